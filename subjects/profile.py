@@ -1,0 +1,136 @@
+"""Subjects and their sessions: pseudonymous records, and which images a session shows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from subjects.errors import ProfileError, ScheduleError, nearest
+from subjects.layout import Layout, label
+from subjects.provenance import rng
+from subjects.settings import Settings
+from subjects.store import read_json, read_table, write_json, write_table
+
+
+@dataclass(frozen=True)
+class SubjectProfile:
+    """One subject. There is no field for a name, a birth date or contact data, and never shall be.
+
+    Parameters
+    ----------
+    sub : str
+        The pseudonym, letters and digits.
+    swap_keys : bool
+        Exchange the two buttons of the animal judgement for this subject.
+    virtual : bool
+        The subject is simulated.
+    """
+
+    sub: str
+    swap_keys: bool = False
+    virtual: bool = False
+
+    def __post_init__(self) -> None:
+        label("sub", self.sub)
+        if re.search(r"(19|20)\d{6}\Z", self.sub):
+            raise ProfileError("sub label", came=repr(self.sub), expected="a pseudonym without a date",
+                               remedy="Number the subjects: 01, 02, ...")
+
+
+def base_images(settings: Settings) -> tuple[str, ...]:
+    """Name the base images, class by class.
+
+    Examples
+    --------
+    >>> base_images(Settings())[:2], len(base_images(Settings()))
+    (('dogs-01', 'dogs-02'), 40)
+    """
+    stimuli = settings.stimuli
+    return tuple(f"{kind}-{k:02d}" for kind in stimuli.classes for k in range(1, stimuli.per_class + 1))
+
+
+def session_images(settings: Settings, *, sub: str) -> dict[str, tuple[str, ...]]:
+    """Share the base images out over the sessions, each class evenly.
+
+    Parameters
+    ----------
+    settings : Settings
+        Classes, images a class, number of sessions, the study's seed.
+    sub : str
+        The subject; each has an own split.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Session label (``"01"``, ...) to base images in class order; all three versions of a base
+        image are shown in its session.
+
+    Raises
+    ------
+    ScheduleError
+        If a class cannot be shared out evenly.
+    """
+    stimuli, n = settings.stimuli, settings.main.sessions
+    if stimuli.per_class % n:
+        raise ScheduleError("main.sessions", came=f"{n} sessions for {stimuli.per_class} images a class",
+                            expected="a number of sessions that divides the images of a class",
+                            remedy="Change main.sessions or stimuli.per_class.")
+    share = stimuli.per_class // n
+    split: dict[str, list[str]] = {label("ses", k + 1): [] for k in range(n)}
+    for kind in stimuli.classes:
+        order = rng(settings.study.seed, sub, "session images", kind).permutation(stimuli.per_class)
+        for k, ses in enumerate(split):
+            split[ses] += [f"{kind}-{i + 1:02d}" for i in sorted(order[k * share:(k + 1) * share])]
+    return {ses: tuple(names) for ses, names in split.items()}
+
+
+def register(layout: Layout, sub: str, *, swap_keys: bool = False, virtual: bool = False) -> SubjectProfile:
+    """Add a subject to the study: a profile in sourcedata and a row in participants.tsv.
+
+    Raises
+    ------
+    ProfileError
+        If the subject exists already.
+    """
+    layout.require()
+    profile = SubjectProfile(sub, swap_keys=swap_keys, virtual=virtual)
+    path = layout.profile(sub)
+    if path.exists():
+        raise ProfileError(str(path), came=f"subject {sub!r} again", expected="a new subject",
+                           remedy="Choose another label; nothing was changed.")
+    write_json(path, asdict(profile))
+    rows = read_table(layout.participants, text_columns=("participant_id",)).to_dict("records")
+    rows.append({"participant_id": f"sub-{sub}", "group": "virtual" if virtual else "volunteer"})
+    write_table(layout.participants, pd.DataFrame(sorted(rows, key=_by_label)), overwrite=True)
+    return profile
+
+
+def _by_label(row: dict[Any, Any]) -> str:
+    return str(row["participant_id"])
+
+
+def load_profile(layout: Layout, sub: str) -> SubjectProfile:
+    """Read a subject's profile.
+
+    Raises
+    ------
+    ProfileError
+        If the subject is unknown; the nearest known one is named.
+    """
+    layout.require()
+    path = layout.profile(sub)
+    if not path.is_file():
+        known = layout.subjects()
+        remedy = (nearest(sub, known) + " " if known else "") + \
+            f"Add it with `python -m subjects add --study {layout.root} --sub {sub}`."
+        raise ProfileError(str(layout.root), came=f"no subject {sub!r}", expected="a subject that was added",
+                           remedy=remedy)
+    content = read_json(path)
+    try:
+        return SubjectProfile(**content)
+    except TypeError as error:
+        raise ProfileError(str(path), came=f"unknown fields ({error})", expected="sub, swap_keys, virtual",
+                           remedy="Restore the file.") from error

@@ -1,0 +1,322 @@
+"""Typed settings in TOML: the protocol's numbers, then the site's, the study's, and flags.
+
+Every default is a number of the study protocol (``docs/protocol.md``). The resolved copy is
+saved beside whatever it shaped; :meth:`Settings.departures` lists where a study leaves the protocol.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from subjects.errors import SettingsError, nearest
+from subjects.provenance import digest_json
+from subjects.store import write_text
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """One table of the settings file: frozen, and strict about keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Study(Section):
+    """What the study is called, and the one seed from which all others derive."""
+
+    name: str = "adversarial-fmri study"
+    seed: Annotated[int, Field(ge=0)] = 20210
+
+
+class Stimuli(Section):
+    """The stimulus set. Probabilities are judged on the 8-bit image; steps are L2 on RGB in [0, 1]."""
+
+    network: str = "demo"
+    classes: tuple[str, ...] = ("dogs", "birds", "cars", "fruits", "aquatic")
+    animal_classes: tuple[str, ...] = ("dogs", "birds", "aquatic")
+    per_class: Count = 8
+    size_px: Count = 227
+    re_p: Probability = 0.99
+    an_p: Probability = 0.99
+    ai_p: Probability = 0.99
+    an_min_contrast: NotNegative = 12.0
+    an_objective: Literal["log_prob", "prob"] = "log_prob"
+    an_lambda: NotNegative = 0.0
+    an_step: Positive = 0.5
+    ai_step: Positive = 0.2
+    ai_target: Literal["other_class", "nearest", "least_likely", "any"] = "other_class"
+    max_iterations: Count = 1000
+    batch: Count = 20
+
+    @model_validator(mode="after")
+    def _animals_are_classes(self) -> Stimuli:
+        unknown = set(self.animal_classes) - set(self.classes)
+        if unknown:
+            raise ValueError(f"animal_classes names {sorted(unknown)}, which classes does not")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes names one class twice")
+        return self
+
+
+class Display(Section):
+    """The projector and where the subject's eyes are."""
+
+    width_px: Count = 1920
+    height_px: Count = 1080
+    refresh_hz: Positive = 120.0
+    width_cm: Positive = 89.0
+    height_cm: Positive = 50.0
+    distance_cm: Positive = 168.0
+    background: Annotated[int, Field(ge=0, le=255)] = 127
+
+    def px_for(self, deg: float) -> float:
+        """Give the extent in pixels of a centred stimulus of `deg` degrees of visual angle.
+
+        The extent is ``2 * distance * tan(angle / 2)``, not a linear number of pixels a degree.
+
+        Examples
+        --------
+        >>> round(Display().px_for(12.0), 1)
+        761.9
+        """
+        extent_cm = 2.0 * self.distance_cm * math.tan(math.radians(deg) / 2.0)
+        return extent_cm * self.width_px / self.width_cm
+
+
+class Scanner(Section):
+    """The scanner's repetition time and its trigger."""
+
+    tr_s: Positive = 2.0
+    trigger_key: str = "5"
+    n_dummies: Annotated[int, Field(ge=0)] = 0
+
+
+class Main(Section):
+    """The main experiment: trials of blank then image, an animal judgement on every image."""
+
+    sessions: Count = 2
+    runs: Count = 5
+    presentations: Count = 2
+    blank_trials: Annotated[int, Field(ge=0)] = 9
+    blank_s: Positive = 2.0
+    image_s: Positive = 2.0
+    lead_in_s: NotNegative = 20.0
+    lead_out_s: NotNegative = 20.0
+    image_deg: Positive = 12.0
+    fixation_deg: Positive = 0.2
+    fixation_color: tuple[int, int, int] = (255, 0, 0)
+    discard_s: NotNegative = 18.0
+    animal_key: str = "1"
+    not_animal_key: str = "2"
+    abort_key: str = "escape"
+    response_window_s: Positive = 4.0
+
+
+class Glm(Section):
+    """The general linear model: HRF, drifts, and how many vertices are fitted at once."""
+
+    model: Literal["ols"] = "ols"
+    hrf: Literal["canonical"] = "canonical"
+    drift_minutes: Positive = 2.0
+    block_vertices: Count = 4096
+
+
+class Roi(Section):
+    """Vertex selection on searchlight disks of the flattened cortex."""
+
+    radius_mm: Positive = 3.0
+    vertices_per_hemisphere: Count = 100
+    min_disk: Count = 10
+
+
+class Rsa(Section):
+    """Representational similarity analysis."""
+
+    dissimilarity: Literal["correlation", "euclidean"] = "correlation"
+    n_permutations: Count = 1000
+    n_bootstraps: Count = 1000
+
+
+class Encoding(Section):
+    """Forward encoding by regularized orthogonal matching pursuit."""
+
+    sparsity: Literal["cv"] | Count = "cv"
+    candidates: tuple[Count, ...] = (1, 2, 4, 8)
+    folds: Annotated[int, Field(ge=2)] = 5
+    n_permutations: Count = 1000
+    n_subsamples: Count = 1000
+    subsample: Annotated[float, Field(gt=0, le=1)] = 0.8
+    correlate: Literal["vertex", "image"] = "vertex"
+
+
+class Analysis(Section):
+    """Where the BOLD time series come from. ``auto`` takes the only source present, and says which."""
+
+    bold: Literal["auto", "fmriprep", "simulated"] = "auto"
+
+
+class Simulate(Section):
+    """The virtual subject. Standard deviations are in percent of the mean signal."""
+
+    subdivisions: Annotated[int, Field(ge=0, le=3)] = 1
+    signal_pct: NotNegative = 2.0
+    noise_sd_pct: NotNegative = 1.0
+    drift_sd_pct: NotNegative = 1.0
+    ar1: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+
+class Settings(Section):
+    """All settings of one study.
+
+    Examples
+    --------
+    >>> Settings().main.runs
+    5
+    """
+
+    study: Study = Study()
+    stimuli: Stimuli = Stimuli()
+    display: Display = Display()
+    scanner: Scanner = Scanner()
+    main: Main = Main()
+    glm: Glm = Glm()
+    roi: Roi = Roi()
+    rsa: Rsa = Rsa()
+    encoding: Encoding = Encoding()
+    analysis: Analysis = Analysis()
+    simulate: Simulate = Simulate()
+
+    @property
+    def digest(self) -> str:
+        """Digest of every value."""
+        return digest_json(self.model_dump(mode="json"))
+
+    def departures(self) -> tuple[tuple[str, Any, Any], ...]:
+        """List where these settings leave the protocol, as (key, protocol's value, this value).
+
+        Examples
+        --------
+        >>> Settings(scanner=Scanner(tr_s=1.5)).departures()
+        (('scanner.tr_s', 2.0, 1.5),)
+        """
+        own, protocol = self.model_dump(), Settings().model_dump()
+        naming = {"study.name", "study.seed"}
+        return tuple((key, theirs, ours) for (key, theirs), (_, ours) in
+                     zip(_leaves(protocol), _leaves(own), strict=True) if ours != theirs and key not in naming)
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def load_settings(study: Path | None = None, *, site: Path | None = None,
+                  overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Resolve the settings of a study.
+
+    Parameters
+    ----------
+    study : Path, optional
+        The study's folder; its ``study.toml`` is read.
+    site : Path, optional
+        A TOML file of the site (its display, scanner and keys), weaker than the study's.
+    overrides : mapping, optional
+        The strongest layer: dotted keys to values, ``{"scanner.tr_s": 1.5}``.
+
+    Returns
+    -------
+    Settings
+        Defaults < site < study < overrides.
+
+    Raises
+    ------
+    SettingsError
+        For a missing or malformed file, an unknown key (the nearest known one is named) or a value
+        out of range.
+    """
+    merged: dict[str, Any] = {}
+    if site is not None:
+        merged = _validated_layer(Path(site))
+    if study is not None:
+        merged = _merge(merged, _validated_layer(Path(study) / "study.toml"))
+    for key, value in (overrides or {}).items():
+        tree: Any = value
+        for part in reversed(key.split(".")):
+            tree = {part: tree}
+        _build(tree, "a flag")
+        merged = _merge(merged, tree)
+    return _build(merged, str(study or site or "settings"))
+
+
+def _validated_layer(path: Path) -> dict[str, Any]:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(str(path), came="no such file", expected="a settings file in TOML",
+                            remedy="Make a study with `python -m subjects init --study DIR`.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), came=f"text that is not TOML ({error})", expected="TOML",
+                            remedy="Correct the line named.") from error
+    _build(tree, str(path))
+    return tree
+
+
+def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weak)
+    for key, value in strong.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _build(tree: Mapping[str, Any], where: str) -> Settings:
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise _explained(error, where) from error
+
+
+def _explained(error: ValidationError, where: str) -> SettingsError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = [name for name, _ in _leaves(Settings().model_dump())] + list(Settings.model_fields)
+        return SettingsError(where, came=f"an unknown setting {key!r}", expected="a known setting",
+                             remedy=nearest(key, known))
+    return SettingsError(where, came=f"{key} = {first['input']!r}", expected=first["msg"],
+                         remedy="Correct this setting; nothing was changed.")
+
+
+def write_settings(path: Path, changes: Mapping[str, Any], *, overwrite: bool = False) -> Path:
+    """Write a study's settings file holding `changes` only; every other setting keeps the protocol's value.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``study.toml``.
+    changes : mapping
+        Nested tables, validated before anything is written.
+    """
+    _build(changes, str(path))
+    head = ("# Settings of this study. Whatever is not named here keeps the protocol's value;\n"
+            "# `python -m subjects settings --study DIR` prints all of them.\n\n")
+    return write_text(path, head + tomli_w.dumps(dict(changes)), overwrite=overwrite)

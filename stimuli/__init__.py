@@ -1,0 +1,1 @@
+"""The images: drawn, chosen, perturbed, checked, and the networks that judge them."""

@@ -63,10 +63,10 @@ def derive_seed(study_seed: int, *purpose: str | int) -> int:
     Returns
     -------
     int
-        63 bits of SHA-256 over the parts; the same parts give the same seed on every machine.
+        48 bits of SHA-256 over the parts; the same parts give the same seed on every machine.
     """
     text = json.dumps([int(study_seed), *[str(part) for part in purpose]])
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:6], "big")
 
 
 def rng(study_seed: int, *purpose: str | int) -> np.random.Generator:

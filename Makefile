@@ -16,7 +16,7 @@ setup: system $(STAMP)
 
 # A window without a display needs Xvfb and Mesa's software GL; asked for only where they are missing.
 system:
-	@sh docs/setup/system-packages.sh
+	@PYTHON=$(PYTHON) sh docs/setup/system-packages.sh
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 13) else \

@@ -1,0 +1,180 @@
+"""The house's rules, read from the source: direction, doors, circles, heavy imports, sizes."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ORDER = ("subjects", "stimuli", "paradigms", "analysis")
+DOORS = {
+    ("paradigms", "stimuli"): {"manifest", "apertures"},
+    ("analysis", "stimuli"): {"manifest", "apertures", "feature_store"},
+    ("analysis", "paradigms"): {"runlog"},
+}
+HEAVY = {"torch": {"stimuli"}, "torchvision": {"stimuli"}, "psychopy": {"paradigms.window"}}
+
+
+def _modules(root: Path = ROOT) -> dict[str, Path]:
+    found = {}
+    for room in ORDER:
+        for path in sorted((root / room).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def _imports(name: str, source: str, *, is_package: bool = False) -> set[str]:
+    """All modules that a module names in any import statement, lazy ones included."""
+    package = name if is_package else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")
+                above = above[: len(above) - node.level + 1]
+                base = ".".join([*above, base] if base else above)
+            found.add(base)
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+    return found
+
+
+def _faults(name: str, imported: set[str]) -> list[str]:
+    room = name.split(".")[0]
+    faults = []
+    for target in sorted(imported):
+        head, _, rest = target.partition(".")
+        allowed = HEAVY.get(head)
+        if allowed and not any(name == place or name.startswith(f"{place}.") for place in allowed):
+            faults.append(f"{name} imports {head}")
+        if head not in ORDER or head == room:
+            continue
+        if ORDER.index(head) > ORDER.index(room):
+            faults.append(f"{name} imports upward: {target}")
+        doors = DOORS.get((room, head))
+        if doors is not None and rest.split(".")[0] not in doors:
+            faults.append(f"{name} passes the door: {target}")
+    return faults
+
+
+def _graph() -> dict[str, set[str]]:
+    modules = _modules()
+    graph: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        names = _imports(name, path.read_text(encoding="utf-8"), is_package=path.name == "__init__.py")
+        graph[name] = {t for t in names if t in modules and t != name and modules[t].name != "__init__.py"}
+    return graph
+
+
+def _circle(graph: dict[str, set[str]]) -> list[str] | None:
+    state: dict[str, int] = {}
+    trail: list[str] = []
+
+    def visit(node: str) -> list[str] | None:
+        state[node] = 1
+        trail.append(node)
+        for following in sorted(graph[node]):
+            if state.get(following) == 1:
+                return trail[trail.index(following):]
+            if following not in state and (found := visit(following)):
+                return found
+        state[node] = 2
+        trail.pop()
+        return None
+
+    for node in sorted(graph):
+        if node not in state and (found := visit(node)):
+            return found
+    return None
+
+
+@pytest.mark.parametrize("name", sorted(_modules()))
+def test_imports_keep_direction_and_doors(name: str) -> None:
+    path = _modules()[name]
+    imported = _imports(name, path.read_text(encoding="utf-8"), is_package=path.name == "__init__.py")
+    bare_doors = {f"{room}" for room in ORDER}
+    assert _faults(name, imported - bare_doors) == []
+
+
+@pytest.mark.parametrize(("source", "fault"), [
+    ("import analysis.rdm", "imports upward"),
+    ("def f():\n    from stimuli.attacks import ascend", "passes the door"),
+    ("import torch", "imports torch"),
+    ("from psychopy import visual", "imports psychopy"),
+    ("from stimuli.manifest import read_manifest", None),
+])
+def test_the_reader_sees_a_breach(source: str, fault: str | None) -> None:
+    faults = _faults("paradigms.engine", _imports("paradigms.engine", source) - set(ORDER))
+    assert faults == [] if fault is None else any(fault in line for line in faults)
+
+
+def test_there_is_no_circle() -> None:
+    assert _circle(_graph()) is None
+
+
+def test_a_circle_is_found() -> None:
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+
+
+def test_sizes_are_within_the_rules() -> None:
+    lines, bodies = {}, {}
+    for name, path in _modules().items():
+        text = path.read_text(encoding="utf-8")
+        lines[name] = text.count("\n") + 1
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                start = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0].lineno
+                bodies[f"{name}.{node.name}:{node.lineno}"] = (node.end_lineno or start) - start + 1
+    assert {name: n for name, n in lines.items() if n > 400} == {}
+    assert {name: n for name, n in bodies.items() if n > 80} == {}
+    ordered = sorted(bodies.values())
+    assert statistics.median(ordered) <= 10
+    assert ordered[int(0.95 * (len(ordered) - 1))] < 40
+
+
+def test_public_callables_take_few_positional_arguments() -> None:
+    many = []
+    for name, path in _modules().items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list:
+                positional = node.args.posonlyargs + node.args.args
+                if len(positional) > 2 and node.args.vararg is None:
+                    many.append(f"{name}.{node.name}({', '.join(a.arg for a in positional)})")
+    assert many == []
+
+
+@pytest.mark.parametrize("arguments", [
+    ["-c", "import analysis"],
+    ["-m", "subjects", "--help"], ["-m", "stimuli", "--help"], ["-m", "analysis", "--help"],
+    ["run_session.py", "--help"],
+])
+def test_light_things_stay_light(arguments: list[str]) -> None:
+    """CPU time rather than wall time, so that a busy machine does not decide."""
+    code = ("import resource, runpy, subprocess, sys; subprocess.run(sys.argv[1:], check=True, "
+            "stdout=subprocess.DEVNULL); u = resource.getrusage(resource.RUSAGE_CHILDREN); "
+            "print(u.ru_utime + u.ru_stime)")
+    out = subprocess.run([sys.executable, "-c", code, sys.executable, *arguments], cwd=ROOT, check=True,
+                         capture_output=True, text=True).stdout
+    assert float(out) < 1.0
+
+
+def test_planning_never_imports_torch_or_psychopy() -> None:
+    code = ("import sys, importlib, pkgutil\n"
+            "import stimuli.manifest, stimuli.feature_store\n"
+            "import paradigms.session, paradigms.engine, paradigms.runlog, paradigms.schedule\n"
+            "import analysis.rsa, analysis.encoding, analysis.simulate, analysis.report\n"
+            "bad = {'torch', 'psychopy', 'torchvision'} & set(sys.modules)\n"
+            "sys.exit(str(bad) if bad else 0)")
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 60

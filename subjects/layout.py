@@ -112,23 +112,23 @@ class Layout:
         return self.source_dir(sub, ses) / f"{name}_attempt-{int(attempt):02d}_{suffix}"
 
     def schedule(self, *, sub: str, ses: str, task: str, run: int, attempt: int = 1) -> Path:
-        """The schedule, written before anything is shown."""
+        """Spell the schedule's path: written before anything is shown."""
         return self.attempt_file("schedule.json", sub=sub, ses=ses, task=task, run=run, attempt=attempt)
 
     def journal(self, *, sub: str, ses: str, task: str, run: int, attempt: int = 1) -> Path:
-        """The append-only record of what happened."""
+        """Spell the path of the append-only record of what happened."""
         return self.attempt_file("journal.jsonl", sub=sub, ses=ses, task=task, run=run, attempt=attempt)
 
     def resolved_settings(self, *, sub: str, ses: str, task: str, run: int, attempt: int = 1) -> Path:
-        """The settings in force at that run."""
+        """Spell the path of the settings in force at that run."""
         return self.attempt_file("settings.json", sub=sub, ses=ses, task=task, run=run, attempt=attempt)
 
     def events(self, *, sub: str, ses: str, task: str, run: int) -> Path:
-        """The BIDS events table of a run."""
+        """Spell the path of a run's BIDS events table."""
         return self.raw(sub, ses) / f"{self.run_name(sub=sub, ses=ses, task=task, run=run)}_events.tsv"
 
     def events_sidecar(self, *, sub: str, ses: str, task: str, run: int) -> Path:
-        """The sidecar of the events table."""
+        """Spell the path of its sidecar."""
         return self.events(sub=sub, ses=ses, task=task, run=run).with_suffix(".json")
 
     def derivatives(self, pipeline: str) -> Path:
@@ -170,12 +170,13 @@ class Layout:
         found = sorted(folder.glob(f"{stem}_space-*_bold.func.gii"))
         if len(found) != 1:
             came = "no such file" if not found else f"{len(found)} files in different spaces"
-            raise LayoutError(str(folder / f"{stem}_space-*_bold.func.gii"), came=came, expected="one surface time series",
+            raise LayoutError(str(folder / f"{stem}_space-*_bold.func.gii"), came=came,
+                              expected="one surface time series",
                               remedy="Run the preprocessing (or `python -m analysis simulate`), or keep one space.")
         return found[0]
 
     def features(self, network: str) -> Path:
-        """The unit responses of a network to the stimulus set."""
+        """Spell the path of a network's unit responses to the stimulus set."""
         return self.derivatives("features") / f"network-{label('network', network.replace('_', ''))}_features.h5"
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -102,14 +101,11 @@ def register(layout: Layout, sub: str, *, swap_keys: bool = False, virtual: bool
         raise ProfileError(str(path), came=f"subject {sub!r} again", expected="a new subject",
                            remedy="Choose another label; nothing was changed.")
     write_json(path, asdict(profile))
-    rows = read_table(layout.participants, text_columns=("participant_id",)).to_dict("records")
-    rows.append({"participant_id": f"sub-{sub}", "group": "virtual" if virtual else "volunteer"})
-    write_table(layout.participants, pd.DataFrame(sorted(rows, key=_by_label)), overwrite=True)
+    table = read_table(layout.participants, text_columns=("participant_id",))
+    row = {"participant_id": f"sub-{sub}", "group": "virtual" if virtual else "volunteer"}
+    table = pd.concat([table.astype(object), pd.DataFrame([row])]).sort_values("participant_id")
+    write_table(layout.participants, table, overwrite=True)
     return profile
-
-
-def _by_label(row: dict[Any, Any]) -> str:
-    return str(row["participant_id"])
 
 
 def load_profile(layout: Layout, sub: str) -> SubjectProfile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,8 +127,10 @@ def read_table(path: Path, *, text_columns: tuple[str, ...] = ()) -> pd.DataFram
         raise StoreError(str(path), came="no such file", expected="a tab-separated table",
                          remedy="Run the step that makes it.")
     try:
-        return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False,
-                           dtype=dict.fromkeys(text_columns, str))
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, index_col=False,
+                               dtype=dict.fromkeys(text_columns, str))
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise StoreError(str(path), came=f"a table that cannot be read ({error})",
                          expected="tab-separated columns", remedy="Restore the file or make it again.") from error

@@ -49,7 +49,7 @@ def _imports(name: str, source: str, *, is_package: bool = False) -> set[str]:
 
 
 def _faults(name: str, imported: set[str]) -> list[str]:
-    room = name.split(".")[0]
+    room = name.partition(".")[0]
     faults = []
     for target in sorted(imported):
         head, _, rest = target.partition(".")

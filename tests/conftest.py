@@ -1,0 +1,31 @@
+"""What every test may ask for: a small study's folder, and where the development data lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from subjects.dataset import init_study
+from subjects.layout import Layout
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Layout:
+    """Make an empty study with the protocol's settings."""
+    return init_study(Layout(tmp_path / "study"), name="test", seed=1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Give the folder of development data, or skip."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the development data are not beside this checkout (../shared/data)")
+    return folder

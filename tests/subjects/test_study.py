@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from subjects.dataset import describe_derivative, init_study
+from subjects.errors import LayoutError, ProfileError, ScheduleError
+from subjects.layout import Layout, label
+from subjects.plan import run_sheet
+from subjects.profile import SubjectProfile, base_images, load_profile, register, session_images
+from subjects.settings import Main, Settings, Study, load_settings
+
+
+def _subjects(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "subjects", *arguments], capture_output=True, text=True, check=False,
+                          env={**os.environ, "COLUMNS": "120"})
+
+
+def test_labels_are_checked_and_a_correction_is_offered() -> None:
+    assert label("sub", 7) == "07"
+    with pytest.raises(LayoutError, match=r"sub label: 'sub-0_1'; expected letters and digits only. Write '01'."):
+        label("sub", "sub-0_1")
+    with pytest.raises(LayoutError, match="Choose a label such as '01'"):
+        label("sub", "--")
+
+
+def test_paths_are_spelled_as_bids_spells_them(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    where = {"sub": "01", "ses": "02", "task": "main", "run": 3}
+    stem = "sub-01_ses-02_task-main_run-3"
+    assert layout.events(**where) == tmp_path / "sub-01/ses-02/func" / f"{stem}_events.tsv"
+    assert layout.journal(**where, attempt=2) == tmp_path / f"sourcedata/sub-01/ses-02/{stem}_attempt-02_journal.jsonl"
+    assert layout.bold("simulated", **where, hemi="L", space="fsaverage5") == (
+        tmp_path / f"derivatives/simulated/sub-01/ses-02/func/{stem}_hemi-L_space-fsaverage5_bold.func.gii")
+    assert layout.derivative("glm", sub="01", hemi="R", suffix="betas.h5") == (
+        tmp_path / "derivatives/glm/sub-01/sub-01_hemi-R_betas.h5")
+    assert layout.features("demo").name == "network-demo_features.h5"
+
+
+def test_reading_bold_wants_exactly_one_space(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    where = {"sub": "01", "ses": "01", "task": "main", "run": 1, "hemi": "L"}
+    with pytest.raises(LayoutError, match="no such file"):
+        layout.bold("fmriprep", **where)
+    for space in ("fsnative", "fsaverage5"):
+        path = layout.bold("fmriprep", **where, space=space)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with pytest.raises(LayoutError, match="2 files in different spaces"):
+        layout.bold("fmriprep", **where)
+    path.unlink()
+    assert "space-fsnative" in layout.bold("fmriprep", **where).name
+
+
+def test_runs_are_found_in_order(study: Layout) -> None:
+    for ses, run in (("02", 1), ("01", 10), ("01", 2)):
+        path = study.events(sub="01", ses=ses, task="main", run=run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    study.events(sub="01", ses="01", task="lo", run=1).touch()
+    assert study.find_runs("01", "main") == (("01", 2), ("01", 10), ("02", 1))
+
+
+def test_a_new_study_is_described_and_empty_of_people(study: Layout) -> None:
+    content = json.loads((study.root / "dataset_description.json").read_text(encoding="utf-8"))
+    assert content["DatasetType"] == "raw"
+    assert study.participants.read_text(encoding="utf-8") == "participant_id\tgroup\n"
+    assert load_settings(study.root) == Settings(study=Study(name="test", seed=1))
+
+
+@pytest.mark.parametrize("occupy", ["file", "folder"])
+def test_a_study_is_made_only_where_nothing_is(tmp_path: Path, occupy: str) -> None:
+    root = tmp_path / "study"
+    if occupy == "file":
+        root.write_text("x", encoding="utf-8")
+    else:
+        root.mkdir()
+        (root / "x").write_text("x", encoding="utf-8")
+    with pytest.raises(LayoutError, match="expected a free or empty folder"):
+        init_study(Layout(root), name="n", seed=1)
+    assert sorted(item.name for item in tmp_path.rglob("*")) == (["study"] if occupy == "file" else ["study", "x"])
+
+
+def test_a_folder_without_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(LayoutError, match="without permission to write"):
+        init_study(Layout(tmp_path / "a" / "b"), name="n", seed=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_derivatives_are_described_once(study: Layout) -> None:
+    describe_derivative(study, "glm")
+    path = study.derivatives("glm") / "dataset_description.json"
+    before = path.stat().st_mtime_ns
+    describe_derivative(study, "glm")
+    assert json.loads(path.read_text(encoding="utf-8"))["DatasetType"] == "derivative"
+    assert path.stat().st_mtime_ns == before
+
+
+def test_profiles_hold_no_personal_field(study: Layout) -> None:
+    assert {field.name for field in dataclasses.fields(SubjectProfile)} == {"sub", "swap_keys", "virtual"}
+    with pytest.raises(ProfileError, match="a pseudonym without a date"):
+        register(study, "AB19870412")
+
+
+def test_subjects_are_added_once_and_found(study: Layout) -> None:
+    register(study, "02", virtual=True)
+    register(study, "01", swap_keys=True)
+    assert study.subjects() == ("01", "02")
+    assert load_profile(study, "01").swap_keys
+    assert study.participants.read_text(encoding="utf-8") == (
+        "participant_id\tgroup\nsub-01\tvolunteer\nsub-02\tvirtual\n")
+    with pytest.raises(ProfileError, match="subject '01' again"):
+        register(study, "01")
+    with pytest.raises(ProfileError, match=r"no subject '3'.*python -m subjects add"):
+        load_profile(study, "3")
+
+
+def test_a_profile_with_a_strange_field_is_refused(study: Layout) -> None:
+    register(study, "01")
+    study.profile("01").write_text('{"sub": "01", "name": "x"}', encoding="utf-8")
+    with pytest.raises(ProfileError, match="unknown fields"):
+        load_profile(study, "01")
+
+
+def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"no study.toml"):
+        load_profile(Layout(tmp_path), "01")
+
+
+@pytest.mark.parametrize("sub", ["01", "02", "pilot"])
+def test_sessions_partition_the_images_evenly_by_class(sub: str) -> None:
+    settings = Settings()
+    split = session_images(settings, sub=sub)
+    assert list(split) == ["01", "02"]
+    assert sorted(split["01"] + split["02"]) == sorted(base_images(settings))
+    for names in split.values():
+        assert len(names) == 20
+        for kind in settings.stimuli.classes:
+            assert sum(name.startswith(f"{kind}-") for name in names) == 4
+
+
+def test_splits_differ_between_subjects_and_seeds_and_stay() -> None:
+    splits = {session_images(Settings(study=Study(seed=seed)), sub=sub)["01"]
+              for seed in (1, 2) for sub in ("01", "02")}
+    assert len(splits) == 4
+    assert session_images(Settings(), sub="01") == session_images(Settings(), sub="01")
+
+
+def test_an_uneven_split_is_refused() -> None:
+    with pytest.raises(ScheduleError, match="3 sessions for 8 images a class"):
+        session_images(Settings(main=Main(sessions=3)), sub="01")
+
+
+def test_the_run_sheet_holds_the_protocols_runs(study: Layout) -> None:
+    register(study, "01")
+    sheet = run_sheet(study, load_settings(study.root), sub="01")
+    assert len(sheet.runs) == 10
+    assert {(run.n_trials, run.duration_s, run.n_volumes, run.done) for run in sheet.runs} == {(129, 556.0, 278, False)}
+    assert len({run.seed for run in sheet.runs}) == 10
+    events = study.events(sub="01", ses="02", task="main", run=4)
+    events.parent.mkdir(parents=True)
+    events.touch()
+    done = [(run.ses, run.run) for run in run_sheet(study, load_settings(study.root), sub="01").runs if run.done]
+    assert done == [("02", 4)]
+
+
+def test_the_commands_as_written(tmp_path: Path) -> None:
+    study = str(tmp_path / "study")
+    assert _subjects("init", "--study", study).returncode == 0
+    assert _subjects("add", "--study", study, "--sub", "01").returncode == 0
+    sheet = _subjects("plan", "--study", study, "--sub", "01")
+    assert sheet.returncode == 0
+    seed = run_sheet(Layout(Path(study)), load_settings(Path(study)), sub="01").runs[0].seed
+    assert str(seed) in sheet.stdout
+    assert sheet.stdout.count("556 s") == 10
+    assert "fixation_color" in _subjects("settings", "--study", study).stdout
+
+
+@pytest.mark.parametrize("arguments", [("init",), ("add", "--sub", "01"), ("add", "--sub", "a_b"),
+                                       ("plan", "--sub", "09")])
+def test_bad_input_ends_with_2_and_changes_nothing(study: Layout, arguments: tuple[str, ...]) -> None:
+    register(study, "01")
+    before = {path: path.read_bytes() for path in study.root.rglob("*") if path.is_file()}
+    done = _subjects(arguments[0], "--study", str(study.root), *arguments[1:])
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert {path: path.read_bytes() for path in study.root.rglob("*") if path.is_file()} == before

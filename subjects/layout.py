@@ -91,7 +91,7 @@ class Layout:
         return self.root / "participants.tsv"
 
     def profile(self, sub: str) -> Path:
-        """A subject's record: pseudonymous, made when the subject is added."""
+        """Spell the path of a subject's record (pseudonymous, made when the subject is added)."""
         return self.root / "sourcedata" / f"sub-{label('sub', sub)}" / f"sub-{sub}_profile.json"
 
     def raw(self, sub: str, ses: str) -> Path:

@@ -1,0 +1,310 @@
+"""Labelled representational dissimilarity matrices (RDMs): made, joined by label, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subjects.errors import AnalysisError, nearest
+from subjects.store import whole_file
+
+MEASURES = ("correlation", "euclidean")
+_FLAT = 1e-10  # a pattern whose spread is below this share of its length is constant
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RDM:
+    """One dissimilarity matrix with the names of its conditions.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        Names of the n conditions, each once. RDMs are joined by these, never by position.
+    condensed : array, (n * (n - 1) / 2,)
+        Upper triangle in row order; copied to float64 and sealed.
+    measure : str
+        ``"correlation"`` or ``"euclidean"``; see :func:`compute_rdm`.
+
+    Examples
+    --------
+    >>> RDM(("a", "b", "c"), np.array([1.0, 2.0, 3.0]), "euclidean").select(("c", "a")).condensed
+    array([2.])
+    """
+
+    labels: tuple[str, ...]
+    condensed: Floats
+    measure: str
+
+    def __post_init__(self) -> None:
+        labels = require_labels(self.labels, where="RDM")
+        values = np.array(self.condensed, dtype=np.float64)
+        n_pairs = len(labels) * (len(labels) - 1) // 2
+        if values.shape != (n_pairs,):
+            raise AnalysisError("RDM", came=f"dissimilarities of shape {values.shape}",
+                                expected=f"({n_pairs},) for {len(labels)} labels",
+                                remedy="Give the upper triangle, row by row.")
+        if not np.isfinite(values).all():
+            first, second = _pair_names(labels, int(np.flatnonzero(~np.isfinite(values))[0]))
+            raise AnalysisError("RDM", came=f"no finite dissimilarity between {first!r} and {second!r}",
+                                expected="finite dissimilarities", remedy="Look at these two patterns.")
+        _require_measure(self.measure)
+        values.flags.writeable = False
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "condensed", values)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def square(self) -> Floats:
+        """Give the full symmetric matrix, (n, n), zero on the diagonal."""
+        return expand(self.condensed, n=len(self))
+
+    def select(self, labels: Sequence[str]) -> RDM:
+        """Give the RDM of some of the conditions, in the order asked for.
+
+        Raises
+        ------
+        AnalysisError
+            For a label that this RDM does not have.
+        """
+        place = {name: k for k, name in enumerate(self.labels)}
+        for name in labels:
+            if name not in place:
+                raise AnalysisError("RDM", came=f"no condition {name!r}", expected="a condition of this RDM",
+                                    remedy=nearest(name, self.labels))
+        order = [place[name] for name in labels]
+        rows, columns = np.triu_indices(len(order), 1)
+        matrix = self.square()[np.ix_(order, order)]
+        return RDM(tuple(labels), matrix[rows, columns], self.measure)
+
+
+def compute_rdm(patterns: ArrayLike, *, labels: Sequence[str], measure: str = "correlation",
+                where: str = "patterns") -> RDM:
+    """Compute the dissimilarity of every pair of patterns.
+
+    Parameters
+    ----------
+    patterns : array, (n, n_features)
+        One row a condition: vertex betas or network units. Any float type; computed in float64.
+    labels : sequence of str
+        The n names of the rows.
+    measure : {"correlation", "euclidean"}
+        ``1 - r`` with Pearson's r over features, or the squared Euclidean distance divided by the
+        number of features (Nili et al. 2014, PLoS Comput Biol 10:e1003553).
+    where : str
+        What the patterns are, for messages.
+
+    Returns
+    -------
+    RDM
+
+    Raises
+    ------
+    AnalysisError
+        If the shapes disagree, a value is not finite, or a pattern is constant (its correlation
+        with anything is undefined); the message names the label.
+
+    Examples
+    --------
+    >>> compute_rdm([[1, 2, 3], [2, 4, 6], [3, 2, 1]], labels=("a", "b", "c")).condensed.round(6)
+    array([0., 2., 2.])
+    """
+    values = np.asarray(patterns, dtype=np.float64)
+    names = require_labels(labels, where=where)
+    _require_measure(measure)
+    if values.ndim != 2 or len(values) != len(names):
+        raise AnalysisError(where, came=f"shape {values.shape} for {len(names)} labels",
+                            expected=f"({len(names)}, n_features)", remedy="Give one row for each label.")
+    _require_finite(values, labels=names, where=where)
+    if measure == "correlation":
+        _require_spread(values, labels=names, where=where)
+    return RDM(names, dissimilarities(values, measure=measure), measure)
+
+
+def dissimilarities(patterns: Floats, *, measure: str) -> Floats:
+    """Compute condensed dissimilarities of stacked patterns, without guards.
+
+    Parameters
+    ----------
+    patterns : float64 array, (..., n, n_features)
+        Any number of stacked sets.
+
+    Returns
+    -------
+    float64 array, (..., n * (n - 1) / 2)
+        NaN where a correlation is undefined.
+    """
+    rows, columns = np.triu_indices(patterns.shape[-2], 1)
+    if measure == "euclidean":
+        products = _products(patterns)
+        squares = np.diagonal(products, axis1=-2, axis2=-1)
+        sums = squares[..., rows] + squares[..., columns] - 2 * products[..., rows, columns]
+        return np.maximum(sums, 0.0) / patterns.shape[-1]
+    centred = patterns - patterns.mean(axis=-1, keepdims=True)
+    norms = np.linalg.norm(centred, axis=-1, keepdims=True)
+    flat = norms <= _FLAT * np.linalg.norm(patterns, axis=-1, keepdims=True)
+    scaled = centred / np.where(flat, np.nan, norms)
+    return np.clip(1.0 - _products(scaled)[..., rows, columns], 0.0, 2.0)
+
+
+def _products(patterns: Floats) -> Floats:
+    return patterns @ np.swapaxes(patterns, -1, -2)
+
+
+def expand(condensed: Floats, *, n: int) -> Floats:
+    """Unfold condensed dissimilarities (..., n * (n - 1) / 2) to symmetric matrices (..., n, n)."""
+    rows, columns = np.triu_indices(n, 1)
+    matrix = np.zeros((*condensed.shape[:-1], n, n))
+    matrix[..., rows, columns] = condensed
+    matrix[..., columns, rows] = condensed
+    return matrix
+
+
+def average_ranks(values: Floats) -> Floats:
+    """Rank along the last axis from 1, tied values sharing the mean of their ranks.
+
+    Examples
+    --------
+    >>> average_ranks(np.array([10.0, 30.0, 20.0, 20.0]))
+    array([1. , 4. , 2.5, 2.5])
+    """
+    order = values.argsort(axis=-1)
+    ordered = np.take_along_axis(values, order, axis=-1)
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, np.arange(1.0, values.shape[-1] + 1), axis=-1)
+    tied = (ordered[..., 1:] == ordered[..., :-1]).any(axis=-1)
+    if tied.any():
+        from scipy.stats import rankdata
+
+        ranks[tied] = rankdata(values[tied], axis=-1)
+    return ranks
+
+
+def unit_ranks(values: Floats) -> Floats:
+    """Rank along the last axis, centre, and scale to unit length; the inner product is then Spearman's rho.
+
+    Constant rows become NaN: nothing correlates with them.
+    """
+    ranks = average_ranks(values)
+    ranks -= ranks.mean(axis=-1, keepdims=True)
+    norms = np.linalg.norm(ranks, axis=-1, keepdims=True)
+    return ranks / np.where(norms == 0, np.nan, norms)
+
+
+def joined(first: RDM, second: RDM) -> RDM:
+    """Bring the second RDM into the label order of the first.
+
+    Raises
+    ------
+    AnalysisError
+        If one has a condition which the other lacks.
+    """
+    if first.labels == second.labels:
+        return second
+    odd = sorted(set(first.labels) ^ set(second.labels))
+    if odd:
+        raise AnalysisError("RDMs to compare", came=f"{odd[0]!r} in only one of them ({len(odd)} such)",
+                            expected="the same conditions in both", remedy="Select the shared conditions first.")
+    return second.select(first.labels)
+
+
+def spearman(first: RDM, second: RDM) -> float:
+    """Correlate two RDMs over pairs of conditions by Spearman's rho with average ranks.
+
+    Parameters
+    ----------
+    first, second : RDM
+        Over the same conditions in any order; joined by label.
+
+    Returns
+    -------
+    float
+        Pearson's correlation of the ranks, in [-1, 1].
+
+    Raises
+    ------
+    AnalysisError
+        If the conditions differ, or one RDM is constant.
+    """
+    rho = float(unit_ranks(first.condensed) @ unit_ranks(joined(first, second).condensed))
+    if not np.isfinite(rho):
+        raise AnalysisError("RDMs to compare", came="an RDM with one and the same value for all pairs",
+                            expected="dissimilarities that differ", remedy="Look at the patterns it was made from.")
+    return min(1.0, max(-1.0, rho))
+
+
+def save_rdms(path: Path, rdms: Mapping[str, RDM], *, overwrite: bool = False) -> Path:
+    """Write named RDMs to HDF5: one group a name, with ``labels``, ``condensed`` and the measure."""
+    import h5py
+
+    with whole_file(path, overwrite=overwrite) as beside, h5py.File(beside, "w", track_order=True) as file:
+        for name, rdm in rdms.items():
+            group = file.create_group(name)
+            group["labels"] = np.array(rdm.labels, dtype=h5py.string_dtype())
+            group["condensed"] = rdm.condensed
+            group.attrs["measure"] = rdm.measure
+    return Path(path)
+
+
+def load_rdms(path: Path) -> dict[str, RDM]:
+    """Read the RDMs of a file written by :func:`save_rdms`; nested names keep their slash."""
+    import h5py
+
+    found: dict[str, RDM] = {}
+
+    def collect(name: str, item: object) -> None:
+        if isinstance(item, h5py.Group) and "condensed" in item:
+            found[name] = RDM(tuple(item["labels"].asstr()[()]), item["condensed"][()], str(item.attrs["measure"]))
+
+    if not Path(path).is_file():
+        raise AnalysisError(str(path), came="no such file", expected="RDMs in HDF5",
+                            remedy="Run `python -m analysis rsa`.")
+    with h5py.File(path, "r") as file:
+        file.visititems(collect)
+    return found
+
+
+def require_labels(labels: Sequence[str], *, where: str) -> tuple[str, ...]:
+    """Check that labels are text, at least two, and each given once; give them as a tuple."""
+    names = tuple(str(name) for name in labels)
+    twice = [name for k, name in enumerate(names) if name in names[:k]]
+    if twice:
+        raise AnalysisError(where, came=f"label {twice[0]!r} twice", expected="each label once",
+                            remedy="Average repeated conditions first.")
+    if len(names) < 2:
+        raise AnalysisError(where, came=f"{len(names)} conditions", expected="at least two",
+                            remedy="Give more conditions.")
+    return names
+
+
+def _require_measure(measure: str) -> None:
+    if measure not in MEASURES:
+        raise AnalysisError("rsa.dissimilarity", came=repr(measure), expected=f"one of {', '.join(MEASURES)}",
+                            remedy=nearest(measure, MEASURES))
+
+
+def _require_finite(values: Floats, *, labels: tuple[str, ...], where: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if bad.size:
+        raise AnalysisError(where, came=f"{bad.size} pattern(s) with NaN or infinity, first {labels[bad[0]]!r}",
+                            expected="finite values", remedy="Leave out the vertices without data.")
+
+
+def _require_spread(values: Floats, *, labels: tuple[str, ...], where: str) -> None:
+    centred = np.linalg.norm(values - values.mean(axis=1, keepdims=True), axis=1)
+    flat = np.flatnonzero(centred <= _FLAT * np.linalg.norm(values, axis=1))
+    if flat.size:
+        raise AnalysisError(where, came=f"{flat.size} constant pattern(s), first {labels[flat[0]]!r}",
+                            expected="patterns that vary over features, for a correlation",
+                            remedy="Leave the condition out, or use rsa.dissimilarity = \"euclidean\".")
+
+
+def _pair_names(labels: tuple[str, ...], pair: int) -> tuple[str, str]:
+    rows, columns = np.triu_indices(len(labels), 1)
+    return labels[rows[pair]], labels[columns[pair]]

@@ -1,0 +1,312 @@
+"""Regularized orthogonal matching pursuit (ROMP), literal and batched over targets.
+
+Needell & Vershynin 2009, Found Comput Math 9:317. In a dictionary ``phi`` of unit-norm columns, a
+target is approximated by few columns: take the n columns that correlate best with the residual, keep
+among them the comparable set (no correlation more than twice another) of largest energy, refit, repeat.
+
+Two things are fixed that the paper leaves open. Ties go to the lower column. A column that depends
+linearly on those already chosen (remainder below 1e-4 of its length) counts as chosen and gets weight 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subjects.errors import AnalysisError
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+DEPENDENT = 1e-4  # remainder of a unit column, below which it adds nothing to those chosen
+EXHAUSTED = 1e-10  # residual, as a share of the target, that counts as zero
+_BLOCK_TARGETS = 64
+_BLOCK_COLUMNS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class SparseFit:
+    """Sparse weights of many targets.
+
+    Parameters
+    ----------
+    support : int64 array, (n_targets, k)
+        Chosen columns in the order of choice; -1 where a target has fewer than k.
+    weights : float64 array, (n_targets, k)
+        Their weights; 0 at the -1.
+    """
+
+    support: Indices
+    weights: Floats
+
+    def __post_init__(self) -> None:
+        if self.support.shape != self.weights.shape:
+            raise AnalysisError("sparse fit", came=f"{self.weights.shape} weights for {self.support.shape} columns",
+                                expected="one weight a column", remedy="Build it with romp_many.")
+
+    def predict(self, phi: Floats) -> Floats:
+        """Give ``phi @ w`` for every target.
+
+        Parameters
+        ----------
+        phi : array, (n_samples, n_columns)
+            Any samples of the same columns.
+
+        Returns
+        -------
+        float64 array, (n_samples, n_targets)
+        """
+        chosen = np.ascontiguousarray(phi.T, dtype=np.float64)[np.maximum(self.support, 0)]
+        return np.einsum("tks,tk->st", chosen, self.weights)
+
+    def dense(self, n_columns: int) -> Floats:
+        """Give the weights as a full array, (n_columns, n_targets)."""
+        full = np.zeros((n_columns, len(self.support)))
+        targets, places = np.nonzero(self.support >= 0)
+        full[self.support[targets, places], targets] = self.weights[targets, places]
+        return full
+
+
+def romp(phi: Floats, y: Floats, *, n: int) -> tuple[Indices, Floats]:
+    """Solve one target, step by step as published; the reference for :func:`romp_many`.
+
+    Parameters
+    ----------
+    phi : array, (n_samples, n_columns)
+        Unit-norm columns.
+    y : array, (n_samples,)
+        The target.
+    n : int
+        Sparsity level; up to ``3 n - 1`` columns are chosen.
+
+    Returns
+    -------
+    support : int64 array, (k,)
+        Chosen columns in the order of choice.
+    weights : float64 array, (k,)
+        Least-squares weights on them.
+
+    Raises
+    ------
+    AnalysisError
+        If a column is not of unit length, or `n` leaves the least squares undetermined.
+    """
+    phi, y = np.asarray(phi, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    _require_dictionary(phi, n_samples=len(y), n=n)
+    support: list[int] = []
+    weights, residual = np.zeros(0), y.copy()
+    while len(support) < 2 * n and np.linalg.norm(residual) > EXHAUSTED * np.linalg.norm(y):
+        u = np.abs(phi.T @ residual)
+        u[support] = 0.0
+        ordered = np.argsort(-u, kind="stable")[:n]
+        ordered = ordered[u[ordered] > 0]
+        if not len(ordered):
+            break
+        support += _comparable_run(ordered, sizes=u[ordered])
+        weights = _least_squares(phi, y, support=support)
+        residual = y - phi[:, support] @ weights
+    return np.array(support, dtype=np.int64), weights
+
+
+def _comparable_run(ordered: Indices, *, sizes: Floats) -> list[int]:
+    """Find the run of descending correlations, none above twice another, of largest energy."""
+    best, energy = slice(0, 0), -1.0
+    for start in range(len(ordered)):
+        stop = start
+        while stop < len(ordered) and sizes[start] <= 2 * sizes[stop]:
+            stop += 1
+        if (found := float((sizes[start:stop] ** 2).sum())) > energy:
+            best, energy = slice(start, stop), found
+    return [int(column) for column in ordered[best]]
+
+
+def _least_squares(phi: Floats, y: Floats, *, support: list[int]) -> Floats:
+    """Fit y on the independent columns of the support, the others at weight 0."""
+    basis: list[Floats] = []
+    independent = []
+    for place, column in enumerate(support):
+        rest = phi[:, column].copy()
+        for q in basis + basis:
+            rest -= q * (q @ rest)
+        if (length := np.linalg.norm(rest)) > DEPENDENT:
+            basis.append(rest / length)
+            independent.append(place)
+    weights = np.zeros(len(support))
+    weights[independent] = np.linalg.lstsq(phi[:, np.array(support)[independent]], y, rcond=None)[0]
+    return weights
+
+
+def romp_many(phi: Floats, targets: Floats, *, n: int) -> SparseFit:
+    """Solve many targets on one dictionary; equal to :func:`romp` target by target.
+
+    Parameters
+    ----------
+    phi : array, (n_samples, n_columns)
+        Unit-norm columns.
+    targets : array, (n_samples, n_targets)
+    n : int
+        Sparsity level; ``3 n - 1 <= n_samples``.
+
+    Returns
+    -------
+    SparseFit
+
+    Notes
+    -----
+    The columns are ranked by float32 products; the ranked few are then compared, and all least
+    squares done, in float64 by one growing orthonormal basis a target.
+    """
+    return romp_levels(phi, targets, levels=(n,))[n]
+
+
+def romp_levels(phi: Floats, targets: Floats, *, levels: Sequence[int]) -> dict[int, SparseFit]:
+    """Solve many targets at several sparsity levels, sharing the first ranking of the columns.
+
+    Parameters are those of :func:`romp_many`; the result has one fit a level.
+    """
+    phi, targets = np.asarray(phi, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+    for n in levels:
+        _require_dictionary(phi, n_samples=len(targets), n=n)
+    dictionary = _Dictionary(phi)
+    first = dictionary.rank(targets.T, n=max(levels), taken=np.full((targets.shape[1], 1), -1))
+    return {n: _solve(dictionary, targets.T, n=n, first=first) for n in levels}
+
+
+def _solve(dictionary: _Dictionary, targets: Floats, *, n: int, first: tuple[Indices, Floats]) -> SparseFit:
+    state = _Fits(targets, most=3 * n - 1)
+    columns, sizes = first[0][:, :n], first[1][:, :n]
+    rows = np.flatnonzero(state.unfinished(n))
+    columns, sizes = columns[rows], sizes[rows]
+    while rows.size:
+        chosen = _comparable_runs(sizes)
+        for place in range(columns.shape[1]):
+            takes = chosen[:, place]
+            state.add(rows[takes], columns=columns[takes, place], phi=dictionary.columns)
+        rows = rows[chosen.any(axis=1)]
+        rows = rows[state.unfinished(n)[rows]]
+        columns, sizes = dictionary.rank(state.residuals[rows], n=n, taken=state.support[rows])
+    return state.fit()
+
+
+def _comparable_runs(sizes: Floats) -> NDArray[np.bool_]:
+    """Mark, in each row of descending correlations, the comparable run of largest energy."""
+    n = sizes.shape[1]
+    after = np.arange(n)[None, :] >= np.arange(n)[:, None]
+    runs = after & (sizes[:, :, None] <= 2 * sizes[:, None, :]) & (sizes > 0)[:, None, :]
+    energies = (runs * (sizes**2)[:, None, :]).sum(axis=2)
+    return runs[np.arange(len(sizes)), energies.argmax(axis=1)]
+
+
+class _Dictionary:
+    """The columns, in float32 blocks for ranking and in float64 for everything else."""
+
+    def __init__(self, phi: Floats) -> None:
+        n_samples, self.n_columns = phi.shape
+        self.columns = np.ascontiguousarray(phi.T)
+        padded = -(-self.n_columns // _BLOCK_COLUMNS) * _BLOCK_COLUMNS
+        self._products = np.zeros((n_samples, padded), dtype=np.float32)
+        self._products[:, :self.n_columns] = phi
+        self._held = np.empty((_BLOCK_TARGETS, padded), dtype=np.float32)
+
+    def rank(self, residuals: Floats, *, n: int, taken: Indices) -> tuple[Indices, Floats]:
+        """Give the n columns of largest absolute correlation with each residual, and these, descending."""
+        n = min(n, self.n_columns)
+        found = np.empty((len(residuals), n), dtype=np.int64)
+        for start in range(0, len(residuals), _BLOCK_TARGETS):
+            part = slice(start, start + _BLOCK_TARGETS)
+            found[part] = self._largest(residuals[part].astype(np.float32), n=n, taken=taken[part])
+        sizes = np.abs(np.einsum("tks,ts->tk", self.columns[found], residuals))
+        sizes[(found[:, :, None] == taken[:, None, :]).any(axis=2)] = 0.0
+        order = np.lexsort((found, -sizes), axis=1)
+        return np.take_along_axis(found, order, axis=1), np.take_along_axis(sizes, order, axis=1)
+
+    def _largest(self, residuals: NDArray[np.float32], *, n: int, taken: Indices) -> Indices:
+        held = self._held[:len(residuals)]
+        np.matmul(residuals, self._products, out=held)
+        np.abs(held, out=held)
+        held[:, self.n_columns:] = -1.0
+        rows, places = np.nonzero(taken >= 0)
+        held[rows, taken[rows, places]] = 0.0
+        blocks = held.reshape(len(held), -1, _BLOCK_COLUMNS)
+        best = np.sort(_top(blocks.max(axis=2), n=min(n, blocks.shape[1])), axis=1)
+        inside = np.take_along_axis(blocks, best[:, :, None], axis=1).reshape(len(held), -1)
+        places = _top(inside, n=n)
+        return np.take_along_axis(best, places // _BLOCK_COLUMNS, axis=1) * _BLOCK_COLUMNS + places % _BLOCK_COLUMNS
+
+
+def _top(values: NDArray[np.float32], *, n: int) -> Indices:
+    """Find the n largest of each row, unordered; where values tie, those further left."""
+    if n == values.shape[1]:
+        return np.tile(np.arange(n), (len(values), 1))
+    places = np.argpartition(-values, n - 1, axis=1)[:, :n]
+    least = np.take_along_axis(values, places, axis=1).min(axis=1, keepdims=True)
+    tied = np.flatnonzero((values >= least).sum(axis=1) > n)
+    places[tied] = np.argsort(-values[tied], axis=1, kind="stable")[:, :n]
+    return places
+
+
+class _Fits:
+    """Growing least-squares fits of all targets, by Gram-Schmidt with one repetition."""
+
+    def __init__(self, targets: Floats, *, most: int) -> None:
+        n_targets, n_samples = targets.shape
+        self.residuals = targets.copy()
+        self.support = np.full((n_targets, most), -1, dtype=np.int64)
+        self._targets = targets
+        self._size = np.zeros(n_targets, dtype=np.int64)
+        self._basis = np.zeros((n_targets, most, n_samples))
+        self._triangle = np.zeros((n_targets, most, most))
+        self._enough = EXHAUSTED * np.linalg.norm(targets, axis=1)
+
+    def unfinished(self, n: int) -> NDArray[np.bool_]:
+        return (self._size < 2 * n) & (np.linalg.norm(self.residuals, axis=1) > self._enough)
+
+    def add(self, rows: Indices, *, columns: Indices, phi: Floats) -> None:
+        """Add one column to each of some targets' fits."""
+        if not rows.size:
+            return
+        place = self._size[rows]
+        basis = self._basis[rows, :place.max() + 1]
+        rest = phi[columns]
+        projected = np.zeros(basis.shape[:2])
+        for _ in range(2):
+            step = np.einsum("tks,ts->tk", basis, rest)
+            rest -= np.einsum("tks,tk->ts", basis, step)
+            projected += step
+        lengths = np.linalg.norm(rest, axis=1)
+        rest /= np.where(lengths > DEPENDENT, lengths, np.inf)[:, None]
+        self._basis[rows, place] = rest
+        self._triangle[rows, :projected.shape[1], place] = projected
+        self._triangle[rows, place, place] = np.where(lengths > DEPENDENT, lengths, np.inf)
+        self.support[rows, place] = columns
+        self._size[rows] += 1
+        self.residuals[rows] -= rest * np.einsum("ts,ts->t", rest, self.residuals[rows])[:, None]
+
+    def fit(self) -> SparseFit:
+        """Solve the triangles for the weights; a dependent column has an infinite pivot, so weight 0."""
+        most = int(self._size.max(initial=0))
+        wanted = np.einsum("tks,ts->tk", self._basis[:, :most], self._targets)
+        weights = np.zeros_like(wanted)
+        for k in reversed(range(most)):
+            rest = wanted[:, k] - np.einsum("tk,tk->t", self._triangle[:, k, k + 1:most], weights[:, k + 1:])
+            pivot = self._triangle[:, k, k]
+            weights[:, k] = np.divide(rest, pivot, out=np.zeros_like(rest), where=(pivot > 0) & np.isfinite(pivot))
+        return SparseFit(self.support[:, :most], weights)
+
+
+def _require_dictionary(phi: Floats, *, n_samples: int, n: int) -> None:
+    if phi.ndim != 2 or len(phi) != n_samples:
+        raise AnalysisError("ROMP", came=f"a dictionary of shape {phi.shape} for {n_samples} samples",
+                            expected=f"({n_samples}, n_columns)", remedy="Give both for the same images.")
+    if n < 1 or 3 * n - 1 > n_samples:
+        raise AnalysisError("ROMP", came=f"sparsity level {n} with {n_samples} samples",
+                            expected=f"1 to {(n_samples + 1) // 3}, so that 3 n - 1 columns stay determined",
+                            remedy="Lower encoding.sparsity or encoding.candidates.")
+    lengths = np.linalg.norm(phi, axis=0)
+    odd = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
+    if odd.size:
+        raise AnalysisError("ROMP", came=f"column {odd[0]} of length {lengths[odd[0]]:.4g} ({odd.size} such)",
+                            expected="columns of unit length", remedy="Standardise the features first.")

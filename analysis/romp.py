@@ -269,9 +269,10 @@ class _Fits:
         if not rows.size:
             return
         place = self._size[rows]
-        basis = self._basis[rows, :place.max() + 1]
+        filled = int(place.max()) + 1
+        basis = self._basis[rows, :filled]
         rest = phi[columns]
-        projected = np.zeros(basis.shape[:2])
+        projected = np.zeros((len(rows), filled))
         for _ in range(2):
             step = np.einsum("tks,ts->tk", basis, rest)
             rest -= np.einsum("tks,tk->ts", basis, step)
@@ -279,7 +280,7 @@ class _Fits:
         lengths = np.linalg.norm(rest, axis=1)
         rest /= np.where(lengths > DEPENDENT, lengths, np.inf)[:, None]
         self._basis[rows, place] = rest
-        self._triangle[rows, :projected.shape[1], place] = projected
+        self._triangle[rows, :filled, place] = projected
         self._triangle[rows, place, place] = np.where(lengths > DEPENDENT, lengths, np.inf)
         self.support[rows, place] = columns
         self._size[rows] += 1

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -230,9 +231,9 @@ def _weighted_sums(values: Floats, *, counts: NDArray[np.uint16],
     """Sum products of pairs, squares and values over features under every row of counts."""
     n_pairs, n = len(pairs[0]), len(values)
     found = np.zeros((len(counts), n_pairs + 2 * n))
-    kind = np.float64 if values.shape[1] <= _BLOCK_FEATURES else np.float32
+    kind: type[np.floating[Any]] = np.float64 if values.shape[1] <= _BLOCK_FEATURES else np.float32
     for start in range(0, values.shape[1], _BLOCK_FEATURES):
-        part = np.ascontiguousarray(values[:, start:start + _BLOCK_FEATURES], dtype=kind)
+        part: NDArray[Any] = np.ascontiguousarray(values[:, start:start + _BLOCK_FEATURES], dtype=kind)
         stacked = np.concatenate([part[pairs[0]] * part[pairs[1]], part**2, part])
         found += counts[:, start:start + _BLOCK_FEATURES].astype(kind) @ stacked.T
     return found[:, :n_pairs], found[:, n_pairs:n_pairs + n], found[:, n_pairs + n:]

@@ -1,0 +1,169 @@
+"""The machines behind a run, as protocols: clock, trigger, buttons, display.
+
+All times are seconds of one monotonic clock, :meth:`Clock.now`. A device stamps what it reports; the
+time at which it was polled plays no part.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """One trigger pulse.
+
+    Parameters
+    ----------
+    stamp_s : float
+        The device's own stamp, in the clock's seconds.
+    source, name : str
+        Which device, and what it called the pulse (a key, a line).
+    """
+
+    stamp_s: float
+    source: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Press:
+    """One button press, stamped by the device in the clock's seconds."""
+
+    stamp_s: float
+    key: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands on the subject's display from one flip to the next.
+
+    Parameters
+    ----------
+    image_id : str or None
+        A preloaded image, or none.
+    image_px, fixation_px : float
+        Side of the image and diameter of the fixation point, in pixels.
+    fixation_color : tuple of int
+        RGB, 0..255.
+    background : int
+        Grey level, 0..255.
+    text : str or None
+        An instruction; never while a run is on.
+    """
+
+    image_id: str | None
+    image_px: float
+    fixation_px: float
+    fixation_color: tuple[int, int, int]
+    background: int
+    text: str | None = None
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """A monotonic clock that can wait."""
+
+    def now(self) -> float:
+        """Give the time in seconds; never steps back."""
+
+    def wall(self) -> float:
+        """Give the wall clock in seconds since 1970; may step."""
+
+    def wait_until(self, t: float) -> None:
+        """Return at `t` or at once when it has passed."""
+
+
+@runtime_checkable
+class TriggerSource(Protocol):
+    """Where the scanner's pulses come from."""
+
+    def open(self) -> None:
+        """Get ready to receive."""
+
+    def close(self) -> None:
+        """Let go of the device; may be called twice."""
+
+    def pulses(self) -> list[Pulse]:
+        """Give the pulses since the last call, in the order of their stamps."""
+
+
+@runtime_checkable
+class ResponseDevice(Protocol):
+    """Where the subject's (and the operator's) presses come from."""
+
+    def open(self) -> None:
+        """Get ready to receive."""
+
+    def close(self) -> None:
+        """Let go of the device; may be called twice."""
+
+    def presses(self) -> list[Press]:
+        """Give the presses since the last call, in the order of their stamps."""
+
+
+@runtime_checkable
+class Display(Protocol):
+    """The subject's display, double buffered."""
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+
+    @property
+    def refresh_hz(self) -> float:
+        """Frames a second."""
+
+    def open(self) -> None:
+        """Show the background."""
+
+    def close(self) -> None:
+        """Take the window away; may be called twice."""
+
+    def preload(self, images: Mapping[str, Pixels]) -> None:
+        """Take images, uint8 (height, width, 3), row 0 at the top, by ``image_id``."""
+
+    def draw(self, frame: Frame) -> None:
+        """Draw into the back buffer."""
+
+    def flip(self) -> float:
+        """Show the back buffer; give the time at which it became visible."""
+
+    def screenshot(self) -> Pixels:
+        """Give what is on the screen, uint8 (height, width, 3), row 0 at the top."""
+
+
+class HardwareClock:
+    """The computer's monotonic clock; waits by sleeping, then spinning for the last moment.
+
+    Parameters
+    ----------
+    spin_s : float
+        How long before the deadline sleeping gives way to spinning.
+    """
+
+    def __init__(self, *, spin_s: float = 0.0015) -> None:
+        self._spin_s = spin_s
+
+    def now(self) -> float:
+        """Give ``time.monotonic()``."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Give ``time.time()``."""
+        return time.time()
+
+    def wait_until(self, t: float) -> None:
+        """Wait for `t`; return at once when it has passed."""
+        while (left := t - time.monotonic()) > 0:
+            if left > self._spin_s:
+                time.sleep(left - self._spin_s)

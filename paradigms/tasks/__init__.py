@@ -1,0 +1,1 @@
+"""The paradigms: each makes a schedule and says what its events draw."""

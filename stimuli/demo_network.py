@@ -6,6 +6,8 @@ tests and demonstrations, and stands in for ImageNet's AlexNet in no claim about
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +16,26 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stimuli.alexnet import CaffeAlexNet
 from stimuli.categories import demo_categories
+from stimuli.demo_training import Recipe, draw_set, fit, judge
+from stimuli.drawings import drawings_digest
+from subjects.console import ProgressWrapper, silent
 from subjects.errors import NetworkError
-from subjects.provenance import digest_file
-from subjects.store import read_json
+from subjects.provenance import derive_seed, digest_file, rng, versions
+from subjects.store import read_json, whole_file, write_json
 
 WIDTHS = (24, 64, 96, 96, 64)
 FC = (512, 512)
 _CENTRE, _SPREAD = 0.5, 0.25
+_SEED, _PER_CATEGORY, _EPOCHS = 20210, 120, 16
+_VALIDATION_PER_CATEGORY = 10
 
 DATA = Path(__file__).parent / "data"
-_WEIGHTS, _RECORD, _MEAN = "demo_network.safetensors", "demo_network.json", "demo_mean.png"
+WEIGHTS_FILE, RECORD_FILE, MEAN_FILE = "demo_network.safetensors", "demo_network.json", "demo_mean.png"
 
 
 def build() -> CaffeAlexNet:
@@ -54,7 +61,7 @@ def load_module(folder: Path = DATA) -> CaffeAlexNet:
     NetworkError
         If the file is missing, is no safetensors file, or holds other tensors than the network has.
     """
-    path = folder / _WEIGHTS
+    path = folder / WEIGHTS_FILE
     model = build()
     stored = _read_weights(path)
     for name, wanted in model.state_dict().items():
@@ -101,15 +108,76 @@ def preprocess(images: Tensor) -> Tensor:
 
 def weights_digest(folder: Path = DATA) -> str:
     """Digest the weights file (first 16 hexadecimal digits of SHA-256)."""
-    return digest_file(folder / _WEIGHTS)
+    return digest_file(folder / WEIGHTS_FILE)
 
 
 def training_record(folder: Path = DATA) -> dict[str, Any]:
     """Read how the weights were trained: seed, settings, versions, loss by epoch, accuracy."""
-    return dict(read_json(folder / _RECORD))
+    return dict(read_json(folder / RECORD_FILE))
 
 
 def mean_image(folder: Path = DATA) -> NDArray[np.float32]:
     """Read the mean of the training drawings: float32 (227, 227, 3), RGB in 0..255."""
-    with Image.open(folder / _MEAN) as image:
+    with Image.open(folder / MEAN_FILE) as image:
         return np.asarray(image.convert("RGB"), dtype=np.float32)
+
+
+def train_demo(out: Path | None = None, *, seed: int = _SEED, per_category: int = _PER_CATEGORY,
+               epochs: int = _EPOCHS, progress: ProgressWrapper = silent) -> dict[str, Any]:
+    """Train the demo network on fresh drawings; write weights, mean image and record.
+
+    Parameters
+    ----------
+    out : Path, optional
+        Folder to write to; what lies there is replaced. Default: the files that ship with the project.
+    seed : int
+        Decides drawings, first weights, order and augmentation.
+    per_category : int
+        Training drawings of each category.
+    epochs : int
+        Passes over them.
+    progress : ProgressWrapper
+        Reports drawing and training.
+
+    Returns
+    -------
+    dict
+        The record that was written beside the weights. Its accuracy is that of the stored float16
+        weights, on drawings that were not trained on.
+    """
+    folder, started = Path(out) if out is not None else DATA, time.process_time()
+    recipe, drawn_by = Recipe(epochs=epochs), drawings_digest()
+    images, labels = draw_set(class_names(), per_category=per_category, seed=seed, purpose="training",
+                              progress=progress)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "demo network", "weights"))
+        model = build()
+        losses = fit(model, images, labels, recipe=recipe, preprocess=preprocess,
+                     generator=rng(seed, "demo network", "order"), progress=progress)
+    _write(folder, model, mean=images.mean(axis=0, dtype=np.float64))
+    verdict = _validate(folder, seed=seed, progress=progress)
+    record = {"seed": seed, "per_category": per_category, **asdict(recipe), "widths": WIDTHS, "fc": FC,
+              "n_parameters": sum(weight.numel() for weight in model.parameters()),
+              "loss_by_epoch": losses, **verdict, "cpu_s": round(time.process_time() - started, 1),
+              "threads": torch.get_num_threads(), "drawings_digest": drawn_by,
+              "weights_digest": weights_digest(folder), "mean_digest": digest_file(folder / MEAN_FILE),
+              "versions": versions("torch", "numpy", "pillow", "safetensors")}
+    write_json(folder / RECORD_FILE, record, overwrite=True)
+    return record
+
+
+def _write(folder: Path, model: CaffeAlexNet, *, mean: NDArray[np.float64]) -> None:
+    half = {name: values.detach().half().contiguous() for name, values in model.state_dict().items()}
+    with whole_file(folder / WEIGHTS_FILE, overwrite=True) as path:
+        save_file(half, path)
+    with whole_file(folder / MEAN_FILE, overwrite=True) as path:
+        Image.fromarray(np.round(mean).astype(np.uint8)).save(path)
+
+
+def _validate(folder: Path, *, seed: int, progress: ProgressWrapper) -> dict[str, float]:
+    images, labels = draw_set(class_names(), per_category=_VALIDATION_PER_CATEGORY, seed=seed,
+                              purpose="validation", progress=progress)
+    chances = judge(load_module(folder), images, preprocess=preprocess)
+    own = chances[np.arange(len(labels)), labels]
+    return {"validation_n": len(labels), "validation_accuracy": float((chances.argmax(axis=1) == labels).mean()),
+            "validation_share_above_99": float((own > 0.99).mean())}

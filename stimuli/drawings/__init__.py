@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from stimuli.categories import class_of
 from stimuli.drawings import aquatic, birds, cars, dogs, fruits
 from stimuli.drawings.canvas import Canvas, Pen
-from stimuli.drawings.scenes import behind, photograph
+from stimuli.drawings.scenes import before, behind, photograph
+from subjects.provenance import digest_json
 
 Painter = Callable[[Pen, np.random.Generator], None]
 """Paints one thing, about as large as -1..1, on the pen's canvas."""
@@ -48,10 +50,21 @@ def draw(category: str, *, rng: np.random.Generator, size_px: int = 227) -> NDAr
     (227, 227, 3)
     """
     class_name = class_of(category)
-    height = rng.uniform(-0.85, -0.45)
-    canvas = Canvas(size_px, rng, sun=(float(rng.choice((-1, 1))) * float(np.sqrt(1 - height**2)), float(height)))
-    pen = canvas.pen(x=rng.normal(0.0, 0.08), y=rng.normal(0.0, 0.06), scale=rng.uniform(0.68, 0.95),
+    canvas = Canvas(size_px, rng, sun=_sun(rng))
+    pen = canvas.pen(x=rng.normal(0.0, 0.08), y=rng.normal(0.0, 0.06), scale=rng.uniform(0.62, 0.97),
                      angle=rng.normal(0.0, _TURN[class_name]), flip=bool(rng.random() < 0.5))
     _PAINTERS[category](pen, rng)
-    background = behind(class_name, rng=rng, size_px=size_px)
+    before(canvas.pen(), class_name=class_name, rng=rng)
+    background = behind(category, class_name=class_name, rng=rng, size_px=size_px)
     return photograph(canvas, background, rng=rng)
+
+
+def _sun(rng: np.random.Generator) -> tuple[float, float]:
+    height, side = rng.uniform(-0.85, -0.45), rng.choice((-1.0, 1.0))
+    return float(side * np.sqrt(1.0 - height**2)), float(height)
+
+
+def drawings_digest() -> str:
+    """Digest the source of the drawings, so that weights can say which drawings they know."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return digest_json([path.read_text(encoding="utf-8") for path in sources])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from stimuli.drawings.shapes import Color, Points, curly, oval, ragged, rotation, smooth, tube
+from stimuli.drawings.shapes import Color, Points, oval, ragged, resample, rotation, smooth, tube
 
 SUPERSAMPLING = 2
 _COARSE = 4
@@ -92,15 +92,15 @@ class Pen:
         """
         if fray:
             outline = ragged(outline, amount=fray, rng=self.canvas.rng)
-        inner = self._place(outline)
-        corners = self._place(curly(outline, radius=curl)) if curl else inner
-        frame = _frame(corners, self.canvas.things.width)
+        corners = self._place(outline)
+        swell = curl * self._unit
+        frame = _frame(corners, self.canvas.things.width, margin=swell)
         if frame is None:
             return
         mask = Image.new("L", (frame[2] - frame[0], frame[3] - frame[1]))
         _fill(mask, corners - frame[:2], 255)
         if curl:
-            _fill(mask, inner - frame[:2], 255)
+            _scallop(mask, self._place(resample(outline, step=curl * 1.3)) - frame[:2], radius=swell)
         paint = self._paint(mask, color, frame=frame, marks=marks, volume=volume,
                             thickness=self._thickness(corners, thickness))
         if fur or volume:
@@ -151,7 +151,12 @@ class Pen:
     def _thickness(self, corners: Points, thickness: float | None) -> float:
         if thickness is None:
             return float(np.min(np.ptp(corners, axis=0)))
-        return thickness * float(np.sqrt(abs(np.linalg.det(self.matrix))))
+        return thickness * self._unit
+
+    @property
+    def _unit(self) -> float:
+        """How many pixels of the large canvas one unit is."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix))))
 
     def _paint(self, mask: Image.Image, color: Color, *, frame: tuple[int, int, int, int],
                marks: Sequence[Mark], volume: float, thickness: float) -> Image.Image:
@@ -189,9 +194,9 @@ def _shifted(values: NDArray[np.float32], dx: int, dy: int, margin: int) -> NDAr
     return values[margin + dy:height - margin + dy, margin + dx:width - margin + dx]
 
 
-def _frame(corners: Points, side: int) -> tuple[int, int, int, int] | None:
-    low = np.floor(corners.min(axis=0)).astype(int) - 1
-    high = np.ceil(corners.max(axis=0)).astype(int) + 2
+def _frame(corners: Points, side: int, *, margin: float) -> tuple[int, int, int, int] | None:
+    low = np.floor(corners.min(axis=0) - margin).astype(int) - 1
+    high = np.ceil(corners.max(axis=0) + margin).astype(int) + 2
     left, top = (int(value) for value in np.clip(low, 0, side))
     right, bottom = (int(value) for value in np.clip(high, 0, side))
     return (left, top, right, bottom) if right > left and bottom > top else None
@@ -199,6 +204,12 @@ def _frame(corners: Points, side: int) -> tuple[int, int, int, int] | None:
 
 def _fill(image: Image.Image, corners: Points, value: int | tuple[int, ...]) -> None:
     ImageDraw.Draw(image).polygon(corners.ravel().tolist(), fill=value)
+
+
+def _scallop(mask: Image.Image, centres: Points, *, radius: float) -> None:
+    pen = ImageDraw.Draw(mask)
+    for x, y in centres.tolist():
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
 
 
 def _over(below: Image.Image, paint: Image.Image, *, frame: tuple[int, int, int, int],

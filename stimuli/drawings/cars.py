@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from stimuli.drawings.canvas import Mark, Pen
@@ -28,7 +30,8 @@ def _glass(pen: Pen, points: list[tuple[float, float]]) -> None:
     outline = np.asarray(points)
     low, high = outline.min(axis=0), outline.max(axis=0)
     wide, tall = high - low
-    gleam = np.array([(low[0] + wide * 0.25, low[1]), (low[0] + wide * 0.5, low[1]), (low[0] + wide * 0.3, low[1] + tall),
+    gleam = np.array([(low[0] + wide * 0.25, low[1]), (low[0] + wide * 0.5, low[1]),
+                      (low[0] + wide * 0.3, low[1] + tall),
                       (low[0] + wide * 0.05, low[1] + tall)])
     pen.shape(outline, _GLASS, volume=0.15, marks=[(gleam, light(_GLASS, 0.35))])
 
@@ -58,13 +61,15 @@ def _saloon(pen: Pen, rng: np.random.Generator, *, color: Color, marks: list[Mar
     s = stretch
     nose, roof = rng.uniform(-0.03, 0.03), rng.uniform(-0.04, 0.04)
     pen.shadow(0.0, 0.45, 0.98 * s, ry=0.09, depth=0.7)
-    cabin = [(-0.62 * s, -0.02), (-0.42 * s, -0.34 + roof), (0.0, -0.4 + roof), (0.24 * s, -0.36 + roof), (0.52 * s, -0.02)]
+    cabin = [(-0.62 * s, -0.02), (-0.42 * s, -0.34 + roof), (0.0, -0.4 + roof), (0.24 * s, -0.36 + roof),
+             (0.52 * s, -0.02)]
     pen.shape(smooth(cabin, per_segment=5), dark(color, 0.04), volume=0.4)
-    body = [(-0.95 * s, -0.02), (-0.55 * s, -0.09), (0.0, -0.1), (0.5 * s, -0.08), (0.86 * s, 0.0 + nose), (0.97 * s, 0.14),
+    body = [(-0.95 * s, -0.02), (-0.55 * s, -0.09), (0.0, -0.1), (0.5 * s, -0.08), (0.86 * s, 0.0 + nose),
+            (0.97 * s, 0.14),
             (0.95 * s, 0.3), (0.5 * s, 0.34), (-0.5 * s, 0.34), (-0.95 * s, 0.3), (-0.99 * s, 0.14)]
     left, right, top = -0.5 * s, 0.4 * s, -0.31 + roof
     edges = np.linspace(left, right, windows + 1)
-    for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(edges)):
         lean_a, lean_b = (0.1 if i == 0 else 0.0), (-0.17 if i == windows - 1 else 0.0)
         _glass(pen, [(a + lean_a + 0.02, top), (b + lean_b - 0.02, top), (b - 0.02, -0.08), (a + 0.02, -0.08)])
     pen.shape(smooth(body), color, volume=0.55, marks=marks)
@@ -85,7 +90,8 @@ def _front(pen: Pen, rng: np.random.Generator, *, color: Color, hood: Color | No
     cabin = [(-0.5, -0.08), (-0.36, -0.5), (0.0, -0.55), (0.36, -0.5), (0.5, -0.08)]
     pen.shape(smooth(cabin, per_segment=5), color, volume=0.4)
     _glass(pen, [(-0.31, -0.44), (0.31, -0.44), (0.43, -0.1), (-0.43, -0.1)])
-    pen.blob([(-0.66, 0.0), (-0.45, -0.12), (0.45, -0.12), (0.66, 0.0), (0.7, 0.3), (0.62, 0.52), (0.0, 0.55), (-0.62, 0.52), (-0.7, 0.3)],
+    pen.blob([(-0.66, 0.0), (-0.45, -0.12), (0.45, -0.12), (0.66, 0.0), (0.7, 0.3), (0.62, 0.52), (0.0, 0.55),
+              (-0.62, 0.52), (-0.7, 0.3)],
              color, volume=0.5, marks=[] if hood is None else [(oval(0.0, -0.02, 0.46, ry=0.13), hood)])
     pen.shape(box(0.0, 0.24, width=0.54, height=0.15), _INK, volume=0.2)
     for y in (0.2, 0.24, 0.28):
@@ -101,8 +107,8 @@ def _front(pen: Pen, rng: np.random.Generator, *, color: Color, hood: Color | No
 def _checkers(y: float, *, step: float = 0.07) -> list[Mark]:
     marks: list[Mark] = [(box(0.0, y, width=2.4, height=step * 2), _WHITE)]
     for row in range(2):
-        for x in np.arange(-1.2, 1.2, step * 2):
-            marks.append((box(x + row * step, y + (row - 0.5) * step, width=step, height=step), _INK))
+        marks += [(box(x + row * step, y + (row - 0.5) * step, width=step, height=step), _INK)
+                  for x in np.arange(-1.2, 1.2, step * 2)]
     return marks
 
 
@@ -129,13 +135,15 @@ def _police_car(pen: Pen, rng: np.random.Generator) -> None:
         _beacon(pen, 0.0, -0.6, width=0.44)
         return
     if scheme == 1:
-        marks = [(box(0.0, 0.14, width=2.4, height=0.12), door), (box(0.0, 0.24, width=2.4, height=0.03), (236.0, 206.0, 40.0))]
+        marks = [(box(0.0, 0.14, width=2.4, height=0.12), door),
+                 (box(0.0, 0.24, width=2.4, height=0.03), (236.0, 206.0, 40.0))]
     else:
         marks = [(box(-0.05, 0.1, width=0.92, height=0.7), door)]
     _saloon(pen, rng, color=coat, marks=marks)
-    star = [(0.09 * (1.0 if k % 2 == 0 else 0.45) * np.sin(k * np.pi / 5), -0.09 * (1.0 if k % 2 == 0 else 0.45) * np.cos(k * np.pi / 5))
+    star = [(0.09 * (1.0 if k % 2 == 0 else 0.45) * np.sin(k * np.pi / 5),
+             -0.09 * (1.0 if k % 2 == 0 else 0.45) * np.cos(k * np.pi / 5))
             for k in range(10)]
-    pen.shape(np.asarray(star) + (0.17, 0.14), (232.0, 190.0, 60.0))
+    pen.shape(np.add(star, (0.17, 0.14)), (232.0, 190.0, 60.0))
     _beacon(pen, -0.05, -0.44, width=0.34)
 
 
@@ -143,7 +151,8 @@ def _fire_engine(pen: Pen, rng: np.random.Generator) -> None:
     red = vary((206.0, 32.0, 30.0), rng=rng)
     pen = pen.moved(0.0, 0.08)
     pen.shadow(0.0, 0.45, 1.0, ry=0.09, depth=0.7)
-    stripe = [(box(0.0, 0.14, width=2.4, height=0.07), (244.0, 240.0, 226.0) if rng.random() < 0.6 else (240.0, 214.0, 60.0))]
+    stripe = [(box(0.0, 0.14, width=2.4, height=0.07), (244.0, 240.0, 226.0) if rng.random() < 0.6
+               else (240.0, 214.0, 60.0))]
     pen.shape(box(-0.28, 0.06, width=1.4, height=0.6), red, volume=0.3, marks=stripe)
     for x in (-0.82, -0.56, -0.3, -0.04):
         pen.shape(box(x + 0.04, -0.06, width=0.21, height=0.27), mix(_CHROME, red, 0.1), volume=0.25)
@@ -174,9 +183,11 @@ def _school_bus(pen: Pen, rng: np.random.Generator) -> None:
     if rng.random() < 0.3:
         _bus_front(pen, yellow)
         return
-    hull = smooth([(-0.97, -0.36), (-0.85, -0.46), (0.5, -0.46), (0.62, -0.38), (0.66, -0.02), (0.66, 0.33), (-0.97, 0.33)], per_segment=3)
+    hull = smooth([(-0.97, -0.36), (-0.85, -0.46), (0.5, -0.46), (0.62, -0.38), (0.66, -0.02), (0.66, 0.33),
+                   (-0.97, 0.33)], per_segment=3)
     pen.shape(hull, yellow, volume=0.35, marks=bands)
-    pen.blob([(0.6, -0.02), (0.86, 0.0), (0.98, 0.08), (0.99, 0.3), (0.9, 0.34), (0.6, 0.34)], yellow, volume=0.45, marks=bands[1:])
+    pen.blob([(0.6, -0.02), (0.86, 0.0), (0.98, 0.08), (0.99, 0.3), (0.9, 0.34), (0.6, 0.34)], yellow, volume=0.45,
+             marks=bands[1:])
     for x in np.arange(-0.88, 0.42, 0.186):
         _glass(pen, [(x, -0.3), (x + 0.15, -0.3), (x + 0.15, -0.06), (x, -0.06)])
     _glass(pen, [(0.45, -0.34), (0.57, -0.34), (0.62, -0.02), (0.45, -0.02)])
@@ -194,13 +205,15 @@ def _school_bus(pen: Pen, rng: np.random.Generator) -> None:
 def _bus_front(pen: Pen, yellow: Color) -> None:
     for x in (-0.36, 0.36):
         _panel(pen, x, 0.4, width=0.2, height=0.2, color=(34.0, 34.0, 36.0))
-    pen.blob([(-0.5, -0.58), (0.0, -0.72), (0.5, -0.58), (0.54, 0.0), (0.52, 0.38), (-0.52, 0.38), (-0.54, 0.0)], yellow, volume=0.35)
+    pen.blob([(-0.5, -0.58), (0.0, -0.72), (0.5, -0.58), (0.54, 0.0), (0.52, 0.38), (-0.52, 0.38), (-0.54, 0.0)],
+             yellow, volume=0.35)
     _panel(pen, 0.0, -0.52, width=0.56, height=0.1, color=_INK)
     for x in (-0.18, -0.09, 0.0, 0.09, 0.18):
         _panel(pen, x, -0.52, width=0.055, height=0.055, color=(250.0, 214.0, 90.0))
     _glass(pen, [(-0.43, -0.42), (-0.02, -0.42), (-0.02, -0.08), (-0.45, -0.08)])
     _glass(pen, [(0.02, -0.42), (0.43, -0.42), (0.45, -0.08), (0.02, -0.08)])
-    pen.blob([(-0.36, -0.04), (0.36, -0.04), (0.42, 0.2), (0.36, 0.36), (-0.36, 0.36), (-0.42, 0.2)], light(yellow, 0.05), volume=0.45)
+    pen.blob([(-0.36, -0.04), (0.36, -0.04), (0.42, 0.2), (0.36, 0.36), (-0.36, 0.36), (-0.42, 0.2)],
+             light(yellow, 0.05), volume=0.45)
     pen.shape(box(0.0, 0.16, width=0.36, height=0.2), _INK, volume=0.2)
     for side in (-1, 1):
         pen.disk(side * 0.29, 0.18, 0.065, (252.0, 248.0, 222.0), volume=0.3)
@@ -209,7 +222,8 @@ def _bus_front(pen: Pen, yellow: Color) -> None:
 
 
 def _pickup_truck(pen: Pen, rng: np.random.Generator) -> None:
-    paints = ((60.0, 96.0, 150.0), (150.0, 40.0, 40.0), (90.0, 110.0, 84.0), (206.0, 206.0, 204.0), (120.0, 86.0, 60.0))
+    paints = ((60.0, 96.0, 150.0), (150.0, 40.0, 40.0), (90.0, 110.0, 84.0), (206.0, 206.0, 204.0),
+              (120.0, 86.0, 60.0))
     color = vary(paints[rng.integers(len(paints))], rng=rng)
     pen = pen.moved(0.0, 0.04)
     pen.shadow(0.0, 0.5, 1.0, ry=0.09, depth=0.7)
@@ -229,7 +243,8 @@ def _pickup_truck(pen: Pen, rng: np.random.Generator) -> None:
     rear = np.array([(-0.98, -0.05), (-0.22, -0.05), (-0.22, 0.32), (-0.98, 0.32)])
     pen.shape(rear, color, volume=0.35)
     _panel(pen, -0.6, -0.05, width=0.8, height=0.05, color=dark(color, 0.35))
-    pen.blob([(-0.24, -0.06), (0.45, -0.08), (0.86, -0.04), (0.97, 0.06), (0.98, 0.3), (0.5, 0.34), (-0.24, 0.34)], color, volume=0.45)
+    pen.blob([(-0.24, -0.06), (0.45, -0.08), (0.86, -0.04), (0.97, 0.06), (0.98, 0.3), (0.5, 0.34), (-0.24, 0.34)],
+             color, volume=0.45)
     for x in (-0.2, 0.1):
         _seam(pen, x, top=-0.05, bottom=0.3, color=color)
     _panel(pen, 0.0, 0.02, width=0.08, height=0.022, color=dark(color, 0.4))
@@ -241,14 +256,16 @@ def _pickup_truck(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _convertible(pen: Pen, rng: np.random.Generator) -> None:
-    paints = ((214.0, 46.0, 52.0), (96.0, 186.0, 196.0), (238.0, 226.0, 196.0), (36.0, 70.0, 120.0), (236.0, 160.0, 180.0))
+    paints = ((214.0, 46.0, 52.0), (96.0, 186.0, 196.0), (238.0, 226.0, 196.0), (36.0, 70.0, 120.0),
+              (236.0, 160.0, 180.0))
     color = vary(paints[rng.integers(len(paints))], rng=rng)
     seat = vary((206.0, 176.0, 134.0) if rng.random() < 0.6 else (150.0, 56.0, 44.0), rng=rng)
     pen = pen.moved(0.0, 0.02)
     pen.shadow(0.0, 0.45, 1.0, ry=0.09, depth=0.7)
     if rng.random() < 0.6:
         for x, hair in ((-0.2, (70.0, 46.0, 30.0)), (0.1, (226.0, 186.0, 96.0)))[int(rng.integers(2)):]:
-            pen.blob([(x - 0.12, 0.0), (x - 0.09, -0.2), (x + 0.07, -0.2), (x + 0.1, 0.0)], tuple(rng.uniform(60, 220, 3)), volume=0.4)
+            pen.blob([(x - 0.12, 0.0), (x - 0.09, -0.2), (x + 0.07, -0.2), (x + 0.1, 0.0)],
+                     tuple(rng.uniform(60, 220, 3)), volume=0.4)
             pen.disk(x, -0.32, 0.1, (226.0, 178.0, 146.0), ry=0.12, volume=0.4)
             pen.disk(x - 0.04, -0.37, 0.1, hair, ry=0.09, volume=0.3)
     for x in (-0.36, 0.0):
@@ -256,7 +273,8 @@ def _convertible(pen: Pen, rng: np.random.Generator) -> None:
     pen.shape(np.array([(0.44, -0.06), (0.26, -0.36), (0.29, -0.37), (0.5, -0.06)]), _CHROME)
     pen.shape(np.array([(0.44, -0.06), (0.29, -0.34), (0.24, -0.3), (0.34, -0.04)]), (150.0, 180.0, 196.0), alpha=0.6)
     pen.disk(0.2, -0.1, 0.02, _INK, ry=0.1, angle=-25)
-    body = [(-0.96, -0.02), (-0.6, -0.12), (-0.42, -0.06), (0.0, 0.0), (0.36, -0.07), (0.8, -0.03), (0.98, 0.12), (0.94, 0.3), (0.4, 0.34),
+    body = [(-0.96, -0.02), (-0.6, -0.12), (-0.42, -0.06), (0.0, 0.0), (0.36, -0.07), (0.8, -0.03), (0.98, 0.12),
+            (0.94, 0.3), (0.4, 0.34),
             (-0.4, 0.34), (-0.92, 0.3), (-0.99, 0.12)]
     pen.shape(smooth(body), color, volume=0.6)
     pen.blob([(-0.7, -0.1), (-0.5, -0.2), (-0.4, -0.1), (-0.45, -0.05)], dark(seat, 0.25), volume=0.4)
@@ -269,7 +287,8 @@ def _convertible(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _racing_car(pen: Pen, rng: np.random.Generator) -> None:
-    paints = ((210.0, 26.0, 34.0), (26.0, 60.0, 150.0), (20.0, 130.0, 110.0), (240.0, 130.0, 30.0), (230.0, 230.0, 232.0))
+    paints = ((210.0, 26.0, 34.0), (26.0, 60.0, 150.0), (20.0, 130.0, 110.0), (240.0, 130.0, 30.0),
+              (230.0, 230.0, 232.0))
     color = vary(paints[rng.integers(len(paints))], rng=rng)
     second = vary(((250.0, 250.0, 250.0), (250.0, 214.0, 40.0), _INK)[rng.integers(3)], rng=rng)
     pen = pen.moved(0.0, 0.0)
@@ -278,7 +297,8 @@ def _racing_car(pen: Pen, rng: np.random.Generator) -> None:
     pen.shape(np.array([(-1.0, -0.36), (-0.93, -0.36), (-0.86, 0.1), (-0.94, 0.1)]), dark(color, 0.2), volume=0.3)
     for x in (-0.6, 0.58):
         _wheel(pen, x + 0.06, 0.12, radius=0.2, rng=rng)
-    body = [(-0.92, 0.02), (-0.7, -0.08), (-0.3, -0.34), (-0.16, -0.3), (-0.06, -0.1), (0.3, -0.06), (0.8, 0.08), (1.0, 0.17), (0.98, 0.22),
+    body = [(-0.92, 0.02), (-0.7, -0.08), (-0.3, -0.34), (-0.16, -0.3), (-0.06, -0.1), (0.3, -0.06), (0.8, 0.08),
+            (1.0, 0.17), (0.98, 0.22),
             (0.5, 0.24), (-0.1, 0.28), (-0.6, 0.26), (-0.92, 0.22)]
     swoosh = smooth([(-0.9, 0.1), (0.0, 0.05), (1.0, 0.16), (0.9, 0.26), (0.0, 0.18), (-0.9, 0.26)])
     pen.shape(smooth(body), color, volume=0.55, marks=[(swoosh, second)])
@@ -301,9 +321,11 @@ def _limousine(pen: Pen, rng: np.random.Generator) -> None:
     hull = np.vstack([smooth(np.asarray(cabin), closed=False), [(0.94, 0.0), (-1.12, 0.0)]])
     pen.shape(hull, color, volume=0.3)
     edges = [-0.98, -0.66, -0.24, 0.18, 0.46, 0.82]
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
-        _glass(pen, [(a + (0.1 if a < -0.9 else 0.02), -0.29), (b - (0.22 if b > 0.8 else 0.02), -0.29), (b - 0.02, -0.09), (a + 0.02, -0.09)])
-    body = [(-1.5, 0.0), (-1.1, -0.08), (0.0, -0.08), (0.95, -0.08), (1.42, -0.02), (1.52, 0.14), (1.48, 0.3), (0.8, 0.34), (-0.8, 0.34),
+    for a, b in pairwise(edges):
+        _glass(pen, [(a + (0.1 if a < -0.9 else 0.02), -0.29), (b - (0.22 if b > 0.8 else 0.02), -0.29),
+                     (b - 0.02, -0.09), (a + 0.02, -0.09)])
+    body = [(-1.5, 0.0), (-1.1, -0.08), (0.0, -0.08), (0.95, -0.08), (1.42, -0.02), (1.52, 0.14), (1.48, 0.3),
+            (0.8, 0.34), (-0.8, 0.34),
             (-1.46, 0.3), (-1.54, 0.14)]
     pen.shape(smooth(body), color, volume=0.5)
     pen.limb([(-1.48, 0.19), (0.0, 0.21), (1.46, 0.19)], _CHROME, widths=0.03, volume=0)

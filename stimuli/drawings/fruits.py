@@ -17,14 +17,17 @@ def _gloss(pen: Pen, x: float, y: float, radius: float) -> None:
     """Paint the soft reflection of a lamp, on the side of the sun."""
     side = 1.0 if pen.canvas.sun[0] * pen.matrix[0, 0] > 0 else -1.0
     for share in (1.0, 0.75, 0.5):
-        pen.disk(side * x, y, radius * share, (255.0, 255.0, 250.0), ry=radius * 0.62 * share, angle=side * 30, alpha=0.16)
+        pen.disk(side * x, y, radius * share, (255.0, 255.0, 250.0), ry=radius * 0.62 * share, angle=side * 30,
+                 alpha=0.16)
 
 
 def _leaf(pen: Pen, *, length: float, color: Color, width: float = 0.36) -> None:
     """Paint a leaf that grows to the right from the pen's origin."""
-    pen.blob([(0.0, 0.0), (length * 0.45, -length * width), (length, 0.0), (length * 0.5, length * width * 0.7)], color,
+    pen.blob([(0.0, 0.0), (length * 0.45, -length * width), (length, 0.0), (length * 0.5, length * width * 0.7)],
+             color,
              volume=0.4)
-    pen.limb([(0.0, 0.0), (length * 0.5, -length * 0.04), (length * 0.92, 0.0)], dark(color, 0.25), widths=0.014, volume=0)
+    pen.limb([(0.0, 0.0), (length * 0.5, -length * 0.04), (length * 0.92, 0.0)], dark(color, 0.25), widths=0.014,
+             volume=0)
 
 
 def _scatter(pen: Pen, rng: np.random.Generator, *, one: Callable[[Pen, np.random.Generator], None],
@@ -35,7 +38,8 @@ def _scatter(pen: Pen, rng: np.random.Generator, *, one: Callable[[Pen, np.rando
         one(pen, rng)
         return
     for x, y in ((-0.42, 0.02), (0.42, 0.08), (0.0, 0.34))[:count]:
-        one(pen.moved(x + rng.normal(0, 0.04), y - 0.1, scale=0.62 * rng.uniform(0.9, 1.1), angle=rng.normal(0, 12)), rng)
+        one(pen.moved(x + rng.normal(0, 0.04), y - 0.1, scale=0.62 * rng.uniform(0.9, 1.1), angle=rng.normal(0, 12)),
+            rng)
 
 
 def _banana(pen: Pen, rng: np.random.Generator) -> None:
@@ -48,7 +52,8 @@ def _banana(pen: Pen, rng: np.random.Generator) -> None:
         turn = (k - (count - 1) / 2) * 15
         fruit = pen.moved(-0.74, -0.34, angle=turn)
         line = [(0.0, 0.0), (0.16, 0.32), (0.55, 0.26 + bend), (1.0, 0.28 + bend * 0.8), (1.38, 0.12)]
-        freckles: list[Mark] = [(oval(x, rng.uniform(0.3, 0.9), 0.02, ry=0.012), (120.0, 84.0, 40.0)) for x in rng.uniform(0.2, 1.2, 9)]
+        freckles: list[Mark] = [(oval(x, rng.uniform(0.3, 0.9), 0.02, ry=0.012), (120.0, 84.0, 40.0))
+                                for x in rng.uniform(0.2, 1.2, 9)]
         ridge = tube([(0.05, 0.14), (0.2, 0.4), (0.58, 0.22 + bend), (1.0, 0.2 + bend * 0.8), (1.3, 0.12)], 0.02)
         fruit.limb(line, dark(ripe, 0.04 * (count - k)), widths=[0.09, 0.25, 0.34, 0.28, 0.08], volume=0.55,
                    marks=[(ridge, dark(ripe, 0.16)), *freckles])
@@ -62,7 +67,8 @@ def _strawberry(pen: Pen, rng: np.random.Generator) -> None:
         red = vary((218.0, 36.0, 44.0), rng=rng)
         wide = rng.uniform(0.9, 1.08)
         pen.shadow(0.0, 0.72, 0.5, ry=0.09)
-        outline = [(0.0, -0.5), (0.4 * wide, -0.52), (0.66 * wide, -0.25), (0.5 * wide, 0.25), (0.2 * wide, 0.66), (0.0, 0.76),
+        outline = [(0.0, -0.5), (0.4 * wide, -0.52), (0.66 * wide, -0.25), (0.5 * wide, 0.25), (0.2 * wide, 0.66),
+                   (0.0, 0.76),
                    (-0.2 * wide, 0.66), (-0.5 * wide, 0.25), (-0.66 * wide, -0.25), (-0.4 * wide, -0.52)]
         seeds: list[Mark] = []
         for row, y in enumerate(np.arange(-0.36, 0.7, 0.155)):
@@ -73,11 +79,13 @@ def _strawberry(pen: Pen, rng: np.random.Generator) -> None:
         _gloss(pen, 0.26, -0.2, 0.2)
         for angle in np.linspace(-160, -20, 6) + rng.normal(0, 7, 6):
             leaf = pen.moved(0.0, -0.5, angle=float(angle) + 90, scale=1.0)
-            leaf.shape(np.array([(-0.08, 0.02), (-0.11, -0.2), (0.0, -0.4), (0.11, -0.2), (0.08, 0.02)]) * (1, 0.85), vary(_LEAF, rng=rng),
+            leaf.shape(np.array([(-0.08, 0.02), (-0.11, -0.2), (0.0, -0.4), (0.11, -0.2), (0.08, 0.02)]) * (1, 0.85),
+                       vary(_LEAF, rng=rng),
                        volume=0.3)
         for angle in (-128, -90, -52, 100, 60, 140):
             leaf = pen.moved(0.0, -0.52, angle=float(angle) + 90 + rng.normal(0, 6))
-            leaf.shape(np.array([(-0.07, 0.0), (-0.1, -0.16), (0.0, -0.33), (0.1, -0.16), (0.07, 0.0)]), vary(_LEAF, rng=rng), volume=0.3)
+            leaf.shape(np.array([(-0.07, 0.0), (-0.1, -0.16), (0.0, -0.33), (0.1, -0.16), (0.07, 0.0)]),
+                       vary(_LEAF, rng=rng), volume=0.3)
         pen.limb([(0.0, -0.52), (0.04, -0.7), (0.1, -0.8)], _LEAF, widths=0.05)
     _scatter(pen, rng, one=one)
 
@@ -93,7 +101,8 @@ def _orange(pen: Pen, rng: np.random.Generator) -> None:
         x = rng.uniform(-0.1, 0.1)
         pen.disk(x, -0.5, 0.06, (110.0, 120.0, 60.0), ry=0.04, volume=0.4)
         if rng.random() < 0.45:
-            _leaf(pen.moved(x, -0.52, angle=rng.uniform(-40, 10), flip=rng.random() < 0.5), length=0.5, color=vary(_LEAF, rng=rng))
+            _leaf(pen.moved(x, -0.52, angle=rng.uniform(-40, 10), flip=rng.random() < 0.5), length=0.5,
+                  color=vary(_LEAF, rng=rng))
 
     def half(pen: Pen, rng: np.random.Generator) -> None:
         pen.shadow(0.0, 0.6, 0.6, ry=0.12)
@@ -130,12 +139,14 @@ def _pineapple(pen: Pen, rng: np.random.Generator) -> None:
     lattice: list[Mark] = []
     for shift in np.arange(-1.4, 1.41, 0.2):
         for lean in (-0.9, 0.9):
-            line = np.array([(shift - lean * 0.6, -0.4), (shift - lean * 0.6 + 0.03, -0.4), (shift + lean * 0.6 + 0.03, 0.95), (shift + lean * 0.6, 0.95)])
+            line = np.array([(shift - lean * 0.6, -0.4), (shift - lean * 0.6 + 0.03, -0.4),
+                             (shift + lean * 0.6 + 0.03, 0.95), (shift + lean * 0.6, 0.95)])
             lattice.append((line, dark(gold, 0.42)))
     for row, y in enumerate(np.arange(-0.35, 0.95, 0.15)):
-        for x in np.arange(-0.6, 0.6, 0.267) + (0.1335 if row % 2 else 0.0):
-            lattice.append((oval(x, y, 0.03, ry=0.025), dark(gold, 0.5)))
-    pen.blob([(0.0, -0.32), (0.3, -0.22), (0.46, 0.15), (0.42, 0.6), (0.22, 0.88), (-0.22, 0.88), (-0.42, 0.6), (-0.46, 0.15), (-0.3, -0.22)],
+        lattice += [(oval(x, y, 0.03, ry=0.025), dark(gold, 0.5))
+                    for x in np.arange(-0.6, 0.6, 0.267) + (0.1335 if row % 2 else 0.0)]
+    pen.blob([(0.0, -0.32), (0.3, -0.22), (0.46, 0.15), (0.42, 0.6), (0.22, 0.88), (-0.22, 0.88), (-0.42, 0.6),
+              (-0.46, 0.15), (-0.3, -0.22)],
              gold, volume=0.65, fur=0.35, marks=lattice)
 
 
@@ -147,7 +158,8 @@ def _apple(pen: Pen, rng: np.random.Generator) -> None:
         streaks: list[Mark] = [(tube([(x * 0.4, -0.45), (x, 0.0), (x * 0.7, 0.5)], 0.014), mix(skin, blush, 0.45))
                                for x in rng.uniform(-0.6, 0.6, 14)]
         pen.shadow(0.0, 0.66, 0.56, ry=0.11)
-        outline = [(0.0, -0.42), (0.26, -0.54), (0.56, -0.42), (0.7, -0.05), (0.58, 0.4), (0.28, 0.68), (0.0, 0.6), (-0.28, 0.68),
+        outline = [(0.0, -0.42), (0.26, -0.54), (0.56, -0.42), (0.7, -0.05), (0.58, 0.4), (0.28, 0.68), (0.0, 0.6),
+                   (-0.28, 0.68),
                    (-0.58, 0.4), (-0.7, -0.05), (-0.56, -0.42), (-0.26, -0.54)]
         pen.blob(outline, skin, volume=0.65, marks=streaks)
         pen.disk(0.0, -0.42, 0.2, dark(skin, 0.3), ry=0.06, alpha=0.7)
@@ -158,12 +170,14 @@ def _apple(pen: Pen, rng: np.random.Generator) -> None:
 
     def half(pen: Pen, rng: np.random.Generator) -> None:
         skin = vary((196.0, 34.0, 40.0) if rng.random() < 0.6 else (148.0, 182.0, 60.0), rng=rng)
-        outline = smooth([(0.0, -0.42), (0.26, -0.54), (0.56, -0.42), (0.68, -0.05), (0.56, 0.4), (0.26, 0.66), (0.0, 0.6), (-0.26, 0.66),
+        outline = smooth([(0.0, -0.42), (0.26, -0.54), (0.56, -0.42), (0.68, -0.05), (0.56, 0.4), (0.26, 0.66),
+                          (0.0, 0.6), (-0.26, 0.66),
                           (-0.56, 0.4), (-0.68, -0.05), (-0.56, -0.42), (-0.26, -0.54)])
         pen.shadow(0.0, 0.66, 0.56, ry=0.11)
         pen.shape(outline, skin, volume=0.3)
         pen.shape(outline * 0.92 + (0.0, 0.005), (250.0, 240.0, 206.0), volume=0.2)
-        pen.blob([(0.0, -0.2), (0.2, 0.04), (0.14, 0.28), (0.0, 0.34), (-0.14, 0.28), (-0.2, 0.04)], (238.0, 222.0, 170.0), volume=0.2)
+        pen.blob([(0.0, -0.2), (0.2, 0.04), (0.14, 0.28), (0.0, 0.34), (-0.14, 0.28), (-0.2, 0.04)],
+                 (238.0, 222.0, 170.0), volume=0.2)
         for side in (-1, 1):
             pen.disk(side * 0.08, 0.08, 0.04, (84.0, 48.0, 26.0), ry=0.1, angle=side * 8, volume=0.4)
         pen.limb([(0.0, -0.42), (0.03, -0.58), (0.08, -0.7)], _STALK, widths=[0.04, 0.04, 0.06])
@@ -181,8 +195,10 @@ def _pear(pen: Pen, rng: np.random.Generator) -> None:
         blush: list[Mark] = [(oval(x, y, 0.012), dark(skin, 0.22)) for x, y in rng.uniform(-0.55, 0.8, (44, 2))]
         lean = rng.uniform(-0.08, 0.08)
         pen.shadow(0.0, 0.82, 0.5, ry=0.1)
-        pen.blob([(lean, -0.66), (0.17 + lean, -0.56), (0.24 + lean * 0.7, -0.24), (0.5, 0.14), (0.56, 0.5), (0.3, 0.8), (0.0, 0.82),
-                  (-0.3, 0.8), (-0.56, 0.5), (-0.5, 0.14), (-0.24 + lean * 0.7, -0.24), (-0.17 + lean, -0.56)], skin, volume=0.65, marks=blush)
+        pen.blob([(lean, -0.66), (0.17 + lean, -0.56), (0.24 + lean * 0.7, -0.24), (0.5, 0.14), (0.56, 0.5),
+                  (0.3, 0.8), (0.0, 0.82),
+                  (-0.3, 0.8), (-0.56, 0.5), (-0.5, 0.14), (-0.24 + lean * 0.7, -0.24), (-0.17 + lean, -0.56)], skin,
+                  volume=0.65, marks=blush)
         pen.limb([(lean, -0.63), (lean + 0.03, -0.78), (lean + 0.1, -0.92)], _STALK, widths=[0.045, 0.04, 0.06])
         if rng.random() < 0.5:
             _leaf(pen.moved(lean + 0.03, -0.76, angle=rng.uniform(-30, 20)), length=0.42, color=vary(_LEAF, rng=rng))
@@ -191,13 +207,15 @@ def _pear(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _grapes(pen: Pen, rng: np.random.Generator) -> None:
-    base = vary(((104.0, 48.0, 118.0), (160.0, 190.0, 84.0), (130.0, 36.0, 58.0), (56.0, 54.0, 104.0))[rng.integers(4)], rng=rng)
+    base = vary(((104.0, 48.0, 118.0), (160.0, 190.0, 84.0), (130.0, 36.0, 58.0),
+                 (56.0, 54.0, 104.0))[rng.integers(4)], rng=rng)
     pen = pen.moved(0.0, 0.06, angle=rng.normal(0, 10))
     pen.shadow(0.05, 0.86, 0.42, ry=0.1)
     pen.limb([(-0.16, -0.94), (0.04, -0.84), (0.0, -0.45)], _STALK, widths=[0.1, 0.06, 0.06])
     if rng.random() < 0.8:
         leaf = vary(_LEAF, rng=rng)
-        spikes = [(0.34 * (1.0 if k % 2 == 0 else 0.66) * np.sin(k * np.pi / 5), -0.34 * (1.0 if k % 2 == 0 else 0.66) * np.cos(k * np.pi / 5))
+        spikes = [(0.34 * (1.0 if k % 2 == 0 else 0.66) * np.sin(k * np.pi / 5),
+                   -0.34 * (1.0 if k % 2 == 0 else 0.66) * np.cos(k * np.pi / 5))
                   for k in range(10)]
         side = float(rng.choice((-1, 1)))
         pen.moved(side * 0.34, -0.62, angle=rng.uniform(0, 36)).shape(np.asarray(spikes), leaf, volume=0.4)
@@ -205,8 +223,7 @@ def _grapes(pen: Pen, rng: np.random.Generator) -> None:
     wide = rng.uniform(0.42, 0.56)
     for y in np.arange(-0.5, 0.82, 0.18):
         reach = wide * (1.0 - 0.85 * max(0.0, (y + 0.3) / 1.15) ** 1.2)
-        for x in np.arange(-reach, reach + 0.01, 0.2):
-            places.append((x + rng.normal(0, 0.025), y + rng.normal(0, 0.025)))
+        places += [(x + rng.normal(0, 0.025), y + rng.normal(0, 0.025)) for x in np.arange(-reach, reach + 0.01, 0.2)]
     for index in rng.permutation(len(places)):
         x, y = places[index]
         color = vary(base, rng=rng, amount=8)
@@ -219,14 +236,16 @@ def _watermelon(pen: Pen, rng: np.random.Generator) -> None:
 
     def seeds(count: int, *, spread: float) -> list[Mark]:
         angles, reach = np.linspace(0.25, np.pi - 0.25, count), rng.uniform(0.3, 0.75, count) * spread
-        return [(oval(r * np.cos(a), r * np.sin(a), 0.026, ry=0.045, angle=float(np.degrees(a)) - 90), (36.0, 24.0, 22.0))
+        return [(oval(r * np.cos(a), r * np.sin(a), 0.026, ry=0.045, angle=float(np.degrees(a)) - 90),
+                 (36.0, 24.0, 22.0))
                 for a, r in zip(angles, reach, strict=True)]
 
     def whole(pen: Pen) -> None:
         pen.shadow(0.0, 0.6, 0.8, ry=0.12)
         stripes: list[Mark] = []
         for y in np.linspace(-0.52, 0.52, 7):
-            path = [(x, y * np.sqrt(max(0.04, 1 - (x / 0.95) ** 2)) + rng.normal(0, 0.02)) for x in np.linspace(-0.92, 0.92, 9)]
+            path = [(x, y * np.sqrt(max(0.04, 1 - (x / 0.95) ** 2)) + rng.normal(0, 0.02))
+                    for x in np.linspace(-0.92, 0.92, 9)]
             stripes.append((tube(path, [0.03, *rng.uniform(0.05, 0.11, 7), 0.03]), dark(rind, 0.5)))
         pen.disk(0.0, 0.0, 0.92, rind, ry=0.66, volume=0.65, marks=stripes)
         _gloss(pen, 0.36, -0.3, 0.2)
@@ -241,10 +260,14 @@ def _watermelon(pen: Pen, rng: np.random.Generator) -> None:
 
     def wedge(pen: Pen) -> None:
         pen.shadow(0.0, 0.74, 0.6, ry=0.1)
-        pen.blob([(-0.78, 0.48), (0.0, 0.66), (0.78, 0.48), (0.72, 0.66), (0.0, 0.86), (-0.72, 0.66)], dark(rind, 0.2), volume=0.4)
-        pen.shape(np.array([(0.0, -0.75), (0.78, 0.5), (0.4, 0.62), (0.0, 0.66), (-0.4, 0.62), (-0.78, 0.5)]), (222.0, 236.0, 190.0))
-        spots = [(oval(x * (0.3 + y), y, 0.03, ry=0.05), (36.0, 24.0, 22.0)) for x, y in zip(rng.uniform(-0.55, 0.55, 11), rng.uniform(-0.2, 0.42, 11), strict=True)]
-        pen.shape(np.array([(0.0, -0.75), (0.68, 0.42), (0.36, 0.53), (0.0, 0.57), (-0.36, 0.53), (-0.68, 0.42)]), flesh, volume=0.15,
+        pen.blob([(-0.78, 0.48), (0.0, 0.66), (0.78, 0.48), (0.72, 0.66), (0.0, 0.86), (-0.72, 0.66)], dark(rind, 0.2),
+                 volume=0.4)
+        pen.shape(np.array([(0.0, -0.75), (0.78, 0.5), (0.4, 0.62), (0.0, 0.66), (-0.4, 0.62), (-0.78, 0.5)]),
+                  (222.0, 236.0, 190.0))
+        spots = [(oval(x * (0.3 + y), y, 0.03, ry=0.05), (36.0, 24.0, 22.0)) for x,
+                 y in zip(rng.uniform(-0.55, 0.55, 11), rng.uniform(-0.2, 0.42, 11), strict=True)]
+        pen.shape(np.array([(0.0, -0.75), (0.68, 0.42), (0.36, 0.53), (0.0, 0.57), (-0.36, 0.53), (-0.68, 0.42)]),
+                  flesh, volume=0.15,
                   fur=0.25, marks=spots)
 
     choice = rng.random()

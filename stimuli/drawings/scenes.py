@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from stimuli.drawings.canvas import SUPERSAMPLING, Canvas
+from stimuli.drawings.canvas import SUPERSAMPLING, Canvas, Pen
 from stimuli.drawings.shapes import Color, mix, vary
 
 _NATURAL = {
@@ -15,15 +15,25 @@ _NATURAL = {
     "cars": ("street", "street", "park", "studio"),
     "fruits": ("table", "table", "studio", "cloth", "foliage"),
     "aquatic": ("deep", "deep", "reef", "reef", "beach"),
+    "swan": ("water",),
+    "flamingo": ("water", "water", "beach"),
+    "penguin": ("snow", "snow", "beach"),
+    "owl": ("sky", "foliage", "park"),
+    "toucan": ("sky", "foliage", "park"),
+    "ostrich": ("meadow", "beach", "park"),
+    "rooster": ("meadow", "park"),
+    "peacock": ("meadow", "park"),
+    "crab": ("beach", "reef"),
 }
 _ANYWHERE = ("studio", "cloth", "bokeh", "meadow", "deep", "room")
 _NATURAL_SHARE = 0.75
+_OVERGROWN_SHARE = 0.2
 
 Floats = NDArray[np.float32]
 
 
-def behind(class_name: str, *, rng: np.random.Generator, size_px: int) -> Image.Image:
-    """Paint a background that suits the class three times in four, and any other otherwise.
+def behind(category: str, *, class_name: str, rng: np.random.Generator, size_px: int) -> Image.Image:
+    """Paint a background that suits the thing three times in four, and any other otherwise.
 
     Returns
     -------
@@ -31,11 +41,23 @@ def behind(class_name: str, *, rng: np.random.Generator, size_px: int) -> Image.
         RGB, (size_px, size_px).
     """
     suits = rng.random() < _NATURAL_SHARE
-    kind = str(rng.choice(_NATURAL[class_name] if suits else _ANYWHERE))
+    kind = str(rng.choice(_NATURAL.get(category, _NATURAL[class_name]) if suits else _ANYWHERE))
     side = max(8, size_px // 2)
     image = _KINDS[kind](rng, side)
     soft = image.filter(ImageFilter.GaussianBlur(side * rng.uniform(0.004, 0.02)))
     return soft.resize((size_px, size_px), Image.Resampling.BICUBIC)
+
+
+def before(pen: Pen, *, class_name: str, rng: np.random.Generator) -> None:
+    """Let some blades of grass or weed stand in front of one picture in five."""
+    if class_name not in ("dogs", "birds", "aquatic") or rng.random() > _OVERGROWN_SHARE:
+        return
+    green = vary((96.0, 140.0, 60.0), rng=rng, amount=24)
+    root = rng.uniform(-0.8, 0.8)
+    for _ in range(int(rng.integers(4, 14))):
+        x, height, lean = root + rng.normal(0, 0.22), rng.uniform(0.25, 0.65), rng.normal(0, 0.1)
+        pen.limb([(x, 1.1), (x + lean * 0.3, 1.1 - height * 0.6), (x + lean, 1.1 - height)], vary(green, rng=rng),
+                 widths=[0.05, 0.04, 0.01], sharp=True, volume=0.2)
 
 
 def photograph(canvas: Canvas, background: Image.Image, *, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -65,8 +87,10 @@ def _cast(canvas: Canvas) -> Floats:
 def _coat(rng: np.random.Generator, size: int) -> Floats:
     """Noise drawn out along one direction, as hair is."""
     noise = rng.normal(0.0, 1.0, (size, size)).astype(np.float32)
-    streak = noise + np.roll(noise, (1, 0), (0, 1)) + np.roll(noise, (2, 1), (0, 1)) + np.roll(noise, (3, 1), (0, 1))
-    return np.asarray(streak * 0.5, dtype=np.float32)
+    streak = noise.copy()
+    for down, across in ((1, 0), (2, 1), (3, 1)):
+        streak += np.roll(noise, (down, across), (0, 1))
+    return streak * np.float32(0.5)
 
 
 def _expose(scene: Floats, *, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -249,7 +273,7 @@ def _deep(rng: np.random.Generator, side: int) -> Image.Image:
     pen = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(0, 6))):
         x, lean, width = rng.uniform(0, side), side * rng.uniform(-0.3, 0.3), side * rng.uniform(0.02, 0.08)
-        ray = tuple(int(channel) for channel in mix(top, (230.0, 244.0, 250.0), 0.18))
+        ray = tuple(int(channel) for channel in mix(top, (230.0, 244.0, 250.0), 0.08))
         pen.polygon((x, 0, x + width, 0, x + lean + width * 2, side * 0.7, x + lean, side * 0.7), fill=ray)
     for _ in range(int(rng.integers(0, 14))):
         radius = side * rng.uniform(0.006, 0.02)

@@ -86,27 +86,13 @@ def _cap(centre: Points, outward: Points, radius: float) -> Points:
 def ragged(outline: Points, *, amount: float, rng: np.random.Generator) -> Points:
     """Fray an outline into tufts of about `amount` in depth."""
     dense = resample(outline, step=max(amount * 0.7, 0.012))
-    shift = rng.uniform(-0.3, 1.0, len(dense)) * amount
-    shift[::2] *= 0.25
+    shift = rng.uniform(-0.2, 1.0, len(dense)) ** 2 * amount * 1.25
+    shift[::2] *= rng.uniform(0.0, 0.5)
     along = np.roll(dense, -1, axis=0) - np.roll(dense, 1, axis=0)
     across = along[:, ::-1] * (1, -1) / (np.linalg.norm(along, axis=1, keepdims=True) + 1e-9)
     if _turns_left(dense):
         across = -across
     return dense + across * shift[:, None]
-
-
-def curly(outline: Points, *, radius: float) -> Points:
-    """Turn an outline into a row of scallops, as a woolly coat or a cloud has."""
-    centres = resample(outline, step=radius * 1.5)
-    parts = [np.column_stack([np.cos(t), np.sin(t)]) for t in [np.linspace(-1.6, 1.6, 9)]][0]
-    along = np.roll(centres, -1, axis=0) - np.roll(centres, 1, axis=0)
-    outward = along[:, ::-1] * ((-1, 1) if _turns_left(centres) else (1, -1))
-    turn = np.arctan2(outward[:, 1], outward[:, 0])
-    flip = 1.0 if not _turns_left(centres) else -1.0
-    cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
-    x, y = parts[:, 0][None], flip * parts[:, 1][None]
-    return np.stack([centres[:, :1] + radius * (cos * x - sin * y),
-                     centres[:, 1:] + radius * (sin * x + cos * y)], axis=-1).reshape(-1, 2)
 
 
 def _turns_left(outline: Points) -> bool:

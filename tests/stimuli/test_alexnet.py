@@ -36,7 +36,8 @@ def test_the_default_has_caffes_number_of_parameters(full):
 
 
 def test_parameters_by_layer_are_those_of_the_prototxt(full):
-    counted = [sum(p.numel() for p in layer.parameters()) for layer in (*full.convolutions, full.fc6, full.fc7, full.fc8)]
+    counted = [sum(p.numel() for p in layer.parameters()) for layer in (*full.convolutions, full.fc6, full.fc7,
+                                                                        full.fc8)]
     by_hand = [96 * 3 * 121 + 96, 256 * 48 * 25 + 256, 384 * 256 * 9 + 384, 384 * 192 * 9 + 384, 256 * 192 * 9 + 256,
                4096 * 9216 + 4096, 4096 * 4096 + 4096, 1000 * 4096 + 1000]
     assert counted == by_hand

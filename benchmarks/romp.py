@@ -1,0 +1,68 @@
+"""Sparse pursuit over many targets: our ROMP beside scikit-learn's orthogonal matching pursuit.
+
+    python benchmarks/romp.py [--units 290400] [--targets 200] [--sparsity 10] [--peer-sparsity 20]
+
+scikit-learn picks one column a step and so needs `peer-sparsity` steps for that many columns; ROMP at level n
+picks between n and 3 n - 1. Prints CPU seconds, columns chosen and residual. Run with OMP_NUM_THREADS=1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+
+import numpy as np
+
+from analysis.romp import romp_many
+
+
+def dictionary(n_images: int, n_units: int, *, rng: np.random.Generator) -> np.ndarray:
+    """Rectified noise, centred and of unit length, as network units are."""
+    phi = np.maximum(rng.standard_normal((n_images, n_units), dtype=np.float32), 0)
+    phi -= phi.mean(axis=0)
+    phi /= np.linalg.norm(phi, axis=0)
+    return phi
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("images", 40), ("units", 290_400), ("targets", 200), ("sparsity", 10),
+                          ("peer-sparsity", 20)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    given = parser.parse_args()
+    rng = np.random.default_rng(0)
+    phi = dictionary(given.images, given.units, rng=rng)
+    targets = rng.standard_normal((given.images, given.targets))
+    targets -= targets.mean(axis=0)
+    print(f"{given.images} x {given.units}, {given.targets} targets")
+    own = report("ours, ROMP", lambda: our_fit(phi, targets, given.sparsity))
+    peer = report("scikit-learn, OMP", lambda: their_fit(phi, targets, given.peer_sparsity))
+    print(f"ratio {peer / own:.1f}")
+
+
+def our_fit(phi: np.ndarray, targets: np.ndarray, n: int) -> tuple[float, float]:
+    fit = romp_many(phi, targets, n=n)
+    left = np.linalg.norm(targets - fit.predict(phi)) / np.linalg.norm(targets)
+    return float((fit.support >= 0).sum(axis=1).mean()), float(left)
+
+
+def their_fit(phi: np.ndarray, targets: np.ndarray, n: int) -> tuple[float, float]:
+    from sklearn.linear_model import orthogonal_mp
+
+    weights = orthogonal_mp(phi, targets.astype(np.float32), n_nonzero_coefs=n)
+    left = np.linalg.norm(targets - phi @ weights) / np.linalg.norm(targets)
+    return float((weights != 0).sum(axis=0).mean()), float(left)
+
+
+def report(name: str, fit) -> float:
+    start = time.process_time()
+    columns, left = fit()
+    taken = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{name:<18} {taken:8.2f} CPU s   {columns:5.1f} columns a target   residual {left:.3f}   peak {peak:.0f} MiB")
+    return taken
+
+
+if __name__ == "__main__":
+    main()

@@ -155,7 +155,7 @@ def _apple(pen: Pen, rng: np.random.Generator) -> None:
         base = ((196.0, 34.0, 40.0), (148.0, 182.0, 60.0), (206.0, 60.0, 46.0))[rng.integers(3)]
         skin = vary(base, rng=rng)
         blush = (230.0, 190.0, 80.0) if base[0] > 190 else (196.0, 214.0, 110.0)
-        streaks: list[Mark] = [(tube([(x * 0.4, -0.45), (x, 0.0), (x * 0.7, 0.5)], 0.014), mix(skin, blush, 0.45))
+        streaks: list[Mark] = [(tube([(x * 0.4, -0.45), (x, 0.0), (x * 0.7, 0.5)], 0.022), mix(skin, blush, 0.2))
                                for x in rng.uniform(-0.6, 0.6, 14)]
         pen.shadow(0.0, 0.66, 0.56, ry=0.11)
         outline = [(0.0, -0.42), (0.26, -0.54), (0.56, -0.42), (0.7, -0.05), (0.58, 0.4), (0.28, 0.68), (0.0, 0.6),

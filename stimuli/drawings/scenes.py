@@ -270,11 +270,13 @@ def _room(rng: np.random.Generator, side: int) -> Image.Image:
 def _deep(rng: np.random.Generator, side: int) -> Image.Image:
     top = vary((74.0, 158.0, 198.0), rng=rng, amount=18)
     image = _ramp(top, mix(top, (6.0, 26.0, 60.0), rng.uniform(0.5, 0.85)), side=side)
-    pen = ImageDraw.Draw(image)
+    lit = image.copy()
+    pen = ImageDraw.Draw(lit)
     for _ in range(int(rng.integers(0, 6))):
         x, lean, width = rng.uniform(0, side), side * rng.uniform(-0.3, 0.3), side * rng.uniform(0.02, 0.08)
         ray = tuple(int(channel) for channel in mix(top, (230.0, 244.0, 250.0), 0.08))
         pen.polygon((x, 0, x + width, 0, x + lean + width * 2, side * 0.7, x + lean, side * 0.7), fill=ray)
+    image = Image.blend(image, lit.filter(ImageFilter.GaussianBlur(side * 0.015)), 0.45)
     for _ in range(int(rng.integers(0, 14))):
         radius = side * rng.uniform(0.006, 0.02)
         _ellipse(image, rng.uniform(0, side), rng.uniform(0, side), rx=radius, ry=radius,

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from stimuli.feature_store import open_store
+from stimuli.manifest import TYPES, read_manifest
 
 from analysis.brain_patterns import RoiPatterns, brain_inputs, load_roi_patterns
 from analysis.rdm import RDM, compute_rdm, save_rdms, spearman, unit_ranks
 from analysis.rois import ROIS
 from analysis.stats import (
     Statistic,
+    centred_interval,
     feature_bootstraps,
     feature_counts,
     image_bootstraps,
@@ -31,8 +34,6 @@ from analysis.stats import (
     upper_p,
 )
 from analysis.tables import STATISTIC_COLUMNS, as_table, read_results, statistic_row, write_results
-from stimuli.feature_store import open_store
-from stimuli.manifest import TYPES, read_manifest
 from subjects.console import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.layout import Layout
@@ -65,7 +66,8 @@ class Similarities:
 
 
 def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple[str, ...], settings: Rsa, seed: int,
-                  percent: float, ceiling: tuple[float, float] | None = None, where: str = "RSA") -> Similarities:
+                  percent: float, ceiling: tuple[float, float] | None = None, features: str = "features",
+                  where: str = "RSA") -> Similarities:
     """Compare the RDMs of the AN and AI images with that of the RE images.
 
     Parameters
@@ -82,6 +84,8 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         Width of the intervals of RE-AN and RE-AI, from a bootstrap over features.
     ceiling : (float, float), optional
         Noise ceiling to hand on.
+    features : str
+        What the features are, ``"vertices"`` or ``"units"``.
     where : str
         The place, for messages.
 
@@ -100,22 +104,21 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     """
     rdms = {kind: compute_rdm(responses[kind], labels=labels, measure=settings.dissimilarity, where=f"{where}, {kind}")
             for kind in TYPES}
-    spreads = _feature_intervals(responses, settings=settings, seed=seed, percent=percent)
-    statistics = {f"RE-{kind}": _similarity(rdms["RE"], rdms[kind], settings=settings, seed=seed, kind=kind,
-                                            bounds=spreads[kind], percent=percent, ceiling=ceiling)
-                  for kind in COMPARED}
+    draws = _feature_draws(responses, settings=settings, seed=seed)
+    statistics = {}
+    for kind in COMPARED:
+        effect, null = _permuted(rdms["RE"], rdms[kind], settings=settings, seed=seed, kind=kind)
+        bounds = centred_interval(draws[kind], effect=effect, percent=percent)
+        statistics[f"RE-{kind}"] = Statistic(
+            effect, *bounds, p=upper_p(effect, null), n=len(labels), n_resamples=len(null), seed=seed, ceiling=ceiling,
+            test=f"label permutation, one-sided; {percent:g} % interval: centred bootstrap over {features}")
     statistics[DIFFERENCE] = _difference(rdms, settings=settings, seed=seed)
     return Similarities(statistics, rdms)
 
 
-def _similarity(fixed: RDM, other: RDM, *, settings: Rsa, seed: int, kind: str, bounds: tuple[float, float],
-                percent: float, ceiling: tuple[float, float] | None) -> Statistic:
-    effect = spearman(fixed, other)
-    n = settings.n_permutations
-    null = label_permutations(fixed, other, n=n, rng=rng(seed, "permutation", kind))
-    return Statistic(effect, *bounds, p=upper_p(effect, null), n=len(fixed), n_resamples=n, seed=seed,
-                     test=f"label permutation, one-sided; {percent:g} % interval: bootstrap over features",
-                     ceiling=ceiling)
+def _permuted(fixed: RDM, other: RDM, *, settings: Rsa, seed: int, kind: str) -> tuple[float, Floats]:
+    null = label_permutations(fixed, other, n=settings.n_permutations, rng=rng(seed, "permutation", kind))
+    return spearman(fixed, other), null
 
 
 def _difference(rdms: Mapping[str, RDM], *, settings: Rsa, seed: int) -> Statistic:
@@ -127,14 +130,13 @@ def _difference(rdms: Mapping[str, RDM], *, settings: Rsa, seed: int) -> Statist
                      seed=seed, test="bootstrap over images, two-sided; 95 % interval: the same")
 
 
-def _feature_intervals(responses: Mapping[str, NDArray[np.float32]], *, settings: Rsa, seed: int,
-                       percent: float) -> dict[str, tuple[float, float]]:
+def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: Rsa, seed: int) -> dict[str, Floats]:
     """Bootstrap vertices or units, the same draws for all three types."""
     n_features = responses["RE"].shape[1]
     counts = feature_counts(n_features, n=settings.n_bootstraps, rng=rng(seed, "features"))
     ranked = {kind: unit_ranks(feature_bootstraps(responses[kind], counts=counts, measure=settings.dissimilarity))
               for kind in TYPES}
-    return {kind: interval(np.einsum("bp,bp->b", ranked["RE"], ranked[kind]), percent=percent) for kind in COMPARED}
+    return {kind: np.einsum("bp,bp->b", ranked["RE"], ranked[kind]) for kind in COMPARED}
 
 
 def layer_trends(effects: Mapping[str, list[float]]) -> dict[str, Statistic]:
@@ -165,7 +167,7 @@ def region_similarities(patterns: RoiPatterns, *, settings: Settings, sub: str) 
               for k, half in enumerate(patterns.halves, start=1)]
     return compare_types(patterns.responses, labels=patterns.base_images, settings=settings.rsa, percent=68,
                          seed=derive_seed(settings.study.seed, sub, patterns.roi, "rsa"),
-                         ceiling=split_half_ceiling(*halves), where=f"sub-{sub} {patterns.roi}")
+                         ceiling=split_half_ceiling(*halves), features="vertices", where=f"sub-{sub} {patterns.roi}")
 
 
 def run_rsa(layout: Layout, settings: Settings, *, sub: str, progress: ProgressWrapper = silent) -> pd.DataFrame:
@@ -243,7 +245,7 @@ def _layer_similarities(layout: Layout, settings: Settings, *, network: str,
         responses = {kind: store.read(layer, image_ids=ids[kind]) for kind in TYPES}
         found[layer] = compare_types(responses, labels=labels, settings=settings.rsa, percent=95,
                                      seed=derive_seed(settings.study.seed, network, layer, "rsa"),
-                                     where=f"network-{network} {layer}")
+                                     features="units", where=f"network-{network} {layer}")
     return found
 
 

@@ -111,6 +111,28 @@ def interval(samples: ArrayLike, *, percent: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def centred_interval(samples: ArrayLike, *, effect: float, percent: float) -> tuple[float, float]:
+    """Give the percentile interval of resampled correlations, moved so that their median is the effect.
+
+    A bootstrap over vertices repeats some and misses others, so that fewer distinct ones bear each RDM: its
+    similarities are lower than that of all vertices (0.34 to 0.42 around an effect of 0.54 in one
+    simulation), and the effect would lie outside its own interval. The spread is kept, the offset is not.
+
+    Returns
+    -------
+    low, high : float
+        Within [-1, 1].
+
+    Examples
+    --------
+    >>> centred_interval([0.1, 0.2, 0.3], effect=0.5, percent=100)
+    (0.4, 0.6)
+    """
+    draws = np.asarray(samples, dtype=np.float64)
+    low, high = interval(draws - np.median(draws) + effect, percent=percent)
+    return max(-1.0, min(low, effect)), min(1.0, max(high, effect))
+
+
 def permutations(n_items: int, *, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draw `n` random orders of `n_items`, (n, n_items)."""
     return rng.permuted(np.tile(np.arange(n_items), (n, 1)), axis=1)

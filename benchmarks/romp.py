@@ -60,7 +60,7 @@ def report(name: str, fit) -> float:
     columns, left = fit()
     taken = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{name:<18} {taken:8.2f} CPU s   {columns:5.1f} columns a target   residual {left:.3f}   peak {peak:.0f} MiB")
+    print(f"{name:<18} {taken:8.2f} CPU s  {columns:5.1f} columns a target  residual {left:.3f}  peak {peak:.0f} MiB")
     return taken
 
 

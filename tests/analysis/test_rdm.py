@@ -26,7 +26,7 @@ def names(n: int) -> tuple[str, ...]:
     return tuple(f"image-{k:02d}" for k in range(n))
 
 
-@pytest.fixture()
+@pytest.fixture
 def patterns() -> np.ndarray:
     return np.random.default_rng(1).normal(loc=2.0, size=(12, 30)).astype(np.float32)
 

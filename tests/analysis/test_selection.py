@@ -22,7 +22,7 @@ def ring_disks(n_vertices: int, *, reach: list[int]) -> tuple[np.ndarray, np.nda
     return np.cumsum([0, *map(len, members)]), np.concatenate(members)
 
 
-@pytest.fixture()
+@pytest.fixture
 def halves() -> tuple[np.ndarray, np.ndarray]:
     """Vertices 0 to 19 carry a pattern that repeats, 20 to 59 noise."""
     rng = np.random.default_rng(0)
@@ -97,8 +97,8 @@ def test_equal_consistencies_go_to_the_lower_vertex():
 
 def test_a_sparse_mesh_is_refused_with_its_disk_sizes(halves):
     found = split_half_consistency(*halves, disks=ring_disks(60, reach=[2]))
-    text = r"hemi-L V1: 0 of 60 vertices with a usable disk of 10 or more \(disks hold 5 to 5 vertices, median 5\)" \
-           r"; expected 20 of them.*denser mesh"
+    text = (r"hemi-L V1: 0 of 60 vertices with a usable disk of 10 or more "
+            r"\(disks hold 5 to 5 vertices, median 5\); expected 20 of them.*denser mesh")
     with pytest.raises(AnalysisError, match=text):
         select_vertices(found, region=np.ones(60, dtype=bool), n=20, min_disk=10, where="hemi-L V1")
 

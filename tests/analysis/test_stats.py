@@ -11,6 +11,7 @@ from scipy.stats import kendalltau, spearmanr
 from analysis.rdm import RDM, compute_rdm, spearman
 from analysis.stats import (
     Statistic,
+    centred_interval,
     feature_bootstraps,
     feature_counts,
     image_bootstraps,
@@ -163,6 +164,13 @@ def test_interval_is_the_central_share_of_draws():
     draws = rng().normal(size=100_000)
     assert interval(draws, percent=68) == pytest.approx((-0.994, 0.994), abs=0.02)
     assert interval(draws, percent=95) == pytest.approx((-1.96, 1.96), abs=0.03)
+
+
+def test_a_centred_interval_keeps_the_spread_and_holds_the_effect():
+    draws = rng().normal(loc=0.3, scale=0.01, size=20_000)
+    low, high = centred_interval(draws, effect=0.5, percent=68)
+    assert (low, high) == pytest.approx((0.49, 0.51), abs=1e-3)
+    assert centred_interval(draws, effect=0.999, percent=95)[1] == 1.0
 
 
 @pytest.mark.parametrize("seed", range(12))

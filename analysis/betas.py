@@ -1,0 +1,178 @@
+"""Response estimates of one hemisphere: one row a condition, with the names by which rows are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from subjects.errors import AnalysisError
+from subjects.store import whole_file
+
+COLUMNS = ("session", "type", "image_id", "base_image", "presentation")
+BLANK = "blank"
+HEMISPHERES = ("L", "R")
+_FORMAT = "adversarial-fmri betas 1"
+_ARRAYS = ("values", "r2", "mean_signal")
+
+
+@dataclass(frozen=True, eq=False)
+class Betas:
+    """Responses in percent signal change.
+
+    Parameters
+    ----------
+    hemi : {"L", "R"}
+    values : float32 array, (n_conditions, n_vertices)
+        ``100 * beta / mean`` of the session's signal; NaN where a vertex has no signal.
+    conditions : DataFrame
+        One row a row of `values`, columns :data:`COLUMNS`, all text but ``presentation`` (int; 0 for blank).
+        Rows are ordered by type, base image and presentation over both sessions, then one ``blank`` row a
+        session (its ``image_id`` and ``base_image`` are empty): 2 x 120 + 2 rows by the protocol. The blank
+        trials of two sessions are estimated apart, since each session has its own baseline and mean.
+    r2 : float32 array, (n_vertices,)
+        Share of variance explained, drifts removed, sessions pooled before the ratio.
+    mean_signal : float32 array, (n_vertices,)
+        Mean over all volumes that entered, in scanner units.
+
+    Raises
+    ------
+    AnalysisError
+        If shapes, columns or names do not fit together.
+    """
+
+    hemi: str
+    values: NDArray[np.float32]
+    conditions: pd.DataFrame
+    r2: NDArray[np.float32]
+    mean_signal: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        where = f"betas of hemi-{self.hemi}"
+        _require(self.hemi in HEMISPHERES, where, came=f"hemisphere {self.hemi!r}", expected="'L' or 'R'")
+        _require(tuple(self.conditions.columns) == COLUMNS, where, came=f"columns {list(self.conditions.columns)}",
+                 expected=f"columns {list(COLUMNS)}")
+        shape = (len(self.conditions), len(self.mean_signal))
+        _require(self.values.shape == shape, where, came=f"values of shape {self.values.shape}",
+                 expected=f"shape {shape}: one row a condition, one column a vertex")
+        _require(self.r2.shape == shape[1:], where, came=f"{len(self.r2)} values of R2",
+                 expected=f"one for each of {shape[1]} vertices")
+        kinds = {str(getattr(self, name).dtype) for name in _ARRAYS}
+        _require(kinds == {"float32"}, where, came=f"arrays of {', '.join(sorted(kinds))}", expected="float32")
+        twice = self.conditions.duplicated()
+        _require(not twice.any(), where, came=f"condition {int(np.argmax(twice))} twice", expected="each one once")
+
+    @property
+    def base_images(self) -> tuple[str, ...]:
+        """Base images in the order of the rows (the manifest's order)."""
+        names = self.conditions["base_image"]
+        return tuple(dict.fromkeys(names[names != ""]))
+
+    def image_ids(self, type: str) -> tuple[str, ...]:  # noqa: A002 - the manifest's word
+        """Image ids of one type, in the order of :attr:`base_images`."""
+        rows = self.conditions[self.conditions["type"] == type].drop_duplicates("base_image")
+        return tuple(rows.set_index("base_image")["image_id"].loc[list(self.base_images)])
+
+    def select(self, *, type: str,  # noqa: A002 - the manifest's word
+               presentation: int | Literal["mean"] | None = "mean",
+               base_images: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """Give the responses to one type of image, rows joined by the base image's name.
+
+        Parameters
+        ----------
+        type : {"RE", "AN", "AI"}
+        presentation : int or "mean"
+            1, 2, or the mean over presentations (None means the same).
+        base_images : sequence of str, optional
+            Which images, in which order; by default :attr:`base_images`.
+
+        Returns
+        -------
+        float32 array, (n_images, n_vertices)
+
+        Raises
+        ------
+        AnalysisError
+            If a base image has no such response.
+        """
+        names = list(self.base_images if base_images is None else base_images)
+        rows = self.conditions[self.conditions["type"] == type]
+        if presentation in (None, "mean"):
+            showings = sorted(rows["presentation"].unique())
+            _require(bool(showings), f"betas of hemi-{self.hemi}", came=f"no condition of type {type!r}",
+                     expected="responses to that type")
+        else:
+            showings = [presentation]
+        total = np.zeros((len(names), self.values.shape[1]), dtype=np.float64)
+        for showing in showings:
+            total += self.values[self._rows(rows, names, showing=int(showing), kind=type)]
+        return (total / len(showings)).astype(np.float32)
+
+    def _rows(self, rows: pd.DataFrame, names: list[str], *, showing: int, kind: str) -> NDArray[np.int64]:
+        found = rows[rows["presentation"] == showing]
+        places = pd.Series(found.index.to_numpy(), index=found["base_image"])
+        lacking = [name for name in names if name not in places.index]
+        _require(not lacking, f"betas of hemi-{self.hemi}", expected="a response to every base image",
+                 came=f"no response to {', '.join(lacking[:3])} as {kind} at presentation {showing}")
+        return places.loc[names].to_numpy()
+
+
+def _require(holds: bool, where: str, *, came: str, expected: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise AnalysisError(where, came=came, expected=expected, remedy="Fit again with `python -m analysis glm`.")
+
+
+def save_betas(path: Path, betas: Betas, *, overwrite: bool = False) -> Path:
+    """Write response estimates to an HDF5 file.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5")``.
+    betas : Betas
+    overwrite : bool
+    """
+    with whole_file(path, overwrite=overwrite) as beside, h5py.File(beside, "w") as file:
+        file.attrs.update({"format": _FORMAT, "hemi": betas.hemi, "unit": "percent signal change"})
+        for name in _ARRAYS:
+            file.create_dataset(name, data=getattr(betas, name))
+        for name in COLUMNS:
+            column = betas.conditions[name]
+            kept = column.to_numpy(np.int64) if name == "presentation" else column.to_numpy(h5py.string_dtype())
+            file.create_dataset(f"conditions/{name}", data=kept)
+    return Path(path)
+
+
+def load_betas(path: Path) -> Betas:
+    """Read response estimates.
+
+    Raises
+    ------
+    AnalysisError
+        If the file is missing, or is not one of betas.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AnalysisError(str(path), came="no such file", expected="betas",
+                            remedy="Run `python -m analysis glm` first.")
+    try:
+        with h5py.File(path) as file:
+            _require(file.attrs.get("format") == _FORMAT, str(path), came=f"format {file.attrs.get('format')!r}",
+                     expected=repr(_FORMAT))
+            columns = {name: _column(file[f"conditions/{name}"]) for name in COLUMNS}
+            arrays = {name: file[name][:] for name in _ARRAYS}
+            hemi = str(file.attrs["hemi"])
+    except (OSError, KeyError) as error:
+        raise AnalysisError(str(path), came=f"a file that cannot be read ({error})", expected="betas",
+                            remedy="Fit again with `python -m analysis glm`.") from error
+    return Betas(hemi=hemi, conditions=pd.DataFrame(columns), **arrays)
+
+
+def _column(dataset: h5py.Dataset) -> NDArray[np.generic]:
+    return dataset[:] if dataset.dtype.kind == "i" else dataset.asstr()[:].astype(object)

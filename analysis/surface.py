@@ -1,0 +1,311 @@
+"""Cortical surfaces: a folded mesh and its flat map, kept apart from the values on them.
+
+Distances are along the flat map: the geodesic distance of two vertices is the length of the shortest path
+on the flat mesh's edges. Millimetres throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.gifti import GiftiDataArray, GiftiImage
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+from subjects.errors import AnalysisError
+from subjects.layout import Layout
+from subjects.store import whole_file
+
+Disks = tuple[NDArray[np.int64], NDArray[np.int32]]
+_CENTRES = 512  # rows of the distance table held at once
+_STRUCTURE = {"L": "CortexLeft", "R": "CortexRight"}
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """One hemisphere, or a patch of it.
+
+    Parameters
+    ----------
+    hemi : {"L", "R"}
+    vertices : float32 array, (n_vertices, 3)
+        Midway between white and pial, mm, x to the right, y to the front, z up.
+    faces : int32 array, (n_faces, 3)
+        Triangles of the flat map, counter-clockwise as seen on it.
+    flat : float32 array, (n_vertices, 2)
+        Place on the flat map, mm.
+
+    Raises
+    ------
+    AnalysisError
+        If the mesh does not hold together: see the message.
+    """
+
+    hemi: str
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    flat: NDArray[np.float32]
+    where: str = field(default="surface", repr=False)
+
+    def __post_init__(self) -> None:
+        n = len(self.vertices)
+        _require(self.hemi in _STRUCTURE, self.where, came=f"hemisphere {self.hemi!r}", expected="'L' or 'R'")
+        _require(self.vertices.shape == (n, 3) and n > 0, self.where, expected="(n_vertices, 3)",
+                 came=f"vertices of shape {self.vertices.shape}")
+        _require(self.flat.shape == (n, 2), self.where, came=f"flat map of shape {self.flat.shape}",
+                 expected=f"({n}, 2), one place a vertex")
+        _require(self.faces.ndim == 2 and self.faces.shape[1] == 3, self.where, expected="(n_faces, 3)",
+                 came=f"faces of shape {self.faces.shape}")
+        for name in ("vertices", "flat"):
+            missing = ~np.isfinite(getattr(self, name)).all(axis=1)
+            _require(not missing.any(), self.where, came=f"{name} row {int(np.argmax(missing))} not finite",
+                     expected="finite coordinates")
+        outside = (self.faces < 0) | (self.faces >= n)
+        _require(not outside.any(), self.where, expected=f"vertices 0 to {n - 1}",
+                 came=f"face {int(np.argmax(outside.any(axis=1)))} naming vertex {_first(self.faces, outside)}")
+        sides = self.faces[:, :, None] == self.faces[:, None, :]
+        twice = sides.sum(axis=(1, 2)) > 3
+        _require(not twice.any(), self.where, came=f"face {int(np.argmax(twice))} naming one vertex twice",
+                 expected="three different vertices")
+
+    @property
+    def n_vertices(self) -> int:
+        """Number of vertices."""
+        return len(self.vertices)
+
+    @cached_property
+    def edges(self) -> NDArray[np.int32]:
+        """Edges, each once with the lower vertex first, (n_edges, 2)."""
+        return np.unique(_sides(self.faces), axis=0)
+
+    @property
+    def euler_characteristic(self) -> int:
+        """Vertices on faces - edges + faces: 1 for a disk, one less for each hole or handle end."""
+        return len(np.unique(self.faces)) - len(self.edges) + len(self.faces)
+
+    @cached_property
+    def adjacency(self) -> csr_array:
+        """Edge lengths on the flat map, symmetric (n_vertices, n_vertices), mm."""
+        a, b = self.edges.T
+        lengths = np.linalg.norm(self.flat[a].astype(np.float64) - self.flat[b], axis=1)
+        _require(bool((lengths > 0).all()), self.where, came="two neighbours at one place of the flat map",
+                 expected="edges longer than 0 mm")
+        both = (np.concatenate([lengths, lengths]), (np.concatenate([a, b]), np.concatenate([b, a])))
+        return csr_array(both, shape=(self.n_vertices, self.n_vertices))
+
+    def disks(self, radius_mm: float) -> Disks:
+        """Find the disk around every vertex: all vertices at most `radius_mm` away along the flat map.
+
+        Parameters
+        ----------
+        radius_mm : float
+
+        Returns
+        -------
+        indptr : int64 array, (n_vertices + 1,)
+        indices : int32 array
+            The disk around vertex v is ``indices[indptr[v]:indptr[v + 1]]``, ascending, v among them.
+        """
+        _require(radius_mm > 0, self.where, came=f"a radius of {radius_mm:g} mm", expected="more than 0 mm")
+        sizes, members = [np.zeros(1, dtype=np.int64)], []
+        for start in range(0, self.n_vertices, _CENTRES):
+            inside = np.isfinite(self.distances(np.arange(start, min(start + _CENTRES, self.n_vertices)),
+                                                limit_mm=radius_mm))
+            sizes.append(inside.sum(axis=1))
+            members.append(np.nonzero(inside)[1].astype(np.int32))
+        return np.cumsum(np.concatenate(sizes)), np.concatenate(members)
+
+    def distances(self, centres: NDArray[np.integer], *, limit_mm: float = np.inf) -> NDArray[np.float64]:
+        """Measure along the flat map from some vertices to all, (n_centres, n_vertices); inf beyond the limit."""
+        return dijkstra(self.adjacency, directed=False, indices=centres, limit=limit_mm)
+
+    def distance_to(self, targets: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Measure along the flat map from every vertex to the nearest of `targets`, (n_vertices,)."""
+        return dijkstra(self.adjacency, directed=False, indices=targets, min_only=True)
+
+    def boundary(self) -> NDArray[np.int32]:
+        """Find the vertices on the rim of the flat map (on an edge of one triangle only), ascending."""
+        edges, counts = np.unique(_sides(self.faces), axis=0, return_counts=True)
+        return np.unique(edges[counts == 1])
+
+    def components(self) -> NDArray[np.int32]:
+        """Number the connected pieces, (n_vertices,)."""
+        return connected_components(self.adjacency, directed=False)[1]
+
+    def restrict(self, keep: NDArray[np.bool_]) -> tuple[Surface, NDArray[np.int64]]:
+        """Cut out the triangles all of whose vertices are kept.
+
+        Returns
+        -------
+        surface : Surface
+            Vertices on no remaining triangle are left out.
+        places : int64 array
+            For each of its vertices, the vertex here.
+        """
+        faces = self.faces[keep[self.faces].all(axis=1)]
+        places = np.unique(faces)
+        number = np.full(self.n_vertices, -1, dtype=np.int32)
+        number[places] = np.arange(len(places))
+        return Surface(self.hemi, self.vertices[places], number[faces], self.flat[places], self.where), places
+
+    def distortion(self) -> Distortion:
+        """Compare the flat map with the folded surface, triangle by triangle."""
+        flat, folded = triangle_areas(self.flat, self.faces), triangle_areas(self.vertices, self.faces)
+        a, b = self.edges.T
+        lengths = [np.linalg.norm(xyz[a].astype(np.float64) - xyz[b], axis=1) for xyz in (self.flat, self.vertices)]
+        return Distortion(np.log2(np.abs(flat) / folded), int((flat <= 0).sum()), np.log2(lengths[0] / lengths[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Distortion:
+    """How far a flat map leaves the surface's own measures.
+
+    Parameters
+    ----------
+    area : float64 array, (n_faces,)
+        log2 of flat over folded area: 0 is true to size, 1 doubled.
+    n_folded_over : int
+        Triangles that lie the wrong way round on the flat map.
+    length : float64 array, (n_edges,)
+        log2 of flat over folded edge length.
+    """
+
+    area: NDArray[np.float64]
+    n_folded_over: int
+    length: NDArray[np.float64]
+
+    def summary(self) -> str:
+        """Say it in one sentence."""
+        area, length = (np.exp2(np.percentile(values, [5, 50, 95])) for values in (self.area, self.length))
+        return (f"flat over folded area {area[1]:.2f} (5-95 %: {area[0]:.2f}-{area[2]:.2f}), edge length {length[1]:.2f} "
+                f"({length[0]:.2f}-{length[2]:.2f}), {self.n_folded_over} triangles folded over")
+
+
+def triangle_areas(points: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Measure triangles.
+
+    Parameters
+    ----------
+    points : array, (n, 2) or (n, 3)
+    faces : int array, (n_faces, 3)
+
+    Returns
+    -------
+    float64 array, (n_faces,)
+        In the plane signed (positive when counter-clockwise), in space positive.
+
+    Examples
+    --------
+    >>> triangle_areas(np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), np.array([[0, 1, 2], [0, 2, 1]]))
+    array([ 1., -1.])
+    """
+    a, b, c = (points[faces[:, k]].astype(np.float64) for k in range(3))
+    if points.shape[1] == 2:
+        (ux, uy), (vx, vy) = (b - a).T, (c - a).T
+        return (ux * vy - uy * vx) / 2
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+
+
+def _sides(faces: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Sides of all triangles, lower vertex first, (3 n_faces, 2)."""
+    return np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+
+
+def _first(faces: NDArray[np.int32], wrong: NDArray[np.bool_]) -> int:
+    return int(faces[wrong][0]) if wrong.any() else 0
+
+
+def _require(holds: bool, where: str, *, came: str, expected: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise AnalysisError(where, came=came, expected=expected, remedy="Mend or export the mesh again.")
+
+
+def surface_paths(layout: Layout, *, source: str, sub: str, hemi: str) -> dict[str, Path]:
+    """Spell the paths of a subject's midway and flat meshes.
+
+    Parameters
+    ----------
+    layout : Layout
+    source : str
+        Pipeline that the time series come from: ``"simulated"`` or ``"fmriprep"``.
+    sub, hemi : str
+
+    Returns
+    -------
+    dict of str to Path
+        ``"midthickness"`` and ``"flat"``.
+    """
+    return {name: anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix=f"{name}.surf.gii")
+            for name in ("midthickness", "flat")}
+
+
+def anatomy_path(layout: Layout, *, source: str, sub: str, hemi: str, suffix: str) -> Path:
+    """Spell the path of one anatomical file: ``derivatives/<source>/sub-XX/anat/sub-XX_hemi-X_<suffix>``."""
+    path = layout.derivative(source, sub=sub, hemi=hemi, suffix=suffix)
+    return path.parent / "anat" / path.name
+
+
+def load_subject_surface(layout: Layout, *, source: str, sub: str, hemi: str) -> Surface:
+    """Read one hemisphere of a subject; see :func:`surface_paths` and :func:`load_surface`."""
+    paths = surface_paths(layout, source=source, sub=sub, hemi=hemi)
+    return load_surface(paths["midthickness"], flat_path=paths["flat"], hemi=hemi)
+
+
+def save_surface(surface: Surface, path: Path, *, flat_path: Path, overwrite: bool = False) -> None:
+    """Write a surface as two GIFTI meshes, the flat one with z = 0."""
+    level = np.column_stack([surface.flat, np.zeros(surface.n_vertices, dtype=np.float32)])
+    for target, points, kind in ((path, surface.vertices, "MidThickness"), (flat_path, level, "Flat")):
+        image = GiftiImage(darrays=[
+            GiftiDataArray(points.astype(np.float32), intent="NIFTI_INTENT_POINTSET", datatype="float32",
+                           meta={"AnatomicalStructurePrimary": _STRUCTURE[surface.hemi], "GeometricType": kind}),
+            GiftiDataArray(surface.faces.astype(np.int32), intent="NIFTI_INTENT_TRIANGLE", datatype="int32")])
+        with whole_file(target, overwrite=overwrite) as beside:
+            nib.save(image, beside)
+
+
+def load_surface(path: Path, *, flat_path: Path, hemi: str) -> Surface:
+    """Read a surface from its midway and flat GIFTI meshes.
+
+    Parameters
+    ----------
+    path : Path
+        Midway mesh.
+    flat_path : Path
+        Flat mesh of the same vertices; its triangles are the ones used, and its third coordinate is dropped.
+    hemi : {"L", "R"}
+
+    Raises
+    ------
+    AnalysisError
+        If a file is missing or no mesh, or the two do not share their vertices.
+    """
+    vertices, _ = _read_mesh(path)
+    flat, faces = _read_mesh(flat_path)
+    return Surface(hemi, vertices, faces, flat[:, :2].copy(), str(flat_path))
+
+
+def _read_mesh(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    points, triangles = read_gifti(path, expected="a surface mesh").agg_data(("pointset", "triangle"))
+    _require(isinstance(points, np.ndarray) and isinstance(triangles, np.ndarray), str(path),
+             came="a GIFTI file without one set of points and one of triangles", expected="a surface mesh")
+    return np.asarray(points, dtype=np.float32), np.asarray(triangles, dtype=np.int32)
+
+
+def read_gifti(path: Path, *, expected: str) -> GiftiImage:
+    """Read a GIFTI file; a missing or foreign one is an :class:`AnalysisError`."""
+    path = Path(path)
+    if not path.is_file():
+        raise AnalysisError(str(path), came="no such file", expected=expected,
+                            remedy="Run the preprocessing (or `python -m analysis simulate`) first.")
+    try:
+        image = nib.load(path)
+    except Exception as error:
+        raise AnalysisError(str(path), came=f"a file that cannot be read ({error})", expected=expected,
+                            remedy="Export it again as GIFTI.") from error
+    _require(isinstance(image, GiftiImage), str(path), came=f"a {type(image).__name__}", expected=expected)
+    return image

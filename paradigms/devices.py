@@ -123,6 +123,10 @@ class Display(Protocol):
     def refresh_hz(self) -> float:
         """Frames a second."""
 
+    @property
+    def lead_s(self) -> float:
+        """How long before a deadline to call :meth:`flip` (half a frame where flips wait for the retrace)."""
+
     def open(self) -> None:
         """Show the background."""
 

@@ -1,0 +1,289 @@
+"""Plays a schedule on four devices: absolute deadlines from the first counted pulse, every line on disk.
+
+A run is *waiting* until the trigger comes, *running* until the schedule ends, then *ended*. Whatever
+happens, the journal holds how it ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from paradigms.devices import Clock, Display, Frame, Pixels, Press, ResponseDevice, TriggerSource
+from paradigms.runlog import Journal
+from paradigms.schedule import Event, Schedule
+from paradigms.tasks.main import frame_for
+from paradigms.watchdog import WatchReport, watch
+from subjects.errors import DeviceError
+from subjects.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Aborted(Exception):  # noqa: N818 - an end, not a fault
+    """The run was ended before its time; the message says why."""
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM)."""
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The four machines of a run.
+
+    Parameters
+    ----------
+    clock, trigger, responses, display
+        See :mod:`paradigms.devices`.
+    poll_s : float
+        How often inputs are read at least. Stamps do not depend on it; the abort key's effect does.
+    """
+
+    clock: Clock
+    trigger: TriggerSource
+    responses: ResponseDevice
+    display: Display
+    poll_s: float = 0.004
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run went.
+
+    Parameters
+    ----------
+    complete : bool
+        Played to its end.
+    reason : str
+        Why not, or ``"complete"``.
+    n_events : int
+        Image events shown.
+    n_presses : int
+        Presses of the task's keys.
+    watch : WatchReport
+        Pulses, onsets and clocks.
+    """
+
+    complete: bool
+    reason: str
+    n_events: int
+    n_presses: int
+    watch: WatchReport
+
+    def summary(self) -> str:
+        """Say it in one line."""
+        seen = self.watch
+        onsets = ("no image shown" if seen.onset_median_s is None or seen.onset_p99_s is None else
+                  f"onset error median {1e3 * seen.onset_median_s:.2f} ms, 99 % {1e3 * seen.onset_p99_s:.2f} ms")
+        faults = f"; {'; '.join(seen.faults)}" if seen.faults else ""
+        return (f"{self.reason}: {self.n_events} images, {seen.n_pulses} of {seen.n_expected} pulses, "
+                f"{self.n_presses} presses, {onsets}{faults}")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of the display: at `at_s` from time zero, `what` is ``"on"`` or ``"off"``."""
+
+    at_s: float
+    event: Event
+    what: str
+
+
+@dataclass
+class _Tally:
+    """What has come in so far."""
+
+    pulses: list[float] = field(default_factory=list)
+    presses: int = 0
+    errors_s: list[float] = field(default_factory=list)
+    offsets_s: list[float] = field(default_factory=list)
+    zero: float | None = None
+
+
+def changes(schedule: Schedule) -> tuple[Change, ...]:
+    """List every change of the display in a run, in order; an image that follows at once needs no "off"."""
+    shown = [event for event in schedule.events if event.image_id is not None]
+    found = []
+    for k, event in enumerate(shown):
+        found.append(Change(event.onset_s, event, "on"))
+        follows = shown[k + 1].onset_s if k + 1 < len(shown) else float("inf")
+        if follows > event.end_s + 1e-9:
+            found.append(Change(event.end_s, event, "off"))
+    return tuple(found)
+
+
+def play(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Settings, images: Mapping[str, Pixels],
+         on_event: Callable[[Event], None] | None = None, trigger_timeout_s: float | None = None) -> RunOutcome:
+    """Play a run.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        What to show.
+    devices : Devices
+        The machines; opened here, and closed here whatever happens.
+    journal : Journal
+        An open journal.
+    settings : Settings
+        Keys, geometry, dummies.
+    images : mapping of str to uint8 array
+        Every image of the schedule, by ``image_id``.
+    on_event : callable, optional
+        Told of every event when it has been shown (progress, operator's view).
+    trigger_timeout_s : float, optional
+        How long to wait for the first pulse. Default: for ever.
+
+    Returns
+    -------
+    RunOutcome
+        Also for a run that was aborted; nothing is raised for what happens during a run but
+        KeyboardInterrupt and SIGTERM, which are recorded first.
+    """
+    run = _Run(schedule, devices=devices, journal=journal, settings=settings, tally=_Tally(), on_event=on_event)
+    reason = "complete"
+    try:
+        with run.opened(images):
+            run.wait_for_trigger(trigger_timeout_s)
+            run.show_all()
+    except Aborted as stop:
+        reason = f"aborted: {stop}"
+    except DeviceError as error:
+        reason = f"device failed: {error}"
+    except (KeyboardInterrupt, Terminated) as stop:
+        run.finish("terminated" if isinstance(stop, Terminated) else "interrupted")
+        raise
+    except Exception as error:
+        run.finish(f"failed: {error!r}")
+        raise
+    return run.finish(reason)
+
+
+@dataclass
+class _Run:
+    """The state of one run while it is played."""
+
+    schedule: Schedule
+    devices: Devices
+    journal: Journal
+    settings: Settings
+    tally: _Tally
+    on_event: Callable[[Event], None] | None
+    state: str = "closed"
+
+    @contextmanager
+    def opened(self, images: Mapping[str, Pixels]) -> Iterator[None]:
+        """Open the devices, display first, and close every one of them at the end."""
+        devices = self.devices
+        with ExitStack() as stack:
+            for device in (devices.display, devices.responses, devices.trigger):
+                stack.callback(device.close)
+                device.open()
+            devices.display.preload({name: images[name] for name in self.schedule.image_ids})
+            self._flip(frame_for(self.settings))
+            self.journal.write("start", sync=True, schedule_digest=self.schedule.digest, seed=self.schedule.seed,
+                               size_px=devices.display.size_px, refresh_hz=devices.display.refresh_hz)
+            try:
+                yield
+            finally:
+                self._drain()
+
+    def _drain(self) -> None:
+        """Record what came in up to the end; a device that has failed has nothing more to say."""
+        self.state = "ended"
+        try:
+            self.poll()
+        except DeviceError as error:
+            log.warning("inputs could not be drained: %s", error)
+
+    def wait_for_trigger(self, timeout_s: float | None) -> None:
+        """Wait for the first counted pulse, which is time zero by its own stamp."""
+        clock, dummies = self.devices.clock, self.settings.scanner.n_dummies
+        self.state = "waiting"
+        began = clock.now()
+        while self.tally.zero is None:
+            self.poll()
+            if len(self.tally.pulses) > dummies:
+                self.tally.zero = self.tally.pulses[dummies]
+                self.journal.write("zero", t=self.tally.zero, sync=True, dummies=dummies, noticed=clock.now())
+            elif timeout_s is not None and clock.now() - began > timeout_s:
+                raise Aborted(f"no trigger within {timeout_s:g} s")
+            else:
+                clock.wait_until(clock.now() + self.devices.poll_s)
+        self.state = "running"
+
+    def show_all(self) -> None:
+        """Make every change at its deadline, then wait for the end of the run."""
+        for change in changes(self.schedule):
+            self._show(change)
+        self._poll_until(self._clock_time(self.schedule.duration_s))
+        self.state = "ended"
+
+    def _show(self, change: Change) -> None:
+        on = change.what == "on"
+        deadline = self._clock_time(change.at_s)
+        display = self.devices.display
+        display.draw(frame_for(self.settings, image_id=change.event.image_id if on else None))
+        self._poll_until(deadline - display.lead_s - self.devices.poll_s)
+        self.devices.clock.wait_until(deadline - display.lead_s)
+        actual = display.flip()
+        self.journal.write("flip", t=actual, event=change.event.index, what=change.what,
+                           planned=round(deadline, 6), image_id=change.event.image_id if on else None)
+        if on:
+            self.tally.errors_s.append(actual - deadline)
+        elif self.on_event is not None:
+            self.on_event(change.event)
+
+    def _flip(self, frame: Frame) -> None:
+        self.devices.display.draw(frame)
+        self.devices.display.flip()
+
+    def _clock_time(self, at_s: float) -> float:
+        if self.tally.zero is None:
+            raise DeviceError("engine", came="a deadline before the trigger", expected="wait_for_trigger() first",
+                              remedy="Keep to the order of calls.")
+        return self.tally.zero + at_s
+
+    def _poll_until(self, t: float) -> None:
+        clock = self.devices.clock
+        self.poll()
+        while (now := clock.now()) < t:
+            clock.wait_until(min(t, now + self.devices.poll_s))
+            self.poll()
+
+    def poll(self) -> None:
+        """Read and record whatever came in."""
+        for pulse in self.devices.trigger.pulses():
+            self.tally.pulses.append(pulse.stamp_s)
+            self.tally.offsets_s.append(self.devices.clock.wall() - self.devices.clock.now())
+            self.journal.write("pulse", t=pulse.stamp_s, n=len(self.tally.pulses), source=pulse.source, name=pulse.name)
+        for press in self.devices.responses.presses():
+            self._take(press)
+
+    def _take(self, press: Press) -> None:
+        main = self.settings.main
+        task = press.key in (main.animal_key, main.not_animal_key)
+        self.tally.presses += task
+        self.journal.write("press", t=press.stamp_s, key=press.key, source=press.source, task=task)
+        if press.key == main.abort_key and self.state in ("waiting", "running"):
+            raise Aborted(f"key {press.key!r}")
+
+    def finish(self, reason: str) -> RunOutcome:
+        """Judge the run and write its last line."""
+        self.state = "ended"
+        tally, schedule = self.tally, self.schedule
+        counted = tally.pulses[self.settings.scanner.n_dummies:]
+        report = watch(counted, onset_errors_s=tally.errors_s, clock_offsets_s=tally.offsets_s, tr_s=schedule.tr_s,
+                       n_volumes=schedule.n_volumes, frame_s=1.0 / self.settings.display.refresh_hz)
+        outcome = RunOutcome(reason == "complete", reason, len(tally.errors_s), tally.presses, report)
+        self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=report.to_json())
+        return outcome
+
+
+def describe(outcome: RunOutcome) -> dict[str, Any]:
+    """Give an outcome as what JSON can hold."""
+    return {"complete": outcome.complete, "reason": outcome.reason, "n_events": outcome.n_events,
+            "n_presses": outcome.n_presses, "watch": outcome.watch.to_json()}

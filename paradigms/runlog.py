@@ -1,0 +1,283 @@
+"""The record of a run: an append-only journal, and the BIDS events table that is read out of it.
+
+A journal is a text file of JSON objects, one a line, each handed to the operating system the moment it
+is written and flushed to the disk at the edges of a run and at least once a second. ``kind`` says what
+happened, ``t`` when (seconds of the clock), ``wall`` when by the wall clock. Time zero of the events
+table is the stamp of the first counted pulse, in the record of kind ``zero``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from paradigms.devices import Clock
+from paradigms.schedule import BLANK, Event, Schedule
+from subjects.errors import RunLogError
+from subjects.provenance import versions
+from subjects.settings import Settings
+from subjects.store import plain, read_json, read_table
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Record = dict[str, Any]
+SYNC_S = 1.0
+_TEXT = ("trial_type", "stim_file", "image_id", "base_image", "category", "class", "response", "correct_response")
+COLUMNS = {
+    "onset": ("Time at which the image became visible, from the first counted pulse.", "s"),
+    "duration": ("How long it was visible.", "s"),
+    "trial_type": ("RE, AN or AI image, or blank trial.", None),
+    "stim_file": ("The image shown, relative to /stimuli.", None),
+    "image_id": ("Digest of the image's pixels, as in stimuli/manifest.tsv.", None),
+    "base_image": ("The regular image that this one is or was made from or for.", None),
+    "category": ("Category of the base image.", None),
+    "class": ("Class of the category.", None),
+    "presentation": ("First or second showing of the image in this run.", None),
+    "response": ("First key pressed in the response window.", None),
+    "response_time": ("From the image's onset to the press.", "s"),
+    "correct_response": ("The key that was right.", None),
+    "correct": ("1 if the response was right, 0 if wrong or missing.", None),
+    "onset_planned": ("Time at which the image should have become visible.", "s"),
+}
+
+
+class Journal:
+    """An append-only journal.
+
+    Parameters
+    ----------
+    path : Path
+        A new file; its folder is made.
+    clock : Clock
+        Stamps the lines.
+
+    Raises
+    ------
+    RunLogError
+        If the file exists: a record is never written over.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock) -> None:
+        self.path, self._clock = Path(path), clock
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._file: int | None = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            raise RunLogError(str(self.path), came="a journal that exists already", expected="a new attempt",
+                              remedy="Start the run again with --repeat; nothing was written.") from None
+        self._synced = time.monotonic()
+
+    def write(self, kind: str, *, t: float | None = None, sync: bool = False, **fields: Any) -> None:
+        """Append one line.
+
+        Parameters
+        ----------
+        kind : str
+            What happened.
+        t : float, optional
+            When, in the clock's seconds. Default: now.
+        sync : bool
+            Flush to the disk now.
+        **fields
+            Whatever belongs to it.
+        """
+        if self._file is None:
+            raise RunLogError(str(self.path), came=f"a line of kind {kind!r} after closing", expected="an open journal",
+                              remedy="Report this as a fault of the toolkit.")
+        stamp = self._clock.now() if t is None else t
+        line = json.dumps({"kind": kind, "t": round(stamp, 6), "wall": round(self._clock.wall(), 6), **fields},
+                          default=plain, separators=(",", ":"), ensure_ascii=False) + "\n"
+        data = line.encode("utf-8")
+        while data:
+            data = data[os.write(self._file, data):]
+        if sync or time.monotonic() - self._synced >= SYNC_S:
+            self.sync()
+
+    def sync(self) -> None:
+        """Flush to the disk what was written."""
+        if self._file is not None:
+            os.fsync(self._file)
+            self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Flush and close; may be called twice."""
+        if self._file is not None:
+            self.sync()
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+
+def read_journal(path: Path) -> list[Record]:
+    """Read a journal; a last line that was cut off is left out.
+
+    Raises
+    ------
+    RunLogError
+        If the file is missing or a line before the last cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RunLogError(str(path), came="no such file", expected="a journal", remedy="Check the run's name.")
+    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    records = []
+    for k, line in enumerate(whole.split(b"\n") if whole else [], start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise RunLogError(f"{path}, line {k}", came=f"text that is not JSON ({error})", expected="a journal line",
+                              remedy="Restore the file; journals are never edited.") from error
+        records.append(record)
+    return records
+
+
+def of_kind(records: Sequence[Record], kind: str) -> list[Record]:
+    """Pick the records of one kind."""
+    return [record for record in records if record["kind"] == kind]
+
+
+def time_zero(records: Sequence[Record]) -> float | None:
+    """Give the clock's time of the first counted pulse, or None if none came."""
+    zeros = of_kind(records, "zero")
+    return float(zeros[0]["t"]) if zeros else None
+
+
+def is_complete(records: Sequence[Record]) -> bool:
+    """Say whether the run was played to its end."""
+    return any(record["complete"] for record in of_kind(records, "end"))
+
+
+def events_table(records: Sequence[Record], schedule: Schedule, *, response_window_s: float) -> pd.DataFrame:
+    """Read the events of a run out of its journal.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        The journal.
+    schedule : Schedule
+        What was planned.
+    response_window_s : float
+        How long after an image's onset a press counts as its answer, in seconds.
+
+    Returns
+    -------
+    DataFrame
+        One row for each event that began, with the columns of :data:`COLUMNS`. A blank trial's onset
+        is planned: nothing changes on the display when it begins.
+    """
+    zero = time_zero(records)
+    rows = [] if zero is None else _rows(records, schedule, zero=zero, response_window_s=response_window_s)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({"presentation": "Int64", "correct": "Int64"})
+
+
+def _rows(records: Sequence[Record], schedule: Schedule, *, zero: float, response_window_s: float) -> list[Record]:
+    flips = of_kind(records, "flip")
+    shown = {flip["event"]: flip["t"] - zero for flip in flips if flip["what"] == "on"}
+    gone = {flip["event"]: flip["t"] - zero for flip in flips if flip["what"] == "off"}
+    presses = [(press["t"] - zero, str(press["key"])) for press in of_kind(records, "press") if press["task"]]
+    last = max((record["t"] for record in records), default=zero) - zero
+    rows = []
+    for event in schedule.events:
+        if event.trial_type == BLANK and event.onset_s < last:
+            rows.append(_blank_row(event, end=min(event.end_s, last)))
+        elif event.index in shown:
+            onset = shown[event.index]
+            end = gone.get(event.index, min(onset + event.duration_s, max(last, onset)))
+            answer = next(((key, t - onset) for t, key in presses if 0 <= t - onset < response_window_s), None)
+            rows.append(_image_row(event, onset=onset, end=end, answer=answer))
+    return rows
+
+
+def _blank_row(event: Event, *, end: float) -> Record:
+    return {"onset": event.onset_s, "duration": round(end - event.onset_s, 6), "trial_type": BLANK,
+            "onset_planned": event.onset_s}
+
+
+def _image_row(event: Event, *, onset: float, end: float, answer: tuple[str, float] | None) -> Record:
+    key, reaction = answer or (None, None)
+    return {"onset": round(onset, 6), "duration": round(end - onset, 6), "trial_type": event.trial_type,
+            "stim_file": event.stim_file, "image_id": event.image_id, "base_image": event.base_image,
+            "category": event.category, "class": event.class_name, "presentation": event.presentation,
+            "response": key, "response_time": None if reaction is None else round(reaction, 6),
+            "correct_response": event.correct_key, "correct": int(key == event.correct_key),
+            "onset_planned": event.onset_s}
+
+
+def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, attempt: int,
+                   watch: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Describe an events table the BIDS way.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The plan of the run.
+    settings : Settings
+        Screen and scanner.
+    complete : bool
+        Whether the run was played to its end (``RunComplete``).
+    attempt : int
+        Which attempt at this run the table tells of.
+    watch : mapping, optional
+        What the watchdog found; its ``n_pulses`` is repeated as ``n_pulses``.
+    """
+    display = settings.display
+    columns = {name: {"Description": text, **({"Units": unit} if unit else {})}
+               for name, (text, unit) in COLUMNS.items()}
+    screen = {"ScreenDistance": display.distance_cm / 100, "ScreenRefreshRate": display.refresh_hz,
+              "ScreenResolution": [display.width_px, display.height_px],
+              "ScreenSize": [display.width_cm / 100, display.height_cm / 100]}
+    software = {"OperatingSystem": platform.platform(), "SoftwareName": "adversarial-fmri",
+                "SoftwareVersion": versions("adversarial-fmri")["adversarial-fmri"], **screen}
+    return {**columns, "StimulusPresentation": software, "TaskName": schedule.task, "RunComplete": complete,
+            "Attempt": attempt, "n_volumes": schedule.n_volumes, "n_pulses": (watch or {}).get("n_pulses"),
+            "PulseWatch": dict(watch or {}), "schedule_digest": schedule.digest,
+            "manifest_digest": schedule.manifest_digest, "settings_digest": schedule.settings_digest}
+
+
+def read_events(path: Path) -> pd.DataFrame:
+    """Read an events table with its sidecar.
+
+    Parameters
+    ----------
+    path : Path
+        ``*_events.tsv``.
+
+    Returns
+    -------
+    DataFrame
+        With ``attrs["complete"]`` (bool), ``attrs["n_pulses"]`` and ``attrs["sidecar"]``.
+
+    Raises
+    ------
+    RunLogError
+        If columns are missing or an onset is no number.
+    """
+    path = Path(path)
+    table = read_table(path, text_columns=_TEXT)
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise RunLogError(str(path), came=f"no column {missing[0]!r}", expected="an events table of this toolkit",
+                          remedy="Make it again with `python run_session.py recover`.")
+    if not np.isfinite(pd.to_numeric(table["onset"], errors="coerce")).all():
+        raise RunLogError(str(path), came="an onset that is no number", expected="seconds",
+                          remedy="Make it again with `python run_session.py recover`.")
+    sidecar = read_json(path.with_suffix(".json"))
+    table.attrs.update(complete=bool(sidecar.get("RunComplete")), n_pulses=sidecar.get("n_pulses"), sidecar=sidecar)
+    return table

@@ -1,0 +1,158 @@
+"""What a run will show and when: pure, seeded, digested, and written before anything is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from subjects.errors import ScheduleError
+from subjects.provenance import digest_json
+
+BLANK = "blank"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a run, in seconds from the first counted pulse.
+
+    Parameters
+    ----------
+    index : int
+        Place in the run, from 0.
+    onset_s, duration_s : float
+        When it is visible. A blank trial is the whole trial.
+    trial_type : str
+        ``"RE"``, ``"AN"``, ``"AI"`` or ``"blank"``.
+    image_id, stim_file, base_image, category, class_name : str or None
+        The image, as the manifest names it; none for a blank.
+    presentation : int or None
+        The first or second time that this image is shown in this run.
+    correct_key : str or None
+        The right answer of the task.
+    """
+
+    index: int
+    onset_s: float
+    duration_s: float
+    trial_type: str
+    image_id: str | None = None
+    stim_file: str | None = None
+    base_image: str | None = None
+    category: str | None = None
+    class_name: str | None = None
+    presentation: int | None = None
+    correct_key: str | None = None
+
+    @property
+    def end_s(self) -> float:
+        """Give the time at which it is over."""
+        return self.onset_s + self.duration_s
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A run's plan.
+
+    Parameters
+    ----------
+    study, task, sub, ses : str
+        What it belongs to.
+    run, seed : int
+        Run number and the seed of its order.
+    tr_s, duration_s : float
+        Repetition time and length in seconds.
+    n_volumes : int
+        Volumes that the scanner will take.
+    events : tuple of Event
+        In order of onset, none overlapping.
+    manifest_digest, settings_digest : str
+        What it was made from.
+    """
+
+    study: str
+    task: str
+    sub: str
+    ses: str
+    run: int
+    seed: int
+    tr_s: float
+    n_volumes: int
+    duration_s: float
+    events: tuple[Event, ...]
+    manifest_digest: str
+    settings_digest: str
+
+    def __post_init__(self) -> None:
+        where = f"schedule of sub-{self.sub} ses-{self.ses} run-{self.run}"
+        end = 0.0
+        for k, event in enumerate(self.events):
+            if event.index != k:
+                raise ScheduleError(where, came=f"event {k} with index {event.index}", expected="events in order",
+                                    remedy="Make the schedule again.")
+            if event.onset_s < end - 1e-9:
+                raise ScheduleError(where, came=f"event {k} at {event.onset_s:g} s before {end:g} s",
+                                    expected="events that do not overlap", remedy="Make the schedule again.")
+            end = event.end_s
+        if end > self.duration_s + 1e-9:
+            raise ScheduleError(where, came=f"an event that ends at {end:g} s",
+                                expected=f"at most {self.duration_s:g} s",
+                                remedy="Make the schedule again.")
+
+    @property
+    def digest(self) -> str:
+        """Digest of the whole plan."""
+        return digest_json(self.to_json())
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """List the images it needs, each once, in order of first showing."""
+        return tuple(dict.fromkeys(event.image_id for event in self.events if event.image_id is not None))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the plan as what JSON can hold."""
+        return {**asdict(self), "events": [asdict(event) for event in self.events]}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], *, where: str = "schedule") -> Schedule:
+        """Read a plan back.
+
+        Raises
+        ------
+        ScheduleError
+            For missing or unknown fields.
+        """
+        try:
+            events = tuple(Event(**event) for event in content["events"])
+            return cls(**{**content, "events": events})
+        except (TypeError, KeyError) as error:
+            raise ScheduleError(where, came=f"fields that do not fit ({error})", expected="a schedule of this toolkit",
+                                remedy="Restore the file from its copy in sourcedata.") from error
+
+
+def excerpt(schedule: Schedule, *, n_trials: int = 10, lead_s: float = 4.0) -> Schedule:
+    """Cut a schedule down to its first trials, with a short lead-in and lead-out.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The whole run.
+    n_trials : int
+        How many events to keep.
+    lead_s : float
+        Blank seconds before the first kept event and after the last.
+
+    Returns
+    -------
+    Schedule
+        Same images and order; onsets shifted by one constant.
+    """
+    kept = schedule.events[:n_trials]
+    if len(kept) < n_trials:
+        raise ScheduleError("excerpt", came=f"{n_trials} trials of {len(schedule.events)}",
+                            expected="no more than the run has", remedy="Ask for fewer.")
+    shift = lead_s - kept[0].onset_s
+    events = tuple(dataclasses.replace(event, onset_s=event.onset_s + shift) for event in kept)
+    volumes = -int(-(events[-1].end_s + lead_s) // schedule.tr_s)
+    return dataclasses.replace(schedule, events=events, n_volumes=volumes, duration_s=volumes * schedule.tr_s)

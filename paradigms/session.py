@@ -1,0 +1,203 @@
+"""One run from its plan to its events table: schedule and settings first, then devices, then the record."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from paradigms.devices import Clock, HardwareClock, Pixels
+from paradigms.engine import Devices, RunOutcome, Terminated, play
+from paradigms.records import archive_incomplete, attempts, require_new, write_events
+from paradigms.runlog import Journal
+from paradigms.schedule import Event, Schedule
+from paradigms.tasks import main as main_task
+from paradigms.virtual import Answering, EmulatedScanner, RecordingDisplay, SimulatedParticipant, VirtualClock
+from stimuli.manifest import Manifest, read_manifest, read_pixels
+from subjects.console import ProgressWrapper, silent
+from subjects.errors import DeviceError, ScheduleError, nearest
+from subjects.layout import Layout
+from subjects.profile import load_profile
+from subjects.provenance import rng, versions
+from subjects.settings import Settings
+from subjects.store import write_json
+
+SCANNERS = ("emulated", "keyboard")
+DISPLAYS = ("virtual", "window")
+TASKS = {main_task.TASK: main_task.make_schedule}
+VIRTUAL_POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """Which run: subject, session, task, run number."""
+
+    sub: str
+    ses: str
+    task: str
+    run: int
+
+    def names(self) -> dict[str, Any]:
+        """Give the entities as keywords for the speller of paths."""
+        return {"sub": self.sub, "ses": self.ses, "task": self.task, "run": self.run}
+
+
+def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int, scanner: str,
+             display: str, repeat: bool = False, fullscreen: bool = True,
+             progress: ProgressWrapper = silent) -> RunOutcome:
+    """Play one run of the study and write its record.
+
+    Parameters
+    ----------
+    layout, settings
+        The study.
+    sub, ses, task, run
+        Which run.
+    scanner : {"emulated", "keyboard"}
+        Where the pulses come from.
+    display : {"virtual", "window"}
+        Where the images go. A virtual display runs in virtual time and wants the emulated scanner.
+    repeat : bool
+        Play again what was played before. Every earlier attempt is kept.
+    fullscreen : bool
+        Whether a window fills the screen.
+    progress : ProgressWrapper
+        Told of every image shown.
+
+    Returns
+    -------
+    RunOutcome
+        Also of a run that was aborted.
+
+    Raises
+    ------
+    StudyError
+        Before anything is shown or written: for an unknown device or task, a run that exists, an image
+        that is not what the manifest says.
+    """
+    require_devices(scanner=scanner, display=display)
+    key = RunKey(sub, ses, task, run)
+    schedule, images = prepare(layout, settings, key=key)
+    require_new(layout, repeat=repeat, **key.names())
+    attempt = len(attempts(layout, **key.names())) + 1
+    clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
+    with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
+                        fullscreen=fullscreen) as devices:
+        where = {**key.names(), "attempt": attempt}
+        write_plan(schedule, settings, schedule_path=layout.schedule(**where),
+                   settings_path=layout.resolved_settings(**where))
+        with Journal(layout.journal(**where), clock=clock) as journal, _sigterm_as_exception():
+            journal.write("devices", scanner=scanner, display=display, versions=versions("adversarial-fmri", "psychopy"))
+            outcome = _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
+                              progress=progress)
+    if outcome.complete:
+        archive_incomplete(layout, **key.names())
+        write_events(layout, settings, attempt=attempt, **key.names())
+    return outcome
+
+
+def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Settings,
+            images: dict[str, Pixels], progress: ProgressWrapper) -> RunOutcome:
+    """Play with a progress bar that advances at every image."""
+    shown = sum(event.image_id is not None for event in schedule.events)
+    bar = progress(range(shown + 1), label=f"sub-{schedule.sub} ses-{schedule.ses} run-{schedule.run}")
+
+    def advance(_: Event) -> None:
+        next(bar, None)
+
+    outcome = play(schedule, devices=devices, journal=journal, settings=settings, images=images, on_event=advance)
+    for _ in bar if outcome.complete else ():
+        pass
+    return outcome
+
+
+def require_devices(*, scanner: str, display: str) -> None:
+    """Refuse unknown or impossible devices; there is no dummy to fall back on."""
+    for kind, name, known in (("scanner", scanner, SCANNERS), ("display", display, DISPLAYS)):
+        if name not in known:
+            raise DeviceError(kind, came=repr(name), expected=f"one of {', '.join(known)}", remedy=nearest(name, known))
+    if display == "virtual" and scanner != "emulated":
+        raise DeviceError("display", came="a virtual display with a real trigger",
+                          expected="the emulated scanner, whose time can jump",
+                          remedy="Use --scanner emulated, or --display window.")
+
+
+def prepare(layout: Layout, settings: Settings, *, key: RunKey) -> tuple[Schedule, dict[str, Pixels]]:
+    """Make a run's schedule, and read and verify every image it needs.
+
+    Raises
+    ------
+    StudyError
+        For an unknown task, subject, session or run, or an image that does not hold.
+    """
+    if key.task not in TASKS:
+        raise ScheduleError("task", came=repr(key.task), expected=f"one of {', '.join(TASKS)}",
+                            remedy=nearest(key.task, TASKS))
+    profile = load_profile(layout, key.sub)
+    manifest = read_manifest(layout.manifest)
+    schedule = TASKS[key.task](settings, manifest=manifest, profile=profile, ses=key.ses, run=key.run)
+    return schedule, load_images(layout, manifest=manifest, schedule=schedule)
+
+
+def load_images(layout: Layout, *, manifest: Manifest, schedule: Schedule) -> dict[str, Pixels]:
+    """Read the schedule's images, each checked against its digest."""
+    return {name: read_pixels(layout.stimuli, manifest.by_id(name)) for name in schedule.image_ids}
+
+
+def write_plan(schedule: Schedule, settings: Settings, *, schedule_path: Path, settings_path: Path) -> None:
+    """Write the plan and the resolved settings before anything is shown."""
+    write_json(schedule_path, {**schedule.to_json(), "digest": schedule.digest})
+    write_json(settings_path, {**settings.model_dump(mode="json"), "digest": settings.digest})
+
+
+@contextlib.contextmanager
+def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str, display: str,
+                   fullscreen: bool = True) -> Iterator[Devices]:
+    """Put the four devices of a run together, real or virtual."""
+    if display == "virtual":
+        yield virtual_devices(settings, schedule=schedule, clock=clock)
+        return
+    from paradigms.console_devices import window_devices
+
+    with window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, fullscreen=fullscreen) as devices:
+        yield devices
+
+
+def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> Devices:
+    """Make an emulated scanner, a simulated participant and a recording display on one clock."""
+    participant = simulated_participant(settings, schedule=schedule, clock=clock)
+    size = (settings.display.width_px, settings.display.height_px)
+    screen = RecordingDisplay(clock, size_px=size, refresh_hz=settings.display.refresh_hz, on_flip=participant.see)
+    scanner = EmulatedScanner(clock, tr_s=schedule.tr_s, n_volumes=settings.scanner.n_dummies + schedule.n_volumes)
+    return Devices(clock, trigger=scanner, responses=participant, display=screen, poll_s=VIRTUAL_POLL_S)
+
+
+def simulated_participant(settings: Settings, *, schedule: Schedule, clock: Clock,
+                          answering: Answering = Answering()) -> SimulatedParticipant:
+    """Seat a participant who knows the right key of every image of a schedule."""
+    keys = (settings.main.animal_key, settings.main.not_animal_key)
+    answers = {event.image_id: (event.correct_key, keys[event.correct_key == keys[0]])
+               for event in schedule.events if event.image_id is not None and event.correct_key is not None}
+    return SimulatedParticipant(clock, answers=answers, answering=answering, rng=rng(schedule.seed, "participant"))
+
+
+@contextlib.contextmanager
+def _sigterm_as_exception() -> Iterator[None]:
+    """Let SIGTERM unwind the engine, so that the record is closed; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+        raise Terminated(f"signal {number}")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

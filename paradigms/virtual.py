@@ -1,0 +1,316 @@
+"""Doubles of the machines, shipped as a product: a whole session can be rehearsed without any of them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from paradigms.devices import Clock, Frame, Pixels, Press, Pulse
+from subjects.errors import DeviceError
+
+WALL_START_S = 1_600_000_000.0
+
+
+class VirtualClock:
+    """A clock that jumps to whatever time is waited for.
+
+    Parameters
+    ----------
+    start_s : float
+        Its first time.
+    """
+
+    def __init__(self, *, start_s: float = 100.0) -> None:
+        self._now = float(start_s)
+
+    def now(self) -> float:
+        """Give the virtual time."""
+        return self._now
+
+    def wall(self) -> float:
+        """Give a wall clock that runs with the virtual time."""
+        return WALL_START_S + self._now
+
+    def wait_until(self, t: float) -> None:
+        """Jump to `t` unless it has passed."""
+        self._now = max(self._now, t)
+
+
+@dataclass(frozen=True)
+class ScannerFaults:
+    """What an emulated scanner does wrong, on request.
+
+    Parameters
+    ----------
+    missed, doubled : tuple of int
+        Volumes (from 0) whose pulse is left out, or comes twice 30 ms apart.
+    extra_s : tuple of float
+        Further pulses, seconds from the first.
+    jitter_s : float
+        Standard deviation of each pulse's time.
+    tr_error : float
+        Relative error of the TR: 0.01 is one percent slow.
+    """
+
+    missed: tuple[int, ...] = ()
+    doubled: tuple[int, ...] = ()
+    extra_s: tuple[float, ...] = ()
+    jitter_s: float = 0.0
+    tr_error: float = 0.0
+
+
+def pulse_times(*, tr_s: float, n_volumes: int, faults: ScannerFaults, rng: Generator) -> NDArray[np.float64]:
+    """Give the times of a scanner's pulses, from its first volume.
+
+    Returns
+    -------
+    float64 array
+        Sorted seconds.
+
+    Examples
+    --------
+    >>> pulse_times(tr_s=2.0, n_volumes=3, faults=ScannerFaults(missed=(1,)), rng=np.random.default_rng(0))
+    array([0., 4.])
+    """
+    grid = np.arange(n_volumes) * tr_s * (1.0 + faults.tr_error)
+    times = grid + faults.jitter_s * rng.standard_normal(n_volumes)
+    kept = np.setdiff1d(np.arange(n_volumes), faults.missed)
+    doubled = times[list(faults.doubled)] + 0.03
+    return np.sort(np.concatenate([times[kept], doubled, np.asarray(faults.extra_s, dtype=np.float64)]))
+
+
+class EmulatedScanner:
+    """A scanner that sends its pulses by itself once opened.
+
+    Parameters
+    ----------
+    clock : Clock
+        Whose time the pulses follow.
+    tr_s, n_volumes : float, int
+        Repetition time, and how many volumes it takes (dummies included).
+    delay_s : float
+        From opening to the first pulse.
+    faults : ScannerFaults
+        What it does wrong.
+    rng : Generator, optional
+        For the jitter; needed only with jitter.
+    """
+
+    def __init__(self, clock: Clock, *, tr_s: float, n_volumes: int, delay_s: float = 3.0,
+                 faults: ScannerFaults = ScannerFaults(), rng: Generator | None = None) -> None:
+        self._clock, self._delay_s = clock, delay_s
+        self._times = pulse_times(tr_s=tr_s, n_volumes=n_volumes, faults=faults, rng=rng or np.random.default_rng(0))
+        self._start: float | None = None
+        self._sent = 0
+
+    def open(self) -> None:
+        """Start scanning after the delay."""
+        self._start = self._clock.now() + self._delay_s
+
+    def close(self) -> None:
+        """Stop scanning."""
+        self._start = None
+
+    def pulses(self) -> list[Pulse]:
+        """Give the pulses that are due."""
+        if self._start is None:
+            return []
+        due = self._start + self._times[self._sent:]
+        due = due[due <= self._clock.now()]
+        self._sent += len(due)
+        return [Pulse(float(t), "emulated scanner", "volume") for t in due]
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How a simulated participant answers.
+
+    Parameters
+    ----------
+    accuracy : float
+        Share of right answers.
+    omission : float
+        Share of images without an answer.
+    rt_mean_s, rt_sd_s : float
+        Reaction times: normal, never under 150 ms.
+    """
+
+    accuracy: float = 0.95
+    omission: float = 0.02
+    rt_mean_s: float = 0.65
+    rt_sd_s: float = 0.12
+
+
+class SimulatedParticipant:
+    """A participant who sees the display's flips and presses a key some time after each image.
+
+    Parameters
+    ----------
+    clock : Clock
+        Whose time the presses follow.
+    answers : mapping of str to (str, str)
+        ``image_id`` to the right and the wrong key.
+    answering : Answering
+        Accuracy and reaction times.
+    rng : Generator
+        Their randomness.
+    """
+
+    def __init__(self, clock: Clock, *, answers: Mapping[str, tuple[str, str]], answering: Answering,
+                 rng: Generator) -> None:
+        self._clock, self._answers, self._answering, self._rng = clock, dict(answers), answering, rng
+        self._due: list[tuple[float, str]] = []
+        self._open = False
+
+    def open(self) -> None:
+        """Sit ready."""
+        self._open = True
+
+    def close(self) -> None:
+        """Leave."""
+        self._open = False
+
+    def see(self, frame: Frame, shown_s: float) -> None:
+        """Look at what has just become visible (given to the display as its ``on_flip``)."""
+        if frame.image_id in self._answers:
+            press = self.react(frame.image_id, shown_s)
+            if press is not None:
+                heapq.heappush(self._due, (press.stamp_s, press.key))
+
+    def react(self, image_id: str, shown_s: float) -> Press | None:
+        """Decide on an answer to one image; none is an omission."""
+        how, rng = self._answering, self._rng
+        omitted, right, reaction = rng.random(), rng.random(), rng.normal(how.rt_mean_s, how.rt_sd_s)
+        if omitted < how.omission:
+            return None
+        key = self._answers[image_id][0 if right < how.accuracy else 1]
+        return Press(shown_s + max(0.15, float(reaction)), key, "simulated participant")
+
+    def press(self, key: str, *, at_s: float) -> None:
+        """Have a key pressed at a given time (for the abort key, or a script)."""
+        heapq.heappush(self._due, (at_s, key))
+
+    def presses(self) -> list[Press]:
+        """Give the presses that are due."""
+        given = []
+        while self._open and self._due and self._due[0][0] <= self._clock.now():
+            stamp, key = heapq.heappop(self._due)
+            given.append(Press(stamp, key, "simulated participant"))
+        return given
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame that a recording display showed, and when."""
+
+    t: float
+    frame: Frame
+
+
+class RecordingDisplay:
+    """A display that keeps what it was shown and when; flips fall on its refresh grid.
+
+    Parameters
+    ----------
+    clock : Clock
+        Whose time it follows.
+    size_px : (int, int)
+        Width and height.
+    refresh_hz : float
+        Frames a second.
+    on_flip : callable, optional
+        Told of every flip, ``(frame, time)``: a simulated participant's eyes.
+    """
+
+    def __init__(self, clock: Clock, *, size_px: tuple[int, int], refresh_hz: float,
+                 on_flip: Callable[[Frame, float], None] | None = None) -> None:
+        self._clock, self._on_flip = clock, on_flip
+        self._size, self._refresh = size_px, refresh_hz
+        self._images: dict[str, Pixels] = {}
+        self._back: Frame | None = None
+        self._origin: float | None = None
+        self.shown: list[Shown] = []
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._size
+
+    @property
+    def refresh_hz(self) -> float:
+        """Frames a second."""
+        return self._refresh
+
+    @property
+    def lead_s(self) -> float:
+        """Half a frame: flips wait for the grid."""
+        return 0.5 / self._refresh
+
+    def open(self) -> None:
+        """Start the refresh grid."""
+        self._origin = self._clock.now()
+
+    def close(self) -> None:
+        """Stop it."""
+        self._origin = None
+
+    def preload(self, images: Mapping[str, Pixels]) -> None:
+        """Take images by ``image_id``."""
+        self._images.update(images)
+
+    def draw(self, frame: Frame) -> None:
+        """Keep a frame for the next flip.
+
+        Raises
+        ------
+        DeviceError
+            If its image was not preloaded.
+        """
+        if frame.image_id is not None and frame.image_id not in self._images:
+            raise DeviceError("recording display", came=f"image {frame.image_id!r}", expected="a preloaded image",
+                              remedy="Preload the schedule's images.")
+        self._back = frame
+
+    def flip(self) -> float:
+        """Show the frame at the next point of the refresh grid."""
+        if self._origin is None or self._back is None:
+            raise DeviceError("recording display", came="a flip", expected="open() and draw() before it",
+                              remedy="Keep to the order of calls.")
+        frames = np.ceil((self._clock.now() - self._origin) * self._refresh - 1e-6)
+        self._clock.wait_until(self._origin + float(frames) / self._refresh)
+        shown = self._clock.now()
+        self.shown.append(Shown(shown, self._back))
+        if self._on_flip is not None:
+            self._on_flip(self._back, shown)
+        return shown
+
+    def screenshot(self) -> Pixels:
+        """Compose what is on the screen: background, image (nearest neighbour), fixation point."""
+        width, height = self._size
+        frame = self.shown[-1].frame if self.shown else None
+        canvas = np.full((height, width, 3), frame.background if frame else 0, dtype=np.uint8)
+        if frame is not None and frame.image_id is not None:
+            _paste(canvas, self._images[frame.image_id], side=round(frame.image_px))
+        if frame is not None:
+            _dot(canvas, diameter=frame.fixation_px, color=frame.fixation_color)
+        return canvas
+
+
+def _paste(canvas: Pixels, image: Pixels, *, side: int) -> None:
+    height, width = canvas.shape[:2]
+    rows = np.arange(side) * image.shape[0] // side
+    columns = np.arange(side) * image.shape[1] // side
+    top, left = (height - side) // 2, (width - side) // 2
+    canvas[top:top + side, left:left + side] = image[rows][:, columns]
+
+
+def _dot(canvas: Pixels, *, diameter: float, color: tuple[int, int, int]) -> None:
+    height, width = canvas.shape[:2]
+    y, x = np.ogrid[:height, :width]
+    inside = (x + 0.5 - width / 2) ** 2 + (y + 0.5 - height / 2) ** 2 <= (diameter / 2) ** 2
+    canvas[inside] = color

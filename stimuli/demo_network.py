@@ -21,7 +21,7 @@ from torch import Tensor
 
 from stimuli.alexnet import CaffeAlexNet
 from stimuli.categories import demo_categories
-from stimuli.demo_training import Recipe, draw_set, fit, judge
+from stimuli.demo_training import Recipe, draw_set, fit, initialise, judge
 from stimuli.drawings import drawings_digest
 from subjects.console import ProgressWrapper, silent
 from subjects.errors import NetworkError
@@ -31,8 +31,9 @@ from subjects.store import read_json, whole_file, write_json
 WIDTHS = (24, 64, 96, 96, 64)
 FC = (512, 512)
 _CENTRE, _SPREAD = 0.5, 0.25
-_SEED, _PER_CATEGORY, _EPOCHS = 20210, 120, 16
+_SEED, _PER_CATEGORY, _EPOCHS = 20210, 120, 20
 _VALIDATION_PER_CATEGORY = 10
+_RESTORE = "Restore the file or train again (python -m stimuli train-demo)."
 
 DATA = Path(__file__).parent / "data"
 WEIGHTS_FILE, RECORD_FILE, MEAN_FILE = "demo_network.safetensors", "demo_network.json", "demo_mean.png"
@@ -68,21 +69,23 @@ def load_module(folder: Path = DATA) -> CaffeAlexNet:
         came = tuple(stored[name].shape) if name in stored else "no such tensor"
         if came != tuple(wanted.shape):
             raise NetworkError(f"{path}: {name}", came=str(came), expected=str(tuple(wanted.shape)),
-                               remedy="Restore the file or train again (python -m stimuli train-demo).")
+                               remedy=_RESTORE)
+    for name in stored.keys() - model.state_dict().keys():
+        raise NetworkError(f"{path}: {name}", came="an unknown tensor", expected="only those of the network",
+                           remedy=_RESTORE)
     model.load_state_dict({name: values.float() for name, values in stored.items()})
     return model.eval().requires_grad_(requires_grad=False)
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    remedy = "Restore the file or train again (python -m stimuli train-demo)."
     try:
         return load_file(path)
     except FileNotFoundError:
         raise NetworkError(str(path), came="no such file", expected="the demo network's weights",
-                           remedy=remedy) from None
+                           remedy=_RESTORE) from None
     except SafetensorError as error:
         raise NetworkError(str(path), came=f"a file that cannot be read ({error})",
-                           expected="weights in safetensors format", remedy=remedy) from error
+                           expected="weights in safetensors format", remedy=_RESTORE) from error
 
 
 def class_names() -> tuple[str, ...]:
@@ -152,6 +155,7 @@ def train_demo(out: Path | None = None, *, seed: int = _SEED, per_category: int 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "demo network", "weights"))
         model = build()
+        initialise(model)
         losses = fit(model, images, labels, recipe=recipe, preprocess=preprocess,
                      generator=rng(seed, "demo network", "order"), progress=progress)
     _write(folder, model, mean=images.mean(axis=0, dtype=np.float64))

@@ -51,7 +51,7 @@ def draw(category: str, *, rng: np.random.Generator, size_px: int = 227) -> NDAr
     """
     class_name = class_of(category)
     canvas = Canvas(size_px, rng, sun=_sun(rng))
-    pen = canvas.pen(x=rng.normal(0.0, 0.08), y=rng.normal(0.0, 0.06), scale=rng.uniform(0.62, 0.97),
+    pen = canvas.pen(x=rng.normal(0.0, 0.11), y=rng.normal(0.0, 0.1), scale=rng.uniform(0.6, 0.95),
                      angle=rng.normal(0.0, _TURN[class_name]), flip=bool(rng.random() < 0.5))
     _PAINTERS[category](pen, rng)
     before(canvas.pen(), class_name=class_name, rng=rng)

@@ -28,6 +28,7 @@ _NATURAL = {
 _ANYWHERE = ("studio", "cloth", "bokeh", "meadow", "deep", "room")
 _NATURAL_SHARE = 0.75
 _OVERGROWN_SHARE = 0.2
+_DUSK_SHARE = 0.35
 
 Floats = NDArray[np.float32]
 
@@ -45,7 +46,14 @@ def behind(category: str, *, class_name: str, rng: np.random.Generator, size_px:
     side = max(8, size_px // 2)
     image = _KINDS[kind](rng, side)
     soft = image.filter(ImageFilter.GaussianBlur(side * rng.uniform(0.004, 0.02)))
-    return soft.resize((size_px, size_px), Image.Resampling.BICUBIC)
+    return _dim(soft, rng=rng).resize((size_px, size_px), Image.Resampling.BICUBIC)
+
+
+def _dim(image: Image.Image, *, rng: np.random.Generator) -> Image.Image:
+    """Let the light fall off towards the top or the bottom, more often the top, as before rain."""
+    top = rng.uniform(0.55, 1.1)
+    fall = np.linspace(top, 1.75 - top, image.height, dtype=np.float32)[:, None, None]
+    return Image.fromarray(np.clip(np.asarray(image) * fall, 0, 255).astype(np.uint8))
 
 
 def before(pen: Pen, *, class_name: str, rng: np.random.Generator) -> None:
@@ -130,6 +138,8 @@ def _ellipse(image: Image.Image, x: float, y: float, *, rx: float, ry: float, co
 
 def _land(rng: np.random.Generator, side: int, *, sky: Color, ground: Color,
           horizon: float) -> tuple[Image.Image, int]:
+    if rng.random() < _DUSK_SHARE:
+        sky = vary((176.0, 116.0, 88.0), rng=rng, amount=24)
     image = _ramp(vary(sky, rng=rng), mix(sky, (255, 255, 255), 0.35), side=side)
     line = int(side * horizon)
     below = _ramp(mix(ground, sky, 0.25), ground, side=side)

@@ -71,7 +71,8 @@ def initialise(model: nn.Module) -> None:
     layers = [layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
     nn.init.normal_(layers[-1].weight, std=0.01)
 
 

@@ -123,7 +123,7 @@ class Betas:
         return places.loc[names].to_numpy()
 
 
-def _require(holds: bool, where: str, *, came: str, expected: str) -> None:  # noqa: FBT001
+def _require(holds: bool, where: str, *, came: str, expected: str) -> None:
     if not holds:
         raise AnalysisError(where, came=came, expected=expected, remedy="Fit again with `python -m analysis glm`.")
 

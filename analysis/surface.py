@@ -134,7 +134,7 @@ class Surface:
         return np.unique(edges[counts == 1])
 
     def components(self) -> NDArray[np.int32]:
-        """Number the connected pieces, (n_vertices,)."""
+        """Give the number of its connected piece to each vertex, (n_vertices,)."""
         return connected_components(self.adjacency, directed=False)[1]
 
     def restrict(self, keep: NDArray[np.bool_]) -> tuple[Surface, NDArray[np.int64]]:
@@ -148,7 +148,7 @@ class Surface:
             For each of its vertices, the vertex here.
         """
         faces = self.faces[keep[self.faces].all(axis=1)]
-        places = np.unique(faces)
+        places = np.unique(faces).astype(np.int64)
         number = np.full(self.n_vertices, -1, dtype=np.int32)
         number[places] = np.arange(len(places))
         return Surface(self.hemi, self.vertices[places], number[faces], self.flat[places], self.where), places
@@ -182,8 +182,8 @@ class Distortion:
     def summary(self) -> str:
         """Say it in one sentence."""
         area, length = (np.exp2(np.percentile(values, [5, 50, 95])) for values in (self.area, self.length))
-        return (f"flat over folded area {area[1]:.2f} (5-95 %: {area[0]:.2f}-{area[2]:.2f}), edge length {length[1]:.2f} "
-                f"({length[0]:.2f}-{length[2]:.2f}), {self.n_folded_over} triangles folded over")
+        return (f"flat over folded area {area[1]:.2f} (5-95 %: {area[0]:.2f}-{area[2]:.2f}), edge length "
+                f"{length[1]:.2f} ({length[0]:.2f}-{length[2]:.2f}), {self.n_folded_over} triangles folded over")
 
 
 def triangle_areas(points: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -220,7 +220,7 @@ def _first(faces: NDArray[np.int32], wrong: NDArray[np.bool_]) -> int:
     return int(faces[wrong][0]) if wrong.any() else 0
 
 
-def _require(holds: bool, where: str, *, came: str, expected: str) -> None:  # noqa: FBT001
+def _require(holds: bool, where: str, *, came: str, expected: str) -> None:
     if not holds:
         raise AnalysisError(where, came=came, expected=expected, remedy="Mend or export the mesh again.")
 

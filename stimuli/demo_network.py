@@ -63,7 +63,8 @@ def load_module(folder: Path = DATA) -> CaffeAlexNet:
         If the file is missing, is no safetensors file, or holds other tensors than the network has.
     """
     path = folder / WEIGHTS_FILE
-    model = build()
+    with torch.device("meta"):  # shapes without memory, and without drawing on torch's random state
+        model = build()
     stored = _read_weights(path)
     for name, wanted in model.state_dict().items():
         came = tuple(stored[name].shape) if name in stored else "no such tensor"
@@ -73,7 +74,7 @@ def load_module(folder: Path = DATA) -> CaffeAlexNet:
     for name in stored.keys() - model.state_dict().keys():
         raise NetworkError(f"{path}: {name}", came="an unknown tensor", expected="only those of the network",
                            remedy=_RESTORE)
-    model.load_state_dict({name: values.float() for name, values in stored.items()})
+    model.load_state_dict({name: values.float() for name, values in stored.items()}, assign=True)
     return model.eval().requires_grad_(requires_grad=False)
 
 

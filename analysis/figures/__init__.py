@@ -1,0 +1,1 @@
+"""Figures of the results, drawn from the tidy records alone; one module a figure."""

@@ -1,0 +1,58 @@
+"""How numbers are written in figures, scorecard and report: one way, everywhere."""
+
+from __future__ import annotations
+
+import math
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def say_p(p: float) -> str:
+    """Write a p value, with its relation sign.
+
+    Examples
+    --------
+    >>> say_p(0.0094), say_p(0.000999), say_p(0.375), say_p(1.0)
+    ('p = .009', 'p < .001', 'p = .375', 'p = 1')
+    """
+    return f"p {'' if p < 0.001 else '= '}{bare_p(p)}"
+
+
+def bare_p(p: float) -> str:
+    """Write a p value for a place where it is clear what it is.
+
+    Examples
+    --------
+    >>> bare_p(0.0094), bare_p(0.0005), bare_p(0.9999)
+    ('.009', '< .001', '1')
+    """
+    if p < 0.001:
+        return "< .001"
+    text = f"{p:.3f}"
+    return "1" if text == "1.000" else text.removeprefix("0")
+
+
+def say_number(value: float | None, *, digits: int = 2, unit: str = "") -> str:
+    """Write a number with a true minus sign; an en dash where there is none.
+
+    Examples
+    --------
+    >>> say_number(-0.456), say_number(12.5, digits=1, unit=" ms"), say_number(float("nan"))
+    ('−0.46', '12.5 ms', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{abs(value):.{digits}f}"
+    negative = value < 0 and float(text) != 0
+    return f"{MINUS if negative else ''}{text}{unit}"
+
+
+def say_share(n: int, of: int) -> str:
+    """Write a count out of a total.
+
+    Examples
+    --------
+    >>> say_share(113, 120)
+    '113/120'
+    """
+    return f"{n}/{of}"

@@ -1,0 +1,118 @@
+"""``python -m analysis``: from logged runs and time series to similarities, encoding models and one report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from subjects.console import main, rich_progress, study_option, subject_option
+from subjects.layout import Layout
+
+if TYPE_CHECKING:
+    from subjects.settings import Settings
+
+
+@click.group(help=__doc__)
+def cli() -> None:
+    pass
+
+
+def _open(study: Path, sub: str) -> tuple[Layout, Settings]:
+    from subjects.profile import load_profile
+    from subjects.settings import load_settings
+
+    layout = Layout(study).require()
+    load_profile(layout, sub)
+    return layout, load_settings(study)
+
+
+@cli.command()
+@study_option
+@subject_option
+@click.option("--null", is_flag=True, help="A subject whose responses do not depend on the images.")
+def simulate(study: Path, sub: str, null: bool) -> None:
+    """Make a virtual subject's BOLD from the logged events."""
+    from analysis.requirements import require_features, require_runs
+
+    layout, settings = _open(study, sub)
+    require_runs(layout, sub=sub)
+    require_features(layout, settings)
+    from analysis.simulate import simulate_subject
+
+    made = simulate_subject(layout, settings, sub=sub, null=null, progress=rich_progress)
+    _say(layout.derivatives("simulated") / f"sub-{sub}", "virtual BOLD", reused=made.reused)
+
+
+@cli.command()
+@study_option
+@subject_option
+def glm(study: Path, sub: str) -> None:
+    """Estimate the response to every image and presentation, in percent signal change."""
+    from analysis.requirements import require_runs
+
+    layout, settings = _open(study, sub)
+    require_runs(layout, sub=sub)
+    from analysis.glm import run_glm
+
+    made = run_glm(layout, settings, sub=sub, progress=rich_progress)
+    _say(layout.derivatives("glm") / f"sub-{sub}", "betas", reused=made.reused)
+
+
+@cli.command()
+@study_option
+@subject_option
+def rsa(study: Path, sub: str) -> None:
+    """Compare RE with AN and AI images by their dissimilarities, in the brain and in the network."""
+    from analysis.requirements import require_betas, require_features
+
+    layout, settings = _open(study, sub)
+    require_betas(layout, sub=sub)
+    require_features(layout, settings)
+    from analysis.rsa import run_network_rsa, run_rsa
+
+    brain = run_rsa(layout, settings, sub=sub, progress=rich_progress)
+    _say(layout.derivative("rsa", sub=sub, suffix="rsa.tsv"), "brain", reused=brain.reused)
+    network = run_network_rsa(layout, settings, network=settings.stimuli.network, progress=rich_progress)
+    _say(layout.derivatives("rsa"), f"network {settings.stimuli.network}", reused=network.reused)
+
+
+@cli.command()
+@study_option
+@subject_option
+def encode(study: Path, sub: str) -> None:
+    """Train encoding models on RE images and test them on AN and AI images."""
+    from analysis.requirements import require_betas, require_features
+
+    layout, settings = _open(study, sub)
+    require_betas(layout, sub=sub)
+    require_features(layout, settings)
+    from analysis.encoding import run_encoding
+
+    made = run_encoding(layout, settings, sub=sub, network=settings.stimuli.network, progress=rich_progress)
+    _say(layout.derivative("encoding", sub=sub, suffix="encoding.tsv"), "encoding models", reused=made.reused)
+
+
+@cli.command()
+@study_option
+@click.option("--sub", "subjects", multiple=True, help="Subject label; may be given again. Default: all subjects.")
+def report(study: Path, subjects: tuple[str, ...]) -> None:
+    """Draw the figures, score the paper's claims, and write one HTML page."""
+    from analysis.requirements import choose_subjects
+    from subjects.settings import load_settings
+
+    layout = Layout(study).require()
+    chosen = choose_subjects(layout, subjects)
+    from analysis.report import run_report
+
+    said = run_report(layout, load_settings(study), subjects=chosen, progress=rich_progress)
+    click.echo(f"{said}: {layout.report}")
+
+
+def _say(path: Path, what: str, *, reused: bool) -> None:
+    click.echo(f"{what} {'already current, reused' if reused else 'made'}: {path}")
+
+
+if __name__ == "__main__":
+    main(cli)

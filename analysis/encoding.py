@@ -292,7 +292,7 @@ def run_encoding(layout: Layout, settings: Settings, *, sub: str, network: str =
     """
     table_path = layout.derivative("encoding", sub=sub, suffix="encoding.tsv")
     vertices_path = table_path.with_suffix(".h5")
-    inputs = {**brain_inputs(layout, sub=sub), "manifest": layout.manifest, "features": layout.features(network)}
+    inputs = {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest, "features": layout.features(network)}
     made_from: dict[str, Any] = {"inputs": inputs, "parameters": _parameters(settings, network=network)}
     if is_current(table_path, **made_from) and _vertices_current(vertices_path):
         log.info("%s is current and is read back", table_path)

@@ -188,7 +188,7 @@ def run_rsa(layout: Layout, settings: Settings, *, sub: str, progress: ProgressW
         ``sub-XX_rdms.h5``, each with a sidecar. Read back where both stand as they were made.
     """
     table_path = layout.derivative("rsa", sub=sub, suffix="rsa.tsv")
-    made_from = {"inputs": brain_inputs(layout, sub=sub), "parameters": _parameters(settings, "roi")}
+    made_from = {"inputs": brain_inputs(layout, settings, sub=sub), "parameters": _parameters(settings, "roi")}
     if (table := _current(table_path, _rdms_path(table_path), made_from)) is not None:
         return table
     regions = load_roi_patterns(layout, settings, sub=sub)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
 from analysis.encoding import (
+    COLUMNS,
     assess_generalisation,
     choose_sparsity,
     matched_similarity,
     predict_types,
+    run_encoding,
     standardise,
     subsampled_accuracies,
     vertex_accuracies,
 )
+from analysis.rois import ROIS
 from analysis.romp import romp
 from analysis.sparse_model import Scaling, held_out_predictions, measure_scaling, train
 from analysis.stats import permutations, subsamples
 from subjects.errors import AnalysisError
 from subjects.provenance import rng as derived
-from subjects.settings import Encoding
+from subjects.settings import Encoding, load_settings
+from tests.analysis.fabricated import LAYERS, make_study
 
 QUICK = Encoding(n_permutations=200, n_subsamples=200)
 
@@ -272,3 +277,69 @@ def test_the_same_seed_gives_the_same_statistics_and_another_does_not():
                           for seed in (1, 1, 2))
     assert once.statistics == again.statistics
     assert once.statistics["AI"].low != other.statistics["AI"].low
+
+
+# --- a fabricated study on disk ------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def fabricated(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("encoding") / "study")
+
+
+def test_a_subjects_models_are_trained_tested_and_written(fabricated):
+    layout, settings = fabricated
+    table = run_encoding(layout, settings, sub="01")
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 3 * len(ROIS) * len(LAYERS)
+    by_name = table.set_index(["layer", "roi", "type"])
+    for roi in ROIS:
+        assert by_name.loc[("layer1", roi, "AI"), "p"] == pytest.approx(1 / 201)
+        assert by_name.loc[("layer1", roi, "AI"), "effect"] > 0.8
+        assert abs(by_name.loc[("layer1", roi, "AN"), "effect"]) < 0.3
+        assert by_name.loc[("layer1", roi, "AI minus AN"), "low"] > 0
+        assert by_name.loc[("layer1", roi, "AI"), "sparsity"] == 1
+        assert by_name.loc[("layer1", roi, "AI"), "effect"] > by_name.loc[("layer5", roi, "AI"), "effect"]
+
+
+def test_the_vertices_file_holds_each_vertexs_accuracy(fabricated):
+    layout, settings = fabricated
+    table = run_encoding(layout, settings, sub="01").set_index(["roi", "layer", "type"])
+    with h5py.File(layout.derivative("encoding", sub="01", suffix="encoding.h5")) as file:
+        assert list(file) == list(ROIS)
+        for roi in ROIS:
+            assert len(file[roi]["vertices_L"]) == len(file[roi]["vertices_R"]) == 15
+            for layer in LAYERS:
+                part = file[roi][layer]
+                assert part["AI"].shape == (30,)
+                assert part["AI"][()].mean() == pytest.approx(table.loc[(roi, layer, "AI"), "effect"], abs=1e-6)
+                assert part.attrs["sparsity"] == table.loc[(roi, layer, "AI"), "sparsity"]
+                assert part["candidates"][()].tolist() == [1, 2]
+
+
+def test_current_models_are_read_back_and_a_changed_file_made_again(fabricated):
+    layout, settings = fabricated
+    before = run_encoding(layout, settings, sub="01")
+    paths = [layout.derivative("encoding", sub="01", suffix=f"encoding.{kind}") for kind in ("tsv", "h5")]
+    stamps = [path.stat().st_mtime_ns for path in paths]
+    assert run_encoding(layout, settings, sub="01").equals(before)
+    assert [path.stat().st_mtime_ns for path in paths] == stamps
+    paths[1].write_bytes(b"torn")
+    assert run_encoding(layout, settings, sub="01").equals(before)
+    assert paths[1].stat().st_size > 1000
+
+
+def test_a_fixed_level_and_correlations_over_vertices(fabricated):
+    layout, _ = fabricated
+    settings = load_settings(layout.root, overrides={"encoding.sparsity": 2, "encoding.correlate": "image"})
+    table = run_encoding(layout, settings, sub="01").set_index(["layer", "roi", "type"])
+    assert set(table["sparsity"]) == {2}
+    assert table.loc[("layer1", "V1", "AI"), "effect"] > 0.7
+    for key in (("layer1", "V1", "AI"), ("layer4", "LO", "AN")):
+        assert table.loc[key, "low"] < table.loc[key, "effect"] < table.loc[key, "high"]
+
+
+def test_candidates_too_large_for_the_study_are_refused(fabricated):
+    layout, _ = fabricated
+    settings = load_settings(layout.root, overrides={"encoding.candidates": (1, 8)})
+    with pytest.raises(AnalysisError, match="sub-01 layer1: sparsity level 8 with 16 training images; expected at most 5"):
+        run_encoding(layout, settings, sub="01")

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from analysis.rdm import compute_rdm
-from analysis.rsa import DIFFERENCE, compare_types, layer_trends
+from analysis.brain_patterns import load_roi_patterns
+from analysis.rdm import compute_rdm, load_rdms
+from analysis.rois import ROIS
+from analysis.rsa import COLUMNS, DIFFERENCE, compare_types, layer_trends, run_network_rsa, run_rsa
 from subjects.errors import AnalysisError
-from subjects.settings import Rsa
+from subjects.provenance import sidecar_path
+from subjects.settings import Rsa, load_settings
+from subjects.store import read_json
+from tests.analysis.fabricated import LAYERS, make_study
 
 QUICK = Rsa(n_permutations=200, n_bootstraps=200)
 
@@ -113,3 +118,113 @@ def test_null_subjects_are_rejected_at_five_percent():
                        labels=names(40), settings=settings, seed=k, percent=68).statistics[comparison].p
          for k in range(200) for comparison in ("RE-AN", "RE-AI")]
     assert 0.03 <= np.mean(np.array(p) <= 0.05) <= 0.07
+
+
+# --- a fabricated study on disk ------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def fabricated(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("rsa") / "study")
+
+
+def test_a_subjects_similarities_are_found_and_written(fabricated):
+    layout, settings = fabricated
+    table = run_rsa(layout, settings, sub="01")
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 3 * len(ROIS)
+    assert set(table["system"]) == {"brain"}
+    assert set(table["sub"]) == {"01"}
+    by_name = table.set_index(["place", "comparison"])
+    for roi in ROIS:
+        assert by_name.loc[(roi, "RE-AI"), "p"] == pytest.approx(1 / 201)
+        assert by_name.loc[(roi, DIFFERENCE), "low"] > 0
+        assert by_name.loc[(roi, "RE-AI"), "effect"] > 0.6
+        assert abs(by_name.loc[(roi, "RE-AN"), "effect"]) < 0.3
+        assert 0.5 < by_name.loc[(roi, "RE-AI"), "ceiling_low"] < by_name.loc[(roi, "RE-AI"), "ceiling_high"] < 1
+    assert (layout.derivatives("rsa") / "dataset_description.json").is_file()
+
+
+def test_the_written_rdms_are_those_of_the_patterns(fabricated):
+    layout, settings = fabricated
+    run_rsa(layout, settings, sub="01")
+    rdms = load_rdms(layout.derivative("rsa", sub="01", suffix="rdms.h5"))
+    patterns = load_roi_patterns(layout, settings, sub="01")
+    assert set(rdms) == {f"{roi}/{kind}" for roi in ROIS for kind in ("RE", "AN", "AI")}
+    expected = compute_rdm(patterns["V4"].responses["AI"], labels=patterns["V4"].base_images)
+    np.testing.assert_array_equal(rdms["V4/AI"].condensed, expected.condensed)
+
+
+def test_a_current_result_is_read_back_and_a_stale_one_made_again(fabricated):
+    layout, settings = fabricated
+    before = run_rsa(layout, settings, sub="01")
+    path = layout.derivative("rsa", sub="01", suffix="rsa.tsv")
+    stamp = path.stat().st_mtime_ns
+    again = run_rsa(layout, settings, sub="01")
+    assert path.stat().st_mtime_ns == stamp
+    assert again.equals(before)
+    other = run_rsa(layout, load_settings(layout.root, overrides={"study.seed": 8}), sub="01")
+    assert path.stat().st_mtime_ns != stamp
+    assert not other["seed"].equals(before["seed"])
+    assert other["effect"].equals(before["effect"])
+    back = run_rsa(layout, settings, sub="01")
+    assert back.equals(before)
+
+
+def test_the_sidecar_names_inputs_settings_and_what_the_ceiling_is(fabricated):
+    layout, settings = fabricated
+    run_rsa(layout, settings, sub="01")
+    content = read_json(sidecar_path(layout.derivative("rsa", sub="01", suffix="rsa.tsv")))
+    assert {"betas_L", "betas_R", "labels_L", "flat_R"} <= set(content["inputs"])
+    assert content["parameters"]["rsa"]["dissimilarity"] == "correlation"
+    assert content["Ceiling"].startswith("split-half")
+
+
+def test_progress_passes_over_the_regions(fabricated):
+    layout, _ = fabricated
+    seen = []
+
+    def note(iterable, *, label, total=None):
+        for item in iterable:
+            seen.append((label, item, total))
+            yield item
+
+    run_rsa(layout, load_settings(layout.root, overrides={"study.seed": 99}), sub="01", progress=note)
+    assert seen == [("RSA sub-01", roi, 5) for roi in ROIS]
+
+
+def test_a_networks_similarities_and_trends(fabricated):
+    layout, settings = fabricated
+    table = run_network_rsa(layout, settings, network="demo")
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 3 * len(LAYERS) + 2
+    by_name = table.set_index(["place", "comparison"])
+    assert by_name.loc[("layer1", "RE-AI"), "effect"] > 0.9
+    assert by_name.loc[("layer8", "RE-AN"), "effect"] > 0.9
+    assert by_name.loc[("layer1", DIFFERENCE), "effect"] > 0 > by_name.loc[("layer8", DIFFERENCE), "effect"]
+    assert by_name.loc[("layers", "trend RE-AN"), "effect"] > 0.7
+    assert by_name.loc[("layers", "trend RE-AI"), "effect"] < -0.7
+    assert by_name.loc[("layers", "trend RE-AI"), "p"] < 0.02
+    assert table["seed"].isna().sum() == 2
+    assert table["ceiling_low"].isna().all()
+    assert set(table["sub"]) == {""}
+    assert (layout.derivatives("rsa") / "network-demo_rsa.tsv").is_file()
+    assert set(load_rdms(layout.derivatives("rsa") / "network-demo_rdms.h5")) == \
+        {f"{layer}/{kind}" for layer in LAYERS for kind in ("RE", "AN", "AI")}
+    assert run_network_rsa(layout, settings, network="demo").equals(table)
+
+
+def test_a_network_without_features_says_how_to_take_them(fabricated):
+    layout, settings = fabricated
+    with pytest.raises(AnalysisError, match=r"network-other_features.h5: no such file.*python -m stimuli features"):
+        run_network_rsa(layout, settings, network="other")
+
+
+def test_missing_betas_say_how_to_fit_them(fabricated):
+    layout, settings = fabricated
+    path = layout.derivative("glm", sub="01", hemi="R", suffix="betas.h5")
+    away = path.rename(path.with_suffix(".away"))
+    try:
+        with pytest.raises(AnalysisError, match=r"hemi-R_betas.h5: no such file.*python -m analysis glm"):
+            run_rsa(layout, settings, sub="01")
+    finally:
+        away.rename(path)

@@ -1,0 +1,113 @@
+"""Selected patterns: chosen by RE alone, joined by name, on one mesh."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from analysis.brain_patterns import RoiPatterns, load_roi_patterns, select_patterns
+from analysis.rois import ROIS
+from subjects.errors import AnalysisError
+from subjects.settings import Roi
+from tests.analysis.fabricated import COLUMNS, make_betas, make_labels, make_study, make_surface, make_units
+
+NAMES = tuple(f"dogs-{k:02d}" for k in range(1, 13))
+SETTINGS = Roi(vertices_per_hemisphere=15, min_disk=6)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    units = make_units(len(NAMES))["layer1"]
+    betas = {hemi: make_betas(NAMES, units, hemi=hemi, seed=1, noise=1.5) for hemi in ("L", "R")}
+    disks = {hemi: make_surface(hemi).disks(3.0) for hemi in ("L", "R")}
+    return betas, disks, {hemi: make_labels() for hemi in ("L", "R")}
+
+
+def choose(parts, **changed):
+    betas, disks, labels = parts
+    given = {"disks": disks, "labels": labels, "settings": SETTINGS, **changed}
+    return select_patterns(changed.pop("betas", betas), **{k: v for k, v in given.items() if k != "betas"})
+
+
+def with_values(betas, *, rows, add):
+    values = betas.values.copy()
+    values[rows] += add
+    return dataclasses.replace(betas, values=values)
+
+
+def test_each_region_gives_its_vertices_of_both_hemispheres(parts):
+    found = choose(parts)
+    assert list(found) == list(ROIS)
+    for k, roi in enumerate(ROIS):
+        assert found[roi].responses["AN"].shape == (12, 30)
+        for hemi in ("L", "R"):
+            assert set(found[roi].vertices[hemi] % COLUMNS // 5) == {k}
+
+
+def test_responses_are_the_mean_of_presentations_at_the_chosen_vertices(parts):
+    betas = parts[0]
+    patterns = choose(parts)["V2"]
+    left = patterns.vertices["L"]
+    for kind in ("RE", "AN", "AI"):
+        halves = [betas["L"].select(type=kind, presentation=k)[:, left] for k in (1, 2)]
+        np.testing.assert_allclose(patterns.responses[kind][:, :15], np.mean(halves, axis=0), atol=1e-6)
+    np.testing.assert_array_equal(patterns.halves[1][:, 15:],
+                                  betas["R"].select(type="RE", presentation=2)[:, patterns.vertices["R"]])
+
+
+@pytest.mark.parametrize(("kind", "changes"), [("AN", False), ("AI", False), ("blank", False), ("RE", True)])
+def test_only_re_responses_choose_vertices(parts, kind, changes):
+    betas = parts[0]
+    rows = np.flatnonzero(betas["L"].conditions["type"] == kind)
+    noise = 5 * np.random.default_rng(3).normal(size=(len(rows), betas["L"].values.shape[1])).astype(np.float32)
+    before = choose(parts)
+    after = choose(parts, betas={**betas, "L": with_values(betas["L"], rows=rows, add=noise)})
+    same = all(np.array_equal(before[roi].vertices["L"], after[roi].vertices["L"]) for roi in ROIS)
+    assert same is not changes
+
+
+def test_the_order_of_conditions_in_the_file_changes_nothing(parts):
+    betas = parts[0]
+    order = np.random.default_rng(2).permutation(len(betas["R"].conditions))
+    shuffled = dataclasses.replace(betas["R"], values=betas["R"].values[order],
+                                   conditions=betas["R"].conditions.iloc[order].reset_index(drop=True))
+    before, after = choose(parts)["LO"], choose(parts, betas={"L": betas["L"], "R": shuffled})["LO"]
+    assert after.base_images == before.base_images
+    np.testing.assert_array_equal(after.responses["AI"], before.responses["AI"])
+
+
+def test_one_base_image_missing_in_a_hemisphere(parts):
+    betas = parts[0]
+    kept = np.flatnonzero(betas["R"].conditions["base_image"] != "dogs-12")
+    fewer = dataclasses.replace(betas["R"], values=betas["R"].values[kept],
+                                conditions=betas["R"].conditions.iloc[kept].reset_index(drop=True))
+    with pytest.raises(AnalysisError, match=r"'dogs-12' in one hemisphere only"):
+        choose(parts, betas={"L": betas["L"], "R": fewer})
+
+
+def test_one_vertex_too_few_in_the_labels(parts):
+    labels = {"L": make_labels()[:-1], "R": make_labels()}
+    with pytest.raises(AnalysisError, match="betas of 300 vertices, surface of 300 vertices, labels of 299 vertices"):
+        choose(parts, labels=labels)
+
+
+def test_too_few_vertices_name_subject_hemisphere_and_region(parts):
+    with pytest.raises(AnalysisError, match="subject hemi-L V1: 60 of 60 vertices.*expected 61 of them"):
+        choose(parts, settings=Roi(vertices_per_hemisphere=61, min_disk=6))
+
+
+def test_arrays_of_another_shape_are_refused():
+    values = np.zeros((2, 3), dtype=np.float32)
+    vertices = {"L": np.arange(3)}
+    RoiPatterns("V1", ("a", "b"), {"RE": values}, (values, values), vertices)
+    with pytest.raises(AnalysisError, match=r"V1, AN: responses of shape \(2, 2\); expected \(2, 3\)"):
+        RoiPatterns("V1", ("a", "b"), {"RE": values, "AN": values[:, :2]}, (values, values), vertices)
+
+
+def test_patterns_come_from_the_studys_files(tmp_path):
+    layout, settings = make_study(tmp_path / "study")
+    found = load_roi_patterns(layout, settings, sub="01")
+    assert found["V3"].responses["RE"].shape == (20, 30)
+    assert found["V3"].base_images[0] == "dogs-01"

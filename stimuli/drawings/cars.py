@@ -314,26 +314,33 @@ def _racing_car(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _limousine(pen: Pen, rng: np.random.Generator) -> None:
-    color = vary((246.0, 246.0, 244.0) if rng.random() < 0.45 else (30.0, 30.0, 36.0), rng=rng, amount=5)
-    pen = pen.moved(0.0, 0.04, scale=0.66)
+    paints = ((246.0, 246.0, 244.0), (30.0, 30.0, 36.0), (30.0, 30.0, 36.0), (186.0, 190.0, 198.0),
+              (236.0, 150.0, 182.0))
+    color = vary(paints[rng.integers(len(paints))], rng=rng, amount=6)
+    pen = pen.moved(0.0, 0.04, scale=0.66, stretch=rng.uniform(0.88, 1.06))
+    roof, hood = rng.uniform(-0.05, 0.05), rng.uniform(0.8, 1.02)
     pen.shadow(0.0, 0.45, 1.55, ry=0.09, depth=0.7)
-    cabin = [(-1.12, -0.06), (-0.95, -0.36), (0.0, -0.38), (0.6, -0.36), (0.94, -0.06)]
-    hull = np.vstack([smooth(np.asarray(cabin), closed=False), [(0.94, 0.0), (-1.12, 0.0)]])
+    cabin = [(-1.12, -0.06), (-0.95, -0.36 + roof), (0.0, -0.38 + roof), (hood - 0.34, -0.36 + roof), (hood, -0.06)]
+    hull = np.vstack([smooth(np.asarray(cabin), closed=False), [(hood, 0.0), (-1.12, 0.0)]])
     pen.shape(hull, color, volume=0.3)
-    edges = [-0.98, -0.66, -0.24, 0.18, 0.46, 0.82]
-    for a, b in pairwise(edges):
-        _glass(pen, [(a + (0.1 if a < -0.9 else 0.02), -0.29), (b - (0.22 if b > 0.8 else 0.02), -0.29),
+    doors = np.linspace(-0.98, hood - 0.12, int(rng.integers(5, 8)))
+    for a, b in pairwise(doors):
+        first, last = a == doors[0], b == doors[-1]
+        _glass(pen, [(a + (0.1 if first else 0.02), -0.29 + roof), (b - (0.22 if last else 0.02), -0.29 + roof),
                      (b - 0.02, -0.09), (a + 0.02, -0.09)])
-    body = [(-1.5, 0.0), (-1.1, -0.08), (0.0, -0.08), (0.95, -0.08), (1.42, -0.02), (1.52, 0.14), (1.48, 0.3),
-            (0.8, 0.34), (-0.8, 0.34),
-            (-1.46, 0.3), (-1.54, 0.14)]
+    body = [(-1.5, 0.0), (-1.1, -0.08), (0.0, -0.08), (hood, -0.08), (1.42, -0.02), (1.52, 0.14), (1.48, 0.3),
+            (0.8, 0.34),
+            (-0.8, 0.34), (-1.46, 0.3), (-1.54, 0.14)]
     pen.shape(smooth(body), color, volume=0.5)
     pen.limb([(-1.48, 0.19), (0.0, 0.21), (1.46, 0.19)], _CHROME, widths=0.03, volume=0)
-    for x in (-0.64, -0.24, 0.18, 0.46):
-        _seam(pen, x, top=-0.05, bottom=0.3, color=mix(color, (128.0, 128.0, 128.0), 0.3))
+    for x in doors[1:-1]:
+        _seam(pen, float(x), top=-0.05, bottom=0.3, color=mix(color, (128.0, 128.0, 128.0), 0.3))
+    if rng.random() < 0.35:
+        pen.shape(np.array([(1.2, -0.06), (1.21, -0.06), (1.21, -0.3), (1.06, -0.25), (1.2, -0.2)]),
+                  tuple(rng.uniform(60, 230, 3)))
     _lamps(pen, front=1.45, back=-1.49, y=0.08)
     for x in (-1.1, 1.08):
-        _wheel(pen, x, 0.3, radius=0.17, rng=rng)
+        _wheel(pen, x, 0.3, radius=rng.uniform(0.155, 0.185), rng=rng)
 
 
 PAINTERS = {"taxi": _taxi, "police car": _police_car, "fire engine": _fire_engine, "school bus": _school_bus,

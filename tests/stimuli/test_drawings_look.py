@@ -159,8 +159,8 @@ def test_a_flamingo_stands_on_thin_legs():
         mask = _mask("flamingo", seed)
         rows = np.nonzero(mask.any(axis=1))[0]
         widths = mask[rows].sum(axis=1)
-        low, middle = widths[int(0.8 * len(rows)):int(0.95 * len(rows))], widths[int(0.4 * len(rows)):int(0.7 * len(rows))]
-        assert low.max() < 0.35 * middle.max()
+        legs, body = (widths[int(a * len(rows)):int(b * len(rows))] for a, b in ((0.8, 0.95), (0.4, 0.7)))
+        assert legs.max() < 0.35 * body.max()
 
 
 def test_a_clownfish_has_white_bars():

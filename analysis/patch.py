@@ -14,7 +14,7 @@ from analysis.surface import Surface
 from subjects.errors import AnalysisError
 
 _SIDE = {"L": "left", "R": "right"}
-POSTERIOR_Y_MM = -65.0
+RADIUS_MM = 75.0
 
 
 def load_fsaverage5() -> dict[str, Surface]:
@@ -88,39 +88,45 @@ def _subdivide_once(surface: Surface) -> Surface:
     return Surface(surface.hemi, points[0], split, points[1], surface.where)
 
 
-def occipital_patch(surface: Surface, *, subdivisions: int = 1, posterior_y_mm: float = POSTERIOR_Y_MM) -> Surface:
+def occipital_patch(surface: Surface, *, subdivisions: int = 1, radius_mm: float = RADIUS_MM) -> Surface:
     """Cut out the back of the brain and refine it.
 
     Parameters
     ----------
     surface : Surface
-        A whole hemisphere in MNI coordinates, such as :func:`load_fsaverage5` gives.
+        A whole hemisphere, such as :func:`load_fsaverage5` gives.
     subdivisions : int
         How often each triangle is split into four. On fsaverage5 a 3 mm disk of this patch holds 4 vertices
         without, 14 with one and 52 with two subdivisions (means; distances run along edges).
-    posterior_y_mm : float
-        Vertices behind this coordinate are kept.
+    radius_mm : float
+        Vertices this near to the occipital pole on the flat map, in a straight line, are kept.
 
     Returns
     -------
     Surface
-        The largest connected piece, holes filled, in one part with the topology of a disk. The calcarine sulcus
-        is its rim, since the flat map is cut there.
+        The largest connected piece, a disk without holes. Part of its rim is the calcarine sulcus, along which
+        the flat map is cut; no cut runs through it.
 
     Raises
     ------
     AnalysisError
-        If no such piece remains.
+        If that piece has holes, or nothing is near enough.
     """
-    behind = surface.vertices[:, 1] < posterior_y_mm
-    if not behind[surface.faces].all(axis=1).any():
-        raise AnalysisError(surface.where, came=f"nothing behind y = {posterior_y_mm:g} mm",
-                            expected="a hemisphere in MNI coordinates", remedy="Move the bound forward.")
-    piece, _ = surface.restrict(_largest(surface, ~_largest(surface, ~_largest(surface, behind))))
+    pole = surface.flat[occipital_pole(surface)]
+    near = np.linalg.norm(surface.flat - pole, axis=1) <= radius_mm
+    if not near[surface.faces].all(axis=1).any():
+        raise AnalysisError(surface.where, came=f"no triangle within {radius_mm:g} mm of the occipital pole",
+                            expected="a patch", remedy="Widen the patch.")
+    piece, _ = surface.restrict(_largest(surface, near))
     if piece.euler_characteristic != 1:
         raise AnalysisError(surface.where, came=f"a patch of Euler characteristic {piece.euler_characteristic}",
-                            expected="1, a disk without holes", remedy="Move the bound.")
+                            expected="1, a disk without holes", remedy="Choose another radius.")
     return subdivide(piece, times=subdivisions)
+
+
+def occipital_pole(surface: Surface) -> int:
+    """Find the vertex furthest back."""
+    return int(np.argmin(surface.vertices[:, 1]))
 
 
 def _largest(surface: Surface, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -128,10 +128,10 @@ class Surface:
         """Measure along the flat map from every vertex to the nearest of `targets`, (n_vertices,)."""
         return dijkstra(self.adjacency, directed=False, indices=targets, min_only=True)
 
-    def boundary(self) -> NDArray[np.int32]:
-        """Find the vertices on the rim of the flat map (on an edge of one triangle only), ascending."""
+    def rim_edges(self) -> NDArray[np.int32]:
+        """Find the edges on the rim of the flat map (sides of one triangle only), (n_edges, 2)."""
         edges, counts = np.unique(_sides(self.faces), axis=0, return_counts=True)
-        return np.unique(edges[counts == 1])
+        return edges[counts == 1]
 
     def components(self) -> NDArray[np.int32]:
         """Give the number of its connected piece to each vertex, (n_vertices,)."""

@@ -22,7 +22,6 @@ from subjects.store import read_table, write_table
 
 Pixels = NDArray[np.uint8]
 TYPES = ("RE", "AN", "AI")
-_TEXT = ("image_id", "file", "type", "base_image", "category", "class", "target_category", "network", "network_digest")
 _OPTIONAL_TEXT = ("target_category",)
 _OPTIONAL_NUMBERS = ("target_index",)
 
@@ -219,7 +218,7 @@ def read_manifest(path: Path) -> Manifest:
     if not path.is_file():
         raise ManifestError(str(path), came="no such file", expected="a stimulus manifest",
                             remedy="Build the set with `python -m stimuli build`.")
-    table = read_table(path, text_columns=_TEXT)
+    table = read_table(path, text_columns=COLUMNS)
     wrong = sorted(set(COLUMNS) ^ set(table.columns))
     if wrong:
         missing = wrong[0] in COLUMNS
@@ -246,12 +245,11 @@ def _stimulus(row: dict[Any, Any], *, where: str) -> Stimulus:
     return Stimulus(**values)
 
 
-def _cast(value: Any, kind: str) -> Any:
+def _cast(value: str, kind: str) -> int | float | str:
+    """Read a cell; from text, so that a float comes back bit by bit."""
     if kind.startswith("int"):
-        if int(value) != float(value):
-            raise ValueError(value)
         return int(value)
-    return float(value) if kind == "float" else str(value)
+    return float(value) if kind == "float" else value
 
 
 def read_pixels(stimuli_dir: Path, stimulus: Stimulus) -> Pixels:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from stimuli.feature_store import open_store
-from stimuli.manifest import TYPES, read_manifest
 
 from analysis.brain_patterns import RoiPatterns, brain_inputs, load_roi_patterns
 from analysis.sparse_model import held_out_predictions, train
 from analysis.stats import Statistic, interval, permutations, subsamples, two_sided_p, upper_p
 from analysis.tables import STATISTIC_COLUMNS, as_table, read_results, statistic_row, write_results
+from stimuli.feature_store import open_store
+from stimuli.manifest import TYPES, read_manifest
 from subjects.console import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
@@ -292,7 +292,8 @@ def run_encoding(layout: Layout, settings: Settings, *, sub: str, network: str =
     """
     table_path = layout.derivative("encoding", sub=sub, suffix="encoding.tsv")
     vertices_path = table_path.with_suffix(".h5")
-    inputs = {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest, "features": layout.features(network)}
+    inputs = {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest,
+              "features": layout.features(network)}
     made_from: dict[str, Any] = {"inputs": inputs, "parameters": _parameters(settings, network=network)}
     if is_current(table_path, **made_from) and _vertices_current(vertices_path):
         log.info("%s is current and is read back", table_path)

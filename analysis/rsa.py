@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from stimuli.feature_store import open_store
-from stimuli.manifest import TYPES, read_manifest
 
 from analysis.brain_patterns import RoiPatterns, brain_inputs, load_roi_patterns
 from analysis.rdm import RDM, compute_rdm, save_rdms, spearman, unit_ranks
@@ -34,6 +32,8 @@ from analysis.stats import (
     upper_p,
 )
 from analysis.tables import STATISTIC_COLUMNS, as_table, read_results, statistic_row, write_results
+from stimuli.feature_store import open_store
+from stimuli.manifest import TYPES, read_manifest
 from subjects.console import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.layout import Layout

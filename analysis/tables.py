@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,13 @@ def statistic_row(statistic: Statistic, **names: Any) -> dict[str, Any]:
 def as_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> pd.DataFrame:
     """Put rows into a table with these columns; seeds are whole numbers that may be missing."""
     table = pd.DataFrame(list(rows), columns=list(columns))
-    return table.astype({"seed": "Int64"})
+    table["seed"] = _whole_numbers([row["seed"] for row in rows])
+    return table
+
+
+def _whole_numbers(values: Iterable[Any]) -> pd.api.extensions.ExtensionArray:
+    """Hold 63-bit numbers of which some are missing; by way of floats they would lose their last digits."""
+    return pd.array([pd.NA if pd.isna(value) else int(value) for value in values], dtype="Int64")
 
 
 def write_results(path: Path, table: pd.DataFrame, *, inputs: Mapping[str, Path | str],
@@ -47,6 +53,5 @@ def read_results(path: Path) -> pd.DataFrame:
     """Read a result table: subjects keep their zeros, seeds all their digits."""
     table = read_table(path, text_columns=("sub", "seed"))
     if "seed" in table:
-        seeds = [pd.NA if pd.isna(seed) else int(seed) for seed in table["seed"]]
-        table["seed"] = pd.array(seeds, dtype="Int64")
+        table["seed"] = _whole_numbers(table["seed"])
     return table

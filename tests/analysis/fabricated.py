@@ -55,8 +55,9 @@ def image_id(name: str, kind: str) -> str:
 
 
 def _stimulus(name: str, kind: str) -> Stimulus:
-    return Stimulus(image_id(name, kind), f"images/{kind}/{name}_{kind}.png", kind, name, name, 0, name[:-3], None, None,
-                    "demo", "0" * 16, 0.5, 0.999, 0.0, 0.0, 1.0, 20.0, 1, 1)
+    file = f"images/{kind}/{name}_{kind}.png"
+    return Stimulus(image_id(name, kind), file, kind, name, name, 0, name[:-3], None, None, "demo", "0" * 16,
+                    0.5, 0.999, 0.0, 0.0, 1.0, 20.0, 1, 1)
 
 
 def make_units(n_images: int) -> dict[str, dict[str, np.ndarray]]:
@@ -75,8 +76,9 @@ def write_features(layout: Layout, names: tuple[str, ...], units: dict[str, dict
     """Write them in an order of images that is not the manifest's."""
     ids = [(kind, k) for kind in ("AI", "RE", "AN") for k in reversed(range(len(names)))]
     values = {layer: np.stack([found[kind][k] for kind, k in ids]).astype(np.float32) for layer, found in units.items()}
-    create_store(layout.features("demo"), values, image_ids=[image_id(names[k], kind) for kind, k in ids],
-                 network="demo", network_digest="0" * 16, tap="none")
+    with create_store(layout.features("demo"), network="demo", network_digest="0" * 16, tap="none", layers=LAYERS,
+                      image_ids=[image_id(names[k], kind) for kind, k in ids]) as store:
+        store.append(values)
 
 
 def make_surface(hemi: str) -> Surface:

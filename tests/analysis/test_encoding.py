@@ -279,6 +279,35 @@ def test_the_same_seed_gives_the_same_statistics_and_another_does_not():
     assert once.statistics["AI"].low != other.statistics["AI"].low
 
 
+@pytest.mark.parametrize("correlate", ["vertex", "image"])
+def test_null_models_are_rejected_at_five_percent(correlate):
+    """600 predictions that know nothing; vertices share their noise, as cortex does."""
+    settings = Encoding(n_permutations=199, n_subsamples=2, correlate=correlate)
+    p = []
+    for k in range(300):
+        rng = np.random.default_rng([5, k])
+        mixing = rng.normal(size=(3, 20))
+        predicted = {kind: rng.normal(size=(20, 3)) @ mixing for kind in ("AN", "AI")}
+        measured = {kind: (rng.normal(size=(20, 3)) @ mixing).astype(np.float32) for kind in ("AN", "AI")}
+        found = assess_generalisation(predicted, measured, settings=settings, seed=k, layer="layer1")
+        p += [found.statistics[kind].p for kind in ("AN", "AI")]
+    assert 0.03 <= np.mean(np.array(p) <= 0.05) <= 0.07
+
+
+def test_accuracy_does_not_depend_on_the_scale_of_either_side():
+    predicted, measured = responses(seed=1).astype(float), responses(seed=2)
+    before = vertex_accuracies(predicted, measured)
+    np.testing.assert_allclose(vertex_accuracies(300 * predicted + 7, measured), before, atol=1e-10)
+    np.testing.assert_allclose(vertex_accuracies(predicted, -2 * measured), -before, atol=1e-6)
+
+
+def test_the_order_of_images_does_not_matter_when_both_sides_move():
+    predicted, measured = responses(seed=1).astype(float), responses(seed=2)
+    order = np.random.default_rng(0).permutation(40)
+    np.testing.assert_allclose(vertex_accuracies(predicted[order], measured[order]),
+                               vertex_accuracies(predicted, measured), atol=1e-10)
+
+
 # --- a fabricated study on disk ------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
@@ -341,5 +370,6 @@ def test_a_fixed_level_and_correlations_over_vertices(fabricated):
 def test_candidates_too_large_for_the_study_are_refused(fabricated):
     layout, _ = fabricated
     settings = load_settings(layout.root, overrides={"encoding.candidates": (1, 8)})
-    with pytest.raises(AnalysisError, match="sub-01 layer1: sparsity level 8 with 16 training images; expected at most 5"):
+    text = "sub-01 layer1: sparsity level 8 with 16 training images; expected at most 5"
+    with pytest.raises(AnalysisError, match=text):
         run_encoding(layout, settings, sub="01")

@@ -10,7 +10,7 @@ from analysis.brain_patterns import load_roi_patterns
 from analysis.rdm import compute_rdm, load_rdms
 from analysis.rois import ROIS
 from analysis.rsa import COLUMNS, DIFFERENCE, compare_types, layer_trends, run_network_rsa, run_rsa
-from subjects.errors import AnalysisError
+from subjects.errors import AnalysisError, StudyError
 from subjects.provenance import sidecar_path
 from subjects.settings import Rsa, load_settings
 from subjects.store import read_json
@@ -215,7 +215,7 @@ def test_a_networks_similarities_and_trends(fabricated):
 
 def test_a_network_without_features_says_how_to_take_them(fabricated):
     layout, settings = fabricated
-    with pytest.raises(AnalysisError, match=r"network-other_features.h5: no such file.*python -m stimuli features"):
+    with pytest.raises(StudyError, match=r"network-other_features.h5: no such file.*python -m stimuli features"):
         run_network_rsa(layout, settings, network="other")
 
 

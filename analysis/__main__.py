@@ -72,10 +72,9 @@ def rsa(study: Path, sub: str) -> None:
     require_features(layout, settings)
     from analysis.rsa import run_network_rsa, run_rsa
 
-    brain = run_rsa(layout, settings, sub=sub, progress=rich_progress)
-    _say(layout.derivative("rsa", sub=sub, suffix="rsa.tsv"), "brain", reused=brain.reused)
-    network = run_network_rsa(layout, settings, network=settings.stimuli.network, progress=rich_progress)
-    _say(layout.derivatives("rsa"), f"network {settings.stimuli.network}", reused=network.reused)
+    run_rsa(layout, settings, sub=sub, progress=rich_progress)
+    run_network_rsa(layout, settings, network=settings.stimuli.network, progress=rich_progress)
+    click.echo(f"similarities current: {layout.derivatives('rsa')}")
 
 
 @cli.command()
@@ -90,8 +89,8 @@ def encode(study: Path, sub: str) -> None:
     require_features(layout, settings)
     from analysis.encoding import run_encoding
 
-    made = run_encoding(layout, settings, sub=sub, network=settings.stimuli.network, progress=rich_progress)
-    _say(layout.derivative("encoding", sub=sub, suffix="encoding.tsv"), "encoding models", reused=made.reused)
+    run_encoding(layout, settings, sub=sub, network=settings.stimuli.network, progress=rich_progress)
+    click.echo(f"encoding models current: {layout.derivative('encoding', sub=sub, suffix='encoding.tsv')}")
 
 
 @cli.command()

@@ -47,6 +47,22 @@ def say_number(value: float | None, *, digits: int = 2, unit: str = "") -> str:
     return f"{MINUS if negative else ''}{text}{unit}"
 
 
+def say_probability(p: float, *, digits: int = 3) -> str:
+    """Write a probability without ever rounding it up: .9996 is not 1 and .98996 is not .990.
+
+    Examples
+    --------
+    >>> say_probability(0.9919), say_probability(0.99996), say_probability(0.99996, digits=4), say_probability(1.0)
+    ('.991', '> .999', '.9999', '1')
+    """
+    if p >= 1:
+        return "1"
+    scale = 10**digits
+    if p > 1 - 1 / scale:
+        return f"> .{'9' * digits}"
+    return f"{math.floor(p * scale + 1e-9) / scale:.{digits}f}".removeprefix("0")
+
+
 def say_share(n: int, of: int) -> str:
     """Write a count out of a total.
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.figures.style import COLORS, INK, WIDTH_IN, new_figure, styled
+from analysis.wording import say_probability
 
 _TYPES = {"RE": "RE\nregular", "AN": "AN\nadversarial\nnoise", "AI": "AI\nadversarial\ninterference"}
 
@@ -57,21 +58,8 @@ def draw_stimuli(triplets: Sequence[Sequence[Shown]]) -> Figure:
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-            axes.set_xlabel(f"{shown.verdict}  {say_probability(shown.p)}", fontsize=7, labelpad=3, color=INK)
+            axes.set_xlabel(f"{shown.verdict}  P {say_probability(shown.p)}", fontsize=7, labelpad=3, color=INK)
             if column == 0:
                 axes.set_ylabel(_TYPES[shown.type], rotation=0, ha="right", va="center", color=COLORS[shown.type],
                                 fontweight="bold", fontsize=7.5, labelpad=6)
     return figure
-
-
-def say_probability(p: float) -> str:
-    """Write a probability without ever rounding it up to 1.
-
-    Examples
-    --------
-    >>> say_probability(0.99312), say_probability(0.999996), say_probability(1.0)
-    ('P .993', 'P > .999', 'P 1')
-    """
-    if p >= 1:
-        return "P 1"
-    return "P > .999" if p > 0.999 else f"P {int(p * 1000) / 1000:.3f}".replace(" 0.", " .")

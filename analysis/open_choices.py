@@ -1,0 +1,56 @@
+"""Where the paper is silent or contradicts itself, and what was chosen: repeated in every report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from subjects.settings import Settings
+
+
+@dataclass(frozen=True)
+class OpenChoice:
+    """One open point of the protocol.
+
+    Parameters
+    ----------
+    topic, paper, here : str
+        What it is about, what the paper says, what is done here.
+    setting : str or None
+        Dotted key of the setting that decides it; None where there is none yet.
+    """
+
+    topic: str
+    paper: str
+    here: str
+    setting: str | None = None
+
+    def value(self, settings: Settings) -> Any:
+        """Give the setting's value in a study; None without a setting."""
+        value: Any = settings
+        for part in self.setting.split(".") if self.setting else ():
+            value = getattr(value, part)
+        return value if self.setting else None
+
+
+OPEN_CHOICES = (
+    OpenChoice("Wrong class of an AI image", "“another class”",
+               "drawn with the study's seed from the categories outside the image's own class", "stimuli.ai_target"),
+    OpenChoice("Visibility of AN noise", "not said; the first AN that reaches P = .99 is a near-uniform grey",
+               "a least RMS contrast in grey levels, held while P stays above its bound", "stimuli.an_min_contrast"),
+    OpenChoice("Objective of AN images", "P − λ‖I − mean‖² (eq. 1)", "the logarithm of P", "stimuli.an_objective"),
+    OpenChoice("λ of equation 1", "not given", "no penalty", "stimuli.an_lambda"),
+    OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", "rsa.dissimilarity"),
+    OpenChoice("Sparsity level of ROMP", "not given", "cross-validated inside the RE images", "encoding.sparsity"),
+    OpenChoice("Accuracy of encoding models", "correlation over images or over vertices not said",
+               "per vertex over images, averaged over vertices", "encoding.correlate"),
+    OpenChoice("Denoising of the GLM", "GLMdenoise", "ordinary least squares with polynomial drifts; GLMdenoise is "
+               "not here yet", "glm.model"),
+    OpenChoice("Haemodynamic response", "estimated by GLMdenoise", "a canonical one", "glm.hrf"),
+    OpenChoice("Retinotopy: wedge, ring and bar widths; number of runs", "not given",
+               "the mapping runs are not here yet; regions are read from labels"),
+    OpenChoice("LO localizer: blocks", "16 s blocks of 40 images of 0.8 s, which is 32 s",
+               "the localizer runs are not here yet"),
+    OpenChoice("hMT+ localizer: dots", "size, speed, density, lifetime not given",
+               "the localizer runs are not here yet"),
+)

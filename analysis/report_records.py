@@ -1,0 +1,225 @@
+"""Everything that a report tells of, gathered from a study's files and checked to be there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.betas import load_betas
+from analysis.figures.flatmap import FlatHemisphere
+from analysis.rdm import RDM, load_rdms
+from analysis.requirements import require_betas, require_features, require_file, require_manifest, require_runs
+from analysis.rois import ROIS, labels_path, read_labels
+from analysis.surface import load_subject_surface
+from analysis.tables import read_results
+from analysis.timeseries import choose_source
+from paradigms.runlog import read_events
+from stimuli.manifest import Manifest, read_manifest
+from subjects.console import ProgressWrapper, silent
+from subjects.layout import Layout
+from subjects.settings import Settings
+
+HEMISPHERES = ("L", "R")
+
+
+@dataclass(frozen=True, eq=False)
+class RunRecord:
+    """One logged run: its name and its events, as :func:`paradigms.runlog.read_events` gives them."""
+
+    sub: str
+    ses: str
+    run: int
+    events: pd.DataFrame
+
+    @property
+    def images(self) -> pd.DataFrame:
+        """The trials that showed an image."""
+        return self.events[self.events["trial_type"] != "blank"]
+
+    @property
+    def onset_errors_s(self) -> NDArray[np.float64]:
+        """Actual minus planned onset of each image."""
+        shown = self.images
+        return (shown["onset"] - shown["onset_planned"]).to_numpy(dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class GlmRecord:
+    """How the model fitted one hemisphere.
+
+    Parameters
+    ----------
+    conditions : mapping of str to int
+        Session to number of conditions.
+    r2 : mapping of str to float
+        ``"all"`` and each region to the median share of variance explained.
+    """
+
+    sub: str
+    hemi: str
+    n_vertices: int
+    n_silent: int
+    conditions: Mapping[str, int]
+    r2: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class SubjectRecords:
+    """All of one subject."""
+
+    sub: str
+    source: str
+    runs: tuple[RunRecord, ...]
+    glm: tuple[GlmRecord, ...]
+    flat: tuple[FlatHemisphere, ...]
+    rsa: pd.DataFrame
+    rdms: Mapping[str, RDM]
+    encoding: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRecords:
+    """All that a report tells of.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        The result files that were read, in the order in which they were made.
+    """
+
+    layout: Layout
+    settings: Settings
+    manifest: Manifest
+    network: pd.DataFrame
+    subjects: tuple[SubjectRecords, ...]
+    files: tuple[Path, ...]
+
+    @property
+    def simulated(self) -> tuple[str, ...]:
+        """Subjects whose BOLD was simulated."""
+        return tuple(one.sub for one in self.subjects if one.source == "simulated")
+
+    @property
+    def brain(self) -> pd.DataFrame:
+        """Similarities in the brain, all subjects."""
+        return pd.concat([one.rsa for one in self.subjects], ignore_index=True)
+
+    @property
+    def encoding(self) -> pd.DataFrame:
+        """Encoding accuracies, all subjects."""
+        return pd.concat([one.encoding for one in self.subjects], ignore_index=True)
+
+
+def read_records(layout: Layout, settings: Settings, *, subjects: tuple[str, ...],
+                 progress: ProgressWrapper = silent) -> StudyRecords:
+    """Read a study's results.
+
+    Parameters
+    ----------
+    layout : Layout
+    settings : Settings
+    subjects : tuple of str
+        Whom to tell of.
+    progress : ProgressWrapper
+
+    Raises
+    ------
+    AnalysisError
+        If a file is missing: it is named, with the command that makes it.
+    """
+    network_path = _paths(layout, settings, subjects=subjects)
+    manifest = read_manifest(layout.manifest)
+    found = tuple(_read_subject(layout, settings, sub=sub)
+                  for sub in progress(subjects, label="reading results", total=len(subjects)))
+    return StudyRecords(layout, settings, manifest, read_results(network_path), found,
+                        _files(layout, settings, network_path=network_path, subjects=subjects))
+
+
+def _paths(layout: Layout, settings: Settings, *, subjects: tuple[str, ...]) -> Path:
+    """Check what every subject needs before anything is read, the earliest step first."""
+    require_manifest(layout)
+    for sub in subjects:
+        require_runs(layout, sub=sub)
+    for sub in subjects:
+        choose_source(layout, settings, sub=sub)
+        require_betas(layout, sub=sub)
+    require_features(layout, settings)
+    for sub in subjects:
+        for path in (_rsa_path(layout, sub), _rdms_path(layout, sub)):
+            require_file(path, what="similarities in the brain", command=_command(layout, "rsa", sub))
+        for path in (_encoding_path(layout, sub), _encoding_path(layout, sub).with_suffix(".h5")):
+            require_file(path, what="encoding models", command=_command(layout, "encode", sub))
+    return require_file(network_rsa_path(layout, settings), what="similarities in the network",
+                        command=_command(layout, "rsa", subjects[0]))
+
+
+def _command(layout: Layout, step: str, sub: str) -> str:
+    return f"python -m analysis {step} --study {layout.root} --sub {sub}"
+
+
+def network_rsa_path(layout: Layout, settings: Settings) -> Path:
+    """Spell the path of the network's similarities."""
+    return layout.derivative("rsa", suffix="rsa.tsv", network=settings.stimuli.network.replace("_", ""))
+
+
+def _rsa_path(layout: Layout, sub: str) -> Path:
+    return layout.derivative("rsa", sub=sub, suffix="rsa.tsv")
+
+
+def _rdms_path(layout: Layout, sub: str) -> Path:
+    return layout.derivative("rsa", sub=sub, suffix="rdms.h5")
+
+
+def _encoding_path(layout: Layout, sub: str) -> Path:
+    return layout.derivative("encoding", sub=sub, suffix="encoding.tsv")
+
+
+def _files(layout: Layout, settings: Settings, *, network_path: Path, subjects: tuple[str, ...]) -> tuple[Path, ...]:
+    of_subjects = [path for sub in subjects for path in (
+        *require_betas(layout, sub=sub), _rsa_path(layout, sub), _rdms_path(layout, sub),
+        _encoding_path(layout, sub), _encoding_path(layout, sub).with_suffix(".h5"))]
+    return (layout.manifest, require_features(layout, settings), network_path, *of_subjects)
+
+
+def _read_subject(layout: Layout, settings: Settings, *, sub: str) -> SubjectRecords:
+    source = choose_source(layout, settings, sub=sub)
+    labels = {hemi: read_labels(labels_path(layout, source=source, sub=sub, hemi=hemi)) for hemi in HEMISPHERES}
+    selected = read_selected(_encoding_path(layout, sub).with_suffix(".h5"))
+    runs = tuple(RunRecord(sub, ses, run, read_events(layout.events(sub=sub, ses=ses, task="main", run=run)))
+                 for ses, run in require_runs(layout, sub=sub))
+    betas = require_betas(layout, sub=sub)
+    return SubjectRecords(
+        sub, source, runs,
+        glm=tuple(_read_glm(path, labels=labels[hemi], sub=sub) for path, hemi in zip(betas, HEMISPHERES, strict=True)),
+        flat=tuple(_read_flat(layout, source=source, sub=sub, hemi=hemi, labels=labels[hemi], selected=selected[hemi])
+                   for hemi in HEMISPHERES),
+        rsa=read_results(_rsa_path(layout, sub)), rdms=load_rdms(_rdms_path(layout, sub)),
+        encoding=read_results(_encoding_path(layout, sub)))
+
+
+def _read_glm(path: Path, *, labels: NDArray[np.int16], sub: str) -> GlmRecord:
+    betas = load_betas(path)
+    places = {"all": np.ones(len(labels), dtype=bool), **{roi: labels == k for k, roi in enumerate(ROIS, start=1)}}
+    r2 = {name: float(np.median(betas.r2[inside & np.isfinite(betas.r2)])) for name, inside in places.items()
+          if (inside & np.isfinite(betas.r2)).any()}
+    counts = betas.conditions.groupby("session").size()
+    return GlmRecord(sub, betas.hemi, len(betas.r2), int(np.count_nonzero(~np.isfinite(betas.r2))),
+                     {str(session): int(n) for session, n in counts.items()}, r2)
+
+
+def _read_flat(layout: Layout, *, source: str, sub: str, hemi: str, labels: NDArray[np.int16],
+               selected: Mapping[str, NDArray[np.int64]]) -> FlatHemisphere:
+    surface = load_subject_surface(layout, source=source, sub=sub, hemi=hemi)
+    return FlatHemisphere(hemi, surface.flat, surface.faces, labels, selected)
+
+
+def read_selected(path: Path) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """Read which vertices the encoding models were trained on: hemisphere to region to vertices."""
+    with h5py.File(path) as file:
+        return {hemi: {roi: file[roi][f"vertices_{hemi}"][:] for roi in file} for hemi in HEMISPHERES}

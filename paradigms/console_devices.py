@@ -1,0 +1,179 @@
+"""Real devices put together for a run: window and keyboard, with an emulated scanner's fingers on request."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+from paradigms.devices import Clock, Display, Frame, Pixels
+from paradigms.engine import Devices
+from paradigms.schedule import Schedule
+from paradigms.virtual import Answering, SimulatedParticipant, simulated_answers
+from paradigms.xserver import KeySender, ScriptedKeys, Tap, ensure_display
+from subjects.errors import DeviceError
+from subjects.provenance import rng
+from subjects.settings import Settings
+
+SCANNER_DELAY_S = 2.0
+PULSE_S = 0.005
+
+
+@contextlib.contextmanager
+def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str,
+                   fullscreen: bool) -> Iterator[Devices]:
+    """Open a window and the keyboard; with the emulated scanner, send pulses and presses as key events.
+
+    Parameters
+    ----------
+    settings : Settings
+        Display, keys.
+    schedule : Schedule
+        What will be played.
+    clock : Clock
+        The hardware clock.
+    scanner : {"emulated", "keyboard"}
+        Emulated pulses and answers go through the X server (XTEST) and come back as any key does.
+    fullscreen : bool
+        Fill the screen.
+
+    Raises
+    ------
+    DeviceError
+        If there is no display, or keys cannot be sent on this platform.
+    """
+    with ensure_display(settings.display.width_px, settings.display.height_px) as name:
+        from paradigms.window import open_console
+
+        with open_console(settings, clock=clock, fullscreen=fullscreen) as console:
+            if scanner == "keyboard":
+                yield Devices(clock, trigger=console.trigger, responses=console.responses, display=console.display)
+                return
+            with emulated_fingers(settings, schedule=schedule, clock=clock, display_name=name) as fingers:
+                watched = WatchedDisplay(console.display, fingers)
+                yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched)
+
+
+class Fingers:
+    """The emulated scanner's and the simulated participant's taps on a real keyboard.
+
+    Parameters
+    ----------
+    keys : ScriptedKeys
+        Sends them.
+    participant : SimulatedParticipant
+        Decides on answers.
+    trigger : tuple of Tap
+        The scanner's pulses, relative to its start.
+    clock : Clock
+        The hardware clock.
+    """
+
+    def __init__(self, keys: ScriptedKeys, *, participant: SimulatedParticipant, trigger: tuple[Tap, ...],
+                 clock: Clock) -> None:
+        self._keys, self._participant, self._trigger, self._clock = keys, participant, trigger, clock
+        self._started = False
+
+    def start_scanner(self) -> None:
+        """Have the pulses begin after the delay; once."""
+        if not self._started:
+            self._started = True
+            start = self._clock.now() + SCANNER_DELAY_S
+            self._keys.add([Tap(start + tap.at_s, tap.key, tap.hold_s) for tap in self._trigger])
+
+    def see(self, frame: Frame, shown_s: float) -> None:
+        """Answer an image."""
+        if frame.image_id is None:
+            return
+        press = self._participant.react(frame.image_id, shown_s)
+        if press is not None:
+            self._keys.add([Tap(press.stamp_s, press.key, PULSE_S)])
+
+    @property
+    def sent(self) -> list[Tap]:
+        """List what was sent so far."""
+        return list(self._keys.sent)
+
+
+class WatchedDisplay:
+    """A display whose flips a simulated participant sees; everything else is the display's own.
+
+    Parameters
+    ----------
+    display : Display
+        The real one.
+    fingers : Fingers
+        Who sees it.
+    """
+
+    def __init__(self, display: Display, fingers: Fingers) -> None:
+        self.display, self.fingers = display, fingers
+        self._drawn: Frame | None = None
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.display.size_px
+
+    @property
+    def refresh_hz(self) -> float:
+        """Frames a second."""
+        return self.display.refresh_hz
+
+    @property
+    def lead_s(self) -> float:
+        """See :class:`paradigms.devices.Display`."""
+        return self.display.lead_s
+
+    def open(self) -> None:
+        """Open the display."""
+        self.display.open()
+
+    def close(self) -> None:
+        """Close the display."""
+        self.display.close()
+
+    def preload(self, images: Mapping[str, Pixels]) -> None:
+        """Hand images on; the scanner starts once they are there."""
+        self.display.preload(images)
+        self.fingers.start_scanner()
+
+    def draw(self, frame: Frame) -> None:
+        """Draw, and remember what."""
+        self.display.draw(frame)
+        self._drawn = frame
+
+    def flip(self) -> float:
+        """Flip, and let it be seen."""
+        shown = self.display.flip()
+        if self._drawn is not None:
+            self.fingers.see(self._drawn, shown)
+        return shown
+
+    def screenshot(self) -> Pixels:
+        """Read what is on the screen."""
+        return self.display.screenshot()
+
+
+@contextlib.contextmanager
+def emulated_fingers(settings: Settings, *, schedule: Schedule, clock: Clock, display_name: str) -> Iterator[Fingers]:
+    """Run the thread that taps keys for an emulated scanner and a simulated participant.
+
+    Raises
+    ------
+    DeviceError
+        Where keys cannot be sent to a window (only X has XTEST).
+    """
+    if not display_name:
+        raise DeviceError("scanner", came="'emulated' with a window on this platform",
+                          expected="a display of the X window system", remedy="Use --scanner keyboard, or --display virtual.")
+    keys = (settings.main.animal_key, settings.main.not_animal_key)
+    participant = SimulatedParticipant(clock, answers=simulated_answers(schedule, keys=keys), answering=Answering(),
+                                       rng=rng(schedule.seed, "participant"))
+    n_volumes = settings.scanner.n_dummies + schedule.n_volumes
+    pulses = tuple(Tap(k * schedule.tr_s, settings.scanner.trigger_key, PULSE_S) for k in range(n_volumes))
+    sender = KeySender(display_name)
+    try:
+        with ScriptedKeys(sender, clock=clock) as script:
+            yield Fingers(script, participant=participant, trigger=pulses, clock=clock)
+    finally:
+        sender.close()

@@ -1,0 +1,348 @@
+"""The real display and keyboard, through PsychoPy. The only file that imports it.
+
+Traps that this file works around, each measured and held by a test in ``tests/paradigms/test_window.py``:
+
+- ``getKeys(waitRelease=False)`` loses presses that are already released, ``waitRelease=True`` sees a press
+  only on release: the union of both, told apart by ``tDown``, loses nothing and is soon told.
+- ``flip()`` gives no time without a retrace to wait for: the clock is read after ``glFinish``.
+- NumPy images have row 0 at the bottom, PIL images at the top: images go in as PIL.
+- Degrees are linear in PsychoPy: everything here is in pixels, computed by the settings.
+- A ``Monitor`` is made in code: no dialog, no file in the user's home.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # PsychoPy's own dependencies warn at import; nothing of ours can
+    from psychopy import logging as psychopy_logging
+
+    psychopy_logging.console.setLevel(psychopy_logging.CRITICAL)
+    import pyglet
+    from psychopy import clock as psychopy_clock
+    from psychopy import monitors, visual
+    from psychopy.hardware import keyboard
+
+from paradigms.devices import Clock, Frame, Pixels, Press, Pulse
+from subjects.errors import DeviceError
+from subjects.settings import Display as DisplaySettings
+from subjects.settings import Settings
+
+_STAMP_BEYOND_S = 0.25
+
+
+class PsychoPyDisplay:
+    """A window on the subject's screen.
+
+    Parameters
+    ----------
+    settings : subjects.settings.Display
+        Resolution, refresh rate, geometry, background.
+    clock : Clock
+        Whose time flips are given in.
+    fullscreen : bool
+        Fill the screen and wait for its retrace; a plain window does not wait.
+    """
+
+    def __init__(self, settings: DisplaySettings, *, clock: Clock, fullscreen: bool) -> None:
+        self._settings, self._clock, self._fullscreen = settings, clock, fullscreen
+        self._window: Any = None
+        self._images: dict[str, Any] = {}
+        self._dot: Any = None
+        self._text: Any = None
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._settings.width_px, self._settings.height_px
+
+    @property
+    def refresh_hz(self) -> float:
+        """Frames a second, from the settings."""
+        return self._settings.refresh_hz
+
+    @property
+    def lead_s(self) -> float:
+        """Half a frame where a flip waits for the retrace, else nothing."""
+        return 0.5 / self._settings.refresh_hz if self._fullscreen else 0.0
+
+    def open(self) -> None:
+        """Open the window and show the background.
+
+        Raises
+        ------
+        DeviceError
+            If no window can be had.
+        """
+        if self._window is not None:
+            return
+        monitor = monitors.Monitor("console", width=self._settings.width_cm, distance=self._settings.distance_cm)
+        monitor.setSizePix(self.size_px)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._window = visual.Window(
+                    self.size_px, monitor=monitor, fullscr=self._fullscreen, units="pix", colorSpace="rgb255",
+                    color=[self._settings.background] * 3, allowGUI=False, allowStencil=False, checkTiming=False,
+                    waitBlanking=self._fullscreen, winType="pyglet", multiSample=False, autoLog=False)
+        except Exception as error:
+            raise DeviceError("window", came=f"no window ({error})", expected="an OpenGL window on the display",
+                              remedy="Check the display and its driver, or use --display virtual.") from error
+        self._window.mouseVisible = False
+        self._dot = visual.Circle(self._window, radius=1.0, units="pix", edges=64, lineWidth=0, colorSpace="rgb255",
+                                  fillColor=(255, 0, 0), autoLog=False, interpolate=True)
+        for _ in range(2):
+            self._window.flip()
+
+    def close(self) -> None:
+        """Close the window."""
+        if self._window is not None:
+            window, self._window = self._window, None
+            self._images.clear()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                window.close()
+
+    def preload(self, images: Mapping[str, Pixels]) -> None:
+        """Put images on the graphics card, and draw each once into the back buffer so that it is there."""
+        window = self._require_window()
+        for image_id, pixels in images.items():
+            stimulus = visual.ImageStim(window, image=Image.fromarray(pixels), units="pix", size=(64, 64),
+                                        interpolate=True, autoLog=False)
+            stimulus.draw()
+            self._images[image_id] = stimulus
+        window.clearBuffer()
+
+    def draw(self, frame: Frame) -> None:
+        """Draw into the back buffer: background, image, fixation point.
+
+        Raises
+        ------
+        DeviceError
+            If the window is gone or the image was not preloaded.
+        """
+        window = self._require_window()
+        window.color = [frame.background] * 3
+        window.clearBuffer()
+        if frame.image_id is not None:
+            if frame.image_id not in self._images:
+                raise DeviceError("window", came=f"image {frame.image_id!r}", expected="a preloaded image",
+                                  remedy="Preload the schedule's images.")
+            stimulus = self._images[frame.image_id]
+            stimulus.size = (round(frame.image_px), round(frame.image_px))
+            stimulus.draw()
+        self._dot.size = frame.fixation_px / 2.0
+        self._dot.fillColor = frame.fixation_color
+        self._dot.draw()
+        if frame.text is not None:
+            self._write(frame.text)
+        pyglet.gl.glFinish()
+
+    def _write(self, text: str) -> None:
+        if self._text is None:
+            self._text = visual.TextStim(self._window, units="pix", height=40, autoLog=False)
+        self._text.text = text
+        self._text.draw()
+
+    def flip(self) -> float:
+        """Show the back buffer; give the time after the graphics card has finished.
+
+        Raises
+        ------
+        DeviceError
+            If the window was closed.
+        """
+        window = self._require_window()
+        window.flip(clearBuffer=False)
+        pyglet.gl.glFinish()
+        return self._clock.now()
+
+    def screenshot(self) -> Pixels:
+        """Read what is on the screen."""
+        window = self._require_window()
+        return np.asarray(window._getFrame(buffer="front").convert("RGB"), dtype=np.uint8).copy()
+
+    def _require_window(self) -> Any:
+        window = self._window
+        gone = window is None or getattr(window, "_closed", False)
+        if gone or getattr(window.winHandle, "context", None) is None or window.winHandle.has_exit:
+            raise DeviceError("window", came="a window that is closed", expected="an open window",
+                              remedy="Start the run again with --repeat; the record of this attempt is kept.")
+        return window
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A key that went down, stamped in the clock's seconds."""
+
+    stamp_s: float
+    key: str
+
+
+class KeyboardHub:
+    """One keyboard for trigger and responses, so that neither takes the other's keys.
+
+    Parameters
+    ----------
+    clock : Clock
+        Whose time stamps are given in.
+    trigger_key : str
+        Goes to the trigger; every other key to the responses.
+    """
+
+    def __init__(self, *, clock: Clock, trigger_key: str) -> None:
+        self._clock, self._trigger_key = clock, trigger_key
+        self._keyboard: Any = None
+        self._offset_s = 0.0
+        self._users = 0
+        self._seen: dict[tuple[str, float], None] = {}
+        self._queues: dict[bool, list[_Heard]] = {True: [], False: []}
+
+    def open(self) -> None:
+        """Listen from now on; counts its users."""
+        self._users += 1
+        if self._keyboard is not None:
+            return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._keyboard = keyboard.Keyboard(backend="ptb", bufferSize=100_000, waitForStart=False)
+        except Exception as error:
+            raise DeviceError("keyboard", came=f"no keyboard ({error})", expected="the ptb keyboard backend",
+                              remedy="Check that a keyboard is plugged in and may be read.") from error
+        self._keyboard.clock = psychopy_clock.MonotonicClock(start_time=0.0)
+        self._offset_s = self._measure_offset()
+        self._keyboard.clearEvents()
+
+    def close(self) -> None:
+        """Stop listening when the last user is gone."""
+        self._users = max(0, self._users - 1)
+        if not self._users and self._keyboard is not None:
+            board, self._keyboard = self._keyboard, None
+            with contextlib.suppress(Exception):
+                board.stop()
+
+    def _measure_offset(self) -> float:
+        """Give this clock minus the keyboard's (on Linux that is the wall clock), the best of some readings."""
+        best = (float("inf"), 0.0)
+        for _ in range(50):
+            before = self._clock.now()
+            theirs = psychopy_clock.getTime()
+            after = self._clock.now()
+            best = min(best, (after - before, (before + after) / 2 - theirs))
+        return best[1]
+
+    def hear(self, *, trigger: bool) -> list[_Heard]:
+        """Give the keys of the trigger, or all others, since the last call."""
+        self._listen()
+        heard, self._queues[trigger] = self._queues[trigger], []
+        return sorted(heard, key=lambda one: one.stamp_s)
+
+    def _listen(self) -> None:
+        if self._keyboard is None:
+            return
+        polled = self._clock.now()
+        fresh = []
+        for wait in (False, True):
+            for key in self._keyboard.getKeys(waitRelease=wait, clear=wait):
+                mark = (str(key.name), float(key.tDown))
+                if mark not in self._seen:
+                    self._seen[mark] = None
+                    fresh.append(mark)
+        self._forget()
+        for name, down in fresh:
+            self._take(name, down, polled=polled)
+
+    def _take(self, name: str, down: float, *, polled: float) -> None:
+        plain = name.removeprefix("num_")
+        stamp = down + self._offset_s
+        if not polled - _STAMP_BEYOND_S * 40 < stamp < polled + _STAMP_BEYOND_S:
+            self._offset_s = self._measure_offset()  # the wall clock, by which keys are stamped, was stepped
+            stamp = min(down + self._offset_s, polled)
+        self._queues[plain == self._trigger_key].append(_Heard(stamp, plain))
+
+    def _forget(self) -> None:
+        """Keep the memory of presses bounded; a press is told twice at most within its own hold."""
+        while len(self._seen) > 4096:
+            self._seen.pop(next(iter(self._seen)))
+
+
+class KeyboardTrigger:
+    """A scanner's trigger that arrives as a key."""
+
+    def __init__(self, hub: KeyboardHub) -> None:
+        self._hub = hub
+
+    def open(self) -> None:
+        """Start listening."""
+        self._hub.open()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._hub.close()
+
+    def pulses(self) -> list[Pulse]:
+        """Give the pulses since the last call."""
+        return [Pulse(one.stamp_s, "keyboard", one.key) for one in self._hub.hear(trigger=True)]
+
+
+class KeyboardResponses:
+    """A button box that types, and the operator's abort key."""
+
+    def __init__(self, hub: KeyboardHub) -> None:
+        self._hub = hub
+
+    def open(self) -> None:
+        """Start listening."""
+        self._hub.open()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._hub.close()
+
+    def presses(self) -> list[Press]:
+        """Give the presses since the last call."""
+        return [Press(one.stamp_s, one.key, "keyboard") for one in self._hub.hear(trigger=False)]
+
+
+@dataclass(frozen=True)
+class Console:
+    """The real display, trigger and responses."""
+
+    display: PsychoPyDisplay
+    trigger: KeyboardTrigger
+    responses: KeyboardResponses
+
+
+@contextlib.contextmanager
+def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True) -> Iterator[Console]:
+    """Open window and keyboard for as long as the block lasts.
+
+    Parameters
+    ----------
+    settings : Settings
+        Display, trigger key.
+    clock : Clock
+        The hardware clock.
+    fullscreen : bool
+        See :class:`PsychoPyDisplay`.
+    """
+    hub = KeyboardHub(clock=clock, trigger_key=settings.scanner.trigger_key)
+    console = Console(PsychoPyDisplay(settings.display, clock=clock, fullscreen=fullscreen), KeyboardTrigger(hub),
+                      KeyboardResponses(hub))
+    devices: Sequence[Any] = (console.display, console.trigger, console.responses)
+    try:
+        for device in devices:
+            device.open()
+        yield console
+    finally:
+        for device in devices:
+            device.close()

@@ -1,0 +1,231 @@
+"""An X display where there is none (Xvfb), and keys sent to it as a person's fingers would.
+
+The keys go through XTEST, so the same keyboard code hears them that hears a real trigger box.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from paradigms.devices import Clock
+from subjects.errors import DeviceError
+
+_START_S = 20.0
+_KEYSYMS = {"escape": "Escape", "space": "space", "return": "Return", "left": "Left", "right": "Right",
+            "up": "Up", "down": "Down", "tab": "Tab"}
+
+
+@contextmanager
+def ensure_display(width_px: int, height_px: int) -> Iterator[str]:
+    """Use the display at hand, or start Xvfb for as long as the block lasts.
+
+    Parameters
+    ----------
+    width_px, height_px : int
+        Size of the virtual screen.
+
+    Yields
+    ------
+    str
+        The display's name (empty on Windows and macOS, which always have one).
+
+    Raises
+    ------
+    DeviceError
+        If there is neither a display nor Xvfb.
+    """
+    if sys.platform != "linux":
+        yield ""
+        return
+    if name := os.environ.get("DISPLAY"):
+        _require_reachable(name)
+        yield name
+        return
+    with _xvfb(width_px, height_px) as name:
+        os.environ["DISPLAY"] = name
+        try:
+            yield name
+        finally:
+            os.environ.pop("DISPLAY", None)
+
+
+def _require_reachable(name: str) -> None:
+    from Xlib import display as x_display
+    from Xlib import error as x_error
+
+    try:
+        x_display.Display(name).close()
+    except (x_error.DisplayError, OSError) as error:
+        raise DeviceError(f"display {name}", came=f"no answer ({error})", expected="a running X server",
+                          remedy="Log in at the console, or unset DISPLAY to use Xvfb.") from error
+
+
+@contextmanager
+def _xvfb(width_px: int, height_px: int) -> Iterator[str]:
+    program = shutil.which("Xvfb")
+    if program is None:
+        raise DeviceError("window", came="no display and no Xvfb", expected="a display (DISPLAY), or Xvfb on the PATH",
+                          remedy="Log in at the console, run `make setup`, or use --display virtual.")
+    read, write = os.pipe()
+    command = [program, "-displayfd", str(write), "-screen", "0", f"{width_px}x{height_px}x24", "+extension", "GLX",
+               "-nolisten", "tcp", "-noreset"]
+    server = subprocess.Popen(command, pass_fds=(write,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              preexec_fn=_end_with_parent)
+    os.close(write)
+    try:
+        yield f":{_display_number(read)}"
+    finally:
+        os.close(read)
+        server.terminate()
+        try:
+            server.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end the server when this process dies, even by SIGKILL; keep Ctrl-C from it."""
+    import ctypes
+
+    os.setsid()
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _display_number(read: int) -> int:
+    """Read the display number that Xvfb chose, with a limit."""
+    import select
+
+    text = b""
+    deadline = time.monotonic() + _START_S
+    while not text.endswith(b"\n"):
+        ready, _, _ = select.select([read], [], [], max(0.0, deadline - time.monotonic()))
+        part = os.read(read, 64) if ready else b""
+        if not part:
+            raise DeviceError("Xvfb", came="no display after starting", expected=f"a display within {_START_S:g} s",
+                              remedy="Try `Xvfb :99` by hand and read what it says.")
+        text += part
+    return int(text)
+
+
+class KeySender:
+    """Sends key presses to an X display through XTEST.
+
+    Parameters
+    ----------
+    display_name : str
+        For example ``":99"``.
+    """
+
+    def __init__(self, display_name: str) -> None:
+        from Xlib import display as x_display
+
+        self._display: Any = x_display.Display(display_name)
+        self._lock = threading.Lock()
+
+    def tap(self, key: str, *, hold_s: float = 0.005) -> None:
+        """Press a key, hold it, let it go.
+
+        Raises
+        ------
+        DeviceError
+            If the keyboard has no such key.
+        """
+        code = self._code(key)
+        self._fake(2, code)
+        time.sleep(hold_s)
+        self._fake(3, code)
+
+    def _fake(self, kind: int, code: int) -> None:
+        from Xlib.ext import xtest
+
+        with self._lock:
+            xtest.fake_input(self._display, kind, code)
+            self._display.flush()
+
+    def _code(self, key: str) -> int:
+        from Xlib import XK
+
+        symbol = XK.string_to_keysym(_KEYSYMS.get(key, key))
+        code = int(self._display.keysym_to_keycode(symbol)) if symbol else 0
+        if not code:
+            raise DeviceError("key sender", came=repr(key), expected="a key of the X keyboard",
+                              remedy="Use letters, digits, escape, space, return or an arrow.")
+        return code
+
+    def close(self) -> None:
+        """Let go of the display."""
+        self._display.close()
+
+
+@dataclass(frozen=True, order=True)
+class Tap:
+    """A key to be sent: when (the clock's seconds), which, and how long it is held."""
+
+    at_s: float
+    key: str
+    hold_s: float = 0.005
+
+
+class ScriptedKeys:
+    """A thread that sends taps at their times: the emulated scanner's and the simulated participant's fingers.
+
+    Parameters
+    ----------
+    sender : KeySender
+        Where they go.
+    clock : Clock
+        Whose time they follow.
+    """
+
+    def __init__(self, sender: KeySender, *, clock: Clock) -> None:
+        self._sender, self._clock = sender, clock
+        self._pending: list[Tap] = []
+        self._wake = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="scripted keys", daemon=True)
+        self.sent: list[Tap] = []
+
+    def add(self, taps: Sequence[Tap]) -> None:
+        """Plan further taps; may be called while running."""
+        with self._wake:
+            self._pending = sorted([*self._pending, *taps])
+            self._wake.notify()
+
+    def __enter__(self) -> ScriptedKeys:  # noqa: PYI034 - final in practice
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        with self._wake:
+            self._stopped = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (tap := self._next()) is not None:
+            self._clock.wait_until(tap.at_s)
+            self._sender.tap(tap.key, hold_s=tap.hold_s)
+            self.sent.append(tap)
+
+    def _next(self) -> Tap | None:
+        """Wait until a tap is nearly due, or there is to be an end."""
+        with self._wake:
+            while not self._stopped:
+                left = self._pending[0].at_s - self._clock.now() if self._pending else None
+                if left is not None and left < 0.02:
+                    return self._pending.pop(0)
+                self._wake.wait(None if left is None else left - 0.01)
+        return None

@@ -1,0 +1,225 @@
+"""The console's entry: rehearse a whole study, run a scan, recover what a crash left.
+
+This file joins the rooms of the house and computes nothing itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from subjects.console import main, rich_progress, study_option, subject_option
+from subjects.errors import LayoutError, StimulusError
+from subjects.layout import Layout, label
+from subjects.settings import Settings, load_settings
+
+SCANNERS = ("emulated", "keyboard")
+DISPLAYS = ("window", "virtual")
+DEMO_SEED = 20210
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """One study to be rehearsed, and the virtual subjects that take part."""
+
+    layout: Layout
+    settings: Settings
+    subjects: tuple[str, ...]
+
+
+@click.group(help=__doc__)
+def cli() -> None:
+    """Hold the commands together."""
+
+
+@cli.command()
+@study_option
+@click.option("--seed", type=click.IntRange(min=0), default=None, help=f"Seed of a new study (default {DEMO_SEED}).")
+@click.option("--subjects", type=click.IntRange(min=1, max=99), default=2, show_default=True,
+              help="How many virtual subjects take part.")
+@click.option("--no-window", is_flag=True, help="Leave out the excerpt in a real window.")
+def rehearse(study: Path, seed: int | None, subjects: int, no_window: bool) -> None:
+    """Play a whole study: images, scans on an emulated scanner, virtual BOLD, analysis, report.
+
+    What stands already and is current is reused, and said to be.
+    """
+    rehearsal = open_rehearsal(Layout(study), seed=seed, subjects=subjects)
+    steps: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
+        ("stimulus set", build_stimuli), ("check", check_stimuli), ("features", store_features),
+        ("scans", play_scans), ("window", skip_window if no_window else play_excerpt),
+        ("virtual BOLD", simulate_bold), ("GLM", fit_glm), ("RSA", compare_representations),
+        ("encoding", fit_encoding), ("report", write_report),
+    )
+    for k, (name, step) in enumerate(steps, start=1):
+        start = time.perf_counter()
+        said = step(rehearsal)
+        click.echo(f"[{k:2d}/{len(steps)}] {name:<13} {said} ({time.perf_counter() - start:.1f} s)")
+    click.echo(f"report: {rehearsal.layout.report}")
+
+
+def open_rehearsal(layout: Layout, *, seed: int | None, subjects: int) -> Rehearsal:
+    """Open a study for rehearsal, or make it, and see that its virtual subjects are there."""
+    from subjects.dataset import init_study
+    from subjects.profile import register
+
+    if not layout.settings_file.is_file():
+        init_study(layout, name="Rehearsal", seed=DEMO_SEED if seed is None else seed)
+        click.echo(f"study made: {layout.root}")
+    settings = load_settings(layout.root)
+    if seed not in (None, settings.study.seed):
+        raise LayoutError(str(layout.settings_file), came=f"a study of seed {settings.study.seed}",
+                          expected=f"seed {seed}", remedy="Leave --seed out, or rehearse in another folder.")
+    names = tuple(label("sub", k) for k in range(1, subjects + 1))
+    for sub in names:
+        if sub not in layout.subjects():
+            register(layout, sub, virtual=True)
+    return Rehearsal(layout, settings, names)
+
+
+def build_stimuli(rehearsal: Rehearsal) -> str:
+    """Make the 120 images, or find them made."""
+    from stimuli.build import build
+    from stimuli.sheet import write_sheet
+
+    made = build(rehearsal.layout, rehearsal.settings, progress=rich_progress)
+    sheet = rehearsal.layout.derivatives("report") / "stimuli.png"
+    write_sheet(rehearsal.layout, sheet, overwrite=True)
+    return _reused(made.reused, f"{len(made.manifest)} images")
+
+
+def check_stimuli(rehearsal: Rehearsal) -> str:
+    """Judge every image again from its file."""
+    from stimuli.check import check
+
+    verdict = check(rehearsal.layout, rehearsal.settings, progress=rich_progress)
+    if not verdict.ok:
+        raise StimulusError(str(rehearsal.layout.manifest), came=f"{verdict.n_failed} images that do not hold",
+                            expected="every image within the rules",
+                            remedy=f"See `python -m stimuli check --study {rehearsal.layout.root}`.")
+    return f"{verdict.n_images} of {verdict.n_images} images hold"
+
+
+def store_features(rehearsal: Rehearsal) -> str:
+    """Take the 8 layers' responses to the 120 images."""
+    from stimuli.features import extract
+
+    made = extract(rehearsal.layout, rehearsal.settings, progress=rich_progress)
+    return _reused(made.reused, f"{made.n_layers} layers x {made.n_images} images")
+
+
+def play_scans(rehearsal: Rehearsal) -> str:
+    """Play every run of every subject in virtual time, through the engine that plays real ones."""
+    from paradigms.session import play_run
+    from subjects.plan import run_sheet
+
+    layout, settings = rehearsal.layout, rehearsal.settings
+    planned = [(sub, item) for sub in rehearsal.subjects for item in run_sheet(layout, settings, sub=sub).runs]
+    open_runs = [(sub, item) for sub, item in planned if not item.done]
+    for sub, item in rich_progress(open_runs, label="scans in virtual time") if open_runs else ():
+        play_run(layout, settings, sub=sub, ses=item.ses, task=item.task, run=item.run,
+                 scanner="emulated", display="virtual")
+    volumes = sum(item.n_volumes for _, item in planned)
+    return _reused(not open_runs, f"{len(planned)} runs, {volumes} volumes")
+
+
+def play_excerpt(rehearsal: Rehearsal) -> str:
+    """Play ten trials at real pace in a real window, with pulses and presses sent as key events."""
+    from paradigms.excerpt import play_excerpt as play
+
+    return play(rehearsal.layout, rehearsal.settings, sub=rehearsal.subjects[0], progress=rich_progress).summary()
+
+
+def skip_window(rehearsal: Rehearsal) -> str:  # noqa: ARG001 - a step's signature
+    """Say that the window was left out."""
+    return "left out (--no-window)"
+
+
+def simulate_bold(rehearsal: Rehearsal) -> str:
+    """Make each virtual subject's BOLD from the logged events."""
+    from analysis.simulate import simulate_subject
+
+    made = [simulate_subject(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
+            for sub in rehearsal.subjects]
+    return _reused(all(one.reused for one in made), f"{len(made)} virtual subjects")
+
+
+def fit_glm(rehearsal: Rehearsal) -> str:
+    """Estimate the betas."""
+    from analysis.glm import run_glm
+
+    made = [run_glm(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
+            for sub in rehearsal.subjects]
+    return _reused(all(one.reused for one in made), "121 conditions a session")
+
+
+def compare_representations(rehearsal: Rehearsal) -> str:
+    """Compare RDMs in the brain and in the network."""
+    from analysis.rsa import run_network_rsa, run_rsa
+
+    layout, settings = rehearsal.layout, rehearsal.settings
+    made = [run_rsa(layout, settings, sub=sub, progress=rich_progress) for sub in rehearsal.subjects]
+    made.append(run_network_rsa(layout, settings, network=settings.stimuli.network, progress=rich_progress))
+    return _reused(all(one.reused for one in made), "brain and network")
+
+
+def fit_encoding(rehearsal: Rehearsal) -> str:
+    """Train encoding models on RE and test them on AN and AI."""
+    from analysis.encoding import run_encoding
+
+    made = [run_encoding(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
+            for sub in rehearsal.subjects]
+    return _reused(all(one.reused for one in made), "8 layers x 5 ROIs a subject")
+
+
+def write_report(rehearsal: Rehearsal) -> str:
+    """Draw the figures and write the page."""
+    from analysis.report import run_report
+
+    return run_report(rehearsal.layout, rehearsal.settings, subjects=rehearsal.subjects, progress=rich_progress)
+
+
+def _reused(reused: bool, said: str) -> str:
+    return f"{said}, reused" if reused else said
+
+
+@cli.command()
+@study_option
+@subject_option
+@click.option("--ses", required=True, help="Session label, for example 01.")
+@click.option("--task", type=click.Choice(["main"]), default="main", show_default=True)
+@click.option("--run", "run_number", required=True, type=click.IntRange(min=1), help="Run number, from 1.")
+@click.option("--scanner", required=True, type=click.Choice(SCANNERS), help="Where the pulses come from.")
+@click.option("--display", required=True, type=click.Choice(DISPLAYS), help="Where the images go.")
+@click.option("--repeat", is_flag=True, help="Play a run that was played before; earlier attempts are kept.")
+@click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
+@click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
+def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: str, display: str,
+        repeat: bool, fullscreen: bool, site: Path | None) -> int:
+    """Play one run and log it. Ends with 0 when it is complete, 1 when it was aborted."""
+    from paradigms.session import play_run
+
+    layout = Layout(study).require()
+    outcome = play_run(layout, load_settings(study, site=site), sub=sub, ses=ses, task=task, run=run_number,
+                       scanner=scanner, display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress)
+    click.echo(outcome.summary())
+    return 0 if outcome.complete else 1
+
+
+@cli.command()
+@study_option
+def recover(study: Path) -> None:
+    """Make events tables, marked incomplete, from the journals of runs that were cut off."""
+    from paradigms.records import recover as recover_runs
+
+    recovered = recover_runs(Layout(study).require())
+    for one in recovered:
+        click.echo(one.summary())
+    click.echo(f"{len(recovered)} runs recovered" if recovered else "nothing to recover: every journal has its end")
+
+
+if __name__ == "__main__":
+    main(cli)

@@ -10,17 +10,17 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-from paradigms.devices import Clock, Display, Frame, Pixels, Press, ResponseDevice, TriggerSource
+from paradigms.devices import Clock, Display, Frame, Pixels, Press, Pulse, ResponseDevice, TriggerSource
 from paradigms.runlog import Journal
 from paradigms.schedule import Event, Schedule
 from paradigms.tasks.main import frame_for
-from paradigms.watchdog import WatchReport, watch
+from paradigms.watchdog import PulseWatch, WatchReport, watch
 from subjects.errors import DeviceError
 from subjects.settings import Settings
 
 log = logging.getLogger(__name__)
+SYNC_MARGIN_S = 0.25
 
 
 class Aborted(Exception):  # noqa: N818 - an end, not a fault
@@ -64,6 +64,8 @@ class RunOutcome:
         Image events shown.
     n_presses : int
         Presses of the task's keys.
+    onset_errors_s : tuple of float
+        Actual minus planned onset of every image shown.
     watch : WatchReport
         Pulses, onsets and clocks.
     """
@@ -72,7 +74,13 @@ class RunOutcome:
     reason: str
     n_events: int
     n_presses: int
+    onset_errors_s: tuple[float, ...]
     watch: WatchReport
+
+    @property
+    def n_pulses(self) -> int:
+        """Volumes from time zero on whose pulse came."""
+        return self.watch.n_pulses
 
     def summary(self) -> str:
         """Say it in one line."""
@@ -95,9 +103,10 @@ class Change:
 
 @dataclass
 class _Tally:
-    """What has come in so far."""
+    """What has come in so far; `counted` are the pulses without doubles."""
 
     pulses: list[float] = field(default_factory=list)
+    counted: list[float] = field(default_factory=list)
     presses: int = 0
     errors_s: list[float] = field(default_factory=list)
     offsets_s: list[float] = field(default_factory=list)
@@ -133,7 +142,7 @@ def play(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Se
     images : mapping of str to uint8 array
         Every image of the schedule, by ``image_id``.
     on_event : callable, optional
-        Told of every event when it has been shown (progress, operator's view).
+        Told of every image when it has become visible (progress, operator's view).
     trigger_timeout_s : float, optional
         How long to wait for the first pulse. Default: for ever.
 
@@ -143,7 +152,8 @@ def play(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Se
         Also for a run that was aborted; nothing is raised for what happens during a run but
         KeyboardInterrupt and SIGTERM, which are recorded first.
     """
-    run = _Run(schedule, devices=devices, journal=journal, settings=settings, tally=_Tally(), on_event=on_event)
+    run = _Run(schedule, devices=devices, journal=journal, settings=settings, tally=_Tally(), on_event=on_event,
+               pulse_watch=PulseWatch(tr_s=schedule.tr_s))
     reason = "complete"
     try:
         with run.opened(images):
@@ -172,6 +182,7 @@ class _Run:
     settings: Settings
     tally: _Tally
     on_event: Callable[[Event], None] | None
+    pulse_watch: PulseWatch
     state: str = "closed"
 
     @contextmanager
@@ -200,14 +211,15 @@ class _Run:
             log.warning("inputs could not be drained: %s", error)
 
     def wait_for_trigger(self, timeout_s: float | None) -> None:
-        """Wait for the first counted pulse, which is time zero by its own stamp."""
+        """Wait for the first counted pulse, which is time zero by its own stamp; a double counts once."""
         clock, dummies = self.devices.clock, self.settings.scanner.n_dummies
         self.state = "waiting"
         began = clock.now()
         while self.tally.zero is None:
             self.poll()
-            if len(self.tally.pulses) > dummies:
-                self.tally.zero = self.tally.pulses[dummies]
+            self.journal.sync_if_due()
+            if len(self.tally.counted) > dummies:
+                self.tally.zero = self.tally.counted[dummies]
                 self.journal.write("zero", t=self.tally.zero, sync=True, dummies=dummies, noticed=clock.now())
             elif timeout_s is not None and clock.now() - began > timeout_s:
                 raise Aborted(f"no trigger within {timeout_s:g} s")
@@ -234,8 +246,8 @@ class _Run:
                            planned=round(deadline, 6), image_id=change.event.image_id if on else None)
         if on:
             self.tally.errors_s.append(actual - deadline)
-        elif self.on_event is not None:
-            self.on_event(change.event)
+            if self.on_event is not None:
+                self.on_event(change.event)
 
     def _flip(self, frame: Frame) -> None:
         self.devices.display.draw(frame)
@@ -251,39 +263,50 @@ class _Run:
         clock = self.devices.clock
         self.poll()
         while (now := clock.now()) < t:
+            if t - now > SYNC_MARGIN_S:
+                self.journal.sync_if_due()
             clock.wait_until(min(t, now + self.devices.poll_s))
             self.poll()
 
     def poll(self) -> None:
-        """Read and record whatever came in."""
+        """Read and record whatever came in, all of it; then heed the abort key."""
         for pulse in self.devices.trigger.pulses():
-            self.tally.pulses.append(pulse.stamp_s)
-            self.tally.offsets_s.append(self.devices.clock.wall() - self.devices.clock.now())
-            self.journal.write("pulse", t=pulse.stamp_s, n=len(self.tally.pulses), source=pulse.source, name=pulse.name)
-        for press in self.devices.responses.presses():
-            self._take(press)
+            self._take_pulse(pulse)
+        presses = self.devices.responses.presses()
+        for press in presses:
+            self._take_press(press)
+        key = self.settings.main.abort_key
+        if self.state in ("waiting", "running") and any(press.key == key for press in presses):
+            raise Aborted(f"key {key!r}")
 
-    def _take(self, press: Press) -> None:
+    def _take_pulse(self, pulse: Pulse) -> None:
+        tally, clock = self.tally, self.devices.clock
+        amiss, offset = self.pulse_watch.see(pulse.stamp_s), clock.wall() - clock.now()
+        tally.pulses.append(pulse.stamp_s)
+        tally.offsets_s.append(offset)
+        if amiss != "double":
+            tally.counted.append(pulse.stamp_s)
+        if amiss:
+            log.warning("pulse %d at %.3f s: %s", len(tally.pulses), pulse.stamp_s, amiss)
+        self.journal.write("pulse", t=pulse.stamp_s, n=len(tally.pulses), source=pulse.source, name=pulse.name,
+                           amiss=amiss, offset=round(offset, 6))
+
+    def _take_press(self, press: Press) -> None:
         main = self.settings.main
         task = press.key in (main.animal_key, main.not_animal_key)
         self.tally.presses += task
         self.journal.write("press", t=press.stamp_s, key=press.key, source=press.source, task=task)
-        if press.key == main.abort_key and self.state in ("waiting", "running"):
-            raise Aborted(f"key {press.key!r}")
 
     def finish(self, reason: str) -> RunOutcome:
         """Judge the run and write its last line."""
         self.state = "ended"
         tally, schedule = self.tally, self.schedule
-        counted = tally.pulses[self.settings.scanner.n_dummies:]
-        report = watch(counted, onset_errors_s=tally.errors_s, clock_offsets_s=tally.offsets_s, tr_s=schedule.tr_s,
-                       n_volumes=schedule.n_volumes, frame_s=1.0 / self.settings.display.refresh_hz)
-        outcome = RunOutcome(reason == "complete", reason, len(tally.errors_s), tally.presses, report)
+        played_s = 0.0 if tally.zero is None else self.devices.clock.now() - tally.zero
+        report = watch(tally.pulses, zero_s=tally.zero, n_dummies=self.settings.scanner.n_dummies,
+                       n_volumes=schedule.n_volumes, tr_s=schedule.tr_s, played_s=played_s,
+                       onset_errors_s=tally.errors_s, clock_offsets_s=tally.offsets_s,
+                       frame_s=1.0 / self.settings.display.refresh_hz)
+        outcome = RunOutcome(reason == "complete", reason, n_events=len(tally.errors_s), n_presses=tally.presses,
+                             onset_errors_s=tuple(tally.errors_s), watch=report)
         self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=report.to_json())
         return outcome
-
-
-def describe(outcome: RunOutcome) -> dict[str, Any]:
-    """Give an outcome as what JSON can hold."""
-    return {"complete": outcome.complete, "reason": outcome.reason, "n_events": outcome.n_events,
-            "n_presses": outcome.n_presses, "watch": outcome.watch.to_json()}

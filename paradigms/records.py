@@ -21,10 +21,14 @@ from paradigms.watchdog import watch
 from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.settings import Settings
-from subjects.store import read_json, write_json, write_table
+from subjects.store import read_json, write_bytes, write_json, write_table
 
+EXCERPT_TASK = "excerpt"
 _JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
                       r"_attempt-(?P<attempt>\d+)_journal\.jsonl\Z")
+
+
+NOT_RUNS = ("excerpt",)
 
 
 @dataclass(frozen=True)
@@ -35,18 +39,31 @@ class Recovered:
     ----------
     journal, events : Path
         The record and the table.
+    complete : bool
+        The run was whole, and only its table was missing.
     n_events, n_records : int
         Rows in the table, readable lines in the journal.
     """
 
     journal: Path
     events: Path
+    complete: bool
     n_events: int
     n_records: int
 
     def summary(self) -> str:
         """Say it in one line."""
-        return f"recovered {self.n_events} events from {self.n_records} journal lines: {self.events} (incomplete)"
+        return (f"recovered {self.n_events} events from {self.n_records} journal lines: {self.events} "
+                f"({'complete' if self.complete else 'incomplete'})")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where one attempt at a run, or one excerpt of it, keeps its plan, settings and record."""
+
+    schedule: Path
+    settings: Path
+    journal: Path
 
 
 def attempts(layout: Layout, *, sub: str, ses: str, task: str, run: int) -> tuple[Path, ...]:
@@ -55,19 +72,59 @@ def attempts(layout: Layout, *, sub: str, ses: str, task: str, run: int) -> tupl
     return tuple(sorted(layout.source_dir(sub, ses).glob(f"{name}_attempt-*_journal.jsonl")))
 
 
+def last_attempt(layout: Layout, *, sub: str, ses: str, task: str, run: int) -> int:
+    """Give the number of the last attempt at a run that left any file, 0 if there is none."""
+    name = layout.run_name(sub=sub, ses=ses, task=task, run=run)
+    pattern = re.compile(rf"{name}_attempt-(\d+)_")
+    found = (pattern.match(path.name) for path in layout.source_dir(sub, ses).glob(f"{name}_attempt-*"))
+    return max((int(match[1]) for match in found if match), default=0)
+
+
+def attempt_files(layout: Layout, *, sub: str, ses: str, task: str, run: int, attempt: int) -> RunFiles:
+    """Spell the files of one attempt."""
+    where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run, "attempt": attempt}
+    return RunFiles(layout.schedule(**where), layout.resolved_settings(**where), layout.journal(**where))
+
+
+def excerpt_files(layout: Layout, *, sub: str, ses: str, task: str, run: int, folder: Path | None = None) -> RunFiles:
+    """Spell the files of a new excerpt of a run, in ``sourcedata/excerpts`` unless told otherwise."""
+    folder = layout.root / "sourcedata" / "excerpts" if folder is None else Path(folder)
+    name = f"{layout.run_name(sub=sub, ses=ses, task=task, run=run)}_excerpt-"
+    taken = [int(match[1]) for path in folder.glob(f"{name}*")
+             if (match := re.match(r"(\d+)_", path.name.removeprefix(name)))]
+    first = folder / f"{name}{max(taken, default=0) + 1:02d}"
+    return RunFiles(*(first.with_name(f"{first.name}_{suffix}")
+                      for suffix in ("schedule.json", "settings.json", "journal.jsonl")))
+
+
 def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, run: int) -> None:
-    """Refuse a run that was played before unless a repetition is asked for.
+    """Refuse a run that was completed before unless a repetition is asked for.
+
+    Attempts that were aborted or cut off need no leave: the next one gets the next number.
 
     Raises
     ------
     RunLogError
         Naming what stands there.
     """
-    earlier = attempts(layout, sub=sub, ses=ses, task=task, run=run)
-    events = layout.events(sub=sub, ses=ses, task=task, run=run)
-    if (earlier or events.exists()) and not repeat:
-        raise RunLogError(str(events if events.exists() else earlier[-1]), came="a run that was played before",
-                          expected="a new run", remedy="Add --repeat to play it again; every attempt is kept.")
+    where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
+    complete = [path for path in attempts(layout, **where) if is_complete(read_journal(path))]
+    events = layout.events(**where)
+    if events.exists() and _sidecar_says_complete(events):
+        complete.append(events)
+    if complete and not repeat:
+        raise RunLogError(str(complete[-1]), came="a run that was played before", expected="a new run",
+                          remedy="Add --repeat to play it again; every attempt is kept.")
+
+
+def _sidecar_says_complete(events: Path) -> bool:
+    return bool(_sidecar_of(events).get("RunComplete", True))
+
+
+def _sidecar_of(events: Path) -> dict[str, Any]:
+    """Read the sidecar of an events table, which may come from elsewhere and have none."""
+    path = events.with_suffix(".json")
+    return dict(read_json(path)) if path.is_file() else {}
 
 
 def write_events(layout: Layout, settings: Settings, *, attempt: int, sub: str, ses: str, task: str,
@@ -79,7 +136,7 @@ def write_events(layout: Layout, settings: Settings, *, attempt: int, sub: str, 
     StoreError
         If a table stands there.
     """
-    where = {"sub": sub, "ses": ses, "task": task, "run": run}
+    where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
     schedule = read_schedule(layout.schedule(**where, attempt=attempt))
     records = read_journal(layout.journal(**where, attempt=attempt))
     return _write_pair(layout.events(**where), records=records, schedule=schedule, settings=settings, attempt=attempt)
@@ -115,31 +172,50 @@ def _watch_of(records: list[Record], *, schedule: Schedule, settings: Settings) 
     ends = of_kind(records, "end")
     if ends:
         return dict(ends[-1]["watch"])
-    dummies = settings.scanner.n_dummies
-    pulses = of_kind(records, "pulse")[dummies:]
-    errors = [flip["t"] - flip["planned"] for flip in of_kind(records, "flip") if flip["what"] == "on"]
-    return watch([pulse["t"] for pulse in pulses], onset_errors_s=errors,
-                 clock_offsets_s=[], tr_s=schedule.tr_s, n_volumes=schedule.n_volumes,
+    zero, pulses = time_zero(records), of_kind(records, "pulse")
+    shown = [flip for flip in of_kind(records, "flip") if flip["what"] == "on"]
+    return watch([pulse["t"] for pulse in pulses], zero_s=zero, n_dummies=settings.scanner.n_dummies,
+                 n_volumes=schedule.n_volumes, tr_s=schedule.tr_s,
+                 played_s=0.0 if zero is None else max(record["t"] for record in records) - zero,
+                 onset_errors_s=[flip["t"] - flip["planned"] for flip in shown],
+                 clock_offsets_s=[pulse["offset"] for pulse in pulses],
                  frame_s=1.0 / settings.display.refresh_hz).to_json()
 
 
-def archive_incomplete(layout: Layout, *, sub: str, ses: str, task: str, run: int) -> None:
-    """Move an earlier events table of this run to sourcedata, under the attempt that it tells of."""
-    where = {"sub": sub, "ses": ses, "task": task, "run": run}
+def archive_events(layout: Layout, *, sub: str, ses: str, task: str, run: int) -> None:
+    """Move an earlier events table of this run to sourcedata, under the attempt that it tells of.
+
+    Raises
+    ------
+    RunLogError
+        If a table of that attempt is there already, or the table is none of this toolkit's.
+    """
+    where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
     events = layout.events(**where)
     if not events.exists():
         return
-    attempt = int(read_json(events.with_suffix(".json"))["Attempt"])
-    for path, suffix in ((events, "events.tsv"), (events.with_suffix(".json"), "events.json")):
-        target = layout.attempt_file(suffix, **where, attempt=attempt)
-        if target.exists():
-            raise RunLogError(str(target), came="a table that was archived already", expected="a free name",
-                              remedy="Move it away by hand; nothing was changed.")
-        path.rename(target)
+    attempt = _attempt_told(events)
+    if attempt is None:
+        raise RunLogError(str(events), came="an events table without the number of its attempt",
+                          expected="a table of this toolkit", remedy="Move it away by hand; nothing was changed.")
+    target = layout.attempt_file("events.tsv", **where, attempt=attempt)
+    if target.exists():
+        raise RunLogError(str(target), came="a table that was archived already", expected="a free name",
+                          remedy="Move it away by hand; nothing was changed.")
+    sidecar = events.with_suffix(".json")
+    write_bytes(target.with_suffix(".json"), sidecar.read_bytes(), overwrite=True)
+    events.rename(target)
+    sidecar.unlink()
+
+
+def _attempt_told(events: Path) -> int | None:
+    """Give the attempt that an events table tells of, if it says."""
+    attempt = _sidecar_of(events).get("Attempt")
+    return None if attempt is None else int(attempt)
 
 
 def recover(layout: Layout) -> list[Recovered]:
-    """Make events tables, marked incomplete, from every journal that was never turned into one.
+    """Make events tables from every journal that was never turned into one.
 
     Parameters
     ----------
@@ -149,35 +225,59 @@ def recover(layout: Layout) -> list[Recovered]:
     Returns
     -------
     list of Recovered
-        Nothing is written over: where a table of the run stands, the recovered one goes to sourcedata.
-        A second call finds nothing more to do.
+        The table is marked incomplete unless the journal has the mark of a whole run. Nothing is written
+        over: where a table of the run stands, the recovered one goes to sourcedata. (Only a whole run that
+        was cut off before its table was written takes the place of an incomplete one, which is kept in
+        sourcedata.) Excerpts are no runs and are left alone. A second call finds nothing more to do.
     """
-    found = []
-    for journal in sorted(layout.root.glob("sourcedata/sub-*/ses-*/*_journal.jsonl")):
+    waiting = []
+    for journal in layout.root.glob("sourcedata/sub-*/ses-*/*_journal.jsonl"):
         match = _JOURNAL.match(journal.name)
         if match is None:
             raise RunLogError(str(journal), came="a journal with a name of its own",
                               expected="..._attempt-NN_journal.jsonl",
                               remedy="Give it its old name.")
+        if match["task"] in NOT_RUNS:
+            continue
+        if match["task"] == EXCERPT_TASK:
+            continue
         where = {"sub": match["sub"], "ses": match["ses"], "task": match["task"], "run": int(match["run"])}
-        made = _recover_one(layout, journal=journal, attempt=int(match["attempt"]), where=where)
-        if made is not None:
-            found.append(made)
-    return found
+        waiting.append(_Cut(journal, int(match["attempt"]), where=where, records=read_journal(journal)))
+    waiting.sort(key=lambda cut: (cut.journal.parent, cut.where["task"], cut.where["run"], not cut.complete,
+                                  -cut.attempt))
+    return [made for cut in waiting if (made := _recover_one(layout, cut)) is not None]
 
 
-def _recover_one(layout: Layout, *, journal: Path, attempt: int, where: dict[str, Any]) -> Recovered | None:
-    events, archived = layout.events(**where), layout.attempt_file("events.tsv", **where, attempt=attempt)
-    told = events.exists() and int(read_json(events.with_suffix(".json"))["Attempt"]) == attempt
-    records = read_journal(journal)
-    if told or archived.exists() or time_zero(records) is None:
+@dataclass(frozen=True)
+class _Cut:
+    """A journal that may have been cut off."""
+
+    journal: Path
+    attempt: int
+    where: dict[str, Any]
+    records: list[Record]
+
+    @property
+    def complete(self) -> bool:
+        return is_complete(self.records)
+
+
+def _recover_one(layout: Layout, cut: _Cut) -> Recovered | None:
+    events = layout.events(**cut.where)
+    archived = layout.attempt_file("events.tsv", **cut.where, attempt=cut.attempt)
+    told = events.exists() and _attempt_told(events) == cut.attempt
+    if told or archived.exists() or time_zero(cut.records) is None:
         return None
-    schedule = read_schedule(layout.schedule(**where, attempt=attempt))
-    content = read_json(layout.resolved_settings(**where, attempt=attempt))
+    schedule = read_schedule(layout.schedule(**cut.where, attempt=cut.attempt))
+    content = read_json(layout.resolved_settings(**cut.where, attempt=cut.attempt))
     content.pop("digest", None)
+    if cut.complete and events.exists() and not _sidecar_says_complete(events):
+        archive_events(layout, **cut.where)
     path = archived if events.exists() else events
-    _write_pair(path, records=records, schedule=schedule, settings=Settings.model_validate(content), attempt=attempt)
-    return Recovered(journal, path, n_events=len(_rows_of(path)), n_records=len(records))
+    _write_pair(path, records=cut.records, schedule=schedule, settings=Settings.model_validate(content),
+                attempt=cut.attempt)
+    return Recovered(cut.journal, path, complete=cut.complete, n_events=len(_rows_of(path)),
+                     n_records=len(cut.records))
 
 
 def _rows_of(path: Path) -> list[str]:

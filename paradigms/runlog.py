@@ -1,7 +1,7 @@
 """The record of a run: an append-only journal, and the BIDS events table that is read out of it.
 
 A journal is a text file of JSON objects, one a line, each handed to the operating system the moment it
-is written and flushed to the disk at the edges of a run and at least once a second. ``kind`` says what
+is written and flushed to the disk at the edges of a run and once a second in between. ``kind`` says what
 happened, ``t`` when (seconds of the clock), ``wall`` when by the wall clock. Time zero of the events
 table is the stamp of the first counted pulse, in the record of kind ``zero``.
 """
@@ -46,7 +46,7 @@ COLUMNS = {
     "response": ("First key pressed in the response window.", None),
     "response_time": ("From the image's onset to the press.", "s"),
     "correct_response": ("The key that was right.", None),
-    "correct": ("1 if the response was right, 0 if wrong or missing.", None),
+    "correct": ("1 if the response was right, 0 if wrong or missing; n/a if the run ended too early.", None),
     "onset_planned": ("Time at which the image should have become visible.", "s"),
 }
 
@@ -75,7 +75,7 @@ class Journal:
         except FileExistsError:
             raise RunLogError(str(self.path), came="a journal that exists already", expected="a new attempt",
                               remedy="Start the run again with --repeat; nothing was written.") from None
-        self._synced = time.monotonic()
+        self._synced, self._dirty = time.monotonic(), True
 
     def write(self, kind: str, *, t: float | None = None, sync: bool = False, **fields: Any) -> None:
         """Append one line.
@@ -98,16 +98,22 @@ class Journal:
         line = json.dumps({"kind": kind, "t": round(stamp, 6), "wall": round(self._clock.wall(), 6), **fields},
                           default=plain, separators=(",", ":"), ensure_ascii=False) + "\n"
         data = line.encode("utf-8")
+        self._dirty = True
         while data:
             data = data[os.write(self._file, data):]
-        if sync or time.monotonic() - self._synced >= SYNC_S:
+        if sync:
             self.sync()
 
     def sync(self) -> None:
         """Flush to the disk what was written."""
         if self._file is not None:
             os.fsync(self._file)
-            self._synced = time.monotonic()
+            self._synced, self._dirty = time.monotonic(), False
+
+    def sync_if_due(self) -> None:
+        """Flush if lines have waited for a second. To be called when nothing urgent is at hand: a disk may be slow."""
+        if self._dirty and time.monotonic() - self._synced >= SYNC_S:
+            self.sync()
 
     def close(self) -> None:
         """Flush and close; may be called twice."""
@@ -173,7 +179,8 @@ def events_table(records: Sequence[Record], schedule: Schedule, *, response_wind
     schedule : Schedule
         What was planned.
     response_window_s : float
-        How long after an image's onset a press counts as its answer, in seconds.
+        How long after an image's onset a press counts as its answer, in seconds; never past the next
+        image's onset.
 
     Returns
     -------
@@ -191,8 +198,10 @@ def _rows(records: Sequence[Record], schedule: Schedule, *, zero: float, respons
     flips = of_kind(records, "flip")
     shown = {flip["event"]: flip["t"] - zero for flip in flips if flip["what"] == "on"}
     gone = {flip["event"]: flip["t"] - zero for flip in flips if flip["what"] == "off"}
-    presses = [(press["t"] - zero, str(press["key"])) for press in of_kind(records, "press") if press["task"]]
+    taken = [press for press in of_kind(records, "press") if press["task"]]
+    presses = [(press["t"] - zero, str(press["key"])) for press in sorted(taken, key=lambda press: press["t"])]
     last = max((record["t"] for record in records), default=zero) - zero
+    onsets = sorted(shown.values())
     rows = []
     for event in schedule.events:
         if event.trial_type == BLANK and event.onset_s < last:
@@ -200,8 +209,9 @@ def _rows(records: Sequence[Record], schedule: Schedule, *, zero: float, respons
         elif event.index in shown:
             onset = shown[event.index]
             end = gone.get(event.index, min(onset + event.duration_s, max(last, onset)))
-            answer = next(((key, t - onset) for t, key in presses if 0 <= t - onset < response_window_s), None)
-            rows.append(_image_row(event, onset=onset, end=end, answer=answer))
+            closes = min([onset + response_window_s, *(t for t in onsets if t > onset)])
+            answer = next(((key, t - onset) for t, key in presses if onset <= t < closes), None)
+            rows.append(_image_row(event, onset=onset, end=end, answer=answer, judged=bool(answer) or closes <= last))
     return rows
 
 
@@ -210,13 +220,13 @@ def _blank_row(event: Event, *, end: float) -> Record:
             "onset_planned": event.onset_s}
 
 
-def _image_row(event: Event, *, onset: float, end: float, answer: tuple[str, float] | None) -> Record:
+def _image_row(event: Event, *, onset: float, end: float, answer: tuple[str, float] | None, judged: bool) -> Record:
     key, reaction = answer or (None, None)
     return {"onset": round(onset, 6), "duration": round(end - onset, 6), "trial_type": event.trial_type,
             "stim_file": event.stim_file, "image_id": event.image_id, "base_image": event.base_image,
             "category": event.category, "class": event.class_name, "presentation": event.presentation,
             "response": key, "response_time": None if reaction is None else round(reaction, 6),
-            "correct_response": event.correct_key, "correct": int(key == event.correct_key),
+            "correct_response": event.correct_key, "correct": int(key == event.correct_key) if judged else None,
             "onset_planned": event.onset_s}
 
 

@@ -13,11 +13,25 @@ from typing import Any
 
 from paradigms.devices import Clock, HardwareClock, Pixels
 from paradigms.engine import Devices, RunOutcome, Terminated, play
-from paradigms.records import archive_incomplete, attempts, require_new, write_events
+from paradigms.records import (
+    archive_events,
+    attempt_files,
+    excerpt_files,
+    last_attempt,
+    require_new,
+    write_events,
+)
 from paradigms.runlog import Journal
-from paradigms.schedule import Event, Schedule
+from paradigms.schedule import Event, Schedule, excerpt
 from paradigms.tasks import main as main_task
-from paradigms.virtual import Answering, EmulatedScanner, RecordingDisplay, SimulatedParticipant, VirtualClock
+from paradigms.virtual import (
+    Answering,
+    EmulatedScanner,
+    RecordingDisplay,
+    SimulatedParticipant,
+    VirtualClock,
+    simulated_answers,
+)
 from stimuli.manifest import Manifest, read_manifest, read_pixels
 from subjects.console import ProgressWrapper, silent
 from subjects.errors import DeviceError, ScheduleError, nearest
@@ -48,7 +62,8 @@ class RunKey:
 
 
 def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int, scanner: str,
-             display: str, repeat: bool = False, fullscreen: bool = True,
+             display: str, repeat: bool = False, fullscreen: bool = True, n_trials: int | None = None,
+             folder: Path | None = None, trigger_timeout_s: float | None = None,
              progress: ProgressWrapper = silent) -> RunOutcome:
     """Play one run of the study and write its record.
 
@@ -63,9 +78,15 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
     display : {"virtual", "window"}
         Where the images go. A virtual display runs in virtual time and wants the emulated scanner.
     repeat : bool
-        Play again what was played before. Every earlier attempt is kept.
+        Play again what was completed before. Every earlier attempt is kept.
     fullscreen : bool
         Whether a window fills the screen.
+    n_trials : int, optional
+        Play an excerpt of so many trials. It counts as no attempt, and has a journal but no events table.
+    folder : Path, optional
+        Where an excerpt's files go; default ``sourcedata/excerpts`` of the study.
+    trigger_timeout_s : float, optional
+        How long to wait for the trigger. Default: for ever.
     progress : ProgressWrapper
         Told of every image shown.
 
@@ -77,40 +98,43 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
     Raises
     ------
     StudyError
-        Before anything is shown or written: for an unknown device or task, a run that exists, an image
-        that is not what the manifest says.
+        Before anything is shown or written: for an unknown device or task, a run that was completed
+        before, an image that is not what the manifest says, no display.
     """
     require_devices(scanner=scanner, display=display)
     key = RunKey(sub, ses, task, run)
-    schedule, images = prepare(layout, settings, key=key)
-    require_new(layout, repeat=repeat, **key.names())
-    attempt = len(attempts(layout, **key.names())) + 1
+    schedule, images = prepare(layout, settings, key=key, n_trials=n_trials)
+    if n_trials is None:
+        require_new(layout, repeat=repeat, **key.names())
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                         fullscreen=fullscreen) as devices:
-        where = {**key.names(), "attempt": attempt}
-        write_plan(schedule, settings, schedule_path=layout.schedule(**where),
-                   settings_path=layout.resolved_settings(**where))
-        with Journal(layout.journal(**where), clock=clock) as journal, _sigterm_as_exception():
-            journal.write("devices", scanner=scanner, display=display, versions=versions("adversarial-fmri", "psychopy"))
+        attempt = last_attempt(layout, **key.names()) + 1
+        files = (attempt_files(layout, **key.names(), attempt=attempt) if n_trials is None else
+                 excerpt_files(layout, **key.names(), folder=folder))
+        write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
+        with Journal(files.journal, clock=clock) as journal, sigterm_as_exception():
+            journal.write("devices", scanner=scanner, display=display,
+                          versions=versions("adversarial-fmri", "psychopy"))
             outcome = _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
-                              progress=progress)
-    if outcome.complete:
-        archive_incomplete(layout, **key.names())
+                              trigger_timeout_s=trigger_timeout_s, progress=progress)
+    if outcome.complete and n_trials is None:
+        archive_events(layout, **key.names())
         write_events(layout, settings, attempt=attempt, **key.names())
     return outcome
 
 
 def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Settings,
-            images: dict[str, Pixels], progress: ProgressWrapper) -> RunOutcome:
+            images: dict[str, Pixels], trigger_timeout_s: float | None, progress: ProgressWrapper) -> RunOutcome:
     """Play with a progress bar that advances at every image."""
     shown = sum(event.image_id is not None for event in schedule.events)
-    bar = progress(range(shown + 1), label=f"sub-{schedule.sub} ses-{schedule.ses} run-{schedule.run}")
+    bar = progress(range(shown), label=f"sub-{schedule.sub} ses-{schedule.ses} run-{schedule.run}")
 
     def advance(_: Event) -> None:
         next(bar, None)
 
-    outcome = play(schedule, devices=devices, journal=journal, settings=settings, images=images, on_event=advance)
+    outcome = play(schedule, devices=devices, journal=journal, settings=settings, images=images, on_event=advance,
+                   trigger_timeout_s=trigger_timeout_s)
     for _ in bar if outcome.complete else ():
         pass
     return outcome
@@ -127,8 +151,9 @@ def require_devices(*, scanner: str, display: str) -> None:
                           remedy="Use --scanner emulated, or --display window.")
 
 
-def prepare(layout: Layout, settings: Settings, *, key: RunKey) -> tuple[Schedule, dict[str, Pixels]]:
-    """Make a run's schedule, and read and verify every image it needs.
+def prepare(layout: Layout, settings: Settings, *, key: RunKey,
+            n_trials: int | None = None) -> tuple[Schedule, dict[str, Pixels]]:
+    """Make a run's schedule or an excerpt of it, and read and verify every image it needs.
 
     Raises
     ------
@@ -141,6 +166,8 @@ def prepare(layout: Layout, settings: Settings, *, key: RunKey) -> tuple[Schedul
     profile = load_profile(layout, key.sub)
     manifest = read_manifest(layout.manifest)
     schedule = TASKS[key.task](settings, manifest=manifest, profile=profile, ses=key.ses, run=key.run)
+    if n_trials is not None:
+        schedule = excerpt(schedule, n_trials=n_trials)
     return schedule, load_images(layout, manifest=manifest, schedule=schedule)
 
 
@@ -177,17 +204,15 @@ def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> 
     return Devices(clock, trigger=scanner, responses=participant, display=screen, poll_s=VIRTUAL_POLL_S)
 
 
-def simulated_participant(settings: Settings, *, schedule: Schedule, clock: Clock,
-                          answering: Answering = Answering()) -> SimulatedParticipant:
+def simulated_participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
     """Seat a participant who knows the right key of every image of a schedule."""
     keys = (settings.main.animal_key, settings.main.not_animal_key)
-    answers = {event.image_id: (event.correct_key, keys[event.correct_key == keys[0]])
-               for event in schedule.events if event.image_id is not None and event.correct_key is not None}
-    return SimulatedParticipant(clock, answers=answers, answering=answering, rng=rng(schedule.seed, "participant"))
+    return SimulatedParticipant(clock, answers=simulated_answers(schedule, keys=keys), answering=Answering(),
+                                rng=rng(schedule.seed, "participant"))
 
 
 @contextlib.contextmanager
-def _sigterm_as_exception() -> Iterator[None]:
+def sigterm_as_exception() -> Iterator[None]:
     """Let SIGTERM unwind the engine, so that the record is closed; only the main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield

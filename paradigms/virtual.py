@@ -11,6 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from paradigms.devices import Clock, Frame, Pixels, Press, Pulse
+from paradigms.schedule import Schedule
 from subjects.errors import DeviceError
 
 WALL_START_S = 1_600_000_000.0
@@ -210,6 +211,20 @@ class Shown:
 
     t: float
     frame: Frame
+
+
+def simulated_answers(schedule: Schedule, *, keys: tuple[str, str]) -> dict[str, tuple[str, str]]:
+    """Give the right and the wrong key of every image of a schedule.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Its events hold the right key.
+    keys : (str, str)
+        The two keys of the task.
+    """
+    return {event.image_id: (event.correct_key, keys[event.correct_key == keys[0]])
+            for event in schedule.events if event.image_id is not None and event.correct_key is not None}
 
 
 class RecordingDisplay:

@@ -9,9 +9,117 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-DOUBLE_FRACTION = 0.25
+from subjects.errors import RunLogError
+
+TOLERANCE = 0.25
 TR_TOLERANCE = 0.002
 CLOCK_STEP_S = 0.05
+ANCHORS = 5
+
+
+class PulseWatch:
+    """Looks at pulses as they come; what it says of one never depends on later ones.
+
+    Parameters
+    ----------
+    tr_s : float
+        Nominal repetition time.
+
+    Examples
+    --------
+    >>> watch = PulseWatch(tr_s=2.0)
+    >>> [watch.see(stamp) for stamp in (10.0, 12.0, 12.03, 16.0)]
+    ['', '', 'double', '1 missed']
+    """
+
+    def __init__(self, *, tr_s: float) -> None:
+        self._tr_s = tr_s
+        self._last: float | None = None
+
+    def see(self, stamp_s: float) -> str:
+        """Say what is amiss with a pulse: nothing, ``"double"``, ``"off the grid"`` or ``"<n> missed"``."""
+        last, self._last = self._last, stamp_s
+        if last is None:
+            return ""
+        steps = (stamp_s - last) / self._tr_s
+        if steps < TOLERANCE:
+            self._last = last
+            return "double"
+        if abs(steps - round(steps)) > TOLERANCE:
+            return "off the grid"
+        return f"{round(steps) - 1} missed" if round(steps) > 1 else ""
+
+
+@dataclass(frozen=True)
+class PulseFit:
+    """Pulses sorted out against the TR grid; see :func:`fit_pulses`.
+
+    Parameters
+    ----------
+    volumes : tuple of int
+        Volume of each good pulse, from the first good one.
+    stamps_s : tuple of float
+        Their stamps.
+    n_double, n_extra : int
+        Pulses within a quarter TR after another, and pulses off the grid otherwise.
+    tr_s, jitter_s : float or None
+        Fitted repetition time, and the median absolute distance from the fitted grid.
+    """
+
+    volumes: tuple[int, ...]
+    stamps_s: tuple[float, ...]
+    n_double: int
+    n_extra: int
+    tr_s: float | None
+    jitter_s: float | None
+
+
+def fit_pulses(stamps: Sequence[float], *, tr_s: float) -> PulseFit:
+    """Lay pulses on a TR grid.
+
+    Parameters
+    ----------
+    stamps : sequence of float
+        Pulse stamps in seconds, in any order.
+    tr_s : float
+        Nominal repetition time.
+
+    Returns
+    -------
+    PulseFit
+        Each pulse is put on the volume to which its distance from the last good pulse rounds, so that a
+        scanner whose TR is off by a percent is followed and not lost. The grid begins at that one of the
+        first few pulses from which most pulses can be followed: a stray first pulse counts as an extra.
+        The fitted TR is the least-squares slope of stamps over volumes.
+    """
+    times = np.sort(np.asarray(stamps, dtype=np.float64))
+    followed = [_follow(times, anchor=k, tr_s=tr_s) for k in range(min(ANCHORS, len(times)))]
+    if not followed:
+        return PulseFit((), (), 0, 0, None, None)
+    volumes, good, n_double = max(followed, key=lambda found: len(found[0]))
+    slope, jitter = _slope(np.asarray(volumes), np.asarray(good))
+    return PulseFit(tuple(volumes), tuple(good), n_double, len(times) - len(good) - n_double, slope, jitter)
+
+
+def _follow(times: NDArray[np.float64], *, anchor: int, tr_s: float) -> tuple[list[int], list[float], int]:
+    """Follow the grid from one pulse on; give volumes, stamps and the number of doubles."""
+    volumes, good, n_double = [0], [float(times[anchor])], 0
+    for stamp in times[anchor + 1:]:
+        ahead = (stamp - good[-1]) / tr_s
+        steps = round(ahead)
+        if ahead < TOLERANCE:
+            n_double += 1
+        elif steps > 0 and abs(ahead - steps) <= TOLERANCE:
+            volumes.append(volumes[-1] + steps)
+            good.append(float(stamp))
+    return volumes, good, n_double
+
+
+def _slope(volumes: NDArray[np.int64], times: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    if len(volumes) < 2:
+        return None, None
+    slope, start = np.polyfit(volumes, times - times[0], 1)
+    return float(slope), float(np.median(np.abs(times - times[0] - start - slope * volumes)))
 
 
 @dataclass(frozen=True)
@@ -21,9 +129,12 @@ class WatchReport:
     Parameters
     ----------
     n_pulses, n_expected : int
-        Pulses counted from time zero (doubles and extras left out), and volumes planned.
+        Volumes from time zero on whose pulse came (doubles and extras left out), and volumes that
+        should have come in the time played.
     missed : tuple of int
-        Volumes (from 0) for which no pulse came though a later one did.
+        Volumes (from 0, at time zero) for which no pulse came though a later one did.
+    n_late_start : int
+        Volumes by which time zero came late (negative: early), as far as dummy pulses before it tell.
     n_double, n_extra : int
         Pulses within a quarter TR after another, and pulses off the grid otherwise.
     tr_fitted_s : float or None
@@ -35,7 +146,7 @@ class WatchReport:
     n_late : int
         Onsets late by more than a frame.
     clock_step_s : float
-        Largest change of wall clock minus monotonic clock.
+        Largest change of wall clock minus monotonic clock from one pulse to the next.
     faults : tuple of str
         Everything amiss, in words.
     """
@@ -43,6 +154,7 @@ class WatchReport:
     n_pulses: int
     n_expected: int
     missed: tuple[int, ...]
+    n_late_start: int
     n_double: int
     n_extra: int
     tr_fitted_s: float | None
@@ -58,119 +170,89 @@ class WatchReport:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class PulseFit:
-    """Pulses sorted out against the TR grid; see :func:`fit_pulses`."""
-
-    n_pulses: int
-    missed: tuple[int, ...]
-    n_double: int
-    n_extra: int
-    tr_fitted_s: float | None
-    jitter_s: float | None
-
-
-def fit_pulses(stamps: Sequence[float], *, tr_s: float) -> PulseFit:
-    """Lay pulses on the TR grid that begins at the first of them.
-
-    Parameters
-    ----------
-    stamps : sequence of float
-        Pulse stamps in seconds, the first counted pulse first.
-    tr_s : float
-        Nominal repetition time.
-
-    Returns
-    -------
-    PulseFit
-        Each pulse is put on the volume to which its distance from the last good pulse rounds (so that a
-        scanner whose TR is off by a percent is followed, not lost). A pulse within a quarter TR after
-        another on the same volume is a double, one more than a quarter TR off the grid an extra. The
-        fitted TR is the least-squares slope of stamps over volumes.
-    """
-    volumes, times = _on_grid(np.sort(np.asarray(stamps, dtype=np.float64)), tr_s=tr_s)
-    n_double = sum(kind == "double" for kind in volumes if isinstance(kind, str))
-    n_extra = sum(kind == "extra" for kind in volumes if isinstance(kind, str))
-    good = [(k, t) for k, t in zip(volumes, times, strict=True) if isinstance(k, int)]
-    if not good:
-        return PulseFit(0, (), n_double, n_extra, None, None)
-    index = np.array([k for k, _ in good])
-    missed = tuple(int(k) for k in np.setdiff1d(np.arange(index[-1] + 1), index))
-    tr, jitter = _slope(index, np.array([t for _, t in good]))
-    return PulseFit(len(good), missed, n_double, n_extra, tr, jitter)
-
-
-def _on_grid(stamps: NDArray[np.float64], *, tr_s: float) -> tuple[list[int | str], list[float]]:
-    kinds: list[int | str] = []
-    last_volume, last_time = -1, -np.inf
-    for stamp in stamps:
-        if last_volume < 0:
-            last_volume, last_time = 0, stamp
-            kinds.append(0)
-            continue
-        ahead = (stamp - last_time) / tr_s
-        steps = round(ahead)
-        if ahead < DOUBLE_FRACTION:
-            kinds.append("double")
-        elif steps == 0 or abs(ahead - steps) > DOUBLE_FRACTION:
-            kinds.append("extra")
-        else:
-            last_volume, last_time = last_volume + steps, stamp
-            kinds.append(last_volume)
-    return kinds, [float(stamp) for stamp in stamps]
-
-
-def _slope(index: NDArray[np.int64], times: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    if len(index) < 2:
-        return None, None
-    slope, start = np.polyfit(index, times - times[0], 1)
-    return float(slope), float(np.median(np.abs(times - times[0] - start - slope * index)))
-
-
-def watch(pulses: Sequence[float], *, onset_errors_s: Sequence[float], clock_offsets_s: Sequence[float], tr_s: float,
-          n_volumes: int, frame_s: float) -> WatchReport:
+def watch(pulses: Sequence[float], *, zero_s: float | None, n_dummies: int, n_volumes: int, tr_s: float,
+          played_s: float, onset_errors_s: Sequence[float], clock_offsets_s: Sequence[float],
+          frame_s: float) -> WatchReport:
     """Judge a run.
 
     Parameters
     ----------
     pulses : sequence of float
-        Stamps from the first counted pulse on.
+        Every pulse's stamp, dummies included.
+    zero_s : float or None
+        Time zero: the stamp of the first counted pulse.
+    n_dummies, n_volumes : int
+        Pulses before time zero, and volumes planned from it.
+    tr_s, frame_s : float
+        Nominal repetition time, and the length of a frame.
+    played_s : float
+        How long the run went on after time zero.
     onset_errors_s : sequence of float
-        Actual minus planned onset of every event shown.
+        Actual minus planned onset of every image shown.
     clock_offsets_s : sequence of float
         Wall clock minus monotonic clock, along the run.
-    tr_s, n_volumes, frame_s : float, int, float
-        Nominal repetition time, volumes planned, and the length of a frame.
+
+    Raises
+    ------
+    RunLogError
+        If time zero is no pulse.
     """
     fit = fit_pulses(pulses, tr_s=tr_s)
+    volumes, first, on_grid = _from_zero(fit, pulses, zero_s=zero_s, tr_s=tr_s)
+    counted = volumes[volumes >= 0]
+    due = min(n_volumes, int(played_s / tr_s + 1e-6) + (played_s < n_volumes * tr_s)) if zero_s is not None else 0
     errors = np.abs(np.asarray(onset_errors_s, dtype=np.float64))
-    step = float(np.ptp(clock_offsets_s)) if len(clock_offsets_s) else 0.0
-    n_late = int(np.sum(np.asarray(onset_errors_s) > frame_s))
-    return WatchReport(
-        **asdict(fit), n_expected=n_volumes,
+    report = WatchReport(
+        n_pulses=len(counted), n_expected=due, n_double=fit.n_double, n_extra=fit.n_extra,
+        missed=tuple(int(k) for k in np.setdiff1d(np.arange(counted[-1] + 1 if len(counted) else 0), counted)),
+        n_late_start=-first - n_dummies if zero_s is not None and on_grid else 0,
+        tr_fitted_s=fit.tr_s, jitter_s=fit.jitter_s,
         onset_median_s=float(np.median(errors)) if errors.size else None,
         onset_p99_s=float(np.percentile(errors, 99)) if errors.size else None,
-        n_late=n_late, clock_step_s=step,
-        faults=_faults(fit, n_volumes=n_volumes, tr_s=tr_s, n_late=n_late, clock_step_s=step))
+        n_late=int(np.sum(np.asarray(onset_errors_s) > frame_s)),
+        clock_step_s=float(np.max(np.abs(np.diff(clock_offsets_s)))) if len(clock_offsets_s) > 1 else 0.0, faults=())
+    return WatchReport(**{**asdict(report), "faults": _faults(report, tr_s=tr_s, zero_on_grid=on_grid)})
 
 
-def _faults(fit: PulseFit, *, n_volumes: int, tr_s: float, n_late: int, clock_step_s: float) -> tuple[str, ...]:
-    span = (fit.missed[-1] if fit.missed else 0)
-    found = []
-    if fit.missed:
-        found.append(f"{len(fit.missed)} pulses missed (first: volume {fit.missed[0]}, last: volume {span})")
-    if fit.n_pulses + len(fit.missed) < n_volumes:
-        found.append(f"pulses ended early: {fit.n_pulses + len(fit.missed)} of {n_volumes} volumes")
-    if fit.n_pulses + len(fit.missed) > n_volumes:
-        found.append(f"pulses for {fit.n_pulses + len(fit.missed)} volumes, {n_volumes} planned")
-    if fit.n_double:
-        found.append(f"{fit.n_double} double pulses")
-    if fit.n_extra:
-        found.append(f"{fit.n_extra} pulses off the TR grid")
-    if fit.tr_fitted_s is not None and abs(fit.tr_fitted_s / tr_s - 1) > TR_TOLERANCE:
-        found.append(f"TR is {fit.tr_fitted_s:.4f} s, not {tr_s:g} s")
-    if n_late:
-        found.append(f"{n_late} onsets late by more than a frame")
-    if clock_step_s > CLOCK_STEP_S:
-        found.append(f"the wall clock stepped by {clock_step_s:.3f} s")
-    return tuple(found)
+def _from_zero(fit: PulseFit, pulses: Sequence[float], *, zero_s: float | None,
+               tr_s: float) -> tuple[NDArray[np.int64], int, bool]:
+    """Give the volumes numbered from time zero, the first of them, and whether time zero is on the grid."""
+    volumes = np.asarray(fit.volumes, dtype=np.int64)
+    if zero_s is None:
+        return np.zeros(0, dtype=np.int64), 0, True
+    if not any(abs(stamp - zero_s) < 1e-5 for stamp in pulses):
+        raise RunLogError("watchdog", came=f"time zero at {zero_s:.6f} s", expected="the stamp of a pulse",
+                          remedy="Check that the records belong to one run.")
+    nearest = int(np.argmin(np.abs(np.asarray(fit.stamps_s) - zero_s)))
+    gap = float(fit.stamps_s[nearest] - zero_s)
+    shift = int(volumes[nearest]) - round(gap / tr_s)
+    return volumes - shift, int(volumes[0]) - shift, abs(gap) < 1e-5
+
+
+def _faults(report: WatchReport, *, tr_s: float, zero_on_grid: bool) -> tuple[str, ...]:
+    came = report.n_pulses + len(report.missed)
+    named = {
+        "time zero is off the grid of the other pulses": not zero_on_grid,
+        f"late start: time zero is {_many(report.n_late_start, 'volume')} late": report.n_late_start > 0,
+        f"early start: time zero is {_many(-report.n_late_start, 'volume')} early": report.n_late_start < 0,
+        f"{_many(len(report.missed), 'pulse')} missed (volumes {_some(report.missed)})": bool(report.missed),
+        f"pulses for {came} of {_many(report.n_expected, 'volume')}: the scanner stopped early, or the run "
+        "started late": came < report.n_expected,
+        f"pulses for {came} volumes, {report.n_expected} expected": came > report.n_expected,
+        _many(report.n_double, "double pulse"): report.n_double > 0,
+        f"{_many(report.n_extra, 'pulse')} off the TR grid": report.n_extra > 0,
+        f"TR is {report.tr_fitted_s or 0:.4f} s, not {tr_s:g} s":
+            report.tr_fitted_s is not None and abs(report.tr_fitted_s / tr_s - 1) > TR_TOLERANCE,
+        f"{_many(report.n_late, 'onset')} late by more than a frame": report.n_late > 0,
+        f"the wall clock stepped by {report.clock_step_s:.3f} s": report.clock_step_s > CLOCK_STEP_S,
+    }
+    return tuple(text for text, holds in named.items() if holds)
+
+
+def _many(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _some(volumes: Sequence[int], *, limit: int = 5) -> str:
+    text = ", ".join(str(k) for k in volumes[:limit])
+    return f"{text}, ..." if len(volumes) > limit else text

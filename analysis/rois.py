@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable
+from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable, GiftiMetaData
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -122,7 +122,8 @@ def write_labels(path: Path, labels: NDArray[np.int16], *, hemi: str, overwrite:
         table.labels.append(entry := GiftiLabel(key, red, green, blue, float(key > 0)))
         entry.label = name
     array = GiftiDataArray(labels.astype(np.int32), intent="NIFTI_INTENT_LABEL", datatype="int32")
-    image = GiftiImage(meta={"AnatomicalStructurePrimary": _STRUCTURE[hemi]}, labeltable=table, darrays=[array])
+    image = GiftiImage(meta=GiftiMetaData({"AnatomicalStructurePrimary": _STRUCTURE[hemi]}),
+                       labeltable=table, darrays=[array])
     with whole_file(path, overwrite=overwrite) as beside:
         nib.save(image, beside)
     return Path(path)

@@ -10,9 +10,9 @@ from PIL import Image
 
 from paradigms.devices import HardwareClock
 from paradigms.engine import play
-from paradigms.records import attempts
+from paradigms.records import excerpt_files
 from paradigms.runlog import Journal, is_complete, of_kind, read_journal
-from paradigms.schedule import Event, excerpt
+from paradigms.schedule import Event
 from paradigms.session import RunKey, opened_devices, prepare, write_plan
 from subjects.console import ProgressWrapper, silent
 from subjects.errors import DeviceError
@@ -21,7 +21,6 @@ from subjects.provenance import versions
 from subjects.settings import Settings
 from subjects.store import whole_file
 
-TASK = "excerpt"
 N_TRIALS = 10
 _SHOT_AT = 2
 
@@ -91,27 +90,25 @@ def play_excerpt(layout: Layout, settings: Settings, *, sub: str, n_trials: int 
     DeviceError
         If no window can be had, or the excerpt did not end well.
     """
-    key = RunKey(sub, "01", TASK, 1)
-    done = [path for path in attempts(layout, **key.names()) if is_complete(read_journal(path))]
-    if done:
-        return read_report(done[-1], reused=True)
+    key = RunKey(sub, "01", "main", 1)
+    name = layout.run_name(**key.names())
+    for path in sorted((layout.root / "sourcedata" / "excerpts").glob(f"{name}_excerpt-*_journal.jsonl")):
+        if is_complete(read_journal(path)):
+            return read_report(path, reused=True)
     journal = _play(layout, settings, key=key, n_trials=n_trials, fullscreen=fullscreen, progress=progress)
     return read_report(journal, reused=False)
 
 
 def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, fullscreen: bool,
           progress: ProgressWrapper) -> Path:
-    whole, images = prepare(layout, settings, key=RunKey(key.sub, key.ses, "main", 1))
-    schedule = excerpt(whole, n_trials=n_trials)
-    where = {**key.names(), "attempt": len(attempts(layout, **key.names())) + 1}
-    path = layout.journal(**where)
-    clock = HardwareClock()
+    schedule, images = prepare(layout, settings, key=key, n_trials=n_trials)
+    files = excerpt_files(layout, **key.names())
+    path, clock = files.journal, HardwareClock()
     shown = sum(event.image_id is not None for event in schedule.events)
     bar = progress(range(shown + 1), label="excerpt in a window")
     with opened_devices(settings, schedule=schedule, clock=clock, scanner="emulated", display="window",
                         fullscreen=fullscreen) as devices:
-        write_plan(schedule, settings, schedule_path=layout.schedule(**where),
-                   settings_path=layout.resolved_settings(**where))
+        write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
         count = 0
 
         def see(_: Event) -> None:

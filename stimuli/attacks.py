@@ -1,245 +1,231 @@
-"""One sealed, batched ascent on pixels, judged at the rounded 8-bit image; AN and AI are small hooks.
+"""Gradient ascent on pixels: one sealed, batched loop, and the small hooks that make AN and AI of it.
 
-Gradient and stop are taken at the image as it will be shown (rounded to 256 levels), so that what is
-written to disk is what was judged. Images that are done leave the batch and others take their place.
+The network judges the image as it will be stored: in every step the gradient is taken at the image
+rounded to 8 bits and applied to the unrounded one (straight-through), and an image is finished when
+its rounded form satisfies the rule. What comes out is that very form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stimuli.network import Network
-from subjects.console import ProgressWrapper, silent
-from subjects.errors import StimulusError
+from stimuli.manifest import Pixels
+from stimuli.network import Network, to_pixels, to_tensor
+from stimuli.regular import certain
+from subjects.settings import Stimuli
 
-Pixels = NDArray[np.uint8]
-Objective = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""(logits, targets, images, starts) -> value of each image, (n,)."""
+Done = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(P of the target (n,), rounded images, starts (n, 3, side, side)) -> bool (n,): which are finished."""
+
+Project = Callable[[Tensor, Tensor], Tensor]
+"""(images, starts) -> images that are allowed."""
 
 
 @dataclass(frozen=True)
-class Goal:
-    """When an image is done.
+class Objective:
+    """What is raised: ``f(P) - pull * ||I - start||**2`` on RGB in [0, 1], equation (1) of Zhang et al. (2021).
 
     Parameters
     ----------
-    p : float
-        Probability of the target that the rounded image must reach.
-    strict : bool
-        Whether it must be exceeded.
-    min_contrast : float
-        Least RMS distance from the start, and least RMS contrast of the image itself, in grey levels.
+    kind : {"log_prob", "prob"}
+        f is the logarithm, or P itself as in the paper.
+    pull : float
+        The paper's lambda. With 0 both kinds have the same direction, since a step has a fixed length.
     """
 
-    p: float
-    strict: bool = False
-    min_contrast: float = 0.0
+    kind: Literal["log_prob", "prob"] = "log_prob"
+    pull: float = 0.0
 
-    def met(self, p: Tensor, contrast: Tensor) -> Tensor:
-        """Say for each image whether it is done."""
-        likely = p > self.p if self.strict else p >= self.p
-        return likely & (contrast >= self.min_contrast)
+    def slope(self, log_odds: Tensor) -> Tensor:
+        """Give the derivative of f by the log odds of P, exact also where P is 1 in float64.
+
+        Examples
+        --------
+        >>> Objective("prob").slope(torch.zeros(1)), Objective("log_prob").slope(torch.zeros(1))
+        (tensor([0.2500]), tensor([0.5000]))
+        """
+        rest = torch.sigmoid(-log_odds)
+        return rest if self.kind == "log_prob" else rest * torch.sigmoid(log_odds)
+
+    def direction(self, gradient: Tensor, *, log_odds: Tensor, offset: Tensor) -> Tensor:
+        """Give the gradient of the objective up to a positive factor for each image.
+
+        Parameters
+        ----------
+        gradient : Tensor, (n, 3, side, side)
+            Of the log odds by the pixels.
+        log_odds : Tensor, (n,)
+            Of P.
+        offset : Tensor, (n, 3, side, side)
+            Image minus start.
+        """
+        if self.pull == 0.0:
+            return gradient
+        slope = self.slope(log_odds.double())
+        share = (slope / (slope + 2.0 * self.pull)).to(gradient.dtype)[:, None, None, None]
+        return share * gradient - (1.0 - share) * offset
+
+
+def clip(images: Tensor, starts: Tensor) -> Tensor:  # noqa: ARG001 - a projection's signature
+    """Keep values in [0, 1]."""
+    return images.clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Ascent:
-    """How to climb.
+class Rule:
+    """The hooks of one kind of perturbation.
 
     Parameters
     ----------
-    objective : {"log_prob", "prob"}
-        What is climbed: log P, or P as equation (1) has it.
-    penalty : float
-        Lambda of equation (1), on the squared L2 distance from the start (RGB in [0, 1]).
+    objective : Objective
+        What is raised.
+    done : callable
+        When an image is finished, judged on its rounded form.
     step : float
-        L2 length of each image's step, RGB in [0, 1].
-    goal : Goal
-        When to stop.
-    max_iterations, batch : int
-        Limits.
-    growth : float
-        Factor on the perturbation of an image that is likely enough but too faint.
+        Length of a step, L2 on RGB in [0, 1].
+    max_iterations : int
+        Steps after which an image is given up.
+    project : callable
+        Applied after every step.
     """
 
-    objective: str
-    penalty: float
+    objective: Objective
+    done: Done
     step: float
-    goal: Goal
-    max_iterations: int = 1000
-    batch: int = 20
-    growth: float = 1.1
-
-    def value(self, logits: Tensor, targets: Tensor, images: Tensor, starts: Tensor) -> Tensor:
-        """Give equation (1), ``P_c(I) - lambda ||I - I_start||^2`` (or with log P), of each image."""
-        log_p = logits.log_softmax(dim=1).gather(1, targets[:, None])[:, 0]
-        gain = log_p.exp() if self.objective == "prob" else log_p
-        return gain - self.penalty * (images - starts).flatten(1).square().sum(dim=1)
+    max_iterations: int
+    project: Project = clip
 
 
-@dataclass(frozen=True, eq=False)
-class Perturbed:
-    """What an ascent arrived at.
+@dataclass(frozen=True)
+class Ascended:
+    """An image that left the loop.
 
     Parameters
     ----------
-    images : uint8 array, (n, side, side, 3)
-        As they will be shown.
-    p_before, p_after : float64 array, (n,)
-        Probability of the target at the start and at the end, judged on 8-bit images.
-    iterations : int array, (n,)
+    index : int
+        Its place in the batch.
+    pixels : uint8 array, (side, side, 3)
+        Its last rounded form.
+    p_before, p_after : float
+        Probability of the target on the rounded start and on `pixels`.
+    iterations : int
         Steps taken.
-    reached : bool array, (n,)
-        Whether the goal was met within the limit.
+    reached : bool
+        Whether the rule is satisfied; if not, the steps ran out.
     """
 
-    images: Pixels
-    p_before: NDArray[np.float64]
-    p_after: NDArray[np.float64]
-    iterations: NDArray[np.int64]
-    reached: NDArray[np.bool_]
+    index: int
+    pixels: Pixels
+    p_before: float
+    p_after: float
+    iterations: int
+    reached: bool
 
 
-@dataclass(eq=False)
-class _Climb:
-    """The state of all images of one ascent."""
+def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
+    """Give log(P / (1 - P)) of each row's target: its logit minus the log-sum-exp of all others.
 
-    network: Network
-    ascent: Ascent
-    starts: Tensor
-    targets: Tensor
-    current: Tensor = field(init=False)
-    done_at: NDArray[np.int64] = field(init=False)
-    reached: NDArray[np.bool_] = field(init=False)
+    Parameters
+    ----------
+    logits : Tensor, (n, n_classes)
+    targets : Tensor, (n,)
+        Indices of the targets.
 
-    def __post_init__(self) -> None:
-        self.current = self.starts.clone()
-        self.done_at = np.zeros(len(self.starts), dtype=np.int64)
-        self.reached = np.zeros(len(self.starts), dtype=np.bool_)
-
-    def advance(self, rows: list[int]) -> list[int]:
-        """Judge images and move those that are not done by one step; return the rows still climbing."""
-        index = torch.as_tensor(rows)
-        starts, targets = self.starts[index], self.targets[index]
-        shown = quantise(self.current[index]).requires_grad_(requires_grad=True)
-        logits = self.network.logits(shown)
-        value = self.ascent.value(logits, targets, shown, starts)
-        p = logits.detach().double().softmax(dim=1).gather(1, targets[:, None])[:, 0]
-        met = self.ascent.goal.met(p, contrast_from(shown.detach(), starts))
-        (gradient,) = torch.autograd.grad(value.sum(), shown)
-        moved = self._step(index, gradient, likely=p >= self.ascent.goal.p)
-        self.current[index[~met]] = moved[~met]
-        return self._sort_out(rows, met.tolist())
-
-    def _step(self, index: Tensor, gradient: Tensor, *, likely: Tensor) -> Tensor:
-        starts = self.starts[index]
-        length = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
-        moved = self.current[index] + self.ascent.step * gradient / length[:, None, None, None]
-        factor = torch.where(likely, self.ascent.growth, 1.0) if self.ascent.goal.min_contrast else torch.ones(len(index))
-        return (starts + (moved - starts) * factor[:, None, None, None]).clamp(0.0, 1.0)
-
-    def _sort_out(self, rows: list[int], met: list[bool]) -> list[int]:
-        going = []
-        for row, is_met in zip(rows, met, strict=True):
-            if is_met:
-                self.reached[row] = True
-                continue
-            self.done_at[row] += 1
-            if self.done_at[row] < self.ascent.max_iterations:
-                going.append(row)
-        return going
+    Examples
+    --------
+    >>> log_odds(torch.tensor([[2.0, 0.5]]), torch.tensor([0]))
+    tensor([1.5000])
+    """
+    own = logits.gather(1, targets[:, None])[:, 0]
+    others = logits.scatter(1, targets[:, None], -torch.inf)
+    return own - torch.logsumexp(others, dim=1)
 
 
-def ascend(network: Network, *, starts: Pixels | NDArray[np.float32], targets: NDArray[np.int64], ascent: Ascent,
-           label: str = "ascent", progress: ProgressWrapper = silent) -> Perturbed:
-    """Climb until every image meets its goal or the limit.
+def ascend(network: Network, starts: NDArray[np.generic], *, targets: NDArray[np.integer],
+           rule: Rule) -> Iterator[Ascended]:
+    """Raise the target's probability from each start until the rule is satisfied.
 
     Parameters
     ----------
     network : Network
-        Its weights stay as they are.
+        Gives logits that can be differentiated by the pixels.
     starts : array, (n, side, side, 3)
-        RGB in 0..255, uint8 or float32.
+        RGB in 0..255; all go through the network together.
     targets : int array, (n,)
-        Class to be raised, for each image.
-    ascent : Ascent
-        How, and until when.
-    label : str
-        For the progress bar.
-    progress : ProgressWrapper
-        Told of each image that is done.
+        Output to raise, for each image.
+    rule : Rule
+        What is raised, how far, how fast.
 
-    Returns
-    -------
-    Perturbed
-        Judged anew from the 8-bit images. Images are independent: a larger batch changes nothing but rounding.
-
-    Notes
-    -----
-    grad P = P grad log P: with steps of one length and no penalty both objectives take the same path
-    (Zhang et al. 2021, equation 1; Nguyen et al. 2015).
+    Yields
+    ------
+    Ascended
+        Each image as soon as it is finished or given up. An image's path does not depend on the
+        others beyond rounding: gradient, step length and stop are its own.
     """
-    _require_fit(network, starts, targets)
-    begin = torch.from_numpy(np.asarray(starts, dtype=np.float32).transpose(0, 3, 1, 2) / np.float32(255.0))
-    climb = _Climb(network, ascent, begin.contiguous(), torch.as_tensor(targets))
-    for _ in progress(_finished(climb), label=label, total=len(starts)):
-        pass
-    images = to_pixels(climb.current)
-    first = to_pixels(climb.starts)
-    rows = np.arange(len(images))
-    return Perturbed(images, p_before=network.probabilities(first)[rows, targets],
-                     p_after=network.probabilities(images)[rows, targets], iterations=climb.done_at,
-                     reached=climb.reached)
+    origin = to_tensor(starts)
+    images, goals = origin.clone(), torch.from_numpy(np.asarray(targets, dtype=np.int64))
+    before = np.full(len(starts), np.nan)
+    live = torch.arange(len(starts))
+    for iteration in range(rule.max_iterations + 1):
+        rounded = (torch.round(images * 255.0) / 255.0).requires_grad_()
+        odds = log_odds(network.logits(rounded).double(), goals[live])
+        chances = torch.sigmoid(odds.detach())
+        if iteration == 0:
+            before = chances.numpy()
+        reached = rule.done(chances, rounded.detach(), origin[live])
+        leaving = reached | (iteration == rule.max_iterations)
+        for row in torch.nonzero(leaving)[:, 0].tolist():
+            index = int(live[row])
+            yield Ascended(index, to_pixels(rounded[row:row + 1])[0], float(before[index]), float(chances[row]),
+                           iteration, bool(reached[row]))
+        staying = ~leaving
+        if not staying.any():
+            return
+        step = _step(rounded, odds, starts=origin[live], rule=rule)[staying]
+        live = live[staying]
+        images = rule.project(images[staying] + step, origin[live])
 
 
-def _finished(climb: _Climb) -> Iterator[int]:
-    """Yield the rows as they are done, keeping the batch full while there are images waiting."""
-    waiting = list(range(len(climb.starts)))
-    active: list[int] = []
-    while waiting or active:
-        room = climb.ascent.batch - len(active)
-        active, waiting = active + waiting[:room], waiting[room:]
-        going = climb.advance(active)
-        yield from (row for row in active if row not in set(going))
-        active = going
+def _step(rounded: Tensor, odds: Tensor, *, starts: Tensor, rule: Rule) -> Tensor:
+    gradient, = torch.autograd.grad(odds.sum(), rounded)
+    uphill = rule.objective.direction(gradient, log_odds=odds.detach(), offset=rounded.detach() - starts)
+    lengths = torch.linalg.vector_norm(uphill.flatten(1), dim=1).clamp(min=torch.finfo(uphill.dtype).tiny)
+    return rule.step * uphill / lengths[:, None, None, None]
 
 
-def _require_fit(network: Network, starts: NDArray[np.generic], targets: NDArray[np.int64]) -> None:
-    side = network.input_size
-    if starts.ndim != 4 or starts.shape[1:] != (side, side, 3) or len(starts) != len(targets):
-        raise StimulusError("ascent", came=f"images {starts.shape} and {len(targets)} targets",
-                            expected=f"(n, {side}, {side}, 3) and n", remedy="Resize the images to the network's input.")
-    if len(targets) and not 0 <= int(np.min(targets)) <= int(np.max(targets)) < len(network.class_names):
-        raise StimulusError("ascent", came=f"targets {np.min(targets)} to {np.max(targets)}",
-                            expected=f"0 to {len(network.class_names) - 1}", remedy="Name classes of this network.")
+def noise_rule(settings: Stimuli) -> Rule:
+    """Make the rule of adversarial noise (AN).
+
+    The first image with P >= .99 is too faint to be seen, so the ascent goes on until the noise is visible:
+    both the image's own contrast and the noise itself (image minus start) have at least
+    `an_min_contrast` grey levels, root mean square, with P still at .99 or above.
+    """
+    least, wanted = settings.an_min_contrast / 255.0, certain(settings.an_p)
+
+    def done(chances: Tensor, images: Tensor, starts: Tensor) -> Tensor:
+        own = images - images.mean(dim=(2, 3), keepdim=True)
+        return (chances >= wanted) & (_rms(own) >= least) & (_rms(images - starts) >= least)
+
+    return Rule(Objective(settings.an_objective, settings.an_lambda), done, step=settings.an_step,
+                max_iterations=settings.max_iterations)
 
 
-def quantise(images: Tensor) -> Tensor:
-    """Round images in [0, 1] to the 256 levels that can be shown (half up, as :func:`to_pixels` does)."""
-    return (images * 255.0 + 0.5).floor().clamp(0.0, 255.0) / 255.0
+def interference_rule(settings: Stimuli) -> Rule:
+    """Make the rule of adversarial interference (AI): the first image with P above .99 is taken."""
+    wanted = certain(settings.ai_p)
+
+    def done(chances: Tensor, images: Tensor, starts: Tensor) -> Tensor:  # noqa: ARG001 - the hook's signature
+        return chances > wanted
+
+    return Rule(Objective("log_prob"), done, step=settings.ai_step, max_iterations=settings.max_iterations)
 
 
-def to_pixels(images: Tensor) -> Pixels:
-    """Turn images (n, 3, h, w) in [0, 1] into what is written and shown, uint8 (n, h, w, 3)."""
-    levels = (images * 255.0 + 0.5).floor().clamp(0.0, 255.0)
-    return np.ascontiguousarray(levels.to(torch.uint8).permute(0, 2, 3, 1).numpy())
-
-
-def contrast_from(images: Tensor, starts: Tensor) -> Tensor:
-    """Give the lesser of an image's RMS distance from its start and its own RMS contrast, in grey levels."""
-    noise = (images - starts).flatten(1).square().mean(dim=1).sqrt()
-    own = (images - images.mean(dim=(2, 3), keepdim=True)).flatten(1).square().mean(dim=1).sqrt()
-    return 255.0 * torch.minimum(noise, own)
-
-
-def rms_contrast(image: Pixels) -> float:
-    """Give the standard deviation about each channel's mean, in grey levels, of one 8-bit image."""
-    values = image.astype(np.float64)
-    return float(np.sqrt(np.mean((values - values.mean(axis=(0, 1))) ** 2)))
-
-
+def _rms(values: Tensor) -> Tensor:
+    return values.flatten(1).double().square().mean(dim=1).sqrt()

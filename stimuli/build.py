@@ -1,31 +1,33 @@
-"""The stimulus set: RE, AN and AI made, written, judged again from the files, and listed in the manifest."""
+"""The stimulus set: RE chosen, AN and AI made, each written as PNG and judged again from that file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.metrics import structural_similarity
 
-from stimuli.attacks import Ascent, Goal, Perturbed, ascend, rms_contrast
-from stimuli.categories import DEMO_CATEGORIES
-from stimuli.manifest import Manifest, Stimulus, image_id_of, read_image, read_manifest, write_manifest
-from stimuli.network import Network, load_network
-from stimuli.regular import Regular, choose_regular
+from stimuli.attacks import Ascended, Rule, ascend, interference_rule, noise_rule
+from stimuli.check import judge_image
+from stimuli.draft import Draft, Origin, open_draft
+from stimuli.drawings import draw, drawings_digest
+from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus, image_id_of, read_image, read_manifest, read_pixels
+from stimuli.measures import contrast_rms, l2, linf, similarity
+from stimuli.network import Network, cpu_threads, load_network
+from stimuli.regular import Slot, choose, plan_slots
 from stimuli.targets import choose_target
 from subjects.console import ProgressWrapper, silent
-from subjects.errors import StimulusError, StoreError
+from subjects.errors import StimulusError
 from subjects.layout import Layout
-from subjects.provenance import is_current, sidecar
+from subjects.provenance import derive_seed, is_current
 from subjects.settings import Settings
 from subjects.store import whole_file
 
-Pixels = NDArray[np.uint8]
+LABELS = {"RE": "regular images", "AN": "adversarial noise", "AI": "adversarial interference"}
+_DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network"}
 
 
 @dataclass(frozen=True)
@@ -37,27 +39,33 @@ class Built:
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
-    """An image before it has a place in the manifest: pixels, target and how it came about."""
+class Made:
+    """An image before it is written.
 
-    base: Regular
-    type: str
+    Parameters
+    ----------
+    slot : Slot
+        Its base image's place.
+    pixels, start : array, (side, side, 3)
+        The image, and what it was made from, RGB in 0..255.
+    target : int or None
+        The output that was raised.
+    p_before : float
+        Probability of the target (RE: of the own category) on the start.
+    iterations : int
+        Steps, or candidates seen.
+    """
+
+    slot: Slot
     pixels: Pixels
+    start: NDArray[np.generic]
     target: int | None
     p_before: float
-    p_after: float
     iterations: int
-    l2: float
-    linf: float
-
-    @property
-    def file(self) -> str:
-        """Name its file, relative to ``stimuli/``."""
-        return f"images/{self.type}/{self.base.base_image}_{self.type}.png"
 
 
 def build(layout: Layout, settings: Settings, *, network: str | None = None, overwrite: bool = False,
-          progress: ProgressWrapper = silent) -> Built:
+          threads: int = 1, progress: ProgressWrapper = silent) -> Built:
     """Make the study's stimulus set, or find it made.
 
     Parameters
@@ -70,142 +78,175 @@ def build(layout: Layout, settings: Settings, *, network: str | None = None, ove
         The judge. Default: ``stimuli.network``.
     overwrite : bool
         Replace a set that was made with other settings.
+    threads : int
+        CPU threads of the network. The same number on the same kind of machine gives the same bytes.
     progress : ProgressWrapper
         Told of images.
 
     Returns
     -------
     Built
-        ``reused`` if the set stood and is current.
+        ``reused`` if the set stood, whole and current. A set whose making was interrupted is
+        completed: batches that were finished are kept.
 
     Raises
     ------
     StimulusError
-        If an image cannot be made by the rules; nothing is written then.
-    StoreError
-        If a set made otherwise stands there and `overwrite` is false.
+        If a set made otherwise stands there and `overwrite` is false, or an image cannot be made
+        by the rules.
+    ManifestError
+        If the set is current but an image of it is missing or was changed.
     """
     layout.require()
     judge = load_network(network or settings.stimuli.network)
-    inputs, parameters = {"network": judge.digest}, _parameters(settings, judge)
-    if is_current(layout.manifest, inputs=inputs, parameters=parameters):
-        return Built(read_manifest(layout.manifest), reused=True)
-    if layout.manifest.exists() and not overwrite:
-        raise StoreError(str(layout.manifest), came="a stimulus set made with other settings or changed since",
-                         expected="none, or one that is current", remedy="Add --overwrite to make it anew.")
-    drafts = _drafts(judge, settings, progress=progress)
-    for draft in drafts:
-        write_png(layout.stimulus(draft.file), draft.pixels)
-    manifest = Manifest(tuple(_rows(layout, judge, drafts)))
-    write_manifest(layout.manifest, manifest, overwrite=True)
-    sidecar(layout.manifest, inputs=inputs, parameters=parameters)
-    return Built(manifest, reused=False)
+    _require_fit(judge, settings)
+    origin = origin_of(settings, judge)
+    if is_current(layout.manifest, inputs=origin.inputs, parameters=origin.parameters) and not overwrite:
+        return Built(_verified(layout), reused=True)
+    slots = plan_slots(settings, class_names=judge.class_names)
+    draft = open_draft(layout, origin, overwrite=overwrite)
+    maker = Maker(draft, settings=settings, network=judge, slots=slots)
+    with cpu_threads(threads):
+        for kind in TYPES:
+            for _ in progress(maker.make(kind), label=LABELS[kind], total=len(slots)):
+                pass
+    return Built(draft.finish((slot.base_image, kind) for slot in slots for kind in TYPES), reused=False)
 
 
-def _parameters(settings: Settings, network: Network) -> dict[str, Any]:
-    return {"stimuli": settings.stimuli.model_dump(mode="json"), "seed": settings.study.seed, "network": network.name}
+def origin_of(settings: Settings, network: Network) -> Origin:
+    """Say what a set is made from: only what shapes the images, so that the rest may change."""
+    return Origin(inputs={"network": network.digest, "drawings": drawings_digest()},
+                  parameters={**settings.stimuli.model_dump(mode="json", exclude=_DO_NOT_SHAPE),
+                              "network": network.name, "seed": settings.study.seed})
 
 
-def _drafts(network: Network, settings: Settings, *, progress: ProgressWrapper) -> list[Draft]:
-    regular = choose_regular(network, settings, progress=progress)
-    noise = make_noise(network, settings, regular=regular, progress=progress)
-    interference = make_interference(network, settings, regular=regular, progress=progress)
-    plain = [Draft(one, "RE", one.pixels, None, one.p, one.p, one.n_candidates, 0.0, 0.0) for one in regular]
-    return [draft for triple in zip(plain, noise, interference, strict=True) for draft in triple]
+def _require_fit(network: Network, settings: Settings) -> None:
+    if settings.stimuli.size_px != network.input_size:
+        raise StimulusError("stimuli.size_px", came=f"{settings.stimuli.size_px} px",
+                            expected=f"{network.input_size} px, the input of network {network.name!r}",
+                            remedy="Correct stimuli.size_px or choose another network.")
 
 
-def make_noise(network: Network, settings: Settings, *, regular: Sequence[Regular],
-               progress: ProgressWrapper = silent) -> list[Draft]:
-    """Make the AN images: equation (1) from the mean image, until P and contrast are reached.
+def _verified(layout: Layout) -> Manifest:
+    manifest = read_manifest(layout.manifest)
+    for one in manifest.stimuli:
+        read_pixels(layout.stimuli, one)
+    return manifest
 
-    Raises
-    ------
-    StimulusError
-        Naming the image that did not get there.
+
+class Maker:
+    """Makes the images of one set, batch by batch.
+
+    Parameters
+    ----------
+    draft : Draft
+        Takes what is finished.
+    settings : Settings
+        The study's.
+    network : Network
+        The judge.
+    slots : sequence of Slot
+        All places of the set. They are cut into the same batches whatever was finished before, so
+        that an interrupted set and an uninterrupted one are the same.
     """
-    stimuli = settings.stimuli
-    goal = Goal(stimuli.an_p, min_contrast=stimuli.an_min_contrast)
-    ascent = Ascent(stimuli.an_objective, penalty=stimuli.an_lambda, step=stimuli.an_step, goal=goal,
-                    max_iterations=stimuli.max_iterations, batch=stimuli.batch)
-    targets = np.array([one.index for one in regular])
-    starts = np.repeat(network.mean_image[None], len(regular), axis=0)
-    made = ascend(network, starts=starts, targets=targets, ascent=ascent, label="adversarial noise", progress=progress)
-    return _draft_all(regular, made, starts=starts, targets=targets, kind="AN")
 
+    def __init__(self, draft: Draft, *, settings: Settings, network: Network, slots: Sequence[Slot]) -> None:
+        self._draft, self._layout, self._settings = draft, draft.layout, settings
+        self._network, self._slots = network, tuple(slots)
 
-def make_interference(network: Network, settings: Settings, *, regular: Sequence[Regular],
-                      progress: ProgressWrapper = silent) -> list[Draft]:
-    """Make the AI images: from the RE image towards a wrong class, until P is exceeded.
+    def make(self, kind: str) -> Iterator[Slot]:
+        """Make and write all images of one type; yield each slot as its image is finished."""
+        makers = {"RE": self._choose, "AN": self._raise_noise, "AI": self._interfere}
+        size = self._settings.stimuli.batch
+        for first in range(0, len(self._slots), size):
+            batch = self._slots[first:first + size]
+            if self._draft.holds((slot.base_image for slot in batch), kind=kind):
+                yield from batch
+                continue
+            finished = []
+            for made in makers[kind](batch):
+                finished.append(made)
+                yield made.slot
+            self._keep(finished, kind=kind)
 
-    Raises
-    ------
-    StimulusError
-        Naming the image that did not get there.
-    """
-    stimuli = settings.stimuli
-    ascent = Ascent("log_prob", penalty=0.0, step=stimuli.ai_step, goal=Goal(stimuli.ai_p, strict=True),
-                    max_iterations=stimuli.max_iterations, batch=stimuli.batch)
-    starts = np.stack([one.pixels for one in regular])
-    chances = network.probabilities(starts)
-    kin = {kind: frozenset(network.class_names.index(name) for name in names if name in network.class_names)
-           for kind, names in DEMO_CATEGORIES.items()}
-    targets = np.array([choose_target(settings, base_image=one.base_image, own=one.index,
-                                      same_class=kin[one.class_name], probabilities=chance)
-                        for one, chance in zip(regular, chances, strict=True)])
-    made = ascend(network, starts=starts, targets=targets, ascent=ascent, label="adversarial interference",
-                  progress=progress)
-    return _draft_all(regular, made, starts=starts, targets=targets, kind="AI")
+    def _choose(self, batch: Sequence[Slot]) -> Iterator[Made]:
+        stimuli = self._settings.stimuli
+        chosen = choose(self._network, batch, seed=self._settings.study.seed, p=stimuli.re_p, batch=stimuli.batch,
+                        draw=lambda category, rng: draw(category, rng=rng, size_px=stimuli.size_px))
+        for one in chosen:
+            yield Made(one.slot, one.pixels, one.pixels, None, one.p, one.candidates)
 
+    def _raise_noise(self, batch: Sequence[Slot]) -> Iterator[Made]:
+        starts = np.repeat(self._network.mean_image[None], len(batch), axis=0)
+        targets = np.array([slot.category_index for slot in batch])
+        yield from self._ascend(batch, starts=starts, targets=targets, rule=noise_rule(self._settings.stimuli))
 
-def _draft_all(regular: Sequence[Regular], made: Perturbed, *, starts: NDArray[Any], targets: NDArray[np.int64],
-               kind: str) -> list[Draft]:
-    drafts = []
-    for k, one in enumerate(regular):
-        if not made.reached[k]:
-            raise StimulusError(f"{kind} of {one.base_image} ({one.category})",
-                                came=f"P = {made.p_after[k]:.4f} after {made.iterations[k]} steps",
-                                expected="the goal of P and contrast",
-                                remedy="Raise stimuli.max_iterations or lower the threshold; nothing was written.")
-        l2, linf = distances(made.images[k], starts[k])
-        drafts.append(Draft(one, kind, made.images[k], int(targets[k]), float(made.p_before[k]),
-                            float(made.p_after[k]), int(made.iterations[k]), l2, linf))
-    return drafts
+    def _interfere(self, batch: Sequence[Slot]) -> Iterator[Made]:
+        starts = np.stack([self._regular(slot) for slot in batch])
+        chances = self._network.probabilities(starts, batch=self._settings.stimuli.batch)
+        targets = np.array([choose_target(slot, rule=self._settings.stimuli.ai_target, probabilities=row,
+                                          slots=self._slots, seed=self._settings.study.seed)
+                            for slot, row in zip(batch, chances, strict=True)])
+        yield from self._ascend(batch, starts=starts, targets=targets, rule=interference_rule(self._settings.stimuli))
 
+    def _ascend(self, batch: Sequence[Slot], *, starts: NDArray[np.generic], targets: NDArray[np.integer],
+                rule: Rule) -> Iterator[Made]:
+        missed = []
+        for one in ascend(self._network, starts, targets=targets, rule=rule):
+            if one.reached:
+                yield Made(batch[one.index], one.pixels, starts[one.index], int(targets[one.index]), one.p_before,
+                           one.iterations)
+            else:
+                missed.append(one)
+        if missed:
+            raise self._shortfall(batch, missed, targets=targets)
 
-def distances(image: NDArray[Any], start: NDArray[Any]) -> tuple[float, float]:
-    """Give L2 and Linf between two images in 0..255, on RGB in [0, 1]."""
-    difference = (image.astype(np.float64) - start.astype(np.float64)) / 255.0
-    return float(np.linalg.norm(difference)), float(np.abs(difference).max())
+    def _shortfall(self, batch: Sequence[Slot], missed: Sequence[Ascended], *,
+                   targets: NDArray[np.integer]) -> StimulusError:
+        names = self._network.class_names
+        named = ", ".join(f"{batch[one.index].base_image} towards {names[targets[one.index]]} (P = {one.p_after:.4f}, "
+                          f"contrast {contrast_rms(one.pixels):.1f})" for one in missed)
+        return StimulusError("ascent", came=f"not reached in {missed[0].iterations} steps: {named}",
+                             expected="the probability and contrast of the settings",
+                             remedy="Raise stimuli.max_iterations or the step, or lower an_lambda, an_min_contrast "
+                                    "or the probability; finished batches are kept.")
+
+    def _regular(self, slot: Slot) -> Pixels:
+        return read_pixels(self._layout.stimuli, self._draft.rows[slot.base_image, "RE"])
+
+    def _keep(self, finished: Sequence[Made], *, kind: str) -> None:
+        """Write images, read them back, judge what was read, and note the rows."""
+        files = [f"images/{kind}/{made.slot.base_image}_{kind}.png" for made in finished]
+        for made, file in zip(finished, files, strict=True):
+            write_png(self._layout.stimulus(file), made.pixels)
+        written = np.stack([read_image(self._layout.stimulus(file)) for file in files])
+        chances = self._network.probabilities(written, batch=self._settings.stimuli.batch)
+        self._draft.add([self._row(made, kind=kind, file=file, pixels=pixels, chances=row) for made, file, pixels, row
+                         in zip(finished, files, written, chances, strict=True)])
+
+    def _row(self, made: Made, *, kind: str, file: str, pixels: Pixels, chances: NDArray[np.float64]) -> Stimulus:
+        slot, names = made.slot, self._network.class_names
+        judged = slot.category_index if made.target is None else made.target
+        row = Stimulus(
+            image_id=image_id_of(pixels), file=file, type=kind, base_image=slot.base_image, category=slot.category,
+            category_index=slot.category_index, class_name=slot.class_name,
+            target_category=None if made.target is None else names[made.target], target_index=made.target,
+            network=self._network.name, network_digest=self._network.digest, p_before=round(made.p_before, 6),
+            p_after=round(float(chances[judged]), 6), l2=round(l2(pixels, made.start), 6),
+            linf=round(linf(pixels, made.start), 6),
+            ssim=1.0 if kind == "RE" else round(similarity(pixels, self._regular(slot)), 6),
+            contrast_rms=round(contrast_rms(pixels), 4), iterations=made.iterations,
+            seed=derive_seed(self._settings.study.seed, kind.lower(), slot.base_image))
+        verdict = judge_image(row, image=pixels, start=made.start, chances=chances, network=self._network,
+                              settings=self._settings)
+        if verdict.failures:
+            raise StimulusError(str(self._layout.stimulus(file)), came="; ".join(verdict.failures),
+                                expected="an image that holds when it is read back",
+                                remedy="Build again; if it happens again, report it.")
+        return row
 
 
 def write_png(path: Path, pixels: Pixels) -> None:
-    """Write an image as PNG: the same pixels give the same bytes."""
+    """Write an image as PNG, replacing what stands there: the same pixels give the same bytes."""
     with whole_file(path, overwrite=True) as beside:
         Image.fromarray(pixels).save(beside, format="PNG")
-
-
-def _rows(layout: Layout, network: Network, drafts: Sequence[Draft]) -> list[Stimulus]:
-    """Judge the written files and make their rows."""
-    written = np.stack([read_image(layout.stimulus(draft.file)) for draft in drafts])
-    chances = network.probabilities(written)
-    regular = {draft.base.base_image: written[k] for k, draft in enumerate(drafts) if draft.type == "RE"}
-    return [_row(network, draft, pixels=written[k], chances=chances[k], regular=regular[draft.base.base_image])
-            for k, draft in enumerate(drafts)]
-
-
-def _row(network: Network, draft: Draft, *, pixels: Pixels, chances: NDArray[np.float64], regular: Pixels) -> Stimulus:
-    base = draft.base
-    judged = base.index if draft.target is None else draft.target
-    return Stimulus(
-        image_id=image_id_of(pixels), file=draft.file, type=draft.type, base_image=base.base_image,
-        category=base.category, category_index=base.index, class_name=base.class_name,
-        target_category=None if draft.target is None else network.class_names[draft.target],
-        target_index=draft.target, network=network.name, network_digest=network.digest,
-        p_before=round(draft.p_before, 6), p_after=round(float(chances[judged]), 6), l2=round(draft.l2, 6),
-        linf=round(draft.linf, 6), ssim=round(similarity(pixels, regular), 6),
-        contrast_rms=round(rms_contrast(pixels), 4), iterations=draft.iterations, seed=base.seed)
-
-
-def similarity(image: Pixels, other: Pixels) -> float:
-    """Give the structural similarity (Wang et al. 2004) of two 8-bit RGB images."""
-    return float(structural_similarity(image, other, channel_axis=2, data_range=255))

@@ -1,112 +1,164 @@
-"""The choice of the regular images: the first drawing of each category that the network is sure of."""
+"""The choice of the regular images: candidates of a category until the network is certain of one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stimuli.categories import DEMO_CATEGORIES
-from stimuli.drawings import draw
+from stimuli.manifest import Pixels
 from stimuli.network import Network
-from subjects.console import ProgressWrapper, silent
 from subjects.errors import StimulusError, nearest
+from subjects.profile import base_images
 from subjects.provenance import derive_seed
 from subjects.settings import Settings
 
 MAX_CANDIDATES = 200
-_AT_ONCE = 4
+MARGIN = 1e-3
+
+Draw = Callable[[str, np.random.Generator], Pixels]
+"""Gives a candidate of a category as uint8 (side, side, 3)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Regular:
-    """A chosen regular image.
+@dataclass(frozen=True)
+class Slot:
+    """A place in the study for one base image.
 
     Parameters
     ----------
-    base_image, class_name, category : str
-        ``"dogs-01"``, ``"dogs"``, ``"beagle"``.
-    index : int
-        The category's place among the network's classes.
-    pixels : uint8 array, (side, side, 3)
-        The image.
-    p : float
-        Its probability.
-    n_candidates, seed : int
-        Drawings seen, and the seed of this one.
+    base_image : str
+        For example ``"dogs-01"``.
+    class_name, category : str
+        What is to be seen there.
+    category_index : int
+        The category among the network's outputs.
     """
 
     base_image: str
     class_name: str
     category: str
-    index: int
-    pixels: NDArray[np.uint8]
+    category_index: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A regular image that was chosen.
+
+    Parameters
+    ----------
+    slot : Slot
+        Its place.
+    pixels : uint8 array, (side, side, 3)
+        The image.
+    p : float
+        Probability of its category.
+    candidates : int
+        How many were looked at, this one included.
+    """
+
+    slot: Slot
+    pixels: Pixels
     p: float
-    n_candidates: int
-    seed: int
+    candidates: int
 
 
-def slots(settings: Settings) -> tuple[tuple[str, str, str], ...]:
-    """List (base image, class, category) of the drawn set.
+def certain(p: float) -> float:
+    """Give the probability that is asked for while images are made, so that `p` holds on any machine.
+
+    Another batch size or another processor changes a probability near the seventh digit; a
+    thousandth of the way from `p` to 1 is far more than that.
+
+    Examples
+    --------
+    >>> round(certain(0.99), 5)
+    0.99001
+    """
+    return p + MARGIN * (1.0 - p)
+
+
+def plan_slots(settings: Settings, *, class_names: Sequence[str]) -> tuple[Slot, ...]:
+    """Give every base image of the study its category: the k-th of a class to its k-th image.
+
+    Parameters
+    ----------
+    settings : Settings
+        Classes and images a class.
+    class_names : sequence of str
+        The network's outputs.
 
     Raises
     ------
     StimulusError
-        For a class that cannot be drawn, or more categories a class than there are.
+        For an unknown class, more images than a class has categories, or a category that the
+        network does not know.
     """
-    found = []
-    for kind in settings.stimuli.classes:
-        if kind not in DEMO_CATEGORIES:
-            raise StimulusError("stimuli.classes", came=repr(kind), expected="classes that can be drawn",
-                                remedy=nearest(kind, DEMO_CATEGORIES))
-        names = DEMO_CATEGORIES[kind]
-        if settings.stimuli.per_class > len(names):
-            raise StimulusError("stimuli.per_class", came=str(settings.stimuli.per_class),
-                                expected=f"at most {len(names)} drawn categories a class", remedy="Ask for fewer.")
-        found += [(f"{kind}-{k:02d}", kind, name) for k, name in
-                  enumerate(names[:settings.stimuli.per_class], start=1)]
-    return tuple(found)
+    wanted = settings.stimuli
+    for name in wanted.classes:
+        if name not in DEMO_CATEGORIES:
+            raise StimulusError("stimuli.classes", came=repr(name), expected="a class that can be drawn",
+                                remedy=nearest(name, DEMO_CATEGORIES))
+        if wanted.per_class > len(DEMO_CATEGORIES[name]):
+            raise StimulusError("stimuli.per_class", came=f"{wanted.per_class} images of {name}",
+                                expected=f"at most {len(DEMO_CATEGORIES[name])}, one a category",
+                                remedy="Lower stimuli.per_class.")
+    categories = [(name, category) for name in wanted.classes for category in DEMO_CATEGORIES[name][:wanted.per_class]]
+    unknown = [category for _, category in categories if category not in class_names]
+    if unknown:
+        raise StimulusError("network", came=f"no output for {unknown[0]!r}", expected="one for every category",
+                            remedy="Choose a network that knows the categories of the study.")
+    return tuple(Slot(base, name, category, class_names.index(category))
+                 for base, (name, category) in zip(base_images(settings), categories, strict=True))
 
 
-def choose_regular(network: Network, settings: Settings, *, progress: ProgressWrapper = silent) -> tuple[Regular, ...]:
-    """Choose one drawing of each category, the first whose P exceeds ``stimuli.re_p``.
+def choose(network: Network, slots: Sequence[Slot], *, draw: Draw, seed: int, p: float, batch: int = 20,
+           max_candidates: int = MAX_CANDIDATES) -> Iterator[Choice]:
+    """Draw candidates until the network gives each slot's category more than `p`, judged on the pixels.
 
     Parameters
     ----------
     network : Network
-        The judge; it must know the drawn categories.
-    settings : Settings
-        Classes, threshold, seed, size.
+        The judge.
+    slots : sequence of Slot
+        Places to fill.
+    draw : callable
+        Gives a candidate of a category. Every slot has a generator of its own, so neither the other
+        slots nor the batch decide which candidates it sees.
+    seed : int
+        The study's seed.
+    p : float
+        Probability to be exceeded.
+    batch : int
+        How many images the network judges at a time.
+    max_candidates : int
+        How many a slot may see.
 
-    Returns
-    -------
-    tuple of Regular
-        In class order.
+    Yields
+    ------
+    Choice
+        The first candidate that passes, slot by slot as they are filled.
 
     Raises
     ------
     StimulusError
-        If a category gives no such drawing in 200.
+        If a slot stays empty; every such category is named, with the best probability it reached.
     """
-    return tuple(_choose(network, settings, base_image=base, class_name=kind, category=category)
-                 for base, kind, category in progress(slots(settings), label="regular images"))
-
-
-def _choose(network: Network, settings: Settings, *, base_image: str, class_name: str, category: str) -> Regular:
-    if category not in network.class_names:
-        raise StimulusError(f"network {network.name}", came=f"no class {category!r}",
-                            expected="a network that knows the drawn categories", remedy="Use --network demo.")
-    index = network.class_names.index(category)
-    best = 0.0
-    for first in range(0, MAX_CANDIDATES, _AT_ONCE):
-        seeds = [derive_seed(settings.study.seed, "regular", base_image, k) for k in range(first, first + _AT_ONCE)]
-        drawn = np.stack([draw(category, rng=np.random.default_rng(seed), size_px=settings.stimuli.size_px)
-                          for seed in seeds])
-        chances = network.probabilities(drawn)[:, index]
-        best = max(best, float(chances.max()))
-        for k in np.flatnonzero(chances > settings.stimuli.re_p)[:1]:
-            return Regular(base_image, class_name, category, index, drawn[k], float(chances[k]),
-                           n_candidates=first + int(k) + 1, seed=seeds[k])
-    raise StimulusError(f"regular image {base_image} ({category})", came=f"P of at most {best:.4f} in {MAX_CANDIDATES} drawings",
-                        expected=f"P > {settings.stimuli.re_p}", remedy="Lower stimuli.re_p, or train the network longer.")
+    generators = {slot: np.random.default_rng(derive_seed(seed, "re", slot.base_image)) for slot in slots}
+    best = dict.fromkeys(slots, 0.0)
+    empty = list(slots)
+    for seen in range(1, max_candidates + 1):
+        candidates = np.stack([draw(slot.category, generators[slot]) for slot in empty])
+        chances = network.probabilities(candidates, batch=batch)
+        for slot, pixels, row in zip(list(empty), candidates, chances, strict=True):
+            chance = float(row[slot.category_index])
+            best[slot] = max(best[slot], chance)
+            if chance > certain(p):
+                empty.remove(slot)
+                yield Choice(slot, pixels, chance, seen)
+        if not empty:
+            return
+    named = ", ".join(f"{slot.category} ({slot.base_image}, at best {best[slot]:.3f})" for slot in empty)
+    raise StimulusError("regular images", came=f"no candidate of {named} in {max_candidates}",
+                        expected=f"P > {p} for every category",
+                        remedy="Lower stimuli.re_p or choose another network; nothing of this was kept.")

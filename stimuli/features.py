@@ -1,22 +1,20 @@
-"""The network's unit responses to the whole set, kept by content."""
+"""A network's unit responses to the whole set, kept by content."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from stimuli.feature_store import FeatureStore, create_store, open_store
-from stimuli.manifest import read_manifest, read_pixels
-from stimuli.network import Network, load_network
+from stimuli.manifest import Manifest, read_manifest, read_pixels
+from stimuli.network import Network, cpu_threads, load_network
 from subjects.console import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.layout import Layout
 from subjects.provenance import is_current, sidecar
 from subjects.settings import Settings
-
-TAP = "after norm and pool"
-_BATCH = 20
 
 
 @dataclass(frozen=True)
@@ -37,43 +35,55 @@ class Extracted:
         return len(self.store.image_ids)
 
 
-def extract(layout: Layout, settings: Settings, *, network: str | None = None,
+def extract(layout: Layout, settings: Settings, *, network: str | None = None, threads: int = 1,
             progress: ProgressWrapper = silent) -> Extracted:
     """Take every layer's responses to every image of the set.
 
     Parameters
     ----------
     layout, settings
-        The study.
+        The study. Images go through the network ``stimuli.batch`` at a time.
     network : str, optional
         Which network. Default: ``stimuli.network``.
+    threads : int
+        CPU threads of the network.
     progress : ProgressWrapper
-        Told of batches.
+        Told of images.
 
     Returns
     -------
     Extracted
         In ``derivatives/features``; reused if images and network are the same by content.
+
+    Raises
+    ------
+    StudyError
+        If the network is unknown, or an image is missing or changed; nothing is written then.
     """
     judge = load_network(network or settings.stimuli.network)
     manifest = read_manifest(layout.manifest)
-    ids = tuple(one.image_id for one in manifest.stimuli)
     path = layout.features(judge.name)
-    inputs, parameters = {"network": judge.digest}, {"image_ids": list(ids), "tap": TAP}
+    ids = [one.image_id for one in manifest.stimuli]
+    inputs, parameters = {"network": judge.digest}, {"image_ids": ids, "tap": judge.tap}
     if is_current(path, inputs=inputs, parameters=parameters):
         return Extracted(open_store(path), reused=True)
-    images = np.stack([read_pixels(layout.stimuli, one) for one in manifest.stimuli])
+    with cpu_threads(threads):
+        _write(path, judge, layout=layout, manifest=manifest, batch=settings.stimuli.batch, progress=progress)
     describe_derivative(layout, "features")
-    store = create_store(path, _all_layers(judge, images, progress=progress), image_ids=ids, network=judge.name,
-                         network_digest=judge.digest, tap=TAP, overwrite=True)
     sidecar(path, inputs=inputs, parameters=parameters)
-    return Extracted(store, reused=False)
+    return Extracted(open_store(path), reused=False)
 
 
-def _all_layers(network: Network, images: np.ndarray, *, progress: ProgressWrapper) -> dict[str, np.ndarray]:
-    out = {name: np.empty((len(images), n), dtype=np.float32) for name, n in network.n_units().items()}
-    for first in progress(range(0, len(images), _BATCH), label="features"):
-        part = slice(first, first + _BATCH)
-        for name, values in network.features(images[part]).items():
-            out[name][part] = values
-    return out
+def _write(path: Path, network: Network, *, layout: Layout, manifest: Manifest, batch: int,
+           progress: ProgressWrapper) -> None:
+    ids = [one.image_id for one in manifest.stimuli]
+    waiting = []
+    with create_store(path, network=network.name, network_digest=network.digest, tap=network.tap,
+                      layers=network.layers, image_ids=ids, overwrite=True) as writer:
+        for one in progress(manifest.stimuli, label=f"features of {network.name}", total=len(manifest)):
+            waiting.append(read_pixels(layout.stimuli, one))
+            if len(waiting) == batch:
+                writer.append(network.features(np.stack(waiting)))
+                waiting = []
+        if waiting:
+            writer.append(network.features(np.stack(waiting)))

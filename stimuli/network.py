@@ -1,163 +1,233 @@
-"""What a network is here: probabilities and layers of 8-bit images, and logits that can be climbed."""
+"""What every network must offer, and the networks that can be asked for by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from stimuli.alexnet import INPUT_SIZE, LAYERS, CaffeAlexNet, count_units
 from subjects.errors import NetworkError, nearest
 from subjects.provenance import digest_json
 
-Pixels = NDArray[np.uint8]
-FEATURE_BATCH = 20
+Images = NDArray[np.uint8]
 
 
 @runtime_checkable
 class Network(Protocol):
-    """A classifier of RGB images.
+    """A classifier of square RGB images whose layers can be read.
 
     Attributes
     ----------
     name : str
-        What it is called on the command line.
+        By which :func:`load_network` finds it.
     digest : str
-        Of architecture, weights and preprocessing together.
+        Of its weights, its preprocessing and its class names together.
     input_size : int
-        Side of the square input, pixels.
+        Side of an image, px.
     class_names : tuple of str
-        Its classes, in the order of the logits.
+        One for each output.
     layers : tuple of str
-        Names of the taps, from first to last; the last is the softmax.
+        Names of the taps, in order of depth; the last is the softmax.
+    tap : str
+        Where in a layer the taps sit.
+    mean_image : float32 array, (input_size, input_size, 3)
+        Mean of the images it was trained on, RGB in 0..255: where adversarial noise starts.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - described above
+    @property
+    def digest(self) -> str: ...  # noqa: D102
+    @property
+    def input_size(self) -> int: ...  # noqa: D102
+    @property
+    def class_names(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def layers(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def tap(self) -> str: ...  # noqa: D102
+    @property
+    def mean_image(self) -> NDArray[np.float32]: ...  # noqa: D102
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Give (n, n_classes) before the softmax for RGB images (n, 3, side, side) in [0, 1]; differentiable."""
+
+    def probabilities(self, images: Images, *, batch: int = 20) -> NDArray[np.float64]:
+        """Give (n, n_classes) for images (n, side, side, 3)."""
+
+    def features(self, images: Images, *, batch: int = 20) -> dict[str, NDArray[np.float32]]:
+        """Give every layer's units (n, n_units) for images (n, side, side, 3)."""
+
+
+class Tapped(Protocol):
+    """A torch module that gives logits when called and every layer when asked."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Give the logits."""
+
+    def forward_layers(self, x: Tensor) -> dict[str, Tensor]:
+        """Give every layer's output, the softmax last."""
+
+
+@dataclass(frozen=True)
+class TorchNetwork:
+    """A :class:`Network` around a torch module.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In evaluation mode, with ``forward_layers``.
+    preprocess : callable
+        From RGB (n, 3, side, side) in [0, 1] to what the module takes; differentiable.
+
+    Notes
+    -----
+    The other parameters are those of :class:`Network`.
     """
 
     name: str
     digest: str
-    input_size: int
     class_names: tuple[str, ...]
     layers: tuple[str, ...]
-
-    @property
-    def mean_image(self) -> NDArray[np.float32]:
-        """Mean of the images it was trained on, float32 (side, side, 3), RGB in 0..255."""
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Give logits (n, n_classes) of images (n, 3, side, side), RGB in [0, 1]; differentiable."""
-
-    def probabilities(self, images: Pixels) -> NDArray[np.float64]:
-        """Give softmax probabilities (n, n_classes) of 8-bit images (n, side, side, 3)."""
-
-    def features(self, images: Pixels) -> dict[str, NDArray[np.float32]]:
-        """Give every layer's units, float32 (n, n_units), of 8-bit images (n, side, side, 3)."""
-
-    def n_units(self) -> dict[str, int]:
-        """Count the units of every layer."""
-
-
-@dataclass(frozen=True, eq=False)
-class LayeredNetwork:
-    """A Caffe-shaped AlexNet with its preprocessing, as a :class:`Network`.
-
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    module : CaffeAlexNet
-        Weights fixed, in evaluation mode.
-    preprocess : callable
-        From RGB in [0, 1] to the module's input, differentiable.
-    class_names : tuple of str
-        One a logit.
-    mean_image : float32 array, (side, side, 3)
-        RGB in 0..255.
-    weights_digest, preprocessing : str
-        What the digest is made from, beside the architecture.
-    """
-
-    name: str
-    module: CaffeAlexNet
-    preprocess: Callable[[Tensor], Tensor]
-    class_names: tuple[str, ...]
-    mean_image: NDArray[np.float32]
-    weights_digest: str
-    preprocessing: str
-    input_size: int = INPUT_SIZE
-    layers: tuple[str, ...] = LAYERS
+    tap: str
+    mean_image: NDArray[np.float32] = field(repr=False)
+    module: Tapped = field(repr=False)
+    preprocess: Callable[[Tensor], Tensor] = field(repr=False)
 
     def __post_init__(self) -> None:
-        for name, values in self.module.named_parameters():
+        shape = self.mean_image.shape
+        if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3:
+            raise NetworkError(self.name, came=f"a mean image of shape {shape}", expected="(side, side, 3)",
+                               remedy="Restore the network's files.")
+        if isinstance(self.module, nn.Module):
+            self._require_ready(self.module)
+
+    def _require_ready(self, module: nn.Module) -> None:
+        if module.training:
+            raise NetworkError(self.name, came="a module in training mode", expected="evaluation mode",
+                               remedy="Call eval() on it: dropout would make its answers random.")
+        for name, values in module.named_parameters():
             if not torch.isfinite(values).all():
-                raise NetworkError(f"network {self.name}", came=f"values that are not finite in {name}",
-                                   expected="finite weights", remedy="Restore the weights file.")
-        self.module.eval().requires_grad_(requires_grad=False)
+                raise NetworkError(self.name, came=f"values that are not finite in {name}", expected="finite weights",
+                                   remedy="Restore the weights file.")
 
     @property
-    def digest(self) -> str:
-        """Digest of architecture, weights and preprocessing."""
-        shape = {"widths": self.module.widths, "fc": self.module.fc_widths, "classes": self.class_names}
-        return digest_json({**shape, "weights": self.weights_digest, "preprocessing": self.preprocessing})
+    def input_size(self) -> int:
+        """Side of an image, px."""
+        return int(self.mean_image.shape[0])
 
     def logits(self, images: Tensor) -> Tensor:
-        """Give logits of images (n, 3, side, side) in [0, 1]; differentiable."""
+        """Give (n, n_classes) before the softmax for RGB images (n, 3, side, side) in [0, 1]; differentiable."""
         return self.module(self.preprocess(images))
 
-    def probabilities(self, images: Pixels) -> NDArray[np.float64]:
-        """Give float64 softmax probabilities of 8-bit images (n, side, side, 3)."""
-        parts = [self.logits(part).double().softmax(dim=1) for part in _batches(images)]
-        return torch.cat(parts).numpy()
+    def probabilities(self, images: Images, *, batch: int = 20) -> NDArray[np.float64]:
+        """Judge images as they are shown.
 
-    @torch.no_grad()
-    def features(self, images: Pixels) -> dict[str, NDArray[np.float32]]:
-        """Give every layer's units of 8-bit images (n, side, side, 3)."""
-        parts = [self.module.forward_layers(self.preprocess(part)) for part in _batches(images)]
-        return {name: torch.cat([part[name].flatten(1) for part in parts]).numpy() for name in self.layers}
+        Parameters
+        ----------
+        images : uint8 array, (n, side, side, 3)
+            RGB.
+        batch : int
+            How many at a time; changes nothing beyond rounding.
 
-    def n_units(self) -> dict[str, int]:
-        """Count the units of every layer."""
-        return count_units(self.module)
+        Returns
+        -------
+        float64 array, (n, n_classes)
+            The softmax, computed in float64.
+        """
+        rows = [torch.softmax(self.logits(part).double(), dim=1).numpy() for part in self._batches(images, batch=batch)]
+        return np.concatenate([np.empty((0, len(self.class_names))), *rows])
+
+    def features(self, images: Images, *, batch: int = 20) -> dict[str, NDArray[np.float32]]:
+        """Read every layer.
+
+        Parameters
+        ----------
+        images : uint8 array, (n, side, side, 3)
+            RGB; at least one.
+        batch : int
+            How many at a time; changes nothing beyond rounding.
+
+        Returns
+        -------
+        dict of str to float32 array, (n, n_units)
+            In order of depth; a layer's maps are flattened as (channel, row, column).
+        """
+        parts = [self.module.forward_layers(self.preprocess(part)) for part in self._batches(images, batch=batch)]
+        return {name: np.concatenate([part[name].flatten(1).float().numpy() for part in parts])
+                for name in self.layers}
+
+    def _batches(self, images: Images, *, batch: int) -> Iterator[Tensor]:
+        side = self.input_size
+        if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
+            raise NetworkError(self.name, came=f"{images.dtype} images of shape {images.shape}",
+                               expected=f"uint8 (n, {side}, {side}, 3)",
+                               remedy="Set stimuli.size_px to the network's input size, or resize the images.")
+        with torch.no_grad():
+            for start in range(0, len(images), batch):
+                yield to_tensor(images[start:start + batch])
 
 
-def _batches(images: Pixels) -> Iterator[Tensor]:
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise NetworkError("network", came=f"{images.dtype} {images.shape}", expected="uint8 (n, side, side, 3)",
-                           remedy="Hand in 8-bit images.")
-    for start in range(0, len(images), FEATURE_BATCH):
-        yield to_tensor(images[start:start + FEATURE_BATCH])
+def to_tensor(images: NDArray[np.generic]) -> Tensor:
+    """Turn (n, h, w, 3) in 0..255 into float32 (n, 3, h, w) in [0, 1].
+
+    Examples
+    --------
+    >>> to_tensor(np.full((1, 2, 2, 3), 255, dtype=np.uint8)).max()
+    tensor(1.)
+    """
+    channels_first = np.ascontiguousarray(np.moveaxis(images, -1, 1), dtype=np.float32)
+    return torch.from_numpy(channels_first) / 255.0
 
 
-def to_tensor(images: Pixels) -> Tensor:
-    """Turn 8-bit images (n, h, w, 3) into float32 (n, 3, h, w) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255.0
+def to_pixels(images: Tensor) -> Images:
+    """Turn (n, 3, h, w) in [0, 1] into the nearest uint8 (n, h, w, 3)."""
+    levels = torch.round(images.detach().clamp(0.0, 1.0) * 255.0)
+    return np.ascontiguousarray(levels.to(torch.uint8).permute(0, 2, 3, 1).numpy())
 
 
-def _demo() -> Network:
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Let torch use `count` threads inside the block, and as many as before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _load_demo() -> Network:
     from stimuli import demo_network
+    from stimuli.alexnet import LAYERS
 
-    return LayeredNetwork("demo", module=demo_network.load_module(), preprocess=demo_network.preprocess,
-                          class_names=demo_network.class_names(), mean_image=demo_network.mean_image(),
-                          weights_digest=demo_network.weights_digest(), preprocessing="rgb, (x - 0.5) / 0.25")
+    module, names = demo_network.load_module(), demo_network.class_names()
+    digest = digest_json({"weights": demo_network.weights_digest(), "preprocessing": "rgb, (x - 0.5) / 0.25",
+                          "widths": module.widths, "fc": module.fc_widths, "class_names": names})
+    return TorchNetwork(name="demo", digest=digest, class_names=names, layers=LAYERS, tap="after norm and pool",
+                        mean_image=demo_network.mean_image(), module=module, preprocess=demo_network.preprocess)
 
 
-NETWORKS: dict[str, Callable[[], Network]] = {"demo": _demo}
+NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType({"demo": _load_demo})
+"""Name -> loader. A loader imports what it needs when it is called."""
 
 
 def load_network(name: str) -> Network:
-    """Load a network by its name.
+    """Load a network by name.
 
     Raises
     ------
     NetworkError
-        For an unknown name; the nearest is named.
+        If no network has that name (the nearest one is named), or its files do not fit.
     """
     if name not in NETWORKS:
-        raise NetworkError("network", came=repr(name), expected=f"one of {', '.join(NETWORKS)}",
+        raise NetworkError("network", came=repr(name), expected="a network that is installed",
                            remedy=nearest(name, NETWORKS))
     return NETWORKS[name]()
-
-

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
-from scipy.stats import gamma
+from scipy.special import gammainc, gammaln, xlogy
 
 _PEAK, _UNDERSHOOT, _RATIO = 6.0, 16.0, 6.0
 LENGTH_S = 32.0
@@ -32,22 +32,29 @@ def canonical(time_s: ArrayLike) -> NDArray[np.float64]:
     Examples
     --------
     >>> canonical([0.0, 5.0, 16.0]).round(4)
-    array([ 0.    ,  0.1754, -0.0151])
+    array([ 0.    ,  0.1754, -0.0156])
     """
-    time = np.asarray(time_s, dtype=np.float64)
-    return gamma.pdf(time, _PEAK) - gamma.pdf(time, _UNDERSHOOT) / _RATIO
+    time = np.maximum(np.asarray(time_s, dtype=np.float64), 0.0)
+    return _density(time, _PEAK) - _density(time, _UNDERSHOOT) / _RATIO
+
+
+def _density(time: NDArray[np.float64], shape: float) -> NDArray[np.float64]:
+    return np.exp(xlogy(shape - 1, time) - time - gammaln(shape))
 
 
 def _integral(time: NDArray[np.float64]) -> NDArray[np.float64]:
     """Integrate the impulse response from 0."""
-    return gamma.cdf(time, _PEAK) - gamma.cdf(time, _UNDERSHOOT) / _RATIO
+    passed = np.maximum(time, 0.0)
+    return gammainc(_PEAK, passed) - gammainc(_UNDERSHOOT, passed) / _RATIO
 
 
 @cache
 def _peak(duration_s: float) -> float:
     """Height of the response to an event, before scaling."""
-    found = minimize_scalar(lambda time: float(_integral(np.float64(time - duration_s)) - _integral(np.float64(time))),
-                            bounds=(0.0, 12.0 + duration_s), method="bounded", options={"xatol": 1e-10})
+    def negative(time: float) -> float:
+        return float(_integral(np.asarray(time - duration_s)) - _integral(np.asarray(time)))
+
+    found = minimize_scalar(negative, bounds=(0.0, 12.0 + duration_s), method="bounded", options={"xatol": 1e-10})
     return -float(found.fun)
 
 
@@ -71,7 +78,7 @@ def event_response(time_s: ArrayLike, *, duration_s: float) -> NDArray[np.float6
     Examples
     --------
     >>> event_response([0.0, 2.0, 6.0, 16.0], duration_s=2.0).round(3)
-    array([ 0.   ,  0.048,  0.997, -0.081])
+    array([ 0.   ,  0.049,  1.   , -0.087])
     """
     time = np.asarray(time_s, dtype=np.float64)
     return (_integral(time) - _integral(time - duration_s)) / _peak(float(duration_s))

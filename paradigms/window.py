@@ -27,7 +27,6 @@ with warnings.catch_warnings():
 
     psychopy_logging.console.setLevel(psychopy_logging.CRITICAL)
     import pyglet
-    from psychopy import clock as psychopy_clock
     from psychopy import monitors, visual
     from psychopy.hardware import keyboard
 
@@ -218,7 +217,6 @@ class KeyboardHub:
         except Exception as error:
             raise DeviceError("keyboard", came=f"no keyboard ({error})", expected="the ptb keyboard backend",
                               remedy="Check that a keyboard is plugged in and may be read.") from error
-        self._keyboard.clock = psychopy_clock.MonotonicClock(start_time=0.0)
         self._offset_s = self._measure_offset()
         self._keyboard.clearEvents()
 
@@ -235,7 +233,7 @@ class KeyboardHub:
         best = (float("inf"), 0.0)
         for _ in range(50):
             before = self._clock.now()
-            theirs = psychopy_clock.getTime()
+            theirs = self._keyboard.clock.getTime()
             after = self._clock.now()
             best = min(best, (after - before, (before + after) / 2 - theirs))
         return best[1]
@@ -256,7 +254,7 @@ class KeyboardHub:
                 mark = (str(key.name), float(key.tDown))
                 if mark not in self._seen:
                     self._seen[mark] = None
-                    fresh.append(mark)
+                    fresh.append((mark[0], float(key.rt)))
         self._forget()
         for name, down in fresh:
             self._take(name, down, polled=polled)

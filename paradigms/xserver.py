@@ -22,13 +22,17 @@ from paradigms.devices import Clock
 from subjects.errors import DeviceError
 
 _START_S = 20.0
+_SERVERS: list[subprocess.Popen[bytes]] = []
 _KEYSYMS = {"escape": "Escape", "space": "space", "return": "Return", "left": "Left", "right": "Right",
             "up": "Up", "down": "Down", "tab": "Tab"}
 
 
 @contextmanager
 def ensure_display(width_px: int, height_px: int) -> Iterator[str]:
-    """Use the display at hand, or start Xvfb for as long as the block lasts.
+    """Use the display at hand, or start Xvfb for as long as this process lives.
+
+    The server is not taken away at the end of the block: a library that still holds a connection would
+    end the whole process (Xlib's way with a lost server). The kernel ends it when the process ends.
 
     Parameters
     ----------
@@ -52,12 +56,8 @@ def ensure_display(width_px: int, height_px: int) -> Iterator[str]:
         _require_reachable(name)
         yield name
         return
-    with _xvfb(width_px, height_px) as name:
-        os.environ["DISPLAY"] = name
-        try:
-            yield name
-        finally:
-            os.environ.pop("DISPLAY", None)
+    os.environ["DISPLAY"] = _start_xvfb(width_px, height_px)
+    yield os.environ["DISPLAY"]
 
 
 def _require_reachable(name: str) -> None:
@@ -71,8 +71,7 @@ def _require_reachable(name: str) -> None:
                           remedy="Log in at the console, or unset DISPLAY to use Xvfb.") from error
 
 
-@contextmanager
-def _xvfb(width_px: int, height_px: int) -> Iterator[str]:
+def _start_xvfb(width_px: int, height_px: int) -> str:
     program = shutil.which("Xvfb")
     if program is None:
         raise DeviceError("window", came="no display and no Xvfb", expected="a display (DISPLAY), or Xvfb on the PATH",
@@ -84,15 +83,15 @@ def _xvfb(width_px: int, height_px: int) -> Iterator[str]:
                               preexec_fn=_end_with_parent)
     os.close(write)
     try:
-        yield f":{_display_number(read)}"
+        name = f":{_display_number(read)}"
+    except DeviceError:
+        server.kill()
+        server.wait()
+        raise
     finally:
         os.close(read)
-        server.terminate()
-        try:
-            server.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    _SERVERS.append(server)
+    return name
 
 
 def _end_with_parent() -> None:

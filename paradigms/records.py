@@ -23,7 +23,6 @@ from subjects.layout import Layout
 from subjects.settings import Settings
 from subjects.store import read_json, write_bytes, write_json, write_table
 
-EXCERPT_TASK = "excerpt"
 _JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
                       r"_attempt-(?P<attempt>\d+)_journal\.jsonl\Z")
 
@@ -228,7 +227,7 @@ def recover(layout: Layout) -> list[Recovered]:
         The table is marked incomplete unless the journal has the mark of a whole run. Nothing is written
         over: where a table of the run stands, the recovered one goes to sourcedata. (Only a whole run that
         was cut off before its table was written takes the place of an incomplete one, which is kept in
-        sourcedata.) Excerpts are no runs and are left alone. A second call finds nothing more to do.
+        sourcedata.) A second call finds nothing more to do.
     """
     waiting = []
     for journal in layout.root.glob("sourcedata/sub-*/ses-*/*_journal.jsonl"):
@@ -238,8 +237,6 @@ def recover(layout: Layout) -> list[Recovered]:
                               expected="..._attempt-NN_journal.jsonl",
                               remedy="Give it its old name.")
         if match["task"] in NOT_RUNS:
-            continue
-        if match["task"] == EXCERPT_TASK:
             continue
         where = {"sub": match["sub"], "ses": match["ses"], "task": match["task"], "run": int(match["run"])}
         waiting.append(_Cut(journal, int(match["attempt"]), where=where, records=read_journal(journal)))

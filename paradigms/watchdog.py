@@ -20,6 +20,8 @@ ANCHORS = 5
 class PulseWatch:
     """Looks at pulses as they come; what it says of one never depends on later ones.
 
+    A pulse off the grid does not move the grid; a second one in a row does.
+
     Parameters
     ----------
     tr_s : float
@@ -35,19 +37,20 @@ class PulseWatch:
     def __init__(self, *, tr_s: float) -> None:
         self._tr_s = tr_s
         self._last: float | None = None
+        self._strayed = False
 
     def see(self, stamp_s: float) -> str:
         """Say what is amiss with a pulse: nothing, ``"double"``, ``"off the grid"`` or ``"<n> missed"``."""
-        last, self._last = self._last, stamp_s
-        if last is None:
-            return ""
-        steps = (stamp_s - last) / self._tr_s
+        steps = 1.0 if self._last is None else (stamp_s - self._last) / self._tr_s
         if steps < TOLERANCE:
-            self._last = last
             return "double"
-        if abs(steps - round(steps)) > TOLERANCE:
+        stray = abs(steps - round(steps)) > TOLERANCE
+        if not stray or self._strayed:
+            self._last = stamp_s
+        self._strayed = stray and not self._strayed
+        if stray:
             return "off the grid"
-        return f"{round(steps) - 1} missed" if round(steps) > 1 else ""
+        return f"{round(steps) - 1} missed" if steps > 1.5 else ""
 
 
 @dataclass(frozen=True)

@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from paradigms.devices import Pixels
+from paradigms.engine import Devices, RunOutcome, play
+from paradigms.runlog import Journal, Record, read_journal
+from paradigms.schedule import Schedule
+from paradigms.tasks.main import make_schedule
+from paradigms.virtual import (
+    Answering,
+    EmulatedScanner,
+    RecordingDisplay,
+    ScannerFaults,
+    SimulatedParticipant,
+    VirtualClock,
+    simulated_answers,
+)
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.profile import base_images, register
-from subjects.settings import load_settings
+from subjects.profile import SubjectProfile, base_images, register
+from subjects.settings import Settings, load_settings
+
+
+def noise_set(settings: Settings, *, seed: int, side: int = 16) -> tuple[Manifest, dict[str, Pixels]]:
+    """Make a manifest of noise images and their pixels by file."""
+    rng = np.random.default_rng(seed)
+    rows, pixels = [], {}
+    for k, base in enumerate(base_images(settings)):
+        for kind in TYPES:
+            file = f"images/{kind}/{base}_{kind}.png"
+            pixels[file] = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            rows.append(Stimulus(
+                image_id=image_id_of(pixels[file]), file=file, type=kind, base_image=base, category=f"category {k}",
+                category_index=k, class_name=base.rpartition("-")[0], target_category=None, target_index=None,
+                network="none", network_digest="0", p_before=0.5, p_after=0.995, l2=0.0, linf=0.0, ssim=1.0,
+                contrast_rms=70.0, iterations=1, seed=seed))
+    return Manifest(tuple(rows)), pixels
 
 
 def make_console_study(root: Path, *, seed: int = 1, side: int = 16, **changes: dict[str, object]) -> Layout:
     """Make a study with noise images, and subject 01."""
     layout = init_study(Layout(root), name="console", seed=seed, changes=changes)
-    settings = load_settings(layout.root)
-    rng = np.random.default_rng(seed)
-    rows = []
-    for k, base in enumerate(base_images(settings)):
-        for kind in TYPES:
-            pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
-            file = f"images/{kind}/{base}_{kind}.png"
-            layout.stimulus(file).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(layout.stimulus(file))
-            rows.append(Stimulus(
-                image_id=image_id_of(pixels), file=file, type=kind, base_image=base, category=f"category {k}",
-                category_index=k, class_name=base.rpartition("-")[0], target_category=None, target_index=None,
-                network="none", network_digest="0", p_before=0.5, p_after=0.995, l2=0.0, linf=0.0, ssim=1.0,
-                contrast_rms=70.0, iterations=1, seed=seed))
-    write_manifest(layout.manifest, Manifest(tuple(rows)))
+    manifest, pixels = noise_set(load_settings(layout.root), seed=seed, side=side)
+    for file, image in pixels.items():
+        layout.stimulus(file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(layout.stimulus(file))
+    write_manifest(layout.manifest, manifest)
     register(layout, "01")
     return layout
 
@@ -41,3 +64,75 @@ def make_console_study(root: Path, *, seed: int = 1, side: int = 16, **changes: 
 def console(tmp_path: Path) -> Layout:
     """Give a study of 120 noise images with the protocol's settings."""
     return make_console_study(tmp_path / "study")
+
+
+@pytest.fixture
+def small_console(tmp_path: Path) -> Layout:
+    """Give a study whose runs are short: 2 images a class, 1 run a session."""
+    return make_console_study(tmp_path / "study", stimuli={"per_class": 2}, main={"runs": 2, "lead_in_s": 6.0})
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """Give the protocol's settings."""
+    return Settings()
+
+
+@pytest.fixture(scope="session")
+def manifest(settings: Settings) -> Manifest:
+    """Give a manifest of 120 noise images, without files."""
+    return noise_set(settings, seed=1, side=4)[0]
+
+
+@pytest.fixture(scope="session")
+def schedule(settings: Settings, manifest: Manifest) -> Schedule:
+    """Give the first run of the main task."""
+    return make_schedule(settings, manifest=manifest, profile=SubjectProfile("01"), ses="01", run=1)
+
+
+@dataclass
+class Bench:
+    """Virtual devices around a schedule, each to be replaced by a test; ``play`` plays it."""
+
+    schedule: Schedule
+    settings: Settings
+    journal_path: Path
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    faults: ScannerFaults = ScannerFaults()
+    delay_s: float = 3.0
+    answering: Answering = Answering()
+    trigger_timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        keys = (self.settings.main.animal_key, self.settings.main.not_animal_key)
+        self.responses: Any = SimulatedParticipant(
+            self.clock, answers=simulated_answers(self.schedule, keys=keys), answering=self.answering,
+            rng=np.random.default_rng(5))
+        n_volumes = self.schedule.n_volumes + self.settings.scanner.n_dummies
+        self.trigger: Any = EmulatedScanner(self.clock, tr_s=self.schedule.tr_s, n_volumes=n_volumes,
+                                            delay_s=self.delay_s, faults=self.faults, rng=np.random.default_rng(6))
+        self.display: Any = RecordingDisplay(self.clock, size_px=(64, 48), refresh_hz=120.0, on_flip=self.responses.see)
+
+    def play(self) -> RunOutcome:
+        """Play the schedule; the journal stands afterwards, whatever happened."""
+        images = dict.fromkeys(self.schedule.image_ids, np.zeros((2, 2, 3), dtype=np.uint8))
+        devices = Devices(self.clock, trigger=self.trigger, responses=self.responses, display=self.display, poll_s=0.25)
+        with Journal(self.journal_path, clock=self.clock) as journal:
+            return play(self.schedule, devices=devices, journal=journal, settings=self.settings, images=images,
+                        trigger_timeout_s=self.trigger_timeout_s)
+
+    @property
+    def records(self) -> list[Record]:
+        """Read the journal."""
+        return read_journal(self.journal_path)
+
+
+@pytest.fixture
+def bench(schedule: Schedule, settings: Settings, tmp_path: Path) -> Callable[..., Bench]:
+    """Give a maker of benches around the first run of the main task."""
+
+    def make(**changes: Any) -> Bench:
+        return Bench(**{"schedule": schedule, "settings": settings, "journal_path": tmp_path / "journal.jsonl",
+                        **changes})
+
+    return make

@@ -114,7 +114,7 @@ def _timing(records: StudyRecords, one: SubjectRecords) -> Plan:
     runs = [RunTiming(f"ses-{run.ses} run-{run.run}", run.onset_errors_s, _count(run.events.attrs.get("n_pulses")),
                       _count(run.events.attrs["sidecar"].get("n_volumes")), bool(run.events.attrs["complete"]))
             for run in one.runs]
-    caption = (f"Subject {one.sub}: when each image became visible, against its plan. Time zero is the first counted "
+    caption = ("When each image became visible, against its plan. Time zero is the first counted "
                "pulse. One dot an image, black line: median; right: median and 99th percentile of the absolute error.")
     return Plan("runs", f"sub-{one.sub}_timing", f"Onset errors, subject {one.sub}", caption,
                 lambda: draw_timing(runs, frame_s=1 / records.settings.display.refresh_hz))
@@ -128,7 +128,7 @@ def _flatmap(records: StudyRecords, one: SubjectRecords) -> Plan:
     n = {roi: sum(len(hemisphere.selected.get(roi, ())) for hemisphere in one.flat) for roi in ROIS}
     counts = str(next(iter(n.values()))) if len(set(n.values())) == 1 else ", ".join(f"{k} {v}" for k, v in n.items())
     kind = "schematic, drawn with ruler and compass" if one.source == "simulated" else "as labelled for this subject"
-    caption = (f"Subject {one.sub}: the occipital cortex, flattened. Tints: regions ({kind}). Dots: the {counts} "
+    caption = (f"The occipital cortex, flattened. Tints: regions ({kind}). Dots: the {counts} "
                f"vertices a region that were selected by the split-half consistency of their RE patterns, on disks of "
                f"{records.settings.roi.radius_mm:g} mm.")
     return Plan("regions", f"sub-{one.sub}_flatmap", f"Regions and selected vertices, subject {one.sub}", caption,
@@ -138,7 +138,7 @@ def _flatmap(records: StudyRecords, one: SubjectRecords) -> Plan:
 def _rdms(one: SubjectRecords) -> Plan:
     rdms = {kind: one.rdms[f"{RDM_PLACE}/{kind}"] for kind in TYPES}
     rows = one.rsa[one.rsa["place"] == RDM_PLACE]
-    caption = (f"Subject {one.sub}, {RDM_PLACE}: dissimilarities ({rdms['RE'].measure}) of all pairs of "
+    caption = (f"Dissimilarities ({rdms['RE'].measure}) of all pairs of "
                f"{len(rdms['RE'])} images as percentile ranks, base images in the same order in all three. "
                f"ρ: Spearman's correlation with the RE matrix; p: {_tests(rows, 'RE-AI')}.")
     return Plan("regions", f"sub-{one.sub}_rdms", f"Dissimilarity matrices of {RDM_PLACE}, subject {one.sub}", caption,
@@ -150,7 +150,7 @@ def _brain(records: StudyRecords) -> Plan:
     caption = (f"Correlation of the AI (vermilion) and AN (blue) images' dissimilarities with those of the RE images; "
                f"{_n(table)} images. Bars and asterisks: {_tests(table, 'RE-AI')}. Numbers under the regions: p of the "
                f"difference ({_tests(table, 'RE-AI minus RE-AN')}). Grey: noise ceiling from the two presentations of "
-               f"the RE images. {_resamples(table)}")
+               f"the RE images. {_resamples(table, records)}")
     return Plan("results", "brain-rsa", "RE-AI and RE-AN similarities in the brain", caption,
                 lambda: draw_brain_rsa(table))
 
@@ -160,7 +160,8 @@ def _network(records: StudyRecords) -> Plan:
     layers = table[~table["comparison"].str.startswith("trend")]
     caption = (f"The same similarities in the layers of the network “{name}”; {_n(layers)} images. Markers and lines: "
                f"{_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "
-               f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. {_resamples(layers)}")
+               f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. "
+               f"{_resamples(layers, records)}")
     return Plan("results", "network-rsa", "RE-AI and RE-AN similarities in the network", caption,
                 lambda: draw_network_rsa(table, network=name))
 
@@ -170,7 +171,7 @@ def _encoding(records: StudyRecords) -> Plan:
     caption = (f"Correlation of measured with predicted responses, for models trained on RE images and tested on AI "
                f"(warm) and AN (cool) images; shades: layers, from light to dark. Mean of {_n(table)} vertices. "
                f"{_tests(table, 'AI', column='type')[:1].upper()}{_tests(table, 'AI', column='type')[1:]}. "
-               f"{_resamples(table)}")
+               f"{_resamples(table, records)}")
     return Plan("results", "encoding", "Encoding models, from RE to AI and AN", caption, lambda: draw_encoding(table))
 
 
@@ -184,8 +185,9 @@ def _n(table: pd.DataFrame) -> str:
     return str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
 
 
-def _resamples(table: pd.DataFrame) -> str:
+def _resamples(table: pd.DataFrame, records: StudyRecords) -> str:
     found = sorted(table["n_resamples"].astype(int).unique())
     corrections = "; ".join(dict.fromkeys(table["correction"].astype(str)))
     draws = str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
-    return f"{draws} draws a test, seeds in the tables; correction for multiple tests: {corrections}."
+    return (f"{draws} draws a test, seeds derived from the study's {records.settings.study.seed} and kept in the "
+            f"tables; correction for multiple tests: {corrections}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from subjects.layout import Layout
 from subjects.settings import Settings
 from subjects.store import write_json, write_text
 
+NBSP = "\N{NO-BREAK SPACE}"
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -112,8 +114,9 @@ def make_banner(records: StudyRecords) -> str:
     """Say that BOLD was simulated, and what of it follows from the simulation; empty for measured BOLD."""
     if not records.simulated:
         return ""
-    who = ", ".join(records.simulated)
-    return (f"Simulated BOLD: subject {who} is virtual. The brain's and the encoding models' numbers show that the "
+    *others, last = records.simulated
+    who = f"subjects {', '.join(others)} and {last} are" if others else f"subject {last} is"
+    return (f"Simulated BOLD: {who} virtual. The brain's and the encoding models' numbers show that the "
             "chain works from the logged onsets to the last figure. They are evidence about no brain.")
 
 
@@ -127,7 +130,7 @@ def render(page: Page) -> str:
     """
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
-    environment.filters["data_uri"] = data_uri
+    environment.filters.update(data_uri=data_uri, unbroken=unbroken)
     template = environment.get_template("report.html.j2")
     content: dict[str, Any] = {"page": page, "counts": tally(page.lines)}
     return template.render(**content)
@@ -136,3 +139,15 @@ def render(page: Page) -> str:
 def data_uri(path: Path) -> str:
     """Give an image as an address that holds it."""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def unbroken(text: str) -> str:
+    """Keep a symbol with its relation and number, and a number with its percent sign, on one line.
+
+    Examples
+    --------
+    >>> unbroken("all p < .05 in 90 % of them").replace(NBSP, "~")
+    'all p~<~.05 in 90~% of them'
+    """
+    kept = re.sub(r"(?<!\w)([pPτρ]) ([<>=≥]) (?=\S)", rf"\1{NBSP}\2{NBSP}", text)
+    return re.sub(r"(\d) %", rf"\1{NBSP}%", kept)

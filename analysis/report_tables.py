@@ -77,9 +77,9 @@ def _range(values: Sequence[float], *, digits: int) -> str:
 
 def runs_table(records: StudyRecords) -> TextTable:
     """Tell of every run: trials, pulses, onset errors, completeness, answers."""
-    columns = ("Subject", "Session", "Run", "State", "Trials", "Pulses", "Onset error, median (ms)", "99 % (ms)",
-               "Correct", "Median RT (s)", "Watch")
-    return TextTable(columns, tuple(_run_row(run) for one in records.subjects for run in one.runs), n_text=4)
+    columns = ("Subject", "Session", "Run", "State", "Watch", "Trials", "Pulses", "Onset error, median (ms)",
+               "99 % (ms)", "Correct", "Median RT (s)")
+    return TextTable(columns, tuple(_run_row(run) for one in records.subjects for run in one.runs), n_text=5)
 
 
 def _run_row(run: RunRecord) -> tuple[str, ...]:
@@ -90,10 +90,11 @@ def _run_row(run: RunRecord) -> tuple[str, ...]:
     correct = pd.to_numeric(images["correct"], errors="coerce").dropna()
     faults = (sidecar.get("PulseWatch") or {}).get("faults") or ()
     pulses = f"{_or_dash(sidecar.get('n_pulses'))}/{_or_dash(sidecar.get('n_volumes'))}"
+    share = f"{100 * correct.mean():.0f} %" if len(correct) else "–"
     return (run.sub, run.ses, str(run.run), "complete" if run.events.attrs["complete"] else "incomplete",
-            f"{len(run.events)} ({len(run.events) - len(images)} blank)", pulses, say_number(middle, digits=2),
-            say_number(far, digits=2), f"{100 * correct.mean():.0f} %" if len(correct) else "–",
-            say_number(float(answered.median()) if len(answered) else None, digits=2), "; ".join(faults) or "ok")
+            "; ".join(faults) or "ok", f"{len(run.events)} ({len(run.events) - len(images)} blank)", pulses,
+            say_number(middle, digits=2), say_number(far, digits=2), share,
+            say_number(float(answered.median()) if len(answered) else None, digits=2))
 
 
 def _or_dash(value: object) -> str:

@@ -116,7 +116,7 @@ def _line(claim: Claim, tables: Mapping[str, pd.DataFrame | None]) -> Line:
         return Line(claim.id, claim.claim, claim.paper, "–", claim.rule, "not tested")
     table = tables[claim.source]
     if table is None:
-        here = f"no {claim.source} results yet (`{COMMANDS[claim.source]}`)"
+        here = f"no {claim.source} results yet; run {COMMANDS[claim.source]}"
         return Line(claim.id, claim.claim, claim.paper, claim.rule, here, "not tested")
     if claim.source == "network" and len(layers_of(table)) != N_LAYERS:
         here = f"the claim speaks of {N_LAYERS} layers; this network has {len(layers_of(table))}"

@@ -45,11 +45,12 @@ RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class SavedFigure:
-    """A figure on disk, twice: PNG at 200 dpi for the page, SVG for print."""
+    """A figure on disk, twice: PNG at 200 dpi for the page, SVG for print; and its share of the full width."""
 
     name: str
     png: Path
     svg: Path
+    width_share: float
 
 
 def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
@@ -82,7 +83,9 @@ def save(figure: Figure, folder: Path, *, name: str) -> SavedFigure:
     name : str
         File name without ending.
     """
-    saved = SavedFigure(name, Path(folder) / f"{name}.png", Path(folder) / f"{name}.svg")
+    stem = Path(folder) / name
+    saved = SavedFigure(name, stem.with_name(f"{name}.png"), stem.with_name(f"{name}.svg"),
+                        min(1.0, figure.get_figwidth() / WIDTH_IN))
     with mpl.rc_context({**RC, "svg.hashsalt": name}):
         with whole_file(saved.png, overwrite=True) as beside:
             figure.savefig(beside, format="png", dpi=DPI, metadata={"Software": None})

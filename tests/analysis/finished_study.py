@@ -1,0 +1,105 @@
+"""A study on disk in which every step is done, each file made by hand: what a report is written from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from analysis.betas import save_betas
+from analysis.rdm import compute_rdm, save_rdms
+from analysis.rois import labels_path, write_labels
+from analysis.surface import save_surface, surface_paths
+from paradigms.runlog import COLUMNS as EVENT_COLUMNS
+from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
+from subjects.dataset import init_study
+from subjects.layout import Layout
+from subjects.profile import base_images, register
+from subjects.settings import Settings, load_settings
+from subjects.store import write_bytes, write_json, write_table
+from tests.analysis.fabricated import ROWS, make_betas, make_labels, make_surface
+from tests.analysis.paper_tables import LAYERS, REGIONS, brain_table, encoding_table, network_table
+
+CHANGES = {"stimuli": {"per_class": 2}, "main": {"runs": 2}}
+SIDE = 16
+
+
+def finish_study(root: Path, *, subjects: tuple[str, ...] = ("01", "02"), source: str = "simulated") -> Layout:
+    """Write the study: 10 base images, 2 sessions of 2 runs, tables in which every claim holds."""
+    layout = init_study(Layout(root), name="A study <made by hand>", seed=5, changes=CHANGES)
+    settings = load_settings(root)
+    manifest = _manifest(layout, settings)
+    write_bytes(layout.features("demo"), b"features")
+    write_table(layout.derivative("rsa", suffix="rsa.tsv", network="demo"), network_table())
+    for sub in subjects:
+        register(layout, sub, virtual=source == "simulated")
+        for ses in ("01", "02"):
+            for run in (1, 2):
+                _events(layout, manifest, sub=sub, ses=ses, run=run)
+        _results(layout, sub=sub, source=source, names=manifest.base_images)
+    return layout
+
+
+def _manifest(layout: Layout, settings: Settings) -> Manifest:
+    rng = np.random.default_rng(0)
+    rows = []
+    for name in base_images(settings):
+        for kind in TYPES:
+            pixels = rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+            file = f"images/{kind}/{name}_{kind}.png"
+            layout.stimulus(file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(layout.stimulus(file))
+            target = {"RE": None, "AN": "own", "AI": "other"}[kind]
+            rows.append(Stimulus(image_id_of(pixels), file, kind, name, "own", 3, name[:-3], target,
+                                 None if target is None else 4, "demo", "0123456789abcdef", 0.2, 0.9912, 1.5, 0.1, 0.9,
+                                 13.0, 20, 1))
+    manifest = Manifest(tuple(rows))
+    write_manifest(layout.manifest, manifest)
+    return manifest
+
+
+def _events(layout: Layout, manifest: Manifest, *, sub: str, ses: str, run: int) -> None:
+    """Onsets late by 2 ms; the first answer of a run is wrong, the last is missing."""
+    rows = []
+    for k, one in enumerate(manifest.stimuli):
+        last = k == len(manifest) - 1
+        rows.append({"onset": 22.002 + 4 * k, "duration": 2.0, "trial_type": one.type, "stim_file": one.file,
+                     "image_id": one.image_id, "base_image": one.base_image, "category": one.category,
+                     "class": one.class_name, "presentation": 1, "response": None if last else "1",
+                     "response_time": None if last else 0.65, "correct_response": "1",
+                     "correct": 0 if k == 0 or last else 1, "onset_planned": 22.0 + 4 * k})
+    rows.append({"onset": 150.0, "duration": 4.0, "trial_type": "blank", "onset_planned": 150.0})
+    path = layout.events(sub=sub, ses=ses, task="main", run=run)
+    write_table(path, pd.DataFrame(rows, columns=list(EVENT_COLUMNS)))
+    whole = (ses, run) != ("02", 2)
+    faults = [] if whole else ["3 pulses missed"]
+    write_json(path.with_suffix(".json"), {"RunComplete": whole, "n_pulses": 98 if whole else 60, "n_volumes": 98,
+                                           "PulseWatch": {"faults": faults}})
+
+
+def _results(layout: Layout, *, sub: str, source: str, names: tuple[str, ...]) -> None:
+    bold = layout.bold(source, sub=sub, ses="01", task="main", run=1, hemi="L", space="fsnative")
+    write_bytes(bold, b"time series")
+    for hemi in ("L", "R"):
+        paths = surface_paths(layout, source=source, sub=sub, hemi=hemi)
+        save_surface(make_surface(hemi), paths["midthickness"], flat_path=paths["flat"])
+        write_labels(labels_path(layout, source=source, sub=sub, hemi=hemi), make_labels(), hemi=hemi)
+        units = {"RE": np.random.default_rng(1).normal(size=(len(names), 60))}
+        save_betas(layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5"),
+                   make_betas(names, units, hemi=hemi, seed=int(sub)))
+    write_table(layout.derivative("rsa", sub=sub, suffix="rsa.tsv"), brain_table((sub,)))
+    rng = np.random.default_rng(2)
+    save_rdms(layout.derivative("rsa", sub=sub, suffix="rdms.h5"),
+              {f"{roi}/{kind}": compute_rdm(rng.normal(size=(len(names), 20)), labels=names)
+               for roi in REGIONS for kind in TYPES})
+    table = layout.derivative("encoding", sub=sub, suffix="encoding.tsv")
+    write_table(table, encoding_table((sub,)))
+    with h5py.File(table.with_suffix(".h5"), "w") as file:
+        for k, roi in enumerate(REGIONS):
+            for hemi in ("L", "R"):
+                file[f"{roi}/vertices_{hemi}"] = np.arange(5 * k, 5 * k + 5) + 25 * (ROWS // 2)
+            for layer in LAYERS:
+                file.create_group(f"{roi}/{layer}")

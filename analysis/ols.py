@@ -14,6 +14,7 @@ from subjects.errors import AnalysisError
 
 Floats = NDArray[np.float64]
 MAX_CONDITION_NUMBER = 1e4
+_ROUNDING = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,17 +62,25 @@ class Model:
         return np.linalg.qr(self.projected)
 
     @cached_property
+    def _lengths(self) -> Floats:
+        """Lengths of the projected columns; 0 for one that the drifts explain to rounding."""
+        whole = np.sqrt(np.sum([np.square(design).sum(axis=0) for design in self.designs], axis=0))
+        left = np.linalg.norm(self.projected, axis=0)
+        return np.where(left > _ROUNDING * whole, left, 0.0)
+
+    @cached_property
     def condition_number(self) -> float:
         """Largest over smallest singular value of the projected design, its columns at unit length."""
-        lengths = np.linalg.norm(self.projected, axis=0)
-        if not lengths.all():
+        if not self._lengths.all():
             return float("inf")
-        spread = np.linalg.svd(self._factors[1] / lengths, compute_uv=False)
+        spread = np.linalg.svd(self._factors[1] / self._lengths, compute_uv=False)
         return float(spread[0] / spread[-1]) if spread[-1] > 0 else float("inf")
 
     def _weakest(self) -> int:
-        lengths = np.linalg.norm(self.projected, axis=0)
-        return int(np.argmax(np.abs(np.linalg.svd(self._factors[1] / np.where(lengths, lengths, 1))[2][-1])))
+        """Find the column that is absent, or has the largest part in what cannot be estimated."""
+        if not self._lengths.all():
+            return int(np.argmin(self._lengths))
+        return int(np.argmax(np.abs(np.linalg.svd(self._factors[1] / self._lengths)[2][-1])))
 
     def parts(self) -> Iterator[tuple[Floats, Floats]]:
         """Give each run's rows of Q (from projected = Q R) and its drifts."""

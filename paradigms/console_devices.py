@@ -165,7 +165,8 @@ def emulated_fingers(settings: Settings, *, schedule: Schedule, clock: Clock, di
     """
     if not display_name:
         raise DeviceError("scanner", came="'emulated' with a window on this platform",
-                          expected="a display of the X window system", remedy="Use --scanner keyboard, or --display virtual.")
+                          expected="a display of the X window system",
+                          remedy="Use --scanner keyboard, or --display virtual.")
     keys = (settings.main.animal_key, settings.main.not_animal_key)
     participant = SimulatedParticipant(clock, answers=simulated_answers(schedule, keys=keys), answering=Answering(),
                                        rng=rng(schedule.seed, "participant"))

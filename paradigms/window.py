@@ -13,6 +13,7 @@ Traps that this file works around, each measured and held by a test in ``tests/p
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ with warnings.catch_warnings():
     from psychopy.hardware import keyboard
 
 from paradigms.devices import Clock, Frame, Pixels, Press, Pulse
+from paradigms.xserver import grab_screen
 from subjects.errors import DeviceError
 from subjects.settings import Display as DisplaySettings
 from subjects.settings import Settings
@@ -165,8 +167,13 @@ class PsychoPyDisplay:
         return self._clock.now()
 
     def screenshot(self) -> Pixels:
-        """Read what is on the screen."""
+        """Read what is on the screen: from the X server where there is one, else from the front buffer.
+
+        (Mesa's software renderer gives a black front buffer while the screen shows the image.)
+        """
         window = self._require_window()
+        if sys.platform == "linux":
+            return grab_screen(self.size_px)
         return np.asarray(window._getFrame(buffer="front").convert("RGB"), dtype=np.uint8).copy()
 
     def _require_window(self) -> Any:

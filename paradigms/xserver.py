@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from paradigms.devices import Clock
+import numpy as np
+
+from paradigms.devices import Clock, Pixels
 from subjects.errors import DeviceError
 
 _START_S = 20.0
@@ -80,7 +82,7 @@ def _start_xvfb(width_px: int, height_px: int) -> str:
     command = [program, "-displayfd", str(write), "-screen", "0", f"{width_px}x{height_px}x24", "+extension", "GLX",
                "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(command, pass_fds=(write,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              preexec_fn=_end_with_parent)
+                              preexec_fn=_end_with_parent)  # noqa: PLW1509 - started before any thread of ours
     os.close(write)
     try:
         name = f":{_display_number(read)}"
@@ -116,6 +118,27 @@ def _display_number(read: int) -> int:
                               remedy="Try `Xvfb :99` by hand and read what it says.")
         text += part
     return int(text)
+
+
+def grab_screen(size_px: tuple[int, int]) -> Pixels:
+    """Read the upper left `size_px` (width, height) of the screen that ``DISPLAY`` names.
+
+    Returns
+    -------
+    uint8 array, (height, width, 3)
+        RGB, row 0 at the top.
+    """
+    from Xlib import X
+    from Xlib import display as x_display
+
+    connection = x_display.Display()
+    try:
+        width, height = size_px
+        raw = connection.screen().root.get_image(0, 0, width, height, X.ZPixmap, 0xFFFFFFFF)
+    finally:
+        connection.close()
+    levels = np.frombuffer(raw.data, dtype=np.uint8).reshape(height, width, 4)
+    return np.ascontiguousarray(levels[:, :, 2::-1])
 
 
 class KeySender:

@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from nibabel.gifti import GiftiDataArray, GiftiImage
+from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
 from numpy.typing import NDArray
 
 from analysis.surface import read_gifti
@@ -214,7 +214,7 @@ def write_timeseries(path: Path, data: NDArray[np.float32], *, hemi: str, tr_s: 
         Repetition time, kept as ``TimeStep`` in ms.
     overwrite : bool
     """
-    image = GiftiImage(meta={"AnatomicalStructurePrimary": _STRUCTURE[hemi], "TimeStep": f"{1000 * tr_s:g}"})
+    image = GiftiImage(meta=GiftiMetaData(AnatomicalStructurePrimary=_STRUCTURE[hemi], TimeStep=f"{1000 * tr_s:g}"))
     for volume in data:
         image.add_gifti_data_array(GiftiDataArray(np.ascontiguousarray(volume, dtype=np.float32), datatype="float32",
                                                   intent="NIFTI_INTENT_TIME_SERIES", encoding=_ENCODING))

@@ -68,13 +68,13 @@ def check(study: Path, as_json: bool, threads: int) -> int:
 def _print(verdict: Verdict) -> None:
     from rich.console import Console
 
-    from stimuli.check_view import summary, verdict_table
+    from stimuli.check_view import failure_lines, summary, verdict_table
 
     console = Console()
     console.print(verdict_table(verdict))
-    for failure in verdict.set_failures:
-        console.print(f"set: {failure}", style="bold red", highlight=False)
-    console.print(summary(verdict), highlight=False)
+    for line in failure_lines(verdict):
+        click.echo(line)
+    click.echo(summary(verdict))
 
 
 @cli.command()

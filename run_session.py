@@ -163,7 +163,7 @@ def compare_representations(rehearsal: Rehearsal) -> str:
     layout, settings = rehearsal.layout, rehearsal.settings
     made = [run_rsa(layout, settings, sub=sub, progress=rich_progress) for sub in rehearsal.subjects]
     made.append(run_network_rsa(layout, settings, network=settings.stimuli.network, progress=rich_progress))
-    return _reused(all(one.reused for one in made), "brain and network")
+    return _reused(all(table.attrs["reused"] for table in made), "brain and network")
 
 
 def fit_encoding(rehearsal: Rehearsal) -> str:
@@ -172,7 +172,7 @@ def fit_encoding(rehearsal: Rehearsal) -> str:
 
     made = [run_encoding(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
             for sub in rehearsal.subjects]
-    return _reused(all(one.reused for one in made), "8 layers x 5 ROIs a subject")
+    return _reused(all(table.attrs["reused"] for table in made), "8 layers x 5 ROIs a subject")
 
 
 def write_report(rehearsal: Rehearsal) -> str:

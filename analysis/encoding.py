@@ -297,7 +297,7 @@ def run_encoding(layout: Layout, settings: Settings, *, sub: str, network: str =
     made_from: dict[str, Any] = {"inputs": inputs, "parameters": _parameters(settings, network=network)}
     if is_current(table_path, **made_from) and _vertices_current(vertices_path):
         log.info("%s is current and is read back", table_path)
-        return read_results(table_path)
+        return read_results(table_path, reused=True)
     regions = load_roi_patterns(layout, settings, sub=sub)
     results = _all_layers(layout, settings, regions=regions, sub=sub, network=network, progress=progress)
     describe_derivative(layout, "encoding")

@@ -262,7 +262,7 @@ def _current(table_path: Path, rdms_path: Path, made_from: Mapping[str, Any]) ->
     if not all(is_current(path, **made_from) for path in (table_path, rdms_path)):
         return None
     log.info("%s is current and is read back", table_path)
-    return read_results(table_path)
+    return read_results(table_path, reused=True)
 
 
 def _write(table_path: Path, found: Mapping[str, Similarities], *, rows: list[dict[str, Any]],

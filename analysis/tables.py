@@ -49,9 +49,10 @@ def write_results(path: Path, table: pd.DataFrame, *, inputs: Mapping[str, Path 
     return path
 
 
-def read_results(path: Path) -> pd.DataFrame:
+def read_results(path: Path, *, reused: bool = False) -> pd.DataFrame:
     """Read a result table: subjects keep their zeros, seeds all their digits."""
     table = read_table(path, text_columns=("sub", "seed"))
     if "seed" in table:
         table["seed"] = _whole_numbers(table["seed"])
+    table.attrs["reused"] = reused
     return table

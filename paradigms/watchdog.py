@@ -189,7 +189,7 @@ def watch(pulses: Sequence[float], *, zero_s: float | None, n_dummies: int, n_vo
     tr_s, frame_s : float
         Nominal repetition time, and the length of a frame.
     played_s : float
-        How long the run went on after time zero.
+        How long the run went on after time zero. A pulse within its last quarter TR need not have been read.
     onset_errors_s : sequence of float
         Actual minus planned onset of every image shown.
     clock_offsets_s : sequence of float
@@ -203,11 +203,12 @@ def watch(pulses: Sequence[float], *, zero_s: float | None, n_dummies: int, n_vo
     fit = fit_pulses(pulses, tr_s=tr_s)
     volumes, first, on_grid = _from_zero(fit, pulses, zero_s=zero_s, tr_s=tr_s)
     counted = volumes[volumes >= 0]
-    due = min(n_volumes, int(played_s / tr_s + 1e-6) + (played_s < n_volumes * tr_s)) if zero_s is not None else 0
+    came = int(counted[-1]) + 1 if len(counted) else 0
+    due = min(n_volumes, max(came, 1 + int(played_s / tr_s - TOLERANCE))) if zero_s is not None else 0
     errors = np.abs(np.asarray(onset_errors_s, dtype=np.float64))
     report = WatchReport(
         n_pulses=len(counted), n_expected=due, n_double=fit.n_double, n_extra=fit.n_extra,
-        missed=tuple(int(k) for k in np.setdiff1d(np.arange(counted[-1] + 1 if len(counted) else 0), counted)),
+        missed=tuple(int(k) for k in np.setdiff1d(np.arange(came), counted)),
         n_late_start=-first - n_dummies if zero_s is not None and on_grid else 0,
         tr_fitted_s=fit.tr_s, jitter_s=fit.jitter_s,
         onset_median_s=float(np.median(errors)) if errors.size else None,

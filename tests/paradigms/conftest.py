@@ -98,9 +98,9 @@ class Bench:
     settings: Settings
     journal_path: Path
     clock: VirtualClock = field(default_factory=VirtualClock)
-    faults: ScannerFaults = ScannerFaults()
+    faults: ScannerFaults = field(default_factory=ScannerFaults)
     delay_s: float = 3.0
-    answering: Answering = Answering()
+    answering: Answering = field(default_factory=Answering)
     trigger_timeout_s: float | None = None
 
     def __post_init__(self) -> None:

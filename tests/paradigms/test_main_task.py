@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_no_image_follows_itself_even_where_that_is_likely(seed: int, manifest: 
                         main=Main(presentations=4, blank_trials=0))
     order = _order(_plan(settings, manifest))
     assert len(order) == 60
-    assert all(a != b for a, b in zip(order, order[1:], strict=False))
+    assert all(a != b for a, b in pairwise(order))
 
 
 def test_an_impossible_order_is_an_error(settings: Settings) -> None:

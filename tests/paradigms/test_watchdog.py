@@ -23,7 +23,7 @@ def _times(n: int = 278, **faults: Any) -> list[float]:
     return [float(t) + 1000.0 for t in times]
 
 
-def _judge(pulses: list[float], *, zero: int | float = 0, n_volumes: int = 278, **given: Any) -> WatchReport:
+def _judge(pulses: list[float], *, zero: float = 0, n_volumes: int = 278, **given: Any) -> WatchReport:
     zero_s = pulses[zero] if isinstance(zero, int) else zero
     about = {"n_dummies": 0, "tr_s": TR, "played_s": n_volumes * TR, "onset_errors_s": [0.001] * 4,
              "clock_offsets_s": [5.0, 5.0], "frame_s": 1 / 120, **given}

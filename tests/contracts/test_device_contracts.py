@@ -1,0 +1,267 @@
+"""One suite over every clock, trigger, response device and display, virtual or real."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from paradigms.devices import Clock, Display, Frame, HardwareClock, Pixels, ResponseDevice, TriggerSource
+from paradigms.virtual import Answering, EmulatedScanner, RecordingDisplay, SimulatedParticipant, VirtualClock
+from subjects.errors import DeviceError
+from subjects.settings import Settings
+
+SIZE = (640, 480)
+SMALL = Settings.model_validate({"display": {"width_px": SIZE[0], "height_px": SIZE[1], "refresh_hz": 60.0}})
+Stimulate = Callable[[list[str]], None]
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[tuple[Any, Any, HardwareClock]]:
+    """Give a window, a keyboard and fingers on it, under Xvfb where there is no display."""
+    from paradigms.xserver import KeySender, ensure_display
+
+    clock = HardwareClock()
+    with contextlib.ExitStack() as stack:
+        name = stack.enter_context(ensure_display(*SIZE))
+        from paradigms.window import open_console
+
+        console = stack.enter_context(open_console(SMALL, clock=clock, fullscreen=False))
+        sender = KeySender(name)
+        stack.callback(sender.close)
+        yield console, sender, clock
+
+
+# ------------------------------------------------------------------------- clocks
+
+@pytest.fixture(params=[VirtualClock, HardwareClock])
+def clock(request: pytest.FixtureRequest) -> Clock:
+    made: Clock = request.param()
+    return made
+
+
+def test_a_clock_is_a_clock(clock: Clock) -> None:
+    assert isinstance(clock, Clock)
+
+
+def test_time_never_steps_back(clock: Clock) -> None:
+    stamps = [clock.now() for _ in range(1000)]
+    assert all(b >= a for a, b in pairwise(stamps))
+
+
+@pytest.mark.parametrize("ahead", [0.0005, 0.004, 0.05])
+def test_waiting_ends_at_the_deadline_or_just_after(clock: Clock, ahead: float) -> None:
+    late = []
+    for _ in range(5):
+        deadline = clock.now() + ahead
+        clock.wait_until(deadline)
+        late.append(clock.now() - deadline)
+    assert min(late) >= 0.0
+    assert min(late) < 0.002, "the best of five, so that a busy machine does not matter"
+
+
+def test_a_deadline_that_has_passed_returns_at_once(clock: Clock) -> None:
+    before = clock.now()
+    clock.wait_until(before - 10.0)
+    assert clock.now() - before < 0.05
+
+
+def test_the_wall_clock_runs_alongside(clock: Clock) -> None:
+    offset = clock.wall() - clock.now()
+    clock.wait_until(clock.now() + 0.02)
+    assert clock.wall() - clock.now() == pytest.approx(offset, abs=0.05)
+    assert clock.wall() > 1.5e9
+
+
+def test_the_hardware_clock_is_the_monotonic_one() -> None:
+    assert abs(HardwareClock().now() - time.monotonic()) < 0.05
+    assert abs(HardwareClock().wall() - time.time()) < 0.05
+
+
+# ----------------------------------------------------------------------- triggers
+
+@pytest.fixture(params=["emulated", pytest.param("keyboard", marks=pytest.mark.window)])
+def trigger(request: pytest.FixtureRequest) -> tuple[TriggerSource, Clock, Callable[[int], None]]:
+    """Give an open trigger, its clock, and a way to have so many pulses sent."""
+    if request.param == "emulated":
+        virtual = VirtualClock()
+        scanner = EmulatedScanner(virtual, tr_s=0.5, n_volumes=100, delay_s=0.5)
+        scanner.open()
+        return scanner, virtual, lambda n: virtual.wait_until(virtual.now() + 0.5 * n)
+    console, sender, hardware = request.getfixturevalue("real")
+
+    def send(n: int) -> None:
+        for _ in range(n):
+            sender.tap(SMALL.scanner.trigger_key)
+            time.sleep(0.03)
+
+    console.trigger.pulses()
+    return console.trigger, hardware, send
+
+
+def test_a_trigger_tells_every_pulse_once_in_order(trigger: tuple[Any, Clock, Callable[[int], None]]) -> None:
+    source, clock, send = trigger
+    assert isinstance(source, TriggerSource)
+    assert source.pulses() == []
+    before = clock.now()
+    send(5)
+    pulses = source.pulses()
+    stamps = [pulse.stamp_s for pulse in pulses]
+    assert len(pulses) == 5
+    assert stamps == sorted(stamps)
+    assert before - 0.02 <= stamps[0]
+    assert stamps[-1] <= clock.now()
+    assert all(pulse.source and pulse.name for pulse in pulses)
+    assert source.pulses() == []
+
+
+def test_stamps_do_not_wait_for_the_poll(trigger: tuple[Any, Clock, Callable[[int], None]]) -> None:
+    source, clock, send = trigger
+    send(1)
+    sent = clock.now()
+    clock.wait_until(sent + 0.3)
+    assert abs(source.pulses()[0].stamp_s - sent) < 0.1
+
+
+# ---------------------------------------------------------------------- responses
+
+@pytest.fixture(params=["simulated", pytest.param("keyboard", marks=pytest.mark.window)])
+def responses(request: pytest.FixtureRequest) -> tuple[ResponseDevice, Clock, Stimulate]:
+    """Give an open response device, its clock, and a way to have keys pressed."""
+    if request.param == "simulated":
+        virtual = VirtualClock()
+        person = SimulatedParticipant(virtual, answers={}, answering=Answering(), rng=np.random.default_rng(0))
+        person.open()
+
+        def press(keys: list[str]) -> None:
+            for key in keys:
+                person.press(key, at_s=virtual.now() + 0.1)
+                virtual.wait_until(virtual.now() + 0.2)
+
+        return person, virtual, press
+    console, sender, hardware = request.getfixturevalue("real")
+
+    def tap(keys: list[str]) -> None:
+        for key in keys:
+            sender.tap(key)
+            time.sleep(0.03)
+
+    console.responses.presses()
+    return console.responses, hardware, tap
+
+
+def test_presses_are_told_once_in_order_by_their_names(responses: tuple[Any, Clock, Stimulate]) -> None:
+    device, clock, press = responses
+    assert isinstance(device, ResponseDevice)
+    before = clock.now()
+    press(["1", "2", "1", "escape"])
+    told = device.presses()
+    stamps = [one.stamp_s for one in told]
+    assert [one.key for one in told] == ["1", "2", "1", "escape"]
+    assert stamps == sorted(stamps)
+    assert before - 0.02 <= stamps[0] <= stamps[-1] <= clock.now()
+    assert device.presses() == []
+
+
+# ----------------------------------------------------------------------- displays
+
+@pytest.fixture(params=["recording", pytest.param("window", marks=pytest.mark.window)])
+def display(request: pytest.FixtureRequest) -> tuple[Display, Clock]:
+    if request.param == "recording":
+        virtual = VirtualClock()
+        made = RecordingDisplay(virtual, size_px=SIZE, refresh_hz=60.0)
+        made.open()
+        return made, virtual
+    console, _, hardware = request.getfixturevalue("real")
+    return console.display, hardware
+
+
+def _quarters() -> Pixels:
+    """Red and green above, blue and yellow below: any mirroring shows."""
+    return np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], dtype=np.uint8).repeat(
+        50, axis=0).repeat(50, axis=1)
+
+
+def _frame(image_id: str | None, *, background: int = 127, image_px: float = 200.0) -> Frame:
+    return Frame(image_id, image_px=image_px, fixation_px=12.0, fixation_color=(255, 0, 255), background=background)
+
+
+def test_a_display_says_its_size_and_rate(display: tuple[Any, Clock]) -> None:
+    shown, _ = display
+    assert isinstance(shown, Display)
+    assert shown.size_px == SIZE
+    assert shown.refresh_hz == 60.0
+    assert 0.0 <= shown.lead_s < 1 / 60
+
+
+def test_a_flip_gives_the_time_at_which_it_happened(display: tuple[Any, Clock]) -> None:
+    shown, clock = display
+    for _ in range(3):
+        shown.draw(_frame(None))
+        before = clock.now()
+        flipped = shown.flip()
+        assert before <= flipped <= clock.now() + 1 / 60
+
+
+def test_an_image_is_where_and_how_it_was_asked_for(display: tuple[Any, Clock]) -> None:
+    shown, _ = display
+    shown.preload({"px-quarters": _quarters()})
+    shown.draw(_frame("px-quarters"))
+    shown.flip()
+    screen = shown.screenshot()
+    assert screen.shape == (480, 640, 3)
+    assert screen.dtype == np.uint8
+    middle = {(190, 270): (255, 0, 0), (190, 370): (0, 255, 0), (290, 270): (0, 0, 255), (290, 370): (255, 255, 0),
+              (240, 320): (255, 0, 255), (130, 320): (127, 127, 127), (240, 210): (127, 127, 127)}
+    assert {place: tuple(screen[place].tolist()) for place in middle} == middle
+    coloured = np.any(screen != 127, axis=2)
+    rows, columns = np.flatnonzero(coloured.any(axis=1)), np.flatnonzero(coloured.any(axis=0))
+    assert abs(len(rows) - 200) <= 1
+    assert abs(len(columns) - 200) <= 1
+    assert abs(rows.mean() - 239.5) <= 1
+    assert abs(columns.mean() - 319.5) <= 1
+
+
+def test_drawing_shows_nothing_before_the_flip(display: tuple[Any, Clock]) -> None:
+    shown, _ = display
+    shown.draw(_frame(None, background=10))
+    shown.flip()
+    assert shown.screenshot()[0, 0].tolist() == [10, 10, 10]
+    shown.draw(_frame(None, background=200))
+    shown.flip()
+    assert shown.screenshot()[0, 0].tolist() == [200, 200, 200]
+
+
+def test_the_fixation_point_has_its_size_and_colour(display: tuple[Any, Clock]) -> None:
+    shown, _ = display
+    shown.draw(_frame(None))
+    shown.flip()
+    dot = np.all(shown.screenshot() == (255, 0, 255), axis=2)
+    assert dot.sum() == pytest.approx(np.pi * 6.0**2, rel=0.12)
+
+
+def test_an_image_that_was_not_preloaded_is_an_error(display: tuple[Any, Clock]) -> None:
+    with pytest.raises(DeviceError, match="'px-unknown'"):
+        display[0].draw(_frame("px-unknown"))
+
+
+# ------------------------------------------------------------------- closing twice
+
+def _virtual_devices() -> list[Any]:
+    clock = VirtualClock()
+    return [EmulatedScanner(clock, tr_s=2.0, n_volumes=2),
+            SimulatedParticipant(clock, answers={}, answering=Answering(), rng=np.random.default_rng(0)),
+            RecordingDisplay(clock, size_px=SIZE, refresh_hz=60.0)]
+
+
+@pytest.mark.parametrize("device", _virtual_devices(), ids=lambda one: type(one).__name__)
+def test_a_device_may_be_closed_twice_and_opened_again(device: Any) -> None:
+    for _ in range(2):
+        device.open()
+        device.close()
+        device.close()

@@ -1,0 +1,301 @@
+"""One run from plan to events table, on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paradigms import session
+from paradigms.engine import Devices, Terminated
+from paradigms.records import attempts, last_attempt, read_schedule
+from paradigms.runlog import COLUMNS, of_kind, read_events, read_journal
+from paradigms.session import play_run, sigterm_as_exception
+from subjects.errors import DeviceError, ManifestError, ProfileError, RunLogError, ScheduleError
+from subjects.layout import Layout
+from subjects.profile import session_images
+from subjects.settings import Settings, load_settings
+from subjects.store import read_json
+
+RUN: dict[str, Any] = {"sub": "01", "ses": "01", "task": "main", "run": 1}
+VIRTUAL = {"scanner": "emulated", "display": "virtual"}
+
+
+def _play(layout: Layout, **changes: Any) -> Any:
+    return play_run(layout, load_settings(layout.root), **{**RUN, **VIRTUAL, **changes})
+
+
+def _files(layout: Layout) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(layout.root.rglob("*")) if path.is_file()}
+
+
+def _abort_at(monkeypatch: pytest.MonkeyPatch, at_s: float) -> None:
+    real = session.virtual_devices
+
+    def with_finger(settings: Settings, **given: Any) -> Devices:
+        devices = real(settings, **given)
+        devices.responses.press("escape", at_s=at_s)  # type: ignore[attr-defined]
+        return devices
+
+    monkeypatch.setattr(session, "virtual_devices", with_finger)
+
+
+def test_a_run_leaves_plan_settings_journal_and_events(console: Layout) -> None:
+    outcome = _play(console)
+    assert outcome.complete
+    plan = read_schedule(console.schedule(**RUN, attempt=1))
+    table = read_events(console.events(**RUN))
+    assert table.attrs["complete"] is True
+    assert table.attrs["n_pulses"] == 278
+    assert list(table.columns) == list(COLUMNS)
+    assert len(table) == 129
+    assert (table["trial_type"] == "blank").sum() == 9
+    assert set(table["image_id"].dropna().value_counts()) == {2}
+    assert read_json(console.resolved_settings(**RUN, attempt=1))["digest"] == load_settings(console.root).digest
+    assert table.attrs["sidecar"]["schedule_digest"] == plan.digest
+
+
+def test_onsets_on_disk_lie_on_the_two_second_grid(console: Layout) -> None:
+    """Computed from the order of trial types alone: 20 s, then 2 s blank and 2 s image, or 4 s blank."""
+    _play(console)
+    table = read_events(console.events(**RUN))
+    for k, row in enumerate(table.itertuples()):
+        start = 20.0 + 4.0 * k
+        wanted, length = (start, 4.0) if row.trial_type == "blank" else (start + 2.0, 2.0)
+        assert row.onset_planned == wanted
+        assert abs(row.onset - wanted) <= 0.5 / 120
+        assert row.duration == pytest.approx(length, abs=1 / 120)
+
+
+def test_responses_on_disk_equal_those_in_the_journal(console: Layout) -> None:
+    _play(console)
+    table = read_events(console.events(**RUN))
+    records = read_journal(console.journal(**RUN, attempt=1))
+    zero = of_kind(records, "zero")[0]["t"]
+    presses = [(press["t"] - zero, press["key"]) for press in of_kind(records, "press")]
+    images = table[table["trial_type"] != "blank"]
+    for row in images.itertuples():
+        own = [(t, key) for t, key in presses if row.onset <= t < row.onset + 4.0]
+        assert (row.response == own[0][1]) if own else row.response != row.response
+        assert row.correct == int(bool(own) and own[0][1] == row.correct_response)
+    assert 0.85 < images["correct"].mean() < 1.0
+
+
+def test_plan_and_settings_stand_before_anything_is_shown(console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    real = session.play
+
+    def look(schedule: Any, **given: Any) -> Any:
+        seen.append(console.schedule(**RUN, attempt=1).is_file() and
+                    console.resolved_settings(**RUN, attempt=1).is_file())
+        return real(schedule, **given)
+
+    monkeypatch.setattr(session, "play", look)
+    _play(console)
+    assert seen == [True]
+
+
+def test_the_same_study_twice_gives_the_same_run(small_console: Layout) -> None:
+    _play(small_console)
+    first = read_events(small_console.events(**RUN))
+    _play(small_console, repeat=True)
+    assert first.equals(read_events(small_console.events(**RUN)))
+
+
+# --------------------------------------------------------------------- refusals
+
+@pytest.mark.parametrize(("change", "error", "text"), [
+    ({"scanner": "emulatd"}, DeviceError, "scanner: 'emulatd'; expected one of emulated, keyboard. Did you mean"),
+    ({"display": "projector"}, DeviceError, "display: 'projector'; expected one of virtual, window"),
+    ({"scanner": "keyboard"}, DeviceError, "a virtual display with a real trigger"),
+    ({"task": "man"}, ScheduleError, "task: 'man'; expected one of main. Did you mean 'main'?"),
+    ({"sub": "07"}, ProfileError, "no subject '07'"),
+    ({"ses": "09"}, ScheduleError, "session: '09'"),
+    ({"run": 3}, ScheduleError, "run: 3; expected 1 to 2"),
+])
+def test_what_cannot_be_played_is_refused_and_writes_nothing(small_console: Layout, change: dict[str, Any],
+                                                             error: type[Exception], text: str) -> None:
+    before = _files(small_console)
+    with pytest.raises(error, match=text.replace("?", r"\?")):
+        _play(small_console, **change)
+    assert _files(small_console) == before
+
+
+def test_one_changed_pixel_is_refused_and_writes_nothing(small_console: Layout) -> None:
+    base = session_images(load_settings(small_console.root), sub="01")["01"][0]
+    path = small_console.stimulus(f"images/AN/{base}_AN.png")
+    with Image.open(path) as image:
+        pixels = np.array(image)
+    pixels[0, 0, 0] ^= 1
+    Image.fromarray(pixels).save(path)
+    before = _files(small_console)
+    with pytest.raises(ManifestError, match=path.name):
+        _play(small_console)
+    assert _files(small_console) == before
+
+
+def test_a_completed_run_is_refused_and_nothing_changes(small_console: Layout) -> None:
+    _play(small_console)
+    before = _files(small_console)
+    with pytest.raises(RunLogError, match="a run that was played before; expected a new run. Add --repeat"):
+        _play(small_console)
+    assert _files(small_console) == before
+
+
+def test_a_completed_run_without_its_table_is_refused_too(small_console: Layout) -> None:
+    _play(small_console)
+    small_console.events(**RUN).unlink()
+    with pytest.raises(RunLogError, match="attempt-01_journal"):
+        _play(small_console)
+
+
+# --------------------------------------------------------------------- attempts
+
+def test_an_aborted_run_leaves_a_journal_and_no_table(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        _abort_at(patch, 130.0)
+        outcome = _play(small_console)
+    assert not outcome.complete
+    assert not small_console.events(**RUN).exists()
+    assert read_journal(small_console.journal(**RUN, attempt=1))[-1]["reason"] == "aborted: key 'escape'"
+
+
+def test_after_an_abort_the_run_is_simply_played_again(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        _abort_at(patch, 130.0)
+        _play(small_console)
+    before = _files(small_console)
+    assert _play(small_console).complete
+    assert [path.name[-24:] for path in attempts(small_console, **RUN)] == ["attempt-01_journal.jsonl",
+                                                                            "attempt-02_journal.jsonl"]
+    assert read_events(small_console.events(**RUN)).attrs["sidecar"]["Attempt"] == 2
+    assert {path: content for path, content in _files(small_console).items() if path in before} == before
+
+
+def test_a_repetition_keeps_the_earlier_table(small_console: Layout) -> None:
+    _play(small_console)
+    first = small_console.events(**RUN).read_bytes()
+    before = _files(small_console)
+    _play(small_console, repeat=True)
+    kept = small_console.attempt_file("events.tsv", **RUN, attempt=1)
+    assert kept.read_bytes() == first
+    assert read_json(kept.with_suffix(".json"))["Attempt"] == 1
+    assert read_events(small_console.events(**RUN)).attrs["sidecar"]["Attempt"] == 2
+    raw = {small_console.events(**RUN), small_console.events_sidecar(**RUN)}
+    assert all(path.read_bytes() == content for path, content in before.items() if path not in raw)
+
+
+def test_an_aborted_repetition_leaves_the_table_alone(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    _play(small_console)
+    before = _files(small_console)
+    _abort_at(monkeypatch, 130.0)
+    assert not _play(small_console, repeat=True).complete
+    assert {path: content for path, content in _files(small_console).items() if path in before} == before
+
+
+def test_a_plan_without_a_journal_uses_up_its_number(small_console: Layout) -> None:
+    """The process died between the plan and the first line of the journal."""
+    path = small_console.schedule(**RUN, attempt=1)
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert last_attempt(small_console, **RUN) == 1
+    assert _play(small_console).complete
+    assert small_console.journal(**RUN, attempt=2).is_file()
+    assert path.read_text() == "{}"
+
+
+# --------------------------------------------------------------------- excerpts
+
+def test_an_excerpt_is_no_run(small_console: Layout) -> None:
+    outcome = _play(small_console, n_trials=4)
+    assert outcome.complete
+    names = sorted(path.name for path in (small_console.root / "sourcedata" / "excerpts").iterdir())
+    stem = "sub-01_ses-01_task-main_run-1_excerpt-01"
+    assert names == [f"{stem}_journal.jsonl", f"{stem}_schedule.json", f"{stem}_settings.json"]
+    assert last_attempt(small_console, **RUN) == 0
+    assert not small_console.events(**RUN).exists()
+
+
+def test_excerpts_are_numbered_and_go_where_asked(small_console: Layout, tmp_path: Path) -> None:
+    for _ in range(2):
+        _play(small_console, n_trials=2, folder=tmp_path / "mine")
+    names = sorted(path.name for path in (tmp_path / "mine").glob("*_journal.jsonl"))
+    assert [name.partition("_excerpt-")[2] for name in names] == ["01_journal.jsonl", "02_journal.jsonl"]
+    assert len(list((tmp_path / "mine").iterdir())) == 6
+    assert not (small_console.root / "sourcedata" / "excerpts").exists()
+
+
+# ------------------------------------------------------------------- small parts
+
+def test_progress_is_told_of_every_image(small_console: Layout) -> None:
+    told: list[int] = []
+
+    def count(iterable: Any, *, label: str, total: int | None = None) -> Iterator[Any]:
+        assert label == "sub-01 ses-01 run-1"
+        for item in iterable:
+            told.append(item)
+            yield item
+
+    _play(small_console, progress=count)
+    assert len(told) == 30
+
+
+def test_sigterm_becomes_an_exception_and_the_old_handler_comes_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated, match="signal 15"), sigterm_as_exception():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_schedule_that_was_edited_is_not_read(small_console: Layout) -> None:
+    _play(small_console)
+    path = small_console.schedule(**RUN, attempt=1)
+    content = json.loads(path.read_text())
+    content["events"][0]["onset_s"] -= 0.5
+    path.write_text(json.dumps(content))
+    with pytest.raises(RunLogError, match="as written with it. Restore the file; schedules are never edited"):
+        read_schedule(path)
+
+
+def test_a_window_that_cannot_open_writes_nothing(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def no_window(*_: Any, **__: Any) -> Iterator[Devices]:
+        raise DeviceError("window", came="no display and no Xvfb", expected="a display", remedy="Log in.")
+        yield
+
+    monkeypatch.setattr(session, "opened_devices", no_window)
+    before = _files(small_console)
+    with pytest.raises(DeviceError, match="no display and no Xvfb"):
+        _play(small_console, display="window")
+    assert _files(small_console) == before
+
+
+def test_the_study_is_valid_bids(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Complete and recovered tables alike, judged by the BIDS validator."""
+    from paradigms.records import recover
+
+    tool = Path(sys.executable).parent / "bids-validator-deno"
+    if not tool.exists():
+        pytest.skip("bids-validator-deno is not installed beside this Python")
+    _play(small_console)
+    with monkeypatch.context() as patch:
+        _abort_at(patch, 130.0)
+        _play(small_console, run=2)
+    recover(small_console)
+    env = {**os.environ, "PATH": f"{tool.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([str(tool), str(small_console.root), "--format", "json"], capture_output=True, text=True,
+                          check=False, env=env)
+    report = json.loads(done.stdout)
+    assert [one for one in report["issues"]["issues"] if one["severity"] == "error"] == []
+    assert report["summary"]["tasks"] == ["main"]
+    assert [one["code"] for one in report["issues"]["issues"] if "_events" in one.get("location", "")] == []

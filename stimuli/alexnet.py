@@ -25,19 +25,17 @@ class AcrossChannelNorm(nn.Module):
 
     Divides by ``(1 + 1e-4 / 5 * sum of the 5 squares) ** 0.75``, with zeros beyond the first and
     last channel (Krizhevsky, Sutskever & Hinton 2012, section 3.3, in Caffe's scaling). The same as
-    ``torch.nn.LocalResponseNorm(5, 1e-4, 0.75, 1)``, in about a third of its time on a CPU.
+    ``torch.nn.LocalResponseNorm(5, 1e-4, 0.75, 1)``, in less than half of its time on a CPU.
     """
 
-    size, alpha, k = 5, 1e-4, 1.0
+    reach, alpha, k = 2, 1e-4, 1.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (n, channels, height, width)."""
-        channels, reach = x.shape[1], self.size // 2
-        squares = functional.pad(x * x, (0, 0, 0, 0, reach, reach))
-        total = squares[:, :channels]
-        for shift in range(1, self.size):
-            total = total + squares[:, shift:shift + channels]
-        root = torch.rsqrt(self.k + total * (self.alpha / self.size))
+        channels, size = x.shape[1], 2 * self.reach + 1
+        band = torch.ones((channels, channels), dtype=x.dtype, device=x.device).triu(-self.reach).tril(self.reach)
+        total = functional.conv2d(x * x, band[:, :, None, None])  # each channel's sum over its neighbours
+        root = torch.rsqrt(self.k + total * (self.alpha / size))
         return x * (root * root.sqrt())  # root is the power -1/2, its own square root the power -1/4
 
 

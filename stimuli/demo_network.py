@@ -31,7 +31,7 @@ from subjects.store import read_json, whole_file, write_json
 WIDTHS = (24, 64, 96, 96, 64)
 FC = (512, 512)
 _CENTRE, _SPREAD = 0.5, 0.25
-_SEED, _PER_CATEGORY, _EPOCHS = 20210, 120, 16
+_SEED, _PER_CATEGORY, _EPOCHS = 20210, 160, 18
 _VALIDATION_PER_CATEGORY = 10
 _RESTORE = "Restore the file or train again (python -m stimuli train-demo)."
 

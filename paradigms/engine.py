@@ -27,8 +27,8 @@ class Aborted(Exception):  # noqa: N818 - an end, not a fault
     """The run was ended before its time; the message says why."""
 
 
-class Terminated(BaseException):
-    """The process was asked to end (SIGTERM)."""
+class Terminated(SystemExit):
+    """The process was asked to end (SIGTERM); its exit status is 128 and the signal's number."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ COLUMNS = {
     "correct": ("1 if the response was right, 0 if wrong or missing; n/a if the run ended too early.", None),
     "onset_planned": ("Time at which the image should have become visible.", "s"),
 }
+LEVELS = {
+    "trial_type": {"RE": "regular image", "AN": "adversarial noise image", "AI": "adversarial interference image",
+                   BLANK: "no image, only the fixation point"},
+    "correct": {"1": "right", "0": "wrong or missing"},
+}
 
 
 class Journal:
@@ -248,7 +253,8 @@ def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, at
         What the watchdog found; its ``n_pulses`` is repeated as ``n_pulses``.
     """
     display = settings.display
-    columns = {name: {"Description": text, **({"Units": unit} if unit else {})}
+    columns = {name: {"Description": text, **({"Units": unit} if unit else {}),
+                      **({"Levels": LEVELS[name]} if name in LEVELS else {})}
                for name, (text, unit) in COLUMNS.items()}
     screen = {"ScreenDistance": display.distance_cm / 100, "ScreenRefreshRate": display.refresh_hz,
               "ScreenResolution": [display.width_px, display.height_px],

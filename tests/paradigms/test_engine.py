@@ -235,7 +235,7 @@ def test_a_device_that_fails_ends_the_run_with_its_reason(bench: BenchMaker, sho
 
 
 @pytest.mark.parametrize(("error", "reason"), [
-    (KeyboardInterrupt(), "interrupted"), (Terminated("signal 15"), "terminated"),
+    (KeyboardInterrupt(), "interrupted"), (Terminated(143), "terminated"),
     (ZeroDivisionError("oops"), "failed: ZeroDivisionError('oops')"),
 ])
 def test_other_ends_are_recorded_and_passed_on(bench: BenchMaker, short: Schedule, error: BaseException,

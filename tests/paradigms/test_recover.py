@@ -119,7 +119,7 @@ def test_kill_9_at_20_moments(small_console: Layout, moment: float) -> None:
 def test_sigterm_closes_the_record(small_console: Layout) -> None:
     process = _start(small_console)
     _wait_for_lines(small_console.journal(**RUN, attempt=1), 6, process=process)
-    assert _end(process, signal.SIGTERM) != 0
+    assert _end(process, signal.SIGTERM) == 128 + signal.SIGTERM
     last = read_journal(small_console.journal(**RUN, attempt=1))[-1]
     assert (last["kind"], last["complete"], last["reason"]) == ("end", False, "terminated")
 

@@ -8,7 +8,7 @@ STUDY ?= study-demo
 STAMP := $(VENV)/.complete
 THREADS ?= 1
 UV = $(BIN)/python -m uv
-RUN = OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
+RUN = PYTHONPATH=. OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
 
 .PHONY: setup system demo test test-all lint bench lock clean
 

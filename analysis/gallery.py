@@ -114,6 +114,8 @@ def _timing(records: StudyRecords, one: SubjectRecords) -> Plan:
     runs = [RunTiming(f"ses-{run.ses} run-{run.run}", run.onset_errors_s, _count(run.events.attrs.get("n_pulses")),
                       _count(run.events.attrs["sidecar"].get("n_volumes")), bool(run.events.attrs["complete"]))
             for run in one.runs]
+    runs += [RunTiming("window excerpt", excerpt.onset_errors_s, excerpt.logged["pulses"], excerpt.sent["pulses"], True)
+             for excerpt in one.excerpts]
     caption = ("When each image became visible, against its plan. Time zero is the first counted "
                "pulse. One dot an image, black line: median; right: median and 99th percentile of the absolute error.")
     return Plan("runs", f"sub-{one.sub}_timing", f"Onset errors, subject {one.sub}", caption,

@@ -19,6 +19,7 @@ from analysis.report_tables import (
     choices_table,
     departures_table,
     encoding_table,
+    excerpts_table,
     files_table,
     glm_table,
     network_table,
@@ -45,6 +46,8 @@ class Page:
     ----------
     banner : str
         What a reader must know before any number; empty for measured data.
+    virtual_display : bool
+        Some runs were played in virtual time.
     lines : tuple of Line
         The scorecard.
     plates : tuple of Plate
@@ -56,6 +59,7 @@ class Page:
     network: str
     seed: int
     banner: str
+    virtual_display: bool
     lines: tuple[Line, ...]
     plates: tuple[Plate, ...]
     tables: Mapping[str, TextTable]
@@ -101,13 +105,15 @@ def make_page(records: StudyRecords, *, lines: tuple[Line, ...], plates: tuple[P
     """Gather what the template sets."""
     settings = records.settings
     tables = {
-        "stimuli": stimuli_table(records), "runs": runs_table(records), "glm": glm_table(records),
+        "stimuli": stimuli_table(records), "runs": runs_table(records), "excerpts": excerpts_table(records),
+        "glm": glm_table(records),
         "brain": brain_table(records), "network": network_table(records), "encoding": encoding_table(records),
         "departures": departures_table(settings), "choices": choices_table(settings),
         "provenance": provenance_rows(records), "files": files_table(records),
     }
+    virtual = any(run.display == "virtual" for one in records.subjects for run in one.runs)
     return Page(settings.study.name, tuple(one.sub for one in records.subjects), settings.stimuli.network,
-                settings.study.seed, make_banner(records), lines, plates, tables)
+                settings.study.seed, make_banner(records), virtual, lines, plates, tables)
 
 
 def make_banner(records: StudyRecords) -> str:

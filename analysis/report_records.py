@@ -19,7 +19,7 @@ from analysis.rois import ROIS, labels_path, read_labels
 from analysis.surface import load_subject_surface
 from analysis.tables import read_results
 from analysis.timeseries import choose_source
-from paradigms.runlog import read_events
+from paradigms.runlog import is_complete, of_kind, read_events, read_journal
 from stimuli.manifest import Manifest, read_manifest
 from subjects.console import ProgressWrapper, silent
 from subjects.layout import Layout
@@ -30,12 +30,23 @@ HEMISPHERES = ("L", "R")
 
 @dataclass(frozen=True, eq=False)
 class RunRecord:
-    """One logged run: its name and its events, as :func:`paradigms.runlog.read_events` gives them."""
+    """One logged run.
+
+    Parameters
+    ----------
+    sub, ses, run : str, str, int
+    events : DataFrame
+        As :func:`paradigms.runlog.read_events` gives them.
+    scanner, display : str
+        What pulses and images went through; a dash where there is no journal beside the events.
+    """
 
     sub: str
     ses: str
     run: int
     events: pd.DataFrame
+    scanner: str = "–"
+    display: str = "–"
 
     @property
     def images(self) -> pd.DataFrame:
@@ -47,6 +58,27 @@ class RunRecord:
         """Actual minus planned onset of each image."""
         shown = self.images
         return (shown["onset"] - shown["onset_planned"]).to_numpy(dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class ExcerptRecord:
+    """Some trials played at real pace in a real window, with key events sent to it.
+
+    Parameters
+    ----------
+    onset_errors_s : float64 array, (n_images,)
+        Actual minus planned onset.
+    n_planned : int
+        Images that should have been shown.
+    logged, sent : mapping of str to int
+        ``"pulses"`` and ``"presses"``: how many the journal holds, and how many were sent.
+    """
+
+    sub: str
+    onset_errors_s: NDArray[np.float64]
+    n_planned: int
+    logged: Mapping[str, int]
+    sent: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -76,6 +108,7 @@ class SubjectRecords:
     sub: str
     source: str
     runs: tuple[RunRecord, ...]
+    excerpts: tuple[ExcerptRecord, ...]
     glm: tuple[GlmRecord, ...]
     flat: tuple[FlatHemisphere, ...]
     rsa: pd.DataFrame
@@ -191,16 +224,40 @@ def _read_subject(layout: Layout, settings: Settings, *, sub: str) -> SubjectRec
     source = choose_source(layout, settings, sub=sub)
     labels = {hemi: read_labels(labels_path(layout, source=source, sub=sub, hemi=hemi)) for hemi in HEMISPHERES}
     selected = read_selected(_encoding_path(layout, sub).with_suffix(".h5"))
-    runs = tuple(RunRecord(sub, ses, run, read_events(layout.events(sub=sub, ses=ses, task="main", run=run)))
-                 for ses, run in require_runs(layout, sub=sub))
+    runs = tuple(_read_run(layout, sub=sub, ses=ses, run=run) for ses, run in require_runs(layout, sub=sub))
     betas = require_betas(layout, sub=sub)
     return SubjectRecords(
-        sub, source, runs,
+        sub, source, runs, read_excerpts(layout, sub=sub),
         glm=tuple(_read_glm(path, labels=labels[hemi], sub=sub) for path, hemi in zip(betas, HEMISPHERES, strict=True)),
         flat=tuple(_read_flat(layout, source=source, sub=sub, hemi=hemi, labels=labels[hemi], selected=selected[hemi])
                    for hemi in HEMISPHERES),
         rsa=read_results(_rsa_path(layout, sub)), rdms=load_rdms(_rdms_path(layout, sub)),
         encoding=read_results(_encoding_path(layout, sub)))
+
+
+def _read_run(layout: Layout, *, sub: str, ses: str, run: int) -> RunRecord:
+    events = read_events(layout.events(sub=sub, ses=ses, task="main", run=run))
+    attempt = int(events.attrs["sidecar"].get("Attempt", 1))
+    journal = layout.journal(sub=sub, ses=ses, task="main", run=run, attempt=attempt)
+    devices = of_kind(read_journal(journal), "devices") if journal.is_file() else []
+    return RunRecord(sub, ses, run, events, *(str(devices[0][name]) if devices else "–"
+                                              for name in ("scanner", "display")))
+
+
+def read_excerpts(layout: Layout, *, sub: str) -> tuple[ExcerptRecord, ...]:
+    """Read the excerpts of a subject that were played to their end; there need not be any."""
+    found = []
+    for path in sorted((layout.root / "sourcedata" / "excerpts").glob(f"sub-{sub}_*_journal.jsonl")):
+        records = read_journal(path)
+        sent = of_kind(records, "sent")
+        if not (sent and is_complete(records)):
+            continue
+        errors = [flip["t"] - flip["planned"] for flip in of_kind(records, "flip") if flip["what"] == "on"]
+        found.append(ExcerptRecord(
+            sub, np.array(errors, dtype=np.float64), int(sent[-1]["planned"]),
+            logged={"pulses": len(of_kind(records, "pulse")), "presses": len(of_kind(records, "press"))},
+            sent={name: int(sent[-1][name]) for name in ("pulses", "presses")}))
+    return tuple(found)
 
 
 def _read_glm(path: Path, *, labels: NDArray[np.int16], sub: str) -> GlmRecord:

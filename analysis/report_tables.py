@@ -77,9 +77,9 @@ def _range(values: Sequence[float], *, digits: int) -> str:
 
 def runs_table(records: StudyRecords) -> TextTable:
     """Tell of every run: trials, pulses, onset errors, completeness, answers."""
-    columns = ("Subject", "Session", "Run", "State", "Watch", "Trials", "Pulses", "Onset error, median (ms)",
-               "99 % (ms)", "Correct", "Median RT (s)")
-    return TextTable(columns, tuple(_run_row(run) for one in records.subjects for run in one.runs), n_text=5)
+    columns = ("Subject", "Session", "Run", "State", "Watch", "Scanner, display", "Trials", "Pulses",
+               "Onset error, median (ms)", "99 % (ms)", "Correct", "Median RT (s)")
+    return TextTable(columns, tuple(_run_row(run) for one in records.subjects for run in one.runs), n_text=6)
 
 
 def _run_row(run: RunRecord) -> tuple[str, ...]:
@@ -92,9 +92,22 @@ def _run_row(run: RunRecord) -> tuple[str, ...]:
     pulses = f"{_or_dash(sidecar.get('n_pulses'))}/{_or_dash(sidecar.get('n_volumes'))}"
     share = f"{100 * correct.mean():.0f} %" if len(correct) else "–"
     return (run.sub, run.ses, str(run.run), "complete" if run.events.attrs["complete"] else "incomplete",
-            "; ".join(faults) or "ok", f"{len(run.events)} ({len(run.events) - len(images)} blank)", pulses,
+            "; ".join(faults) or "ok", f"{run.scanner}, {run.display}",
+            f"{len(run.events)} ({len(run.events) - len(images)} blank)", pulses,
             say_number(middle, digits=2), say_number(far, digits=2), share,
             say_number(float(answered.median()) if len(answered) else None, digits=2))
+
+
+def excerpts_table(records: StudyRecords) -> TextTable:
+    """Tell of the excerpts in a real window: images, onset errors, key events sent and logged."""
+    columns = ("Subject", "Images shown", "Onset error, median (ms)", "99 % (ms)", "Pulses logged", "Presses logged")
+    rows = []
+    for one in (excerpt for subject in records.subjects for excerpt in subject.excerpts):
+        size = 1e3 * np.abs(one.onset_errors_s)
+        middle, far = (float(np.percentile(size, q)) if len(size) else None for q in (50, 99))
+        keys = (f"{one.logged[name]}/{one.sent[name]}" for name in ("pulses", "presses"))
+        rows.append((one.sub, f"{len(size)}/{one.n_planned}", say_number(middle), say_number(far), *keys))
+    return TextTable(columns, tuple(rows))
 
 
 def _or_dash(value: object) -> str:

@@ -53,10 +53,8 @@ def say_probability(p: float, *, digits: int = 3) -> str:
     Examples
     --------
     >>> say_probability(0.9919), say_probability(0.99996), say_probability(0.99996, digits=4), say_probability(1.0)
-    ('.991', '> .999', '> .9999', '1')
+    ('.991', '> .999', '> .9999', '> .999')
     """
-    if p >= 1:
-        return "1"
     scale = 10**digits
     if p > 1 - 1 / scale:
         return f"> .{'9' * digits}"

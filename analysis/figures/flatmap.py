@@ -12,6 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from analysis.figures.style import INK, MUTED, PAPER, REGION_COLORS, WIDTH_IN, new_figure, styled
 from subjects.errors import AnalysisError
@@ -78,7 +79,7 @@ def draw_flatmap(hemispheres: Sequence[FlatHemisphere], *, regions: Sequence[str
     frames = [_frame(one) for one in hemispheres]
     spans = np.array([frame[1] - frame[0] for frame in frames])
     inch_per_mm = (WIDTH_IN - 0.4) / float(spans[:, 0].sum())
-    figure = new_figure(WIDTH_IN, min(5.5, 0.45 + inch_per_mm * float(spans[:, 1].max())))
+    figure = new_figure(WIDTH_IN, min(4.6, 0.45 + inch_per_mm * float(spans[:, 1].max())))
     panels = figure.subplots(1, len(frames), squeeze=False, width_ratios=spans[:, 0].tolist()).ravel()
     for axes, one, (low, high) in zip(panels, hemispheres, frames, strict=True):
         _draw_mesh(axes, one, regions=regions, low=low, high=high)
@@ -119,7 +120,26 @@ def _draw_mesh(axes: Axes, one: FlatHemisphere, *, regions: Sequence[str], low: 
     palette = np.array([to_rgba(color) for color in tints])
     colors = palette[face_labels(one.faces[near], one.labels)]
     axes.add_collection(PolyCollection(list(one.flat[one.faces[near]]), facecolors=colors, edgecolors=colors,
-                                       linewidths=0.2, rasterized=True, zorder=1))
+                                       linewidths=0.3, antialiased=False, rasterized=True, zorder=1))
+
+
+def widest_place(one: FlatHemisphere, *, label: int) -> tuple[float, float]:
+    """Find the point of a region that is farthest from its borders and from the rim of the map: where its name fits."""
+    inside = one.labels == label
+    rim = np.zeros(len(one.flat), dtype=bool)
+    rim[_rim(one.faces)] = True
+    border = one.flat[~inside | rim]
+    points = one.flat[inside]
+    distances, _ = cKDTree(border).query(points) if len(border) else (np.zeros(len(points)), None)
+    x, y = points[int(np.argmax(distances))]
+    return float(x), float(y)
+
+
+def _rim(faces: NDArray[np.integer]) -> NDArray[np.integer]:
+    """List the vertices on edges that belong to one triangle only."""
+    edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    unique, counts = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(unique[counts == 1])
 
 
 def _tint(color: str) -> str:
@@ -128,14 +148,13 @@ def _tint(color: str) -> str:
 
 
 def _draw_region(axes: Axes, one: FlatHemisphere, *, label: int, name: str) -> None:
-    inside = one.flat[one.labels == label]
     chosen = one.flat[one.selected.get(name, np.empty(0, dtype=np.int64))]
     color = REGION_COLORS.get(name, MUTED)
     axes.scatter(chosen[:, 0], chosen[:, 1], s=3.5, color=color, linewidths=0, zorder=2, label=f"{name} selected",
                  rasterized=True)
-    if len(inside):
-        centre = inside[np.argmin(np.linalg.norm(inside - np.median(inside, axis=0), axis=1))]
-        said = axes.annotate(name, centre, ha="center", va="center", fontweight="bold", fontsize=9, color=INK, zorder=4)
+    if (one.labels == label).any():
+        said = axes.annotate(name, widest_place(one, label=label), ha="center", va="center", fontweight="bold",
+                             fontsize=9, color=INK, zorder=4)
         said.set_path_effects([patheffects.withStroke(linewidth=2.2, foreground=PAPER, alpha=0.85)])
 
 

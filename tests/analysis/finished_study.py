@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
@@ -19,7 +20,7 @@ from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
 from subjects.settings import Settings, load_settings
-from subjects.store import write_bytes, write_json, write_table
+from subjects.store import write_bytes, write_json, write_table, write_text
 from tests.analysis.fabricated import ROWS, make_betas, make_labels, make_surface
 from tests.analysis.paper_tables import LAYERS, REGIONS, brain_table, encoding_table, network_table
 
@@ -40,6 +41,7 @@ def finish_study(root: Path, *, subjects: tuple[str, ...] = ("01", "02"), source
             for run in (1, 2):
                 _events(layout, manifest, sub=sub, ses=ses, run=run)
         _results(layout, sub=sub, source=source, names=manifest.base_images)
+    _journals(layout, sub=subjects[0])
     return layout
 
 
@@ -80,6 +82,24 @@ def _events(layout: Layout, manifest: Manifest, *, sub: str, ses: str, run: int)
                                            "PulseWatch": {"faults": faults}})
 
 
+def _journals(layout: Layout, *, sub: str) -> None:
+    """One run's devices; an excerpt of two images, one 4 ms late, one of three presses lost; a torn excerpt."""
+    run = layout.journal(sub=sub, ses="01", task="main", run=1)
+    _write_lines(run, [{"kind": "devices", "scanner": "emulated", "display": "virtual"}])
+    flips = [{"kind": "flip", "t": t, "planned": planned, "what": what, "event": k}
+             for k, (t, planned, what) in enumerate([(10.0, 10.0, "on"), (12.0, 12.0, "off"), (14.004, 14.0, "on")])]
+    keys = [{"kind": "pulse"}, {"kind": "pulse"}, {"kind": "press"}, {"kind": "press"}]
+    sent = {"kind": "sent", "planned": 2, "pulses": 2, "presses": 3}
+    folder = layout.root / "sourcedata" / "excerpts"
+    name = layout.run_name(sub=sub, ses="01", task="main", run=1)
+    _write_lines(folder / f"{name}_excerpt-01_journal.jsonl", [*flips, *keys, sent])
+    _write_lines(folder / f"{name}_excerpt-02_journal.jsonl", [*flips, *keys, sent, {"kind": "end", "complete": True}])
+
+
+def _write_lines(path: Path, records: list[dict[str, object]]) -> None:
+    write_text(path, "".join(json.dumps({"t": 0.0, "wall": 0.0, **record}) + "\n" for record in records))
+
+
 def _results(layout: Layout, *, sub: str, source: str, names: tuple[str, ...]) -> None:
     bold = layout.bold(source, sub=sub, ses="01", task="main", run=1, hemi="L", space="fsnative")
     write_bytes(bold, b"time series")
@@ -91,7 +111,7 @@ def _results(layout: Layout, *, sub: str, source: str, names: tuple[str, ...]) -
         save_betas(layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5"),
                    make_betas(names, units, hemi=hemi, seed=int(sub)))
     write_table(layout.derivative("rsa", sub=sub, suffix="rsa.tsv"), brain_table((sub,)))
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(int(sub))
     save_rdms(layout.derivative("rsa", sub=sub, suffix="rdms.h5"),
               {f"{roi}/{kind}": compute_rdm(rng.normal(size=(len(names), 20)), labels=names)
                for roi in REGIONS for kind in TYPES})
@@ -100,6 +120,6 @@ def _results(layout: Layout, *, sub: str, source: str, names: tuple[str, ...]) -
     with h5py.File(table.with_suffix(".h5"), "w") as file:
         for k, roi in enumerate(REGIONS):
             for hemi in ("L", "R"):
-                file[f"{roi}/vertices_{hemi}"] = np.arange(5 * k, 5 * k + 5) + 25 * (ROWS // 2)
+                file[f"{roi}/vertices_{hemi}"] = np.arange(5 * k, 5 * k + 5) + 25 * (ROWS // 2) + int(sub)
             for layer in LAYERS:
                 file.create_group(f"{roi}/{layer}")

@@ -18,7 +18,7 @@ from PIL import Image
 
 from analysis.figures.brain_rsa import draw_brain_rsa
 from analysis.figures.encoding import bar_places, draw_encoding
-from analysis.figures.flatmap import FlatHemisphere, draw_flatmap, face_labels
+from analysis.figures.flatmap import FlatHemisphere, draw_flatmap, face_labels, widest_place
 from analysis.figures.network_rsa import draw_network_rsa
 from analysis.figures.rdms import draw_rdms, percentiles
 from analysis.figures.stimuli import Shown, draw_stimuli
@@ -199,6 +199,13 @@ def test_the_flat_map_shows_the_selected_vertices_where_they_are() -> None:
 def test_faces_take_the_label_of_two_corners() -> None:
     found = face_labels(np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3]]), np.array([1, 1, 2, 0]))
     assert found.tolist() == [1, 1, 0]
+
+
+def test_a_name_stands_where_its_region_is_widest() -> None:
+    labels = np.where(np.arange(60) % 10 < 5, 1, 2)
+    labels[:10] = 2  # the top row: so region 1 is 5 wide and 5 high, with the rim on two sides
+    x, y = widest_place(_hemisphere(labels=labels), label=1)
+    assert (x, y) in {(2.0, 3.0), (2.0, 2.0), (3.0, 3.0), (3.0, 2.0)}
 
 
 @pytest.mark.parametrize(("changes", "said"), [

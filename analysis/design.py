@@ -117,7 +117,7 @@ def order_conditions(table: pd.DataFrame, *, base_images: Sequence[str] | None =
     keys = pd.DataFrame({"type": [kinds.index(kind) for kind in table["type"]],
                          "base_image": [rank.get(name, len(rank)) for name in table["base_image"]],
                          "presentation": table["presentation"].to_numpy(), "session": table["session"].to_numpy()})
-    return keys.sort_values(list(keys), kind="stable").index.to_numpy(np.int64)
+    return keys.sort_values(keys.columns.to_list(), kind="stable").index.to_numpy(np.int64)
 
 
 def _describe(condition: pd.Series) -> str:
@@ -148,13 +148,13 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not (0 <= self.n_discarded < self.n_volumes and self.tr_s > 0):
-            raise AnalysisError("volumes", expected="some volumes left", remedy="Correct main.discard_s or scanner.tr_s.",
+            raise AnalysisError("volumes", expected="some left", remedy="Correct main.discard_s or scanner.tr_s.",
                                 came=f"{self.n_volumes} volumes of {self.tr_s:g} s, {self.n_discarded} discarded")
 
     @property
     def times_s(self) -> NDArray[np.float64]:
         """Times of the kept volumes after the first counted pulse."""
-        return self.start_s + self.tr_s * np.arange(self.n_discarded, self.n_volumes)
+        return self.start_s + self.tr_s * np.arange(self.n_discarded, self.n_volumes, dtype=np.float64)
 
     @property
     def minutes(self) -> float:

@@ -15,6 +15,10 @@ tuning :math:`w_{vk}` is drawn per subject and smooth over the surface, s is the
 So an AI image is seen as the RE image that it was made from, with a small difference of its own, whatever the network
 makes of it; an AN image is seen as something without relation to its RE counterpart or category. In a `null`
 subject s = 0: every image evokes the same response. Vertices outside the regions, and blanks, respond with 0.
+
+A trap that the null subject shows: all conditions of a session share the error of its baseline, so that its betas hold
+a pattern of each session. Where images differ little, RDMs that span two sessions are alike for that reason alone
+(RE-AN and RE-AI about .7 in a null subject; about 0 once each session's mean over all its images is removed).
 """
 
 from __future__ import annotations
@@ -34,8 +38,10 @@ from subjects.errors import AnalysisError
 LAYERS = {"V1": "layer1", "V2": "layer2", "V3": "layer3", "V4": "layer4", "LO": "layer5"}
 N_COMPONENTS = 12
 TUNED_SHARE = 0.3  # s, as a share of the mean response
-AI_OWN = 0.3  # e
+AI_OWN = 0.4  # e
 MEAN_SPREAD = 0.25  # of m_v over the surface, as a share of its mean
+RESPONSE_MODEL = {"layers": LAYERS, "n_components": N_COMPONENTS, "tuned_share": TUNED_SHARE, "ai_own": AI_OWN,
+                  "mean_spread": MEAN_SPREAD}
 
 
 @dataclass(frozen=True, eq=False)

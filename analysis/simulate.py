@@ -21,8 +21,8 @@ from scipy.sparse import csr_array
 from analysis.betas import BLANK, HEMISPHERES
 from analysis.design import Sampling, design_matrix, drift_degree, list_conditions
 from analysis.noise import autocorrelated_noise, drifts, smooth_maps, smoother
-from analysis.patch import load_fsaverage5, occipital_patch
-from analysis.responses import LAYERS, Truth, component_scores, draw_truth, shown_scores
+from analysis.patch import RADIUS_MM, load_fsaverage5, occipital_patch
+from analysis.responses import LAYERS, RESPONSE_MODEL, Truth, component_scores, draw_truth, shown_scores
 from analysis.rois import ROIS, labels_path, schematic_regions, write_labels
 from analysis.surface import Surface, save_surface, surface_paths
 from analysis.timeseries import TASK, read_sessions, write_timeseries
@@ -291,5 +291,7 @@ def _inputs(layout: Layout, settings: Settings, sessions: Sessions, *, sub: str)
 
 
 def _parameters(settings: Settings, *, null: bool) -> dict[str, Any]:
-    return {"seed": settings.study.seed, "null": null, "tr_s": settings.scanner.tr_s, "layers": LAYERS,
+    constants = {"tuning_sd_mm": TUNING_SD_MM, "noise_sd_mm": NOISE_SD_MM, "mean_signal": MEAN_SIGNAL,
+                 "mean_signal_spread": MEAN_SIGNAL_SPREAD, "radius_mm": RADIUS_MM, **RESPONSE_MODEL}
+    return {"seed": settings.study.seed, "null": null, "tr_s": settings.scanner.tr_s, **constants,
             "drift_minutes": settings.glm.drift_minutes, **settings.simulate.model_dump(mode="json")}

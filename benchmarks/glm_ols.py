@@ -43,7 +43,8 @@ def main() -> None:
     designs = [random_design(given.volumes, rng=rng) for _ in range(given.runs)]
     drifts = [polynomials(given.volumes, degree=DEGREE) for _ in range(given.runs)]
     runs = [1000 + 10 * rng.standard_normal((given.volumes, given.vertices), dtype=np.float32) for _ in designs]
-    print(f"{given.vertices} vertices x {given.volumes} volumes x {given.runs} runs, {N_CONDITIONS} conditions, 1 thread")
+    print(f"{given.vertices} vertices x {given.volumes} volumes x {given.runs} runs, "
+          f"{N_CONDITIONS} conditions, 1 thread")
     with threadpool_limits(limits=1):
         own, ours = best("ours", lambda: our_fit(runs, designs, drifts), repeats=given.repeats)
         peer, theirs = best("nilearn run_glm OLS", lambda: their_fit(runs, designs, drifts), repeats=given.repeats)
@@ -60,7 +61,7 @@ def their_fit(runs: list[np.ndarray], designs: list[np.ndarray], drifts: list[np
     from scipy.linalg import block_diag
 
     design = np.hstack([np.concatenate(designs), block_diag(*drifts)])
-    labels, results = run_glm(np.concatenate(runs), design, noise_model="ols")
+    _, results = run_glm(np.concatenate(runs), design, noise_model="ols")
     return next(iter(results.values())).theta[:N_CONDITIONS]
 
 

@@ -30,7 +30,8 @@ def main() -> None:
         slope = np.polyfit([flip["planned"] for flip in flips], errors, 1)[0]
         print(report.summary())
         print(f"all changes: {len(errors)}, error median {np.median(errors):.2f} ms, "
-              f"worst {np.abs(errors).max():.2f} ms, within one 60 Hz frame {100 * np.mean(np.abs(errors) < 1000 / 60):.0f} %, drift {slope:.4f} ms/s")
+              f"worst {np.abs(errors).max():.2f} ms, within one 60 Hz frame "
+              f"{100 * np.mean(np.abs(errors) < 1000 / 60):.0f} %, drift {slope:.4f} ms/s")
 
 
 if __name__ == "__main__":

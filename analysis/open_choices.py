@@ -41,6 +41,8 @@ OPEN_CHOICES = (
     OpenChoice("Objective of AN images", "P − λ‖I − mean‖² (eq. 1)", "the logarithm of P", "stimuli.an_objective"),
     OpenChoice("λ of equation 1", "not given", "no penalty", "stimuli.an_lambda"),
     OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", "rsa.dissimilarity"),
+    OpenChoice("Means of the two sessions, which show different images", "not said",
+               "kept: an error that all images of a session share raises RE-AN and RE-AI alike"),
     OpenChoice("Sparsity level of ROMP", "not given", "cross-validated inside the RE images", "encoding.sparsity"),
     OpenChoice("Accuracy of encoding models", "correlation over images or over vertices not said",
                "per vertex over images, averaged over vertices", "encoding.correlate"),

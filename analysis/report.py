@@ -120,10 +120,22 @@ def make_banner(records: StudyRecords) -> str:
     """Say that BOLD was simulated, and what of it follows from the simulation; empty for measured BOLD."""
     if not records.simulated:
         return ""
-    *others, last = records.simulated
-    who = f"subjects {', '.join(others)} and {last} are" if others else f"subject {last} is"
-    return (f"Simulated BOLD: {who} virtual. The brain's and the encoding models' numbers show that the "
-            "chain works from the logged onsets to the last figure. They are evidence about no brain.")
+    sentences = [f"Simulated BOLD: {_who(records.simulated)} virtual."]
+    if records.null:
+        who = _who(records.null)
+        sentences.append(f"{who[0].upper()}{who[1:]} null: every image evokes the same response.")
+    if records.null != records.simulated:
+        whom = f"Apart from the null subject{'s' * (len(records.null) > 1)} they" if records.null else "They"
+        sentences.append(f"{whom} were made to see an AI image nearly as its RE image and an AN image as something "
+                         "unrelated: the verdicts on brain and encoding models follow from how they were made.")
+    sentences.append("The numbers show that the chain works from the logged onsets to the last figure. They are "
+                     "evidence about no brain.")
+    return " ".join(sentences)
+
+
+def _who(subjects: tuple[str, ...]) -> str:
+    *others, last = subjects
+    return f"subjects {', '.join(others)} and {last} are" if others else f"subject {last} is"
 
 
 def render(page: Page) -> str:

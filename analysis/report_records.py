@@ -24,6 +24,7 @@ from stimuli.manifest import Manifest, read_manifest
 from subjects.console import ProgressWrapper, silent
 from subjects.layout import Layout
 from subjects.settings import Settings
+from subjects.store import read_json
 
 HEMISPHERES = ("L", "R")
 
@@ -103,10 +104,11 @@ class GlmRecord:
 
 @dataclass(frozen=True, eq=False)
 class SubjectRecords:
-    """All of one subject."""
+    """All of one subject; `null` for a virtual one who was made to respond to every image alike."""
 
     sub: str
     source: str
+    null: bool
     runs: tuple[RunRecord, ...]
     excerpts: tuple[ExcerptRecord, ...]
     glm: tuple[GlmRecord, ...]
@@ -137,6 +139,11 @@ class StudyRecords:
     def simulated(self) -> tuple[str, ...]:
         """Subjects whose BOLD was simulated."""
         return tuple(one.sub for one in self.subjects if one.source == "simulated")
+
+    @property
+    def null(self) -> tuple[str, ...]:
+        """Virtual subjects who respond to every image alike."""
+        return tuple(one.sub for one in self.subjects if one.null)
 
     @property
     def brain(self) -> pd.DataFrame:
@@ -227,12 +234,17 @@ def _read_subject(layout: Layout, settings: Settings, *, sub: str) -> SubjectRec
     runs = tuple(_read_run(layout, sub=sub, ses=ses, run=run) for ses, run in require_runs(layout, sub=sub))
     betas = require_betas(layout, sub=sub)
     return SubjectRecords(
-        sub, source, runs, read_excerpts(layout, sub=sub),
+        sub, source, _is_null(layout, sub=sub, source=source), runs, read_excerpts(layout, sub=sub),
         glm=tuple(_read_glm(path, labels=labels[hemi], sub=sub) for path, hemi in zip(betas, HEMISPHERES, strict=True)),
         flat=tuple(_read_flat(layout, source=source, sub=sub, hemi=hemi, labels=labels[hemi], selected=selected[hemi])
                    for hemi in HEMISPHERES),
         rsa=read_results(_rsa_path(layout, sub)), rdms=load_rdms(_rdms_path(layout, sub)),
         encoding=read_results(_encoding_path(layout, sub)))
+
+
+def _is_null(layout: Layout, *, sub: str, source: str) -> bool:
+    record = layout.derivative("simulated", sub=sub, suffix="truth.json")
+    return source == "simulated" and record.is_file() and bool(read_json(record)["parameters"]["null"])
 
 
 def _read_run(layout: Layout, *, sub: str, ses: str, run: int) -> RunRecord:

@@ -32,6 +32,7 @@ from subjects.errors import AnalysisError, ManifestError
 from subjects.layout import Layout
 from subjects.provenance import digest_file
 from subjects.settings import Settings, load_settings
+from subjects.store import write_json
 from tests.analysis.finished_study import finish_study
 from tests.analysis.paper_tables import LAYERS, REGIONS
 
@@ -267,7 +268,19 @@ def test_measured_bold_has_no_banner(tmp_path: Path) -> None:
 
 def test_one_virtual_subject_is_named_alone(records: StudyRecords) -> None:
     alone = dataclasses.replace(records, subjects=records.subjects[:1])
-    assert make_banner(alone).startswith("Simulated BOLD: subject 01 is virtual. ")
+    assert make_banner(alone).startswith("Simulated BOLD: subject 01 is virtual. They were made to see ")
+
+
+def test_a_null_subject_is_told_apart(study: Layout, tmp_path: Path) -> None:
+    copy = Layout(shutil.copytree(study.root, tmp_path / "study"))
+    for sub, null in (("01", False), ("02", True)):
+        write_json(copy.derivative("simulated", sub=sub, suffix="truth.json"), {"parameters": {"null": null}})
+    records = read_records(copy, load_settings(copy.root), subjects=("01", "02"))
+    banner = make_banner(records)
+    assert "subjects 01 and 02 are virtual. Subject 02 is null: every image evokes the same response." in banner
+    assert "Apart from the null subject they were made to see" in banner
+    only = dataclasses.replace(records, subjects=records.subjects[1:])
+    assert "were made to see" not in make_banner(only)
 
 
 def test_an_image_becomes_an_address(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ from subjects.errors import AnalysisError
 NAMES = ("dogs-01", "birds-01")
 
 
-def make_events(seed: int, *, names: tuple[str, ...] = NAMES, n_blanks: int = 3, presentations: int = 2) -> pd.DataFrame:
-    """One run: every image as often as it is presented, blanks between, 4 s a trial, onsets not on the volumes."""
+def make_events(seed: int, *, names: tuple[str, ...] = NAMES, n_blanks: int = 3) -> pd.DataFrame:
+    """One run: every image twice, blanks between, 4 s a trial, onsets not on the volumes."""
     rng = np.random.default_rng(seed)
-    rows = [(kind, f"px-{kind}-{name}", name) for kind in ("RE", "AN", "AI") for name in names] * presentations
+    rows = [(kind, f"px-{kind}-{name}", name) for kind in ("RE", "AN", "AI") for name in names] * 2
     rows += [("blank", np.nan, np.nan)] * n_blanks
     table = pd.DataFrame([rows[k] for k in rng.permutation(len(rows))],
                          columns=["trial_type", "image_id", "base_image"])

@@ -100,6 +100,46 @@ def test_the_order_of_runs_does_not_matter(fit, runs, designs, drifts):
     np.testing.assert_allclose(found.betas, fit.betas, rtol=1e-9)
 
 
+def test_estimates_are_linear_in_the_data(runs, designs, drifts):
+    rng, model = np.random.default_rng(5), Model(designs, drifts)
+    other = [rng.standard_normal(run.shape) for run in runs]
+    mixed = fit_session([3 * run.astype(float) - 2 * more for run, more in zip(runs, other, strict=True)], model=model)
+    parts = [fit_session(data, model=model).betas for data in (runs, other)]
+    np.testing.assert_allclose(mixed.betas, 3 * parts[0] - 2 * parts[1], rtol=1e-6, atol=1e-6)
+
+
+def test_drifts_of_their_degree_leave_no_trace(fit, runs, designs, drifts):
+    rng = np.random.default_rng(6)
+    moved = [run + drift @ (50 * rng.standard_normal((drift.shape[1], N_VERTICES)))
+             for run, drift in zip(runs, drifts, strict=True)]
+    found = fit_session(moved, model=Model(designs, drifts))
+    np.testing.assert_allclose(found.betas, fit.betas, atol=1e-6)
+    np.testing.assert_allclose(found.r2, fit.r2, atol=1e-6)
+
+
+def test_a_design_without_noise_is_found_exactly(designs, drifts):
+    rng = np.random.default_rng(7)
+    betas = rng.standard_normal((N_CONDITIONS, 6))
+    data = [design @ betas + drift @ rng.standard_normal((drift.shape[1], 6))
+            for design, drift in zip(designs, drifts, strict=True)]
+    found = fit_session(data, model=Model(designs, drifts))
+    np.testing.assert_allclose(found.betas, betas, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(found.r2, 1.0, atol=1e-12)
+
+
+def test_conditions_in_another_order_give_the_same_betas(fit, runs, designs, drifts):
+    order = np.random.default_rng(8).permutation(N_CONDITIONS)
+    found = fit_session(runs, model=Model([design[:, order] for design in designs], drifts))
+    np.testing.assert_allclose(found.betas, fit.betas[order], rtol=1e-8)
+
+
+def test_the_condition_number_is_that_of_the_projected_design(designs, drifts):
+    projected = np.concatenate([design - drift @ np.linalg.lstsq(drift, design, rcond=None)[0]
+                                for design, drift in zip(designs, drifts, strict=True)])
+    scaled = projected / np.linalg.norm(projected, axis=0)
+    assert Model(designs, drifts).condition_number == pytest.approx(np.linalg.cond(scaled), rel=1e-8)
+
+
 def test_the_condition_number_ignores_the_scale_of_columns(designs, drifts):
     scaled = [design * 10.0 ** np.arange(N_CONDITIONS) for design in designs]
     assert Model(scaled, drifts).condition_number == pytest.approx(Model(designs, drifts).condition_number, rel=1e-6)
@@ -135,7 +175,8 @@ def test_runs_that_do_not_fit_the_model_are_refused(runs, designs, drifts):
 
 
 def _table(session: str, names: tuple[str, ...]) -> pd.DataFrame:
-    rows = [(session, kind, f"px-{kind}-{name}", name, k) for kind in ("RE", "AN", "AI") for name in names for k in (1, 2)]
+    rows = [(session, kind, f"px-{kind}-{name}", name, k)
+            for kind in ("RE", "AN", "AI") for name in names for k in (1, 2)]
     return pd.DataFrame([*rows, (session, "blank", "", "", 0)],
                         columns=["session", "type", "image_id", "base_image", "presentation"])
 

@@ -62,3 +62,22 @@ def test_a_regressor_equals_nilearns_oversampled_convolution():
 def test_a_long_event_is_the_sum_of_short_ones():
     short = sum(event_response(FINE - 2.0 * k, duration_s=2.0) for k in range(4))
     np.testing.assert_allclose(event_response(FINE, duration_s=8.0), short / short.max(), atol=1e-6)
+
+
+def test_the_response_changes_at_the_rate_of_the_impulse_response():
+    inner = FINE[1:-1]
+    for duration_s in (2.0, 4.0):
+        slope = np.gradient(event_response(FINE, duration_s=duration_s), FINE)[1:-1]
+        rate = canonical(inner) - canonical(inner - duration_s)
+        np.testing.assert_allclose(slope * (rate.max() / slope.max()), rate, atol=1e-5)
+
+
+def test_a_short_event_is_an_impulse():
+    impulse_like = canonical(FINE) / canonical(FINE).max()
+    np.testing.assert_allclose(event_response(FINE, duration_s=1e-3), impulse_like, atol=2e-4)
+
+
+def test_a_longer_event_peaks_later():
+    peaks = [FINE[event_response(FINE, duration_s=duration_s).argmax()] for duration_s in (0.5, 2.0, 4.0, 8.0)]
+    assert peaks == sorted(set(peaks))
+    assert 5.0 < peaks[1] < 7.0

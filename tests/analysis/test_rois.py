@@ -67,6 +67,24 @@ def test_v1_v4_and_lo_are_each_in_one_piece(patches, labels):
             assert len(np.unique(piece.components())) == 1
 
 
+def test_a_finer_mesh_has_the_same_regions():
+    whole = load_fsaverage5()["R"]
+    coarse, fine = (schematic_regions(occipital_patch(whole, subdivisions=n)) for n in (0, 1))
+    assert (fine[:len(coarse)] == coarse).mean() > 0.97
+    shares = [np.bincount(labels, minlength=6) / len(labels) for labels in (coarse, fine)]
+    np.testing.assert_allclose(shares[1], shares[0], atol=0.02)
+
+
+def test_bands_narrow_towards_the_fovea(patches, labels):
+    for hemi, patch in patches.items():
+        along, away = calcarine_coordinates(patch)
+        for k, outer in enumerate((14.0, 25.0, 34.0), start=1):
+            fovea, periphery = (away[(labels[hemi] == k) & place].max()
+                                for place in (np.abs(along) < 4, np.abs(along) > 25))
+            assert fovea < 0.6 * outer
+            assert 0.75 * outer < periphery <= outer
+
+
 def test_calcarine_coordinates_of_a_half_disk():
     y, x = (part.ravel().astype(np.float32) for part in np.mgrid[-20:21, 0:21])
     inside = np.hypot(x, y) <= 20

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.betas import Betas, load_betas
-from analysis.design import Sampling, list_conditions
+from analysis.design import Sampling, design_matrix, list_conditions
 from analysis.glm import GlmResult, run_glm
 from analysis.noise import autocorrelated_noise, drifts, smooth_maps, smoother
 from analysis.patch import load_fsaverage5, occipital_patch
@@ -19,7 +19,7 @@ from analysis.responses import AI_OWN, Truth, component_scores, draw_truth, show
 from analysis.rois import ROIS, labels_path, read_labels, schematic_regions
 from analysis.simulate import amplitudes, count_volumes, load_truth, simulate_subject
 from analysis.surface import load_subject_surface
-from analysis.timeseries import read_run
+from analysis.timeseries import read_run, read_sessions
 from paradigms.runlog import COLUMNS, events_sidecar
 from paradigms.tasks.main import make_schedule
 from stimuli.feature_store import create_store
@@ -28,7 +28,7 @@ from subjects.dataset import init_study
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import base_images, load_profile, register
-from subjects.settings import Settings, load_settings
+from subjects.settings import Settings, Simulate, load_settings
 from subjects.store import read_json, write_json, write_table
 
 SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "simulate": {"subdivisions": 0}}
@@ -113,6 +113,72 @@ def test_the_glm_recovers_what_was_put_in(logged, simulated, fitted):
             assert found.mean() == pytest.approx(true.mean(), rel=0.1)
         assert np.abs(betas.select(type="RE")[:, ~inside].mean()) < 0.1
         assert np.nanmedian(betas.r2[inside]) > np.nanmedian(betas.r2[~inside])
+
+
+@pytest.fixture(scope="module")
+def noiseless(logged, tmp_path_factory) -> tuple[Layout, Settings]:
+    """The same subject without noise and drifts: BOLD in, GLM out."""
+    layout, settings = logged
+    root = tmp_path_factory.mktemp("noiseless") / "study"
+    shutil.copytree(layout.root, root, ignore=shutil.ignore_patterns("simulated", "glm"))
+    quiet = settings.model_copy(update={"simulate": Simulate(subdivisions=0, noise_sd_pct=0.0, drift_sd_pct=0.0)})
+    simulate_subject(Layout(root), quiet, sub="01")
+    run_glm(Layout(root), quiet, sub="01")
+    return Layout(root), quiet
+
+
+def test_without_noise_the_glm_gives_the_truth(noiseless):
+    layout, _ = noiseless
+    for hemi in ("L", "R"):
+        betas = load_betas(layout.derivative("glm", sub="01", hemi=hemi, suffix="betas.h5"))
+        truth = load_truth(layout.derivative("simulated", sub="01", suffix="truth.h5"), hemi=hemi)
+        inside = np.abs(truth.responses["RE"]).sum(axis=0) > 0
+        for kind in TYPES:
+            for presentation in (1, 2):
+                found = betas.select(type=kind, presentation=presentation)[:, inside]
+                true = truth.responses[kind][:, inside]
+                assert np.abs(found - true).max() < 0.06 * np.abs(true).max()  # percent of a mean that holds responses
+                assert correlation(centred(found), centred(true)) > 0.999
+        assert np.median(betas.r2[inside]) > 0.999
+        blanks = betas.values[betas.conditions["type"] == "blank"]
+        assert np.abs(blanks[:, inside]).max() < 1e-3
+        assert np.isnan(blanks[:, ~inside]).all()  # constant: no signal to take a percentage of
+
+
+def test_without_noise_bold_is_design_times_truth(noiseless):
+    layout, settings = noiseless
+    events = read_sessions(layout, sub="01")["01"]
+    conditions = list_conditions(events, session="01")
+    truth = load_truth(layout.derivative("simulated", sub="01", suffix="truth.h5"), hemi="R")
+    run = read_run(layout, settings, source="simulated", sub="01", ses="01", run=2, hemi="R")
+    design = design_matrix(events[2], conditions=conditions, sampling=Sampling(n_volumes=len(run.data), tr_s=2.0))
+    expected = 1 + design @ np.stack([
+        np.zeros(run.data.shape[1]) if kind == "blank" else truth.responses[kind][truth.base_images.index(name)]
+        for kind, name in zip(conditions["type"], conditions["base_image"], strict=True)]) / 100
+    np.testing.assert_allclose(run.data / run.data[0], expected / expected[0], rtol=1e-5)
+
+
+def test_slice_timing_corrected_series_are_modelled_at_their_time(noiseless, tmp_path):
+    layout, settings = noiseless
+    shutil.copytree(layout.root, tmp_path / "study", ignore=shutil.ignore_patterns("glm"))
+    copy = Layout(tmp_path / "study")
+    for path in copy.derivatives("simulated").rglob("*_bold.json"):
+        write_json(path, {**read_json(path), "StartTime": 1.0}, overwrite=True)
+    late, right = (load_betas(run_glm(one, settings, sub="01").paths["L"]) for one in (copy, layout))
+    inside = right.r2 > 0.5
+    assert np.median(late.r2[inside]) < np.median(right.r2[inside]) - 0.005
+
+
+def test_sessions_and_regions_have_their_own_noise_and_scores(logged, simulated):
+    layout, settings = logged
+    truth = load_truth(simulated.truth, hemi="L").responses["RE"]
+    labels = read_labels(labels_path(layout, source="simulated", sub="01", hemi="L"))
+    patterns = [np.corrcoef(centred(truth[:, labels == k]))[np.triu_indices(len(truth), 1)] for k in range(1, 6)]
+    apart = np.corrcoef(patterns)[np.triu_indices(5, 1)]
+    assert np.abs(apart).max() < 0.6
+    one, two = (read_run(layout, settings, source="simulated", sub="01", ses=ses, run=1, hemi="L").data[:, labels == 0]
+                for ses in ("01", "02"))
+    assert abs(correlation(centred(one), centred(two))) < 0.1
 
 
 def test_ai_images_are_seen_as_re_images_and_an_images_as_neither(fitted, simulated):

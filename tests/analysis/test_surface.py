@@ -90,6 +90,38 @@ def test_disks_are_symmetric_and_hold_their_centre(brain):
     assert all((v, v) in pairs for v in range(len(indptr) - 1))
 
 
+def test_disks_follow_a_renumbering_of_the_vertices():
+    sheet, order = random_sheet(7), np.random.default_rng(8).permutation(63)
+    place = np.argsort(order).astype(np.int32)
+    renumbered = Surface("R", sheet.vertices[order], place[sheet.faces], sheet.flat[order])
+    own, other = (surface.disks(2.0) for surface in (sheet, renumbered))
+    for v in range(63):
+        there = order[other[1][other[0][place[v]]:other[0][place[v] + 1]]]
+        assert sorted(there) == own[1][own[0][v]:own[0][v + 1]].tolist()
+
+
+def test_disks_grow_with_the_radius_and_not_with_a_shift():
+    sheet = random_sheet(9)
+    sizes = [np.diff(sheet.disks(radius)[0]) for radius in (1.0, 2.0, 3.0)]
+    assert (sizes[0] <= sizes[1]).all()
+    assert (sizes[1] < sizes[2]).all()
+    moved = Surface("R", sheet.vertices, sheet.faces, sheet.flat + np.float32(64))
+    np.testing.assert_array_equal(np.diff(moved.disks(2.0)[0]), sizes[1])
+
+
+def test_a_disk_is_that_of_a_mesh_twice_as_large():
+    sheet = random_sheet(10)
+    twice = Surface("R", sheet.vertices, sheet.faces, 2 * sheet.flat)
+    for one, two in zip(sheet.disks(2.0), twice.disks(4.0), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_only_the_flat_map_counts_for_distances():
+    sheet = random_sheet(11)
+    crumpled = Surface("R", sheet.vertices * np.array([1, 1, 9], np.float32) + 3, sheet.faces, sheet.flat)
+    np.testing.assert_array_equal(crumpled.disks(2.0)[1], sheet.disks(2.0)[1])
+
+
 def test_distance_to_the_nearest_target():
     sheet = random_sheet(3)
     expected = np.minimum(plain_dijkstra(sheet, 4), plain_dijkstra(sheet, 60))

@@ -173,7 +173,7 @@ class Analysis(Section):
 class Simulate(Section):
     """The virtual subject. Standard deviations are in percent of the mean signal."""
 
-    subdivisions: Annotated[int, Field(ge=0, le=3)] = 1
+    subdivisions: Annotated[int, Field(ge=0, le=3)] = 2
     signal_pct: NotNegative = 2.0
     noise_sd_pct: NotNegative = 1.0
     drift_sd_pct: NotNegative = 1.0

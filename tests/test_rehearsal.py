@@ -22,6 +22,7 @@ SMALL = {
     "stimuli": {"per_class": 2},
     "main": {"runs": 2},
     "roi": {"vertices_per_hemisphere": 40},
+    "simulate": {"subdivisions": 1},
     "rsa": {"n_permutations": 100, "n_bootstraps": 100},
     "encoding": {"candidates": [1, 2], "folds": 5, "n_permutations": 50, "n_subsamples": 50},
 }

@@ -104,7 +104,7 @@ def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, 
     Raises
     ------
     RunLogError
-        Naming what stands there.
+        Naming what stands there; also if a table stands there that could not be put aside afterwards.
     """
     where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
     complete = [path for path in attempts(layout, **where) if is_complete(read_journal(path))]
@@ -114,6 +114,8 @@ def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, 
     if complete and not repeat:
         raise RunLogError(str(complete[-1]), came="a run that was played before", expected="a new run",
                           remedy="Add --repeat to play it again; every attempt is kept.")
+    if events.exists():
+        _archive_place(layout, where=where)
 
 
 def _sidecar_says_complete(events: Path) -> bool:
@@ -193,6 +195,16 @@ def archive_events(layout: Layout, *, sub: str, ses: str, task: str, run: int) -
     events = layout.events(**where)
     if not events.exists():
         return
+    target = _archive_place(layout, where=where)
+    sidecar = events.with_suffix(".json")
+    write_bytes(target.with_suffix(".json"), sidecar.read_bytes(), overwrite=True)
+    events.rename(target)
+    sidecar.unlink()
+
+
+def _archive_place(layout: Layout, *, where: dict[str, Any]) -> Path:
+    """Spell where the events table that stands would be kept, or refuse."""
+    events = layout.events(**where)
     attempt = _attempt_told(events)
     if attempt is None:
         raise RunLogError(str(events), came="an events table without the number of its attempt",
@@ -201,10 +213,7 @@ def archive_events(layout: Layout, *, sub: str, ses: str, task: str, run: int) -
     if target.exists():
         raise RunLogError(str(target), came="a table that was archived already", expected="a free name",
                           remedy="Move it away by hand; nothing was changed.")
-    sidecar = events.with_suffix(".json")
-    write_bytes(target.with_suffix(".json"), sidecar.read_bytes(), overwrite=True)
-    events.rename(target)
-    sidecar.unlink()
+    return target
 
 
 def _attempt_told(events: Path) -> int | None:

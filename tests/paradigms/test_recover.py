@@ -258,6 +258,10 @@ def test_a_foreign_table_is_not_moved(small_console: Layout) -> None:
         records_module.archive_events(small_console, **RUN)
     with pytest.raises(RunLogError, match="a run that was played before"):
         _play(small_console)
+    before = _files(small_console)
+    with pytest.raises(RunLogError, match="an events table without the number of its attempt"):
+        _play(small_console, repeat=True)
+    assert _files(small_console) == before, "refused before anything is shown, not after"
 
 
 def test_a_journal_under_another_name_is_named(small_console: Layout) -> None:

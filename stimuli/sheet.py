@@ -50,7 +50,7 @@ def draw_sheet(layout: Layout, manifest: Manifest) -> Image.Image:
     """
     bands = _by_class(manifest)
     columns = max(len(names) for names in bands.values())
-    width = 2 * MARGIN + SIDE + columns * (THUMB + GAP) - GAP
+    width = 2 * MARGIN + max(SIDE + columns * (THUMB + GAP) - GAP, _head_width(manifest))
     height = 2 * MARGIN + HEAD + len(bands) * _band_height()
     sheet = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(sheet)
@@ -76,15 +76,23 @@ def _by_class(manifest: Manifest) -> dict[str, list[str]]:
     return bands
 
 
+def _note(manifest: Manifest) -> str:
+    return (f"P: probability of the category named below the image (AI: of the wrong one), judged by network "
+            f"{manifest.stimuli[0].network} on the 8-bit pixels")
+
+
+def _head_width(manifest: Manifest) -> int:
+    titles = sum(48 + _font(26).getlength(title) + 40 for title in TITLES.values())
+    return int(max(titles, _font(16).getlength(_note(manifest)))) + 1
+
+
 def _draw_head(pen: ImageDraw.ImageDraw, manifest: Manifest) -> None:
     x = float(MARGIN)
     for kind, title in TITLES.items():
         pen.text((x, MARGIN - 6), kind, font=_font(26, bold=True), fill=INK)
         pen.text((x + 48, MARGIN - 6), title, font=_font(26), fill=INK)
         x += 48 + _font(26).getlength(title) + 40
-    note = (f"P: probability of the category named below the image (AI: of the wrong one), judged by network "
-            f"{manifest.stimuli[0].network} on the 8-bit pixels")
-    pen.text((MARGIN, MARGIN + 42), note, font=_font(16), fill=GREY)
+    pen.text((MARGIN, MARGIN + 42), _note(manifest), font=_font(16), fill=GREY)
 
 
 def _draw_band(sheet: Image.Image, pen: ImageDraw.ImageDraw, *, name: str, top: int) -> None:

@@ -66,7 +66,7 @@ def autocorrelated_noise(n_volumes: int, *, kernel: csr_array, ar1: float, rng: 
     local += smooth_maps(n_volumes, kernel=kernel, rng=rng)
     local *= np.float32(np.sqrt(0.5))
     local[1:] *= np.float32(np.sqrt(1 - ar1**2))
-    return lfilter(np.ones(1, np.float32), np.array([1, -ar1], np.float32), local, axis=0)
+    return np.asarray(lfilter(np.ones(1, np.float32), np.array([1, -ar1], np.float32), local, axis=0), np.float32)
 
 
 def drifts(n_volumes: int, *, degree: int, kernel: csr_array, rng: Generator) -> Maps:

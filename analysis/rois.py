@@ -97,7 +97,7 @@ def calcarine_coordinates(surface: Surface) -> tuple[NDArray[np.float64], NDArra
                             remedy="Cut it out with occipital_patch.")
     shares = np.linspace(0.0, 1.0, 17)[:, None, None]
     points = ((1 - shares) * cut[:, 0] + shares * cut[:, 1]).reshape(-1, 2)
-    return flat[:, 1] - pole[1], cKDTree(points).query(flat)[0]
+    return flat[:, 1] - pole[1], np.asarray(cKDTree(points).query(flat)[0])
 
 
 def labels_path(layout: Layout, *, source: str, sub: str, hemi: str) -> Path:

@@ -7,13 +7,23 @@ Traps that this file works around, each measured and held by a test in ``tests/p
 - ``flip()`` gives no time without a retrace to wait for: the clock is read after ``glFinish``.
 - NumPy images have row 0 at the bottom, PIL images at the top: images go in as PIL.
 - Degrees are linear in PsychoPy: everything here is in pixels, computed by the settings.
-- A ``Monitor`` is made in code: no dialog, no file in the user's home.
+- A ``Monitor`` is made in code: no dialog. At import PsychoPy makes a folder in the user's home, reads the
+  person's preferences there and puts that folder's packages on the path of this process and its children:
+  it gets a folder of its own instead, which goes with the process.
+- Keys are stamped by the wall clock on Linux: its offset to the monotonic clock is taken again at every poll.
+- An image of odd side in a window of even width lies half a pixel off its own pixels and is blurred: it is
+  moved by that half pixel.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import logging
+import os
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,22 +32,42 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # PsychoPy's own dependencies warn at import; nothing of ours can
-    from psychopy import logging as psychopy_logging
-
-    psychopy_logging.console.setLevel(psychopy_logging.CRITICAL)
-    import pyglet
-    from psychopy import monitors, visual
-    from psychopy.hardware import keyboard
-
 from paradigms.devices import Clock, Frame, Pixels, Press, Pulse
 from paradigms.xserver import grab_screen
 from subjects.errors import DeviceError
 from subjects.settings import Display as DisplaySettings
 from subjects.settings import Settings
 
-_STAMP_BEYOND_S = 0.25
+
+@contextlib.contextmanager
+def _own_home() -> Iterator[None]:
+    """Let PsychoPy find an empty home, and leave the environment and the module path as they were."""
+    folder = tempfile.mkdtemp(prefix="psychopy-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    environment, path = dict(os.environ), list(sys.path)
+    os.environ.update({"HOME": folder, "APPDATA": folder, "PSYCHOPYNOPACKAGES": "1"})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[:] = path
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # PsychoPy's own dependencies warn at import; nothing of ours can
+    with _own_home():  # not around the windows, whose X connection looks for its key in the real home
+        from psychopy import logging as psychopy_logging
+        from psychopy import monitors
+
+    psychopy_logging.console.setLevel(psychopy_logging.CRITICAL)
+    import pyglet
+    from psychopy import visual
+    from psychopy.hardware import keyboard
+
+log = logging.getLogger(__name__)
+_STEP_S = 0.001
+_SLACK_S = 0.05
 
 
 class PsychoPyDisplay:
@@ -97,11 +127,24 @@ class PsychoPyDisplay:
         except Exception as error:
             raise DeviceError("window", came=f"no window ({error})", expected="an OpenGL window on the display",
                               remedy="Check the display and its driver, or use --display virtual.") from error
+        self._require_size()
         self._window.mouseVisible = False
         self._dot = visual.Circle(self._window, radius=1.0, units="pix", edges=64, lineWidth=0, colorSpace="rgb255",
                                   fillColor=(255, 0, 0), autoLog=False, interpolate=True)
         for _ in range(2):
             self._window.flip()
+
+    def _require_size(self) -> None:
+        """Refuse a screen on which an image would not have its angle, or not be wholly seen."""
+        width, height = self.size_px
+        screen = self._window.winHandle.screen
+        fits = screen.width >= width and screen.height >= height
+        if tuple(self._window.size) != (width, height) or not fits:
+            came = f"a window of {'x'.join(map(str, self._window.size))} on a screen of {screen.width}x{screen.height}"
+            self.close()
+            raise DeviceError("window", came=came, expected=f"{width}x{height}, the study's display settings",
+                              remedy="Set the screen to this resolution, or display.width_px and height_px to the "
+                                     "screen's.")
 
     def close(self) -> None:
         """Close the window."""
@@ -138,7 +181,9 @@ class PsychoPyDisplay:
                 raise DeviceError("window", came=f"image {frame.image_id!r}", expected="a preloaded image",
                                   remedy="Preload the schedule's images.")
             stimulus = self._images[frame.image_id]
-            stimulus.size = (round(frame.image_px), round(frame.image_px))
+            side = round(frame.image_px)
+            stimulus.size = (side, side)
+            stimulus.pos = [((extent - side) % 2) / 2.0 for extent in self.size_px]
             stimulus.draw()
         self._dot.size = frame.fixation_px / 2.0
         self._dot.fillColor = frame.fixation_color
@@ -173,7 +218,7 @@ class PsychoPyDisplay:
         """
         window = self._require_window()
         if sys.platform == "linux":
-            return grab_screen(self.size_px)
+            return grab_screen(self.size_px, window_id=window.winHandle._window)
         return np.asarray(window._getFrame(buffer="front").convert("RGB"), dtype=np.uint8).copy()
 
     def _require_window(self) -> Any:
@@ -207,7 +252,7 @@ class KeyboardHub:
     def __init__(self, *, clock: Clock, trigger_key: str) -> None:
         self._clock, self._trigger_key = clock, trigger_key
         self._keyboard: Any = None
-        self._offset_s = 0.0
+        self._offset_s = self._polled_s = 0.0
         self._users = 0
         self._seen: dict[tuple[str, float], None] = {}
         self._queues: dict[bool, list[_Heard]] = {True: [], False: []}
@@ -224,8 +269,8 @@ class KeyboardHub:
         except Exception as error:
             raise DeviceError("keyboard", came=f"no keyboard ({error})", expected="the ptb keyboard backend",
                               remedy="Check that a keyboard is plugged in and may be read.") from error
-        self._offset_s = self._measure_offset()
         self._keyboard.clearEvents()
+        self._offset_s, self._polled_s = self._measure_offset(readings=50), self._clock.now()
 
     def close(self) -> None:
         """Stop listening when the last user is gone."""
@@ -235,10 +280,10 @@ class KeyboardHub:
             with contextlib.suppress(Exception):
                 board.stop()
 
-    def _measure_offset(self) -> float:
+    def _measure_offset(self, *, readings: int = 3) -> float:
         """Give this clock minus the keyboard's (on Linux that is the wall clock), the best of some readings."""
         best = (float("inf"), 0.0)
-        for _ in range(50):
+        for _ in range(readings):
             before = self._clock.now()
             theirs = self._keyboard.clock.getTime()
             after = self._clock.now()
@@ -254,7 +299,6 @@ class KeyboardHub:
     def _listen(self) -> None:
         if self._keyboard is None:
             return
-        polled = self._clock.now()
         fresh = []
         for wait in (False, True):
             for key in self._keyboard.getKeys(waitRelease=wait, clear=wait):
@@ -263,16 +307,25 @@ class KeyboardHub:
                     self._seen[mark] = None
                     fresh.append((mark[0], float(key.rt)))
         self._forget()
+        offset, polled = self._measure_offset(), self._clock.now()
+        if abs(offset - self._offset_s) > _STEP_S:
+            log.warning("the keyboard's clock was stepped by %.3f s; its stamps are put right",
+                        self._offset_s - offset)
         for name, down in fresh:
-            self._take(name, down, polled=polled)
+            plain = name.removeprefix("num_")
+            stamp = self._stamp(down, offset_s=offset, polled_s=polled)
+            self._queues[plain == self._trigger_key].append(_Heard(stamp, plain))
+        self._offset_s, self._polled_s = offset, polled
 
-    def _take(self, name: str, down: float, *, polled: float) -> None:
-        plain = name.removeprefix("num_")
-        stamp = down + self._offset_s
-        if not polled - _STAMP_BEYOND_S * 40 < stamp < polled + _STAMP_BEYOND_S:
-            self._offset_s = self._measure_offset()  # the wall clock, by which keys are stamped, was stepped
-            stamp = min(down + self._offset_s, polled)
-        self._queues[plain == self._trigger_key].append(_Heard(stamp, plain))
+    def _stamp(self, down_s: float, *, offset_s: float, polled_s: float) -> float:
+        """Turn a keyboard's stamp into this clock's; it lies between the last poll and this one.
+
+        When the keyboard's clock was stepped between the polls, a key may have come before or after the step.
+        """
+        for offset in (offset_s, self._offset_s):
+            if self._polled_s - _SLACK_S <= down_s + offset <= polled_s + _STEP_S:
+                return min(down_s + offset, polled_s)
+        return min(down_s + offset_s, polled_s)
 
     def _forget(self) -> None:
         """Keep the memory of presses bounded; a press is told twice at most within its own hold."""

@@ -120,21 +120,39 @@ def _display_number(read: int) -> int:
     return int(text)
 
 
-def grab_screen(size_px: tuple[int, int]) -> Pixels:
-    """Read the upper left `size_px` (width, height) of the screen that ``DISPLAY`` names.
+def grab_screen(size_px: tuple[int, int], *, window_id: int) -> Pixels:
+    """Read what the display that ``DISPLAY`` names shows of a window.
+
+    Parameters
+    ----------
+    size_px : tuple of int
+        Width and height, from the window's upper left.
+    window_id : int
+        The X server's name of the window.
 
     Returns
     -------
     uint8 array, (height, width, 3)
         RGB, row 0 at the top.
+
+    Raises
+    ------
+    DeviceError
+        If the window is not wholly on the screen.
     """
     from Xlib import X
     from Xlib import display as x_display
+    from Xlib import error as x_error
 
     connection = x_display.Display()
+    width, height = size_px
     try:
-        width, height = size_px
-        raw = connection.screen().root.get_image(0, 0, width, height, X.ZPixmap, 0xFFFFFFFF)
+        window = connection.create_resource_object("window", window_id)
+        raw = window.get_image(0, 0, width, height, X.ZPixmap, 0xFFFFFFFF)
+    except x_error.XError as error:
+        raise DeviceError("screenshot", came=f"no picture of the window ({type(error).__name__})",
+                          expected=f"{width}x{height} pixels of it on the screen",
+                          remedy="Move the window wholly onto the screen.") from error
     finally:
         connection.close()
     levels = np.frombuffer(raw.data, dtype=np.uint8).reshape(height, width, 4)
@@ -153,7 +171,11 @@ class KeySender:
     def __init__(self, display_name: str) -> None:
         from Xlib import display as x_display
 
+        _require_reachable(display_name)
         self._display: Any = x_display.Display(display_name)
+        if not self._display.has_extension("XTEST"):
+            raise DeviceError(f"display {display_name}", came="no XTEST extension", expected="a server that has it",
+                              remedy="Use Xvfb or Xorg, or --display virtual.")
         self._lock = threading.Lock()
 
     def tap(self, key: str, *, hold_s: float = 0.005) -> None:
@@ -162,7 +184,7 @@ class KeySender:
         Raises
         ------
         DeviceError
-            If the keyboard has no such key.
+            If the keyboard has no such key, or only together with another.
         """
         code = self._code(key)
         self._fake(2, code)
@@ -181,7 +203,7 @@ class KeySender:
 
         symbol = XK.string_to_keysym(_KEYSYMS.get(key, key))
         code = int(self._display.keysym_to_keycode(symbol)) if symbol else 0
-        if not code:
+        if not code or self._display.keycode_to_keysym(code, 0) != symbol:
             raise DeviceError("key sender", came=repr(key), expected="a key of the X keyboard",
                               remedy="Use letters, digits, escape, space, return or an arrow.")
         return code
@@ -216,6 +238,7 @@ class ScriptedKeys:
         self._pending: list[Tap] = []
         self._wake = threading.Condition()
         self._stopped = False
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="scripted keys", daemon=True)
         self.sent: list[Tap] = []
 
@@ -235,12 +258,18 @@ class ScriptedKeys:
             self._stopped = True
             self._wake.notify()
         self._thread.join()
+        if self._failure is not None and error is None:
+            raise DeviceError("scripted keys", came=f"{self._failure!r} after {len(self.sent)} taps",
+                              expected="every key sent", remedy="Check the display and the keys.") from self._failure
 
     def _run(self) -> None:
-        while (tap := self._next()) is not None:
-            self._clock.wait_until(tap.at_s)
-            self._sender.tap(tap.key, hold_s=tap.hold_s)
-            self.sent.append(tap)
+        try:
+            while (tap := self._next()) is not None:
+                self._clock.wait_until(tap.at_s)
+                self._sender.tap(tap.key, hold_s=tap.hold_s)
+                self.sent.append(tap)
+        except Exception as error:  # noqa: BLE001 - told when the block ends, by the thread that owns it
+            self._failure = error
 
     def _next(self) -> Tap | None:
         """Wait until a tap is nearly due, or there is to be an end."""

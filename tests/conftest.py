@@ -16,6 +16,15 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that open a window last.
+
+    Mesa's software GL and torch's compiler each bring an LLVM; loaded in this order the second one crashes
+    the process, in the other order it does not.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("window") is not None)
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Layout:
     """Make an empty study with the protocol's settings."""

@@ -75,7 +75,7 @@ class Objective:
         return share * gradient - (1.0 - share) * offset
 
 
-def clip(images: Tensor, starts: Tensor, chances: Tensor) -> Tensor:  # noqa: ARG001 - a projection's signature
+def _clip(images: Tensor, starts: Tensor, chances: Tensor) -> Tensor:  # noqa: ARG001 - a projection's signature
     """Keep values in [0, 1]."""
     return images.clamp(0.0, 1.0)
 
@@ -102,7 +102,7 @@ class Rule:
     done: Done
     step: float
     max_iterations: int
-    project: Project = clip
+    project: Project = _clip
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def train_demo(out: Path | None = None, *, seed: int = _SEED, per_category: int 
         torch.manual_seed(derive_seed(seed, "demo network", "weights"))
         model = build()
         initialise(model)
-        losses = fit(model, images, labels, recipe=recipe, preprocess=preprocess,
+        losses = fit(model, images, labels=labels, recipe=recipe, preprocess=preprocess,
                      generator=rng(seed, "demo network", "order"), progress=progress)
     _write(folder, model, mean=images.mean(axis=0, dtype=np.float64))
     verdict = _validate(folder, seed=seed, progress=progress)

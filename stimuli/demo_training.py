@@ -76,7 +76,7 @@ def initialise(model: nn.Module) -> None:
     nn.init.normal_(layers[-1].weight, std=0.01)
 
 
-def fit(model: nn.Module, images: Drawings, labels: NDArray[np.int64], *, recipe: Recipe, preprocess: Preprocess,
+def fit(model: nn.Module, images: Drawings, *, labels: NDArray[np.int64], recipe: Recipe, preprocess: Preprocess,
         generator: np.random.Generator, progress: ProgressWrapper = silent) -> list[float]:
     """Train a network where it stands.
 

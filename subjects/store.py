@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from subjects.errors import StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -126,6 +128,8 @@ def read_table(path: Path, *, text_columns: tuple[str, ...] = ()) -> pd.DataFram
     if not path.is_file():
         raise StoreError(str(path), came="no such file", expected="a tab-separated table",
                          remedy="Run the step that makes it.")
+    import pandas as pd  # most of the start-up time of every command, most of which read no table
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

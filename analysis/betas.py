@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +78,19 @@ class Betas:
         """Image ids of one type, in the order of :attr:`base_images`."""
         rows = self.conditions[self.conditions["type"] == type].drop_duplicates("base_image")
         return tuple(rows.set_index("base_image")["image_id"].loc[list(self.base_images)])
+
+    def without_session_means(self) -> Betas:
+        """Subtract from every image's response the mean over all images of its session.
+
+        All conditions of a session share the error of that session's baseline; two sessions that show
+        different images then differ by a pattern that has nothing to do with the images. Blank rows stay.
+        """
+        values = self.values.copy()
+        images = (self.conditions["type"] != BLANK).to_numpy()
+        for session in self.conditions["session"].unique():
+            rows = np.flatnonzero(images & (self.conditions["session"] == session).to_numpy())
+            values[rows] -= values[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
+        return replace(self, values=values)
 
     def select(self, *, type: str,  # noqa: A002 - the manifest's word
                presentation: int | Literal["mean"] | None = "mean",

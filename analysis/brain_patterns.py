@@ -34,8 +34,8 @@ class RoiPatterns:
     base_images : tuple of str
         Rows of every array: the base image that the RE, AN and AI image share.
     responses : mapping of str to float32 array, (n_images, n_vertices)
-        ``"RE"``, ``"AN"``, ``"AI"``: percent signal change, mean of the two presentations. Sessions hold
-        different base images and are joined by name, as they are: no session mean is removed.
+        ``"RE"``, ``"AN"``, ``"AI"``: percent signal change, mean of the two presentations, less the mean
+        over all images of the session unless ``roi.session_means`` keeps it.
     halves : (float32 array, float32 array), each (n_images, n_vertices)
         RE at presentation 1 and at presentation 2.
     vertices : mapping of str to int64 array
@@ -69,7 +69,7 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks], l
     labels : mapping of str to int16 array, (n_vertices,)
         Hemisphere to region: k + 1 for the k-th of :data:`~analysis.rois.ROIS`, 0 elsewhere.
     settings : Roi
-        Vertices a hemisphere and the smallest disk that counts.
+        Vertices a hemisphere, the smallest disk that counts, and whether session means are removed.
     measure : str
         Dissimilarity of the split-half RDMs.
     where : str
@@ -82,6 +82,8 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks], l
     base_images = _shared_images(betas, where=where)
     for hemi, values in betas.items():
         _require_one_mesh(values, disks=disks[hemi], labels=labels[hemi], where=f"{where} hemi-{hemi}")
+    if settings.session_means == "removed":
+        betas = {hemi: values.without_session_means() for hemi, values in betas.items()}
     chosen: dict[str, dict[str, NDArray[np.int64]]] = {roi: {} for roi in ROIS}
     for hemi, values in betas.items():
         first, second = (values.select(type="RE", presentation=k, base_images=base_images) for k in (1, 2))

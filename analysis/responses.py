@@ -18,7 +18,8 @@ subject s = 0: every image evokes the same response. Vertices outside the region
 
 A trap that the null subject shows: all conditions of a session share the error of its baseline, so that its betas hold
 a pattern of each session. Where images differ little, RDMs that span two sessions are alike for that reason alone
-(RE-AN and RE-AI about .7 in a null subject; about 0 once each session's mean over all its images is removed).
+(RE-AN and RE-AI about .6 in a null subject; 0 once each session's mean over all its images is removed, which the
+vertex selection does by default).
 """
 
 from __future__ import annotations

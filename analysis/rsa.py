@@ -97,10 +97,9 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
 
     Notes
     -----
-    The images' responses are compared as they are. Sessions hold different base images; a pattern that
-    one session adds to all its images pulls all three RDMs towards the split into sessions, and so
-    raises RE-AN and RE-AI alike (their difference less). The paper does not remove session means,
-    and neither is it done here; a null for data with such offsets permutes within sessions.
+    The responses are compared as they are given. Sessions hold different base images: a pattern that one
+    session adds to all its images pulls all three RDMs towards the split into sessions and raises RE-AN and
+    RE-AI alike, which no label permutation undoes. :func:`~analysis.brain_patterns.select_patterns` removes it.
     """
     rdms = {kind: compute_rdm(responses[kind], labels=labels, measure=settings.dissimilarity, where=f"{where}, {kind}")
             for kind in TYPES}

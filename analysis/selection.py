@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 Disks = tuple[NDArray[np.integer], NDArray[np.integer]]
 _BLOCK_VALUES = 4_000_000  # gathered values held at once
+_MOST = 0.9  # of a region: as long as this much of it can be chosen, its rim is no cause for alarm
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,8 @@ def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: i
                             remedy="Use a denser mesh (simulate.subdivisions), a larger roi.radius_mm, "
                                    "or fewer roi.vertices_per_hemisphere.")
     if len(eligible) < len(inside):
-        log.warning("%s: %s; the others cannot be chosen", where, found)
+        level = logging.INFO if len(eligible) >= _MOST * len(inside) else logging.WARNING
+        log.log(level, "%s: %s; the others cannot be chosen", where, found)
     order = np.lexsort((eligible, -consistency.values[eligible]))
     return np.sort(eligible[order[:n]])
 

@@ -142,6 +142,7 @@ class Roi(Section):
     radius_mm: Positive = 3.0
     vertices_per_hemisphere: Count = 100
     min_disk: Count = 10
+    session_means: Literal["removed", "kept"] = "removed"
 
 
 class Rsa(Section):

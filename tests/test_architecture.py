@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
@@ -139,6 +140,15 @@ def test_sizes_are_within_the_rules() -> None:
     ordered = sorted(bodies.values())
     assert statistics.median(ordered) <= 10
     assert ordered[int(0.95 * (len(ordered) - 1))] < 40
+
+
+def test_the_architecture_document_names_every_module() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[a-z_]+(?:\.py|/)", text))
+    rooms = {f"{path.parent.name}/" for path in _modules().values()}
+    lone = {path.name for path in _modules().values()
+            if path.parent.name in ORDER and not path.name.startswith("__")}
+    assert lone | rooms - {f"{ROOT.name}/"} <= named
 
 
 def test_public_callables_take_few_positional_arguments() -> None:

@@ -14,7 +14,7 @@ from subjects.settings import Roi
 from tests.analysis.fabricated import COLUMNS, make_betas, make_labels, make_study, make_surface, make_units
 
 NAMES = tuple(f"dogs-{k:02d}" for k in range(1, 13))
-SETTINGS = Roi(vertices_per_hemisphere=15, min_disk=6)
+SETTINGS = Roi(vertices_per_hemisphere=15, min_disk=6, session_means="kept")
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +111,31 @@ def test_patterns_come_from_the_studys_files(tmp_path):
     found = load_roi_patterns(layout, settings, sub="01")
     assert found["V3"].responses["RE"].shape == (20, 30)
     assert found["V3"].base_images[0] == "dogs-01"
+
+
+def test_a_pattern_that_a_whole_session_shares_changes_nothing_unless_means_are_kept(parts):
+    betas = parts[0]
+    rng = np.random.default_rng(3)
+    shared = {}
+    for hemi, one in betas.items():
+        rows = np.flatnonzero(one.conditions["session"] == one.conditions["session"].iloc[0])
+        shared[hemi] = with_values(one, rows=rows, add=rng.normal(size=one.values.shape[1]).astype(np.float32))
+    assert betas["L"].conditions["session"].nunique() == 2
+    removed = SETTINGS.model_copy(update={"session_means": "removed"})
+    with_, without = (choose(parts, betas=given, settings=removed)["V3"] for given in (shared, betas))
+    np.testing.assert_allclose(with_.responses["AI"], without.responses["AI"], atol=1e-5)
+    with_, without = (choose(parts, betas=given)["V3"] for given in (shared, betas))
+    assert np.abs(with_.responses["AI"] - without.responses["AI"]).max() > 0.5
+
+
+def test_session_means_are_those_of_the_images_alone(parts):
+    one = parts[0]["R"]
+    found = one.without_session_means()
+    for session, rows in one.conditions.groupby("session").groups.items():
+        images = [row for row in rows if one.conditions.loc[row, "type"] != "blank"]
+        mean = sum(one.values[row].astype(float) for row in images) / len(images)
+        for row in images:
+            np.testing.assert_allclose(found.values[row], one.values[row] - mean, atol=1e-5, err_msg=session)
+    blanks = (one.conditions["type"] == "blank").to_numpy()
+    assert blanks.any()
+    np.testing.assert_array_equal(found.values[blanks], one.values[blanks])

@@ -24,8 +24,9 @@ def _open(study: Path, sub: str) -> tuple[Layout, Settings]:
     from subjects.settings import load_settings
 
     layout = Layout(study).require()
+    settings = load_settings(study)
     load_profile(layout, sub)
-    return layout, load_settings(study)
+    return layout, settings
 
 
 @cli.command()
@@ -102,10 +103,11 @@ def report(study: Path, subjects: tuple[str, ...]) -> None:
     from subjects.settings import load_settings
 
     layout = Layout(study).require()
+    settings = load_settings(study)
     chosen = choose_subjects(layout, subjects)
     from analysis.report import run_report
 
-    said = run_report(layout, load_settings(study), subjects=chosen, progress=rich_progress)
+    said = run_report(layout, settings, subjects=chosen, progress=rich_progress)
     click.echo(f"{said}: {layout.report}")
 
 

@@ -35,8 +35,11 @@ def init(study: Path, name: str, seed: int) -> None:
 def add(study: Path, sub: str, swap_keys: bool, virtual: bool) -> None:
     """Add a subject by pseudonym. No name, birth date or contact is ever stored."""
     from subjects.profile import register
+    from subjects.settings import load_settings
 
-    register(Layout(study), sub, swap_keys=swap_keys, virtual=virtual)
+    layout = Layout(study).require()
+    load_settings(study)  # a study that cannot be read gets no subject
+    register(layout, sub, swap_keys=swap_keys, virtual=virtual)
     click.echo(f"subject added: {sub}")
 
 

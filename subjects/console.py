@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
@@ -80,6 +81,6 @@ def _complain(message: str, code: int) -> int:
 
 
 def _explain(error: OSError) -> str:
-    place = error.filename or "the operating system"
+    place = re.sub(r"\.[0-9a-f]{8}\.tmp\.", "", str(error.filename or "the operating system"))
     reason = error.strerror or str(error)
     return f"{place}: {reason}; expected to read and write there. Check the folder, its permissions and free space."

@@ -154,6 +154,71 @@ def test_a_changed_pixel_stops_the_console(rehearsed: tuple[Layout, str], tmp_pa
     pytest.fail("neither session noticed the changed pixel")
 
 
+def _snapshot(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+COMMANDS = {
+    "run": ["run_session.py", "run", "--sub", "01", "--ses", "01", "--run", "1", "--scanner", "emulated", "--display",
+            "virtual", "--repeat"],
+    "rehearse": ["run_session.py", "rehearse", "--no-window", "--subjects", "1"],
+    "add": ["-m", "subjects", "add", "--sub", "07"],
+    "build": ["-m", "stimuli", "build", "--network", "demo"],
+    "glm": ["-m", "analysis", "glm", "--sub", "01"],
+    "report": ["-m", "analysis", "report"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_setting_stops_every_command(study: Layout, name: str) -> None:
+    with study.settings_file.open("a", encoding="utf-8") as file:
+        file.write("\n[rsa]\nn_permutation = 10\n")
+    before = _snapshot(study.root)
+    done = subprocess.run([sys.executable, *COMMANDS[name], "--study", str(study.root)], cwd=ROOT, check=False,
+                          capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "rsa.n_permutation" in done.stderr
+    assert "rsa.n_permutations" in done.stderr
+    assert _snapshot(study.root) == before
+
+
+@pytest.mark.parametrize("name", ["run", "rehearse", "add"])
+def test_a_study_without_permission_is_left_as_it_was(rehearsed: tuple[Layout, str], tmp_path: Path, name: str) -> None:
+    """Root may write anywhere unless its process gives that right away."""
+    powerless = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root without setpriv cannot give away its right to write anywhere")
+        powerless = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    copy = tmp_path / "study"
+    shutil.copytree(rehearsed[0].root, copy, ignore=shutil.ignore_patterns("derivatives"))
+    folders = [copy, *(path for path in copy.rglob("*") if path.is_dir())]
+    before = _snapshot(copy)
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        done = subprocess.run([*powerless, sys.executable, *COMMANDS[name], "--study", str(copy)], cwd=ROOT,
+                              capture_output=True, text=True, check=False)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert done.returncode == 2, done.stderr
+    assert len(re.findall("Permission denied|without permission", done.stderr)) == 1
+    assert _snapshot(copy) == before
+
+
+def test_a_window_without_display_and_xvfb_writes_nothing(rehearsed: tuple[Layout, str], tmp_path: Path) -> None:
+    layout, _ = rehearsed
+    before = _snapshot(layout.root)
+    env = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run([sys.executable, "run_session.py", "run", "--study", str(layout.root), "--sub", "01", "--ses",
+                           "01", "--run", "1", "--scanner", "emulated", "--display", "window", "--repeat"], cwd=ROOT,
+                          capture_output=True, text=True, check=False, env={**env, "PATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert "no display and no Xvfb" in done.stderr
+    assert _snapshot(layout.root) == before
+
+
 @pytest.mark.parametrize(("flag", "value"), [("--scanner", "siemens"), ("--display", "projector")])
 def test_a_wrong_device_name_is_an_error(study: Layout, flag: str, value: str) -> None:
     chosen = {"--scanner": "emulated", "--display": "virtual", flag: value}

@@ -10,7 +10,7 @@ THREADS ?= 1
 UV = $(BIN)/python -m uv
 RUN = PYTHONPATH=. OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
 
-.PHONY: setup system demo test test-all lint bench lock clean
+.PHONY: setup system demo test test-all lint bench peers lock clean
 
 setup: system $(STAMP)
 
@@ -40,7 +40,11 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: setup
+# Attack libraries that the benchmarks run beside ours; nothing else needs them.
+peers: setup
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps -r benchmarks/peers.txt
+
+bench: setup peers
 	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN) $(BIN)/python $$file || exit 1; done
 
 lock:

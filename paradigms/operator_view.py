@@ -36,8 +36,9 @@ def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in
     plan = view.schedule
     state = Text(view.state.upper(), style=f"bold {_COLOURS.get(view.state, 'white')}")
     grid = Table.grid(padding=(0, 2), expand=True)
-    for justify, width in (("right", 13), ("left", 30), ("right", 23), ("left", 22)):  # nothing moves while it runs
-        grid.add_column(justify=justify, min_width=width)
+    for name_width, value_width in ((13, 30), (23, 22)):  # least widths, so that nothing moves while it runs
+        grid.add_column(justify="right", min_width=name_width)
+        grid.add_column(min_width=value_width)
     grid.add_row(*_pair("volume", f"{view.volume} of {plan.n_volumes}"),
                  *_pair("time left", _minutes(view.left_s(now_s))))
     grid.add_row(*_pair("pulses missed", str(view.n_missed), bad=view.n_missed > 0),

@@ -65,12 +65,10 @@ def plan(study: Path, sub: str) -> None:
 @study_option
 def settings(study: Path) -> None:
     """Print every setting in force, as TOML."""
-    import tomli_w
-
-    from subjects.settings import load_settings
+    from subjects.settings import as_toml, load_settings
 
     Layout(study).require()
-    click.echo(tomli_w.dumps(load_settings(study).model_dump(mode="json")))
+    click.echo(as_toml(load_settings(study).model_dump(mode="json")))
 
 
 if __name__ == "__main__":

@@ -51,6 +51,16 @@ class Stimuli(Section):
     animal_classes: tuple[str, ...] = ("dogs", "birds", "aquatic")
     per_class: Count = 8
     size_px: Count = 227
+    images: str | None = None
+    labels: str | None = None
+    resize: Literal["warp", "warp-crop", "crop"] = "warp"
+    min_px: Annotated[int, Field(ge=0)] = 227
+    min_aspect: Positive = 2.0 / 3.0
+    max_aspect: Positive = 1.5
+    exclude: tuple[str, ...] = ()
+    pin: tuple[str, ...] = ()
+    shortfall: Literal["refuse", "best"] = "refuse"
+    mean_image: str | None = None
     re_p: Probability = 0.99
     an_p: Probability = 0.99
     ai_p: Probability = 0.99
@@ -70,6 +80,11 @@ class Stimuli(Section):
             raise ValueError(f"animal_classes names {sorted(unknown)}, which classes does not")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes names one class twice")
+        if not self.min_aspect < self.max_aspect:
+            raise ValueError("min_aspect is not below max_aspect")
+        both = set(self.pin) & set(self.exclude)
+        if both:
+            raise ValueError(f"pin and exclude both name {sorted(both)}")
         return self
 
 
@@ -216,7 +231,7 @@ class Settings(Section):
         (('scanner.tr_s', 2.0, 1.5),)
         """
         own, protocol = self.model_dump(), Settings().model_dump()
-        naming = {"study.name", "study.seed"}
+        naming = {"study.name", "study.seed", "stimuli.images", "stimuli.labels"}
         return tuple((key, theirs, ours) for (key, theirs), (_, ours) in
                      zip(_leaves(protocol), _leaves(own), strict=True) if ours != theirs and key not in naming)
 
@@ -320,4 +335,20 @@ def write_settings(path: Path, changes: Mapping[str, Any], *, overwrite: bool = 
     _build(changes, str(path))
     head = ("# Settings of this study. Whatever is not named here keeps the protocol's value;\n"
             "# `python -m subjects settings --study DIR` prints all of them.\n\n")
-    return write_text(path, head + tomli_w.dumps(dict(changes)), overwrite=overwrite)
+    return write_text(path, head + as_toml(changes), overwrite=overwrite)
+
+
+def as_toml(tables: Mapping[str, Any]) -> str:
+    """Spell settings in TOML, which has no word for unset: what is None is left out.
+
+    Examples
+    --------
+    >>> as_toml({"stimuli": {"images": None, "per_class": 8}})
+    '[stimuli]\\nper_class = 8\\n'
+    """
+    return tomli_w.dumps(_without_none(tables))
+
+
+def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _without_none(value) if isinstance(value, Mapping) else value
+            for key, value in tree.items() if value is not None}

@@ -238,7 +238,21 @@ def recover(layout: Layout) -> list[Recovered]:
         was cut off before its table was written takes the place of an incomplete one, which is kept in
         sourcedata.) A second call finds nothing more to do.
     """
-    waiting = []
+    return [_recover_one(layout, cut) for cut in _waiting(layout)]
+
+
+def recover_attempt(layout: Layout, journal: Path) -> Recovered | None:
+    """Make the events table of one attempt that ended early; None if nothing was scanned, or it has one."""
+    return next((_recover_one(layout, cut) for cut in _waiting(layout) if cut.journal == journal), None)
+
+
+def recoverable(layout: Layout) -> tuple[Path, ...]:
+    """List the journals that were never turned into an events table, and could be."""
+    return tuple(cut.journal for cut in _waiting(layout))
+
+
+def _waiting(layout: Layout) -> list[_Cut]:
+    found = []
     for journal in layout.root.glob("sourcedata/sub-*/ses-*/*_journal.jsonl"):
         match = _JOURNAL.match(journal.name)
         if match is None:
@@ -248,10 +262,17 @@ def recover(layout: Layout) -> list[Recovered]:
         if match["task"] in NOT_RUNS:
             continue
         where = {"sub": match["sub"], "ses": match["ses"], "task": match["task"], "run": int(match["run"])}
-        waiting.append(_Cut(journal, int(match["attempt"]), where=where, records=read_journal(journal)))
-    waiting.sort(key=lambda cut: (cut.journal.parent, cut.where["task"], cut.where["run"], not cut.complete,
-                                  -cut.attempt))
-    return [made for cut in waiting if (made := _recover_one(layout, cut)) is not None]
+        if not _has_table(layout, attempt=int(match["attempt"]), where=where):
+            found.append(_Cut(journal, int(match["attempt"]), where=where, records=read_journal(journal)))
+    found.sort(key=lambda cut: (cut.journal.parent, cut.where["task"], cut.where["run"], not cut.complete,
+                                -cut.attempt))
+    return [cut for cut in found if time_zero(cut.records) is not None]
+
+
+def _has_table(layout: Layout, *, attempt: int, where: dict[str, Any]) -> bool:
+    events = layout.events(**where)
+    told = events.exists() and _attempt_told(events) == attempt
+    return told or layout.attempt_file("events.tsv", **where, attempt=attempt).exists()
 
 
 @dataclass(frozen=True)
@@ -268,12 +289,9 @@ class _Cut:
         return is_complete(self.records)
 
 
-def _recover_one(layout: Layout, cut: _Cut) -> Recovered | None:
+def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
     events = layout.events(**cut.where)
     archived = layout.attempt_file("events.tsv", **cut.where, attempt=cut.attempt)
-    told = events.exists() and _attempt_told(events) == cut.attempt
-    if told or archived.exists() or time_zero(cut.records) is None:
-        return None
     schedule = read_schedule(layout.schedule(**cut.where, attempt=cut.attempt))
     content = read_json(layout.resolved_settings(**cut.where, attempt=cut.attempt))
     content.pop("digest", None)

@@ -18,6 +18,7 @@ from paradigms.records import (
     attempt_files,
     excerpt_files,
     last_attempt,
+    recover_attempt,
     require_new,
     write_events,
 )
@@ -93,7 +94,7 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
     Returns
     -------
     RunOutcome
-        Also of a run that was aborted.
+        Also of a run that was aborted: its events table is marked incomplete.
 
     Raises
     ------
@@ -121,6 +122,8 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
     if outcome.complete and n_trials is None:
         archive_events(layout, **key.names())
         write_events(layout, settings, attempt=attempt, **key.names())
+    elif n_trials is None:
+        recover_attempt(layout, files.journal)
     return outcome
 
 

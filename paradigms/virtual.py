@@ -249,6 +249,7 @@ class RecordingDisplay:
         self._images: dict[str, Pixels] = {}
         self._back: Frame | None = None
         self._origin: float | None = None
+        self._frames = -1
         self.shown: list[Shown] = []
 
     @property
@@ -268,7 +269,7 @@ class RecordingDisplay:
 
     def open(self) -> None:
         """Start the refresh grid."""
-        self._origin = self._clock.now()
+        self._origin, self._frames = self._clock.now(), -1
 
     def close(self) -> None:
         """Stop it."""
@@ -292,12 +293,13 @@ class RecordingDisplay:
         self._back = frame
 
     def flip(self) -> float:
-        """Show the frame at the next point of the refresh grid."""
+        """Show the frame at the next point of the refresh grid; no two flips share one."""
         if self._origin is None or self._back is None:
             raise DeviceError("recording display", came="a flip", expected="open() and draw() before it",
                               remedy="Keep to the order of calls.")
         frames = np.ceil((self._clock.now() - self._origin) * self._refresh - 1e-6)
-        self._clock.wait_until(self._origin + float(frames) / self._refresh)
+        self._frames = max(int(frames), self._frames + 1)
+        self._clock.wait_until(self._origin + self._frames / self._refresh)
         shown = self._clock.now()
         self.shown.append(Shown(shown, self._back))
         if self._on_flip is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from subjects.layout import Layout
 from subjects.profile import load_profile, session_images
 from subjects.provenance import derive_seed
 from subjects.settings import Main, Settings
+from subjects.store import read_json
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class PlannedRun:
     n_trials, duration_s, n_volumes : int, float, int
         What the run will hold.
     done : bool
-        An events table stands already.
+        The events table of a whole run stands already.
     """
 
     ses: str
@@ -92,4 +94,10 @@ def _planned(layout: Layout, settings: Settings, *, sub: str, ses: str, run: int
         ses=ses, task="main", run=run, seed=derive_seed(settings.study.seed, sub, ses, "main", run, "order"),
         n_trials=n_images * main.presentations + main.blank_trials, duration_s=duration,
         n_volumes=round(duration / settings.scanner.tr_s),
-        done=layout.events(sub=sub, ses=ses, task="main", run=run).is_file())
+        done=_played(layout.events(sub=sub, ses=ses, task="main", run=run)))
+
+
+def _played(events: Path) -> bool:
+    """Say whether a run's events table stands and is of a whole run."""
+    sidecar = events.with_suffix(".json")
+    return events.is_file() and (not sidecar.is_file() or bool(read_json(sidecar).get("RunComplete", True)))

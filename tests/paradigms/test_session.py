@@ -23,6 +23,7 @@ from paradigms.runlog import COLUMNS, of_kind, read_events, read_journal
 from paradigms.session import play_run, sigterm_as_exception
 from subjects.errors import DeviceError, ManifestError, ProfileError, RunLogError, ScheduleError
 from subjects.layout import Layout
+from subjects.plan import run_sheet
 from subjects.profile import session_images
 from subjects.settings import Settings, load_settings
 from subjects.store import read_json
@@ -161,13 +162,18 @@ def test_a_completed_run_without_its_table_is_refused_too(small_console: Layout)
 
 # --------------------------------------------------------------------- attempts
 
-def test_an_aborted_run_leaves_a_journal_and_no_table(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_aborted_run_leaves_a_table_marked_incomplete(small_console: Layout,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         _abort_at(patch, 130.0)
         outcome = _play(small_console)
     assert not outcome.complete
-    assert not small_console.events(**RUN).exists()
+    table = read_events(small_console.events(**RUN))
+    assert (table.attrs["complete"], table.attrs["sidecar"]["Attempt"]) == (False, 1)
+    assert len(table) == outcome.n_events + (table["trial_type"] == "blank").sum() > 0
     assert read_journal(small_console.journal(**RUN, attempt=1))[-1]["reason"] == "aborted: key 'escape'"
+    planned = run_sheet(small_console, load_settings(small_console.root), sub="01").runs[0]
+    assert not planned.done
 
 
 def test_after_an_abort_the_run_is_simply_played_again(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +185,11 @@ def test_after_an_abort_the_run_is_simply_played_again(small_console: Layout, mo
     assert [path.name[-24:] for path in attempts(small_console, **RUN)] == ["attempt-01_journal.jsonl",
                                                                             "attempt-02_journal.jsonl"]
     assert read_events(small_console.events(**RUN)).attrs["sidecar"]["Attempt"] == 2
-    assert {path: content for path, content in _files(small_console).items() if path in before} == before
+    raw = {small_console.events(**RUN), small_console.events_sidecar(**RUN)}
+    kept = {path: content for path, content in _files(small_console).items() if path in before and path not in raw}
+    assert kept == {path: content for path, content in before.items() if path not in raw}
+    archived = small_console.attempt_file("events.tsv", **RUN, attempt=1)
+    assert archived.read_bytes() == before[small_console.events(**RUN)]
 
 
 def test_a_repetition_keeps_the_earlier_table(small_console: Layout) -> None:

@@ -1,0 +1,201 @@
+"""One gate before a session: everything that can be known to be wrong is told before the subject lies in the bore.
+
+Checks of files and clocks are here; what a device must show (a refresh rate, every button, a pulse) is asked of the
+same devices that a run uses.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paradigms.devices import Clock, Display, Frame
+from paradigms.engine import Devices
+from paradigms.records import recoverable
+from stimuli.manifest import TYPES, read_manifest, read_pixels
+from subjects.console import ProgressWrapper, silent
+from subjects.errors import StudyError
+from subjects.layout import Layout
+from subjects.profile import session_images
+from subjects.settings import Settings
+from subjects.store import read_json
+
+LEAST_FREE_GB = 1.0
+REFRESH_TOLERANCE = 0.01
+CLOCK_WATCH_S = 0.5
+CLOCK_STEP_S = 0.01
+N_FLIPS = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the gate.
+
+    Parameters
+    ----------
+    name : str
+        What was looked at.
+    ok : bool
+        Whether a run may start.
+    came : str
+        What was found.
+    remedy : str
+        What to do, where something is wrong.
+    """
+
+    name: str
+    ok: bool
+    came: str
+    remedy: str = ""
+
+
+def check_images(layout: Layout, settings: Settings, *, sub: str, ses: str,
+                 progress: ProgressWrapper = silent) -> Finding:
+    """Read every image that the session shows and hold it against its digest."""
+    try:
+        manifest = read_manifest(layout.manifest)
+        wanted = [manifest.get(base_image=name, type=kind) for name in session_images(settings, sub=sub)[ses]
+                  for kind in TYPES]
+        for one in progress(wanted, label="images", total=len(wanted)):
+            read_pixels(layout.stimuli, one)
+    except StudyError as error:
+        return Finding("images", ok=False, came=str(error), remedy="Restore the images or build the set again.")
+    return Finding("images", ok=True, came=f"{len(wanted)} of {len(wanted)} as in the manifest")
+
+
+def check_disk(layout: Layout, *, least_gb: float = LEAST_FREE_GB) -> Finding:
+    """See that records can be written and flushed, and that there is room for them."""
+    folder = layout.root / "sourcedata"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".preflight-") as file:
+            file.write(b"0" * 65536)
+            file.flush()
+            os.fsync(file.fileno())
+        free_gb = shutil.disk_usage(folder).free / 1e9
+    except OSError as error:
+        return Finding("disk", ok=False, came=f"{folder}: {error.strerror}",
+                       remedy="Check the folder, its permissions and free space.")
+    return Finding("disk", ok=free_gb >= least_gb, came=f"{free_gb:.1f} GB free, a record can be written",
+                   remedy=f"Make room: at least {least_gb:g} GB.")
+
+
+def check_clock(clock: Clock, *, seconds: float = CLOCK_WATCH_S) -> Finding:
+    """See that the wall clock runs with the monotonic one."""
+    before = clock.wall() - clock.now()
+    clock.wait_until(clock.now() + seconds)
+    step = clock.wall() - clock.now() - before
+    return Finding("clock", ok=abs(step) < CLOCK_STEP_S,
+                   came=f"wall clock moved by {1e3 * step:.1f} ms against the monotonic one in {seconds:g} s",
+                   remedy="Let the time service settle, or switch it off for the session.")
+
+
+def check_records(layout: Layout) -> Finding:
+    """See that no run that was cut off waits for its events table."""
+    waiting = recoverable(layout)
+    came = "every journal has its end" if not waiting else f"{len(waiting)} cut off: {waiting[0].name}"
+    return Finding("records", ok=not waiting, came=came, remedy="Run `python run_session.py recover` first.")
+
+
+def check_settings(layout: Layout, settings: Settings, *, sub: str) -> Finding:
+    """Name every setting that differs from those of the subject's last run."""
+    last = newest(layout.root, f"sourcedata/sub-{sub}/ses-*/*_settings.json")
+    if last is None:
+        return Finding("settings", ok=True, came="no earlier run of this subject")
+    before = dict(read_json(last))
+    before.pop("digest", None)
+    changed = list(differences(before, settings.model_dump(mode="json")))
+    came = f"as in {last.name.removesuffix('_settings.json')}" if not changed else "; ".join(changed)
+    return Finding("settings", ok=not changed, came=came,
+                   remedy="Restore study.toml, or go on if the change is meant (--accept settings).")
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> Iterator[str]:
+    """Name the settings that differ.
+
+    Examples
+    --------
+    >>> list(differences({"main": {"runs": 5, "blank_s": 2.0}}, {"main": {"runs": 4, "blank_s": 2.0}}))
+    ['main.runs: 5 then, 4 now']
+    """
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, prefix=f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}: {old} then, {new} now"
+
+
+def check_resolution(display: Display, settings: Settings) -> Finding:
+    """See that the display has the pixels of the settings."""
+    wanted = (settings.display.width_px, settings.display.height_px)
+    size = tuple(display.size_px)
+    return Finding("resolution", ok=size == wanted, came="{}x{}".format(*size),
+                   remedy="Set the screen to {}x{}, or correct display.width_px and height_px.".format(*wanted))
+
+
+def check_refresh(devices: Devices, settings: Settings, *, n_flips: int = N_FLIPS) -> Finding:
+    """Measure the frame period over some flips: the median, which a single late frame does not move."""
+    wanted = settings.display.refresh_hz
+    stamps = []
+    for _ in range(n_flips):
+        devices.display.draw(Frame(None, image_px=0.0, fixation_px=8.0, fixation_color=(255, 0, 0),
+                                   background=settings.display.background))
+        stamps.append(devices.display.flip())
+    period = statistics.median(b - a for a, b in itertools.pairwise(stamps))
+    if period < 0.5 / wanted:
+        return Finding("refresh", ok=False,
+                       came=f"flips return after {1e3 * period:.2f} ms: nothing waits for the retrace",
+                       remedy="Switch vertical synchronisation on in the driver (a window without a screen has none).")
+    hz = 1.0 / period
+    return Finding("refresh", ok=abs(hz / wanted - 1.0) <= REFRESH_TOLERANCE,
+                   came=f"{hz:.2f} Hz, {wanted:g} in the settings",
+                   remedy=f"Set the projector to {wanted:g} Hz, or display.refresh_hz to its rate.")
+
+
+def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -> tuple[Finding, Finding]:
+    """Wait until every button was pressed once and a pulse came.
+
+    Parameters
+    ----------
+    devices : Devices
+        Opened. Pulses and presses that are seen here start nothing.
+    keys : tuple of str
+        Buttons of the task.
+    timeout_s : float
+        How long to wait for all of them.
+
+    Returns
+    -------
+    (Finding, Finding)
+        Buttons, trigger.
+    """
+    clock = devices.clock
+    seen: dict[str, int] = {}
+    n_pulses, end = 0, clock.now() + timeout_s
+    while clock.now() < end and (n_pulses == 0 or any(key not in seen for key in keys)):
+        n_pulses += len(devices.trigger.pulses())
+        for press in devices.responses.presses():
+            seen[press.key] = seen.get(press.key, 0) + 1
+        clock.wait_until(clock.now() + devices.poll_s)
+    missing = [key for key in keys if key not in seen]
+    pressed = ", ".join(repr(key) for key in seen) or "no press"
+    named = ", ".join(map(repr, missing))
+    buttons = Finding("buttons", ok=not missing, came=pressed,
+                      remedy=f"Press {named}; check the box, its cable and the keys in the settings.")
+    trigger = Finding("trigger", ok=n_pulses > 0, came=f"{n_pulses} pulses" if n_pulses else "no pulse",
+                      remedy="Start a test scan; check the cable, scanner.trigger_key and the trigger box's mode.")
+    return buttons, trigger
+
+
+def newest(folder: Path, pattern: str) -> Path | None:
+    """Give the file that was written last, if there is any."""
+    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None

@@ -6,7 +6,7 @@ This file joins the rooms of the house and computes nothing itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,6 +207,59 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
                        scanner=scanner, display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress)
     click.echo(outcome.summary())
     return 0 if outcome.complete else 1
+
+
+@cli.command()
+@study_option
+@subject_option
+@click.option("--ses", required=True, help="Session label, for example 01.")
+@click.option("--scanner", default="keyboard", show_default=True, type=click.Choice(SCANNERS))
+@click.option("--display", default="window", show_default=True, type=click.Choice(DISPLAYS))
+@click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
+@click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
+@click.option("--yes", is_flag=True, help="Take the first answer to every question (for a dry run).")
+def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscreen: bool,
+            site: Path | None, yes: bool) -> int:
+    """Walk a session's planned runs: start, watch, judge, repeat or go on.
+
+    Each run plays in a process of its own. Ends with 0 when no planned run is left, 1 otherwise.
+    """
+    from rich.console import Console
+
+    from paradigms.operator import Stage, walk
+    from subjects.plan import run_sheet
+    from subjects.plan_view import sheet_tables
+
+    layout, settings = Layout(study).require(), load_settings(study, site=site)
+    sheet = run_sheet(layout, settings, sub=sub)
+    if ses not in sheet.images:
+        raise LayoutError("session", came=repr(ses), expected=f"one of {', '.join(sheet.images)}",
+                          remedy="See `python -m subjects plan`.")
+    console = Console()
+    console.print(sheet_tables(sheet)[1])
+    options = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))))
+    for _ in walk(layout, settings, sub=sub, ses=ses, stage=Stage(scanner, display, options), console=console,
+                  ask=_first_answer if yes else _ask):
+        pass
+    left = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
+    click.echo(f"ses-{ses}: {'every planned run is complete' if not left else f'{len(left)} runs are left'}")
+    return 1 if left else 0
+
+
+def _ask(question: str, choices: Sequence[str]) -> str:
+    """Ask the operator; Enter takes the first choice, a first letter is enough."""
+    named = ", ".join(choices)
+    while True:
+        said = click.prompt(f"{question} [{named}]", default=choices[0], show_default=True).strip().lower()
+        found = [choice for choice in choices if choice.startswith(said)]
+        if len(found) == 1:
+            return found[0]
+        click.echo(f"one of {named}, please")
+
+
+def _first_answer(question: str, choices: Sequence[str]) -> str:
+    click.echo(f"{question}: {choices[0]}")
+    return choices[0]
 
 
 @cli.command()

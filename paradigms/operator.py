@@ -1,0 +1,158 @@
+"""A whole session from one command: the planned runs in order, each in a process of its own, followed on disk.
+
+The run is played by a child process that draws and records; this one asks, shows, judges, and can be lost without
+any harm to the run. What is shown comes from the journal, so it is what is on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from paradigms.operator_view import live_panel, verdict_panel
+from paradigms.records import last_attempt, read_schedule, recover
+from paradigms.run_view import RunView, fold, follow
+from subjects.layout import Layout
+from subjects.plan import PlannedRun, run_sheet
+from subjects.settings import Settings
+
+Ask = Callable[[str, Sequence[str]], str]
+"""(question, choices, the first being the default) -> the choice."""
+
+START, SKIP, REPEAT, ON, LEAVE = "start", "skip", "repeat", "go on", "leave"
+
+
+@dataclass(frozen=True)
+class Played:
+    """A run that was tried in a session.
+
+    Parameters
+    ----------
+    run : PlannedRun
+    complete : bool
+        Whether it can be used.
+    said : str
+        What the playing process said last.
+    """
+
+    run: PlannedRun
+    complete: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a session plays.
+
+    Parameters
+    ----------
+    scanner, display : str
+        As for a single run.
+    options : tuple of str
+        Further options of `run_session.py run`.
+    """
+
+    scanner: str
+    display: str
+    options: tuple[str, ...] = ()
+
+    def command(self, layout: Layout, *, sub: str, run: PlannedRun, repeat: bool) -> list[str]:
+        """Spell the command that plays one run."""
+        words = [sys.executable, "-m", "run_session", "run", "--study", str(layout.root), "--sub", sub, "--ses",
+                 run.ses, "--task", run.task, "--run", str(run.run), "--scanner", self.scanner, "--display",
+                 self.display, *self.options]
+        return [*words, "--repeat"] if repeat else words
+
+
+def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage, ask: Ask,
+         console: Console) -> Iterator[Played]:
+    """Walk the planned runs of a session.
+
+    Parameters
+    ----------
+    layout, settings
+        The study.
+    sub, ses : str
+        Subject and session.
+    stage : Stage
+        Devices of every run.
+    ask : callable
+        Asks the operator.
+    console : Console
+        The operator's terminal.
+
+    Yields
+    ------
+    Played
+        Every attempt. Runs that were completed before are passed over.
+    """
+    waiting = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
+    for k, run in enumerate(waiting, start=1):
+        answer = ask(f"{run.task} run {run.run} ({k} of {len(waiting)} to play): when the subject is ready",
+                     (START, SKIP, LEAVE))
+        while answer in (START, REPEAT):
+            played = play_one(layout, settings, sub=sub, run=run, stage=stage, console=console,
+                              repeat=answer == REPEAT)
+            yield played
+            answer = ask(f"{run.task} run {run.run} is {'complete' if played.complete else 'not complete'}",
+                         (ON, REPEAT, LEAVE) if played.complete else (REPEAT, ON, LEAVE))
+        if answer == LEAVE:
+            return
+
+
+def play_one(layout: Layout, settings: Settings, *, sub: str, run: PlannedRun, stage: Stage, console: Console,
+             repeat: bool = False) -> Played:
+    """Play one run in a child process, show it while it is played, and judge it.
+
+    A run whose process was killed or crashed is recovered from its journal at once.
+    """
+    where: dict[str, Any] = {"sub": sub, "ses": run.ses, "task": run.task, "run": run.run}
+    attempt = last_attempt(layout, **where) + 1
+    journal, plan = layout.journal(**where, attempt=attempt), layout.schedule(**where, attempt=attempt)
+    with subprocess.Popen(stage.command(layout, sub=sub, run=run, repeat=repeat), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as child:
+        view = None
+        with contextlib.suppress(KeyboardInterrupt):  # the child gets it too, records it and ends
+            view = _watch(journal, plan, child=child, settings=settings, stage=stage, console=console)
+        out, err = child.communicate()
+    if view is None and plan.is_file():
+        view = _watch(journal, plan, child=child, settings=settings, stage=stage, console=console)
+    said = (err or out).strip().splitlines()[-1:] or [f"ended with status {child.returncode}"]
+    if view is not None:
+        console.print(verdict_panel(view))
+    if child.returncode not in (0, 1):
+        console.print(said[0], style="bold red", highlight=False, markup=False)
+        for one in recover(layout):
+            console.print(one.summary(), highlight=False, markup=False)
+    return Played(run, child.returncode == 0, said[0])
+
+
+def _watch(journal: Path, plan: Path, *, child: subprocess.Popen[str], settings: Settings, stage: Stage,
+           console: Console) -> RunView | None:
+    """Show the run until its process ends; give the last view, None if it never began."""
+    view: RunView | None = None
+    real = stage.display == "window"
+    with Live(console=console, refresh_per_second=8, transient=True) as live:
+        for records in follow(journal, alive=lambda: child.poll() is None):
+            if view is None and plan.is_file():
+                view = RunView(read_schedule(plan), frame_s=1.0 / settings.display.refresh_hz)
+            if view is None:
+                live.update(_starting(stage))
+                continue
+            for record in records:
+                view = fold(view, record)
+            live.update(live_panel(view, now_s=time.monotonic() if real else None))
+    return view
+
+
+def _starting(stage: Stage) -> RenderableType:
+    return f"opening the {stage.display} display and the {stage.scanner} trigger ..."

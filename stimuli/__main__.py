@@ -15,6 +15,7 @@ from subjects.settings import load_settings
 
 if TYPE_CHECKING:
     from stimuli.check import Verdict
+    from subjects.settings import Settings
 
 
 @click.group(help=__doc__)
@@ -24,27 +25,71 @@ def cli() -> None:
 
 threads_option = click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1),
                               help="CPU threads of the network.")
+_folder = click.Path(path_type=Path, file_okay=False, resolve_path=True)
+_file = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
+images_option = click.option("--images", type=_folder, default=None,
+                             help="Folder of photographs for RE (default: stimuli.images; unset: RE are drawn).")
+labels_option = click.option("--labels", type=_file, default=None,
+                             help="Their table of labels (default: stimuli.labels, then labels.tsv in the folder).")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what stands there.")
 
 
 @cli.command()
 @study_option
 @click.option("--network", default=None, help="The judge (default: the setting stimuli.network).")
+@images_option
+@labels_option
 @overwrite_option
 @threads_option
-def build(study: Path, network: str | None, overwrite: bool, threads: int) -> None:
+def build(study: Path, network: str | None, images: Path | None, labels: Path | None, overwrite: bool,
+          threads: int) -> None:
     """Make the RE, AN and AI images and their manifest; what stands and is current is reused.
 
     A set whose making was interrupted is completed. A set made with other settings is
     replaced with --overwrite only.
     """
     from stimuli.build import build as make
+    from stimuli.build import fillings
 
     layout = Layout(study).require()
-    made = make(layout, load_settings(study), network=network, overwrite=overwrite, threads=threads,
-                progress=rich_progress)
+    settings = _with_photographs(study, images=images, labels=labels)
+    made = make(layout, settings, network=network, overwrite=overwrite, threads=threads, progress=rich_progress)
     state = "already current, reused" if made.reused else "made"
+    for line in fillings(made.manifest, settings):
+        click.echo(line)
     click.echo(f"{len(made.manifest)} images {state}: {layout.manifest}")
+
+
+def _with_photographs(study: Path, *, images: Path | None, labels: Path | None) -> Settings:
+    given = {"stimuli.images": images, "stimuli.labels": labels}
+    return load_settings(study, overrides={key: str(path) for key, path in given.items() if path is not None})
+
+
+@cli.command()
+@study_option
+@click.option("--network", default=None, help="The judge (default: the setting stimuli.network).")
+@images_option
+@labels_option
+@threads_option
+def candidates(study: Path, network: str | None, images: Path | None, labels: Path | None, threads: int) -> int:
+    """Screen the photographs for RE, and make no image.
+
+    Writes stimuli/candidates.tsv: every candidate, its P and why it fell out. Ends with 0 if every class has its
+    images, with 1 if one falls short, with 2 if something cannot be read.
+    """
+    from rich.console import Console
+
+    from stimuli.candidate_report import report_path, screen_only
+    from stimuli.candidate_view import below_lines, selection_table
+
+    layout, settings = Layout(study).require(), _with_photographs(study, images=images, labels=labels)
+    made = screen_only(layout, settings, network=network, threads=threads, progress=rich_progress)
+    Console().print(selection_table(made, classes=settings.stimuli.classes,
+                                    title=f"P > {settings.stimuli.re_p:g}, one photograph a category"))
+    for line in [*below_lines(made), f"{len(made.verdicts)} candidates: {report_path(layout)}"]:
+        click.echo(line)
+    wanted = settings.stimuli.per_class * len(settings.stimuli.classes)
+    return 0 if len(made.chosen) == wanted else 1
 
 
 @cli.command()

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stimuli.attacks import Ascended, Rule, ascend, interference_rule, noise_rule
-from stimuli.check import judge_image
-from stimuli.draft import Draft, Origin, open_draft
+from stimuli.candidate_report import Photographs, photographs_of
+from stimuli.check import is_filling, judge_image
+from stimuli.draft import Draft, Origin, open_draft, require_free
 from stimuli.drawings import draw, drawings_digest
 from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus, image_id_of, read_image, read_manifest, read_pixels
+from stimuli.mean_image import Restarted, Start, find_start, keep_start
 from stimuli.measures import contrast_rms, l2, linf, similarity
 from stimuli.network import Network, cpu_threads, load_network
 from stimuli.regular import Slot, choose, plan_slots
@@ -27,7 +29,8 @@ from subjects.settings import Settings
 from subjects.store import whole_file
 
 LABELS = {"RE": "regular images", "AN": "adversarial noise", "AI": "adversarial interference"}
-_DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network"}
+_DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network", "images", "labels", "mean_image"}
+_SHAPE_PHOTOGRAPHS = {"resize", "min_px", "min_aspect", "max_aspect", "exclude", "pin", "shortfall"}
 
 
 @dataclass(frozen=True)
@@ -100,23 +103,34 @@ def build(layout: Layout, settings: Settings, *, network: str | None = None, ove
     layout.require()
     judge = load_network(network or settings.stimuli.network)
     _require_fit(judge, settings)
-    origin = origin_of(settings, judge)
+    start = find_start(layout, settings, network=judge, progress=progress)
+    judge = judge if start is None else Restarted(judge, start.mean)
+    photographs = photographs_of(layout, settings, network=judge, progress=progress)
+    origin = origin_of(settings, judge, photographs=photographs, start=start)
     if is_current(layout.manifest, inputs=origin.inputs, parameters=origin.parameters) and not overwrite:
         return Built(_verified(layout), reused=True)
-    slots = plan_slots(settings, class_names=judge.class_names)
-    draft = open_draft(layout, origin, overwrite=overwrite)
-    maker = Maker(draft, settings=settings, network=judge, slots=slots)
+    if not overwrite:
+        require_free(layout, origin)
     with cpu_threads(threads):
+        slots = plan_slots(settings, class_names=judge.class_names) if photographs is None else photographs.slots()
+        draft = open_draft(layout, origin, overwrite=overwrite)
+        if start is not None:
+            keep_start(layout, settings, start)
+        maker = Maker(draft, settings=settings, network=judge, slots=slots, photographs=photographs)
         for kind in TYPES:
             for _ in progress(maker.make(kind), label=LABELS[kind], total=len(slots)):
                 pass
     return Built(draft.finish((slot.base_image, kind) for slot in slots for kind in TYPES), reused=False)
 
 
-def origin_of(settings: Settings, network: Network) -> Origin:
+def origin_of(settings: Settings, network: Network, *, photographs: Photographs | None = None,
+              start: Start | None = None) -> Origin:
     """Say what a set is made from: only what shapes the images, so that the rest may change."""
-    return Origin(inputs={"network": network.digest, "drawings": drawings_digest()},
-                  parameters={**settings.stimuli.model_dump(mode="json", exclude=_DO_NOT_SHAPE),
+    source = {"drawings": drawings_digest()} if photographs is None else {"candidates": photographs.digest}
+    mean = {} if start is None else {"mean_image": start.digest}
+    unused = _DO_NOT_SHAPE | (_SHAPE_PHOTOGRAPHS if photographs is None else set())
+    return Origin(inputs={"network": network.digest, **source, **mean},
+                  parameters={**settings.stimuli.model_dump(mode="json", exclude=unused),
                               "network": network.name, "seed": settings.study.seed})
 
 
@@ -134,6 +148,13 @@ def _verified(layout: Layout) -> Manifest:
     return manifest
 
 
+def fillings(manifest: Manifest, settings: Settings) -> tuple[str, ...]:
+    """Name the RE below the threshold that fill a shortfall, one line each."""
+    return tuple(f"{one.file}: {one.category}, P {one.p_after:.4f}, below stimuli.re_p = {settings.stimuli.re_p:g}; "
+                 "it fills a shortfall" for one in manifest.stimuli
+                 if is_filling(one.type, p=one.p_after, settings=settings))
+
+
 class Maker:
     """Makes the images of one set, batch by batch.
 
@@ -148,11 +169,14 @@ class Maker:
     slots : sequence of Slot
         All places of the set. They are cut into the same batches whatever was finished before, so
         that an interrupted set and an uninterrupted one are the same.
+    photographs : Photographs, optional
+        Where RE come from; without them they are drawn.
     """
 
-    def __init__(self, draft: Draft, *, settings: Settings, network: Network, slots: Sequence[Slot]) -> None:
+    def __init__(self, draft: Draft, *, settings: Settings, network: Network, slots: Sequence[Slot],
+                 photographs: Photographs | None = None) -> None:
         self._draft, self._layout, self._settings = draft, draft.layout, settings
-        self._network, self._slots = network, tuple(slots)
+        self._network, self._slots, self._photographs = network, tuple(slots), photographs
 
     def make(self, kind: str) -> Iterator[Slot]:
         """Make and write all images of one type; yield each slot as its image is finished."""
@@ -172,7 +196,8 @@ class Maker:
     def _choose(self, batch: Sequence[Slot]) -> Iterator[Made]:
         stimuli = self._settings.stimuli
         chosen = choose(self._network, batch, seed=self._settings.study.seed, p=stimuli.re_p, batch=stimuli.batch,
-                        draw=lambda category, rng: draw(category, rng=rng, size_px=stimuli.size_px))
+                        draw=lambda category, rng: draw(category, rng=rng, size_px=stimuli.size_px)) \
+            if self._photographs is None else self._photographs.choose(batch)
         for one in chosen:
             yield Made(one.slot, one.pixels, one.pixels, None, one.p, one.candidates)
 

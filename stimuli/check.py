@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus, read_manifest, read_pixels
+from stimuli.mean_image import started
 from stimuli.measures import contrast_rms, l2, noise_rms
 from stimuli.network import Network, cpu_threads, load_network
 from subjects.console import ProgressWrapper, silent
@@ -57,11 +58,12 @@ class ImageVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The check of a whole set: every image, and what is wrong with the set as such."""
+    """The check of a whole set: every image, what is wrong with the set as such, and RE that fill a shortfall."""
 
     images: tuple[ImageVerdict, ...]
     set_failures: tuple[str, ...]
     network: str
+    fillings: tuple[str, ...] = ()
 
     @property
     def n_images(self) -> int:
@@ -108,12 +110,14 @@ def check(layout: Layout, settings: Settings, *, threads: int = 1, progress: Pro
     """
     manifest = read_manifest(layout.manifest)
     network = _require_network(layout, manifest, load_network(settings.stimuli.network))
+    network = started(layout, settings, network=network)
     pixels = {one.image_id: read_pixels(layout.stimuli, one)
               for one in progress(manifest.stimuli, label="reading images", total=len(manifest))}
     with cpu_threads(threads):
         verdicts = tuple(progress(_judge_all(manifest, pixels, network=network, settings=settings),
                                   label="judging images", total=len(manifest)))
-    return Verdict(verdicts, tuple(_set_failures(manifest, settings)), network.name)
+    fillings = tuple(one.file for one in verdicts if is_filling(one.type, p=one.p, settings=settings))
+    return Verdict(verdicts, tuple(_set_failures(manifest, settings)), network.name, fillings)
 
 
 def _require_network(layout: Layout, manifest: Manifest, network: Network) -> Network:
@@ -186,9 +190,16 @@ def judge_image(one: Stimulus, *, image: Pixels, start: NDArray[np.generic] | No
 
 def _probability_failures(one: Stimulus, *, p: float, settings: Settings) -> list[str]:
     stimuli = settings.stimuli
+    if is_filling(one.type, p=p, settings=settings):
+        return []
     limit = {"RE": stimuli.re_p, "AN": stimuli.an_p, "AI": stimuli.ai_p}[one.type]
     holds = p >= limit if one.type == "AN" else p > limit
     return [] if holds else [f"P {p:.4f}, wanted {'>=' if one.type == 'AN' else '>'} {limit:g}"]
+
+
+def is_filling(kind: str, *, p: float, settings: Settings) -> bool:
+    """Say whether an image is an RE below the threshold that the settings allow to fill a shortfall."""
+    return kind == "RE" and settings.stimuli.shortfall == "best" and p <= settings.stimuli.re_p
 
 
 def _size_failures(image: Pixels, *, settings: Settings) -> list[str]:

@@ -57,4 +57,8 @@ def summary(verdict: Verdict) -> str:
     said = f"{good} of {verdict.n_images} images hold"
     noise = [min(one.noise, one.contrast) for one in verdict.images if one.type == "AN"]
     said += f"; weakest AN {min(noise):.1f} grey levels RMS" if noise else ""
+    if verdict.fillings:
+        low = [one for one in verdict.images if one.file in verdict.fillings]
+        said += f"; {len(low)} RE below the threshold fill a shortfall, as the settings allow: " + \
+            ", ".join(f"{one.base_image} {one.category} (P {one.p:.4f})" for one in low)
     return said if not verdict.set_failures else f"{said}; {len(verdict.set_failures)} failures of the set"

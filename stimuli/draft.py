@@ -112,7 +112,7 @@ def open_draft(layout: Layout, origin: Origin, *, overwrite: bool) -> Draft:
     path = draft_path(layout)
     found = read_json(path) if path.is_file() else None
     draft = Draft(layout, origin)
-    if found is not None and {key: found.get(key) for key in ("inputs", "parameters")} == origin.record():
+    if found is not None and _same(found, origin):
         draft.rows = _whole_rows(layout, found["rows"])
         return draft
     if not overwrite:
@@ -120,6 +120,24 @@ def open_draft(layout: Layout, origin: Origin, *, overwrite: bool) -> Draft:
     draft.save()
     _remove_old(layout, found)
     return draft
+
+
+def require_free(layout: Layout, origin: Origin) -> None:
+    """Refuse what :func:`open_draft` would refuse, before anything is computed.
+
+    Raises
+    ------
+    StimulusError
+        If images of another or of unknown origin stand in the study.
+    """
+    path = draft_path(layout)
+    found = read_json(path) if path.is_file() else None
+    if found is None or not _same(found, origin):
+        _require_free(layout, found)
+
+
+def _same(found: Mapping[str, Any], origin: Origin) -> bool:
+    return {key: found.get(key) for key in ("inputs", "parameters")} == origin.record()
 
 
 def _whole_rows(layout: Layout, rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Stimulus]:

@@ -115,7 +115,7 @@ def build(layout: Layout, settings: Settings, *, network: str | None = None, ove
         slots = plan_slots(settings, class_names=judge.class_names) if photographs is None else photographs.slots()
         draft = open_draft(layout, origin, overwrite=overwrite)
         if start is not None:
-            keep_start(layout, settings, start)
+            keep_start(layout, settings, start=start)
         maker = Maker(draft, settings=settings, network=judge, slots=slots, photographs=photographs)
         for kind in TYPES:
             for _ in progress(maker.make(kind), label=LABELS[kind], total=len(slots)):

@@ -221,7 +221,7 @@ def _parameters(settings: Settings) -> dict[str, object]:
     return {name: getattr(settings.stimuli, name) for name in ("mean_image", "resize", "size_px")}
 
 
-def keep_start(layout: Layout, settings: Settings, start: Start) -> None:
+def keep_start(layout: Layout, settings: Settings, *, start: Start) -> None:
     """Write the mean image into the study, so that the check needs nothing else."""
     path = mean_path(layout)
     with whole_file(path, overwrite=True) as beside:

@@ -101,9 +101,9 @@ def read_photograph(path: Path) -> Photograph:
     """
     path = Path(path)
     with _opened(path) as image:
-        facts = _facts(image)
+        facts, turned = _facts(image), _orientation(image) != 1
         image.load()
-        upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+        upright = ImageOps.exif_transpose(image) if turned else image
         if _has_alpha(image):
             upright = _opaque(path, upright)
         return Photograph(np.asarray(upright.convert("RGB"), dtype=np.uint8).copy(), facts)
@@ -157,7 +157,9 @@ def _facts(image: ImageFile) -> Facts:
 
 
 def _orientation(image: ImageFile) -> int:
-    """Read EXIF's orientation, 1 to 8; anything else counts as upright."""
+    """Read EXIF's orientation, 1 to 8; anything else, and what stands behind a PNG's pixels, counts as upright."""
+    if isinstance(image, PngImageFile) and "exif" not in image.info:
+        return 1  # Pillow would decode the pixels to look behind them
     found = image.getexif().get(_ORIENTATION, 1)
     return found if found in range(1, 9) else 1
 

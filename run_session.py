@@ -264,6 +264,28 @@ def _first_answer(question: str, choices: Sequence[str]) -> str:
 
 @cli.command()
 @study_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG instead of showing it.")
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
+              help="How long it stands on the subject's display; the abort key ends it.")
+@click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen.")
+@click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
+def card(study: Path, out: Path | None, seconds: float, fullscreen: bool, site: Path | None) -> None:
+    """Show the geometry card: ruler in degrees, orientation, field of view, grey levels."""
+    from paradigms.card import draw_card, write_card
+
+    settings = load_settings(Layout(study).require().root, site=site)
+    if out is not None:
+        click.echo(f"card: {write_card(out, settings)}")
+        return
+    from paradigms.console_devices import show_picture
+
+    shown_s = show_picture(draw_card(settings.display, image_deg=settings.main.image_deg), settings=settings,
+                           seconds=seconds, fullscreen=fullscreen)
+    click.echo(f"card shown for {shown_s:.1f} s")
+
+
+@cli.command()
+@study_option
 def recover(study: Path) -> None:
     """Make events tables, marked incomplete, from the journals of runs that were cut off."""
     from paradigms.records import recover as recover_runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 
-from paradigms.devices import Clock, Display, Frame, Pixels
+from paradigms.devices import Clock, Display, Frame, HardwareClock, Pixels
 from paradigms.engine import Devices
 from paradigms.schedule import Schedule
 from paradigms.virtual import Answering, SimulatedParticipant, simulated_answers
@@ -16,6 +16,7 @@ from subjects.settings import Settings
 
 SCANNER_DELAY_S = 2.0
 PULSE_S = 0.005
+POLL_S = 0.02
 
 
 @contextlib.contextmanager
@@ -51,6 +52,41 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
             with emulated_fingers(settings, schedule=schedule, clock=clock, display_name=name) as fingers:
                 watched = WatchedDisplay(console.display, fingers)
                 yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched)
+
+
+def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscreen: bool = True) -> float:
+    """Show one picture that fills the display until the time is over or the abort key is pressed.
+
+    Parameters
+    ----------
+    picture : uint8 array, (height_px, width_px, 3)
+        Of the display's size.
+    settings : Settings
+        Display and abort key.
+    seconds : float
+        How long.
+    fullscreen : bool
+        Fill the screen.
+
+    Returns
+    -------
+    float
+        How long it stood, in seconds.
+    """
+    display, clock = settings.display, HardwareClock()
+    with ensure_display(display.width_px, display.height_px):
+        from paradigms.window import open_console
+
+        with open_console(settings, clock=clock, fullscreen=fullscreen) as console:
+            console.display.preload({"picture": picture}, height_px=float(display.height_px))
+            console.display.draw(Frame("picture", image_px=float(display.height_px), fixation_px=0.0,
+                                       fixation_color=(0, 0, 0), background=display.background))
+            began = console.display.flip()
+            while clock.now() < began + seconds:
+                if any(press.key == settings.main.abort_key for press in console.responses.presses()):
+                    break
+                clock.wait_until(clock.now() + POLL_S)
+            return clock.now() - began
 
 
 class Fingers:
@@ -132,9 +168,9 @@ class WatchedDisplay:
         """Close the display."""
         self.display.close()
 
-    def preload(self, images: Mapping[str, Pixels]) -> None:
+    def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:
         """Hand images on; the scanner starts once they are there."""
-        self.display.preload(images)
+        self.display.preload(images, height_px=height_px)
         self.fingers.start_scanner()
 
     def draw(self, frame: Frame) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -52,13 +52,23 @@ class Frame:
     image_id : str or None
         A preloaded image, or none.
     image_px, fixation_px : float
-        Side of the image and diameter of the fixation point, in pixels.
+        Height of the image and diameter of the fixation point, in pixels; an image keeps its proportions.
     fixation_color : tuple of int
         RGB, 0..255.
     background : int
         Grey level, 0..255.
     text : str or None
         An instruction; never while a run is on.
+    aperture : uint8 array, (n, n), optional
+        How much of the image is seen, 0 (background) to 255, row 0 at the top; stretched over the image.
+    dots_px : float32 array, (n_dots, 2), optional
+        Centres of dots: pixels from the centre of the display, x to the right, y upward.
+    dot_px : float
+        Their diameter.
+    dot_level : int
+        Their grey level.
+    photodiode : bool or None
+        A square in the lower right corner, white or black; None for no square.
     """
 
     image_id: str | None
@@ -67,6 +77,14 @@ class Frame:
     fixation_color: tuple[int, int, int]
     background: int
     text: str | None = None
+    aperture: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    dots_px: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    dot_px: float = 0.0
+    dot_level: int = 255
+    photodiode: bool | None = None
+
+
+PHOTODIODE_PX = 60
 
 
 @runtime_checkable
@@ -133,8 +151,12 @@ class Display(Protocol):
     def close(self) -> None:
         """Take the window away; may be called twice."""
 
-    def preload(self, images: Mapping[str, Pixels]) -> None:
-        """Take images, uint8 (height, width, 3), row 0 at the top, by ``image_id``."""
+    def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:
+        """Take images, uint8 (height, width, 3), row 0 at the top, by ``image_id``.
+
+        `height_px` is the height at which they will be drawn: they are brought to it once, by this code and
+        not by a graphics card's, so that every screen shows the same pixels to the rim.
+        """
 
     def draw(self, frame: Frame) -> None:
         """Draw into the back buffer."""

@@ -193,8 +193,9 @@ class _Run:
             for device in (devices.display, devices.responses, devices.trigger):
                 stack.callback(device.close)
                 device.open()
-            devices.display.preload({name: images[name] for name in self.schedule.image_ids})
-            self._flip(frame_for(self.settings))
+            blank = frame_for(self.settings)
+            devices.display.preload({name: images[name] for name in self.schedule.image_ids}, height_px=blank.image_px)
+            self._flip(blank)
             self.journal.write("start", sync=True, schedule_digest=self.schedule.digest, seed=self.schedule.seed,
                                size_px=devices.display.size_px, refresh_hz=devices.display.refresh_hz)
             try:

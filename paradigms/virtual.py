@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from paradigms.devices import Clock, Frame, Pixels, Press, Pulse
+from paradigms.devices import PHOTODIODE_PX, Clock, Frame, Pixels, Press, Pulse
 from paradigms.schedule import Schedule
 from subjects.errors import DeviceError
 
@@ -275,8 +275,8 @@ class RecordingDisplay:
         """Stop it."""
         self._origin = None
 
-    def preload(self, images: Mapping[str, Pixels]) -> None:
-        """Take images by ``image_id``."""
+    def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:  # noqa: ARG002
+        """Take images by ``image_id``; they are stretched only where a screenshot asks for it."""
         self._images.update(images)
 
     def draw(self, frame: Frame) -> None:
@@ -307,27 +307,42 @@ class RecordingDisplay:
         return shown
 
     def screenshot(self) -> Pixels:
-        """Compose what is on the screen: background, image (nearest neighbour), fixation point."""
+        """Compose what is on the screen: background, image behind its aperture, dots, fixation point (no text)."""
         width, height = self._size
         frame = self.shown[-1].frame if self.shown else None
         canvas = np.full((height, width, 3), frame.background if frame else 0, dtype=np.uint8)
         if frame is not None and frame.image_id is not None:
-            _paste(canvas, self._images[frame.image_id], side=round(frame.image_px))
+            _paste(canvas, self._images[frame.image_id], height_px=round(frame.image_px), aperture=frame.aperture)
+        if frame is not None and frame.dots_px is not None:
+            for x, y in frame.dots_px:
+                _dot(canvas, diameter=frame.dot_px, color=(frame.dot_level,) * 3, at=(float(x), float(y)))
         if frame is not None:
             _dot(canvas, diameter=frame.fixation_px, color=frame.fixation_color)
+            if frame.photodiode is not None:
+                canvas[-PHOTODIODE_PX:, -PHOTODIODE_PX:] = 255 * frame.photodiode
         return canvas
 
 
-def _paste(canvas: Pixels, image: Pixels, *, side: int) -> None:
-    height, width = canvas.shape[:2]
-    rows = np.arange(side) * image.shape[0] // side
-    columns = np.arange(side) * image.shape[1] // side
-    top, left = (height - side) // 2, (width - side) // 2
-    canvas[top:top + side, left:left + side] = image[rows][:, columns]
+def _paste(canvas: Pixels, image: Pixels, *, height_px: int, aperture: NDArray[np.uint8] | None = None) -> None:
+    """Stretch an image to a height (nearest neighbour), put its middle on the canvas's, cut off what lies outside."""
+    tall, wide = height_px, round(height_px * image.shape[1] / image.shape[0])
+    patch = image[np.arange(tall) * image.shape[0] // tall][:, np.arange(wide) * image.shape[1] // wide]
+    alpha = np.ones((tall, wide, 1))
+    if aperture is not None:
+        rows, columns = (np.arange(n) * m // n for n, m in zip((tall, wide), aperture.shape, strict=True))
+        alpha = aperture[rows][:, columns][:, :, None] / 255.0
+    top, left = (canvas.shape[0] - tall) // 2, (canvas.shape[1] - wide) // 2
+    cut = (slice(max(0, -top), tall - max(0, top + tall - canvas.shape[0])),
+           slice(max(0, -left), wide - max(0, left + wide - canvas.shape[1])))
+    place = canvas[max(0, top):max(0, top) + tall, max(0, left):max(0, left) + wide]
+    place[:] = np.round(alpha[cut] * patch[cut] + (1.0 - alpha[cut]) * place).astype(np.uint8)
 
 
-def _dot(canvas: Pixels, *, diameter: float, color: tuple[int, int, int]) -> None:
+def _dot(canvas: Pixels, *, diameter: float, color: tuple[int, int, int], at: tuple[float, float] = (0.0, 0.0)) -> None:
+    """Paint a disk; `at` is its centre in pixels from the canvas's middle, y upward."""
     height, width = canvas.shape[:2]
-    y, x = np.ogrid[:height, :width]
-    inside = (x + 0.5 - width / 2) ** 2 + (y + 0.5 - height / 2) ** 2 <= (diameter / 2) ** 2
-    canvas[inside] = color
+    across, down = width / 2 + at[0], height / 2 - at[1]
+    top, left = max(0, int(down - diameter / 2) - 1), max(0, int(across - diameter / 2) - 1)
+    part = canvas[top:int(down + diameter / 2) + 2, left:int(across + diameter / 2) + 2]
+    y, x = np.ogrid[top:top + part.shape[0], left:left + part.shape[1]]
+    part[(x + 0.5 - across) ** 2 + (y + 0.5 - down) ** 2 <= (diameter / 2) ** 2] = color

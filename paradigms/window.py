@@ -10,6 +10,8 @@ Traps that this file works around, each measured and held by a test in ``tests/p
 - A ``Monitor`` is made in code: no dialog. At import PsychoPy makes a folder in the user's home, reads the
   person's preferences there and puts that folder's packages on the path of this process and its children:
   it gets a folder of its own instead, which goes with the process.
+- A texture that is stretched fades at its rim over half a texel (3 px of the study's images): images are brought
+  to their size before they go to the graphics card.
 - An image of odd side in a window of even width lies half a pixel off its own pixels and is blurred: it is
   moved by that half pixel.
 """
@@ -30,7 +32,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from paradigms.devices import Clock, Frame, Pixels
+from paradigms.devices import PHOTODIODE_PX, Clock, Frame, Pixels
 from paradigms.keyboard import KeyboardHub, KeyboardResponses, KeyboardTrigger
 from paradigms.xserver import grab_screen
 from subjects.errors import DeviceError
@@ -82,7 +84,10 @@ class PsychoPyDisplay:
         self._settings, self._clock, self._fullscreen = settings, clock, fullscreen
         self._window: Any = None
         self._images: dict[str, Any] = {}
+        self._proportions: dict[str, float] = {}
         self._dot: Any = None
+        self._dots: Any = None
+        self._square: Any = None
         self._text: Any = None
 
     @property
@@ -146,22 +151,28 @@ class PsychoPyDisplay:
         if self._window is not None:
             window, self._window = self._window, None
             self._images.clear()
+            self._dots = self._square = self._text = None
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 window.close()
 
-    def preload(self, images: Mapping[str, Pixels]) -> None:
-        """Put images on the graphics card, and draw each once into the back buffer so that it is there."""
+    def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:
+        """Put images on the graphics card at their size, and draw each once so that it is there."""
         window = self._require_window()
         for image_id, pixels in images.items():
-            stimulus = visual.ImageStim(window, image=Image.fromarray(pixels), units="pix", size=(64, 64),
-                                        interpolate=True, autoLog=False)
+            picture = Image.fromarray(pixels)
+            if height_px is not None:
+                wide = round(height_px * pixels.shape[1] / pixels.shape[0])
+                picture = picture.resize((wide, round(height_px)), Image.Resampling.BILINEAR)
+            stimulus = visual.ImageStim(window, image=picture, units="pix", size=(64, 64), interpolate=True,
+                                        autoLog=False)
             stimulus.draw()
             self._images[image_id] = stimulus
+            self._proportions[image_id] = pixels.shape[1] / pixels.shape[0]
         window.clearBuffer()
 
     def draw(self, frame: Frame) -> None:
-        """Draw into the back buffer: background, image, fixation point.
+        """Draw into the back buffer: background, image behind its aperture, dots, fixation point.
 
         Raises
         ------
@@ -175,17 +186,46 @@ class PsychoPyDisplay:
             if frame.image_id not in self._images:
                 raise DeviceError("window", came=f"image {frame.image_id!r}", expected="a preloaded image",
                                   remedy="Preload the schedule's images.")
-            stimulus = self._images[frame.image_id]
-            side = round(frame.image_px)
-            stimulus.size = (side, side)
-            stimulus.pos = [((extent - side) % 2) / 2.0 for extent in self.size_px]
-            stimulus.draw()
+            self._draw_image(self._images[frame.image_id], frame, wide=self._proportions[frame.image_id])
+        if frame.dots_px is not None:
+            self._draw_dots(frame)
         self._dot.size = frame.fixation_px / 2.0
         self._dot.fillColor = frame.fixation_color
         self._dot.draw()
+        if frame.photodiode is not None:
+            self._draw_photodiode(lit=frame.photodiode)
         if frame.text is not None:
             self._write(frame.text)
         pyglet.gl.glFinish()
+
+    def _draw_image(self, stimulus: Any, frame: Frame, *, wide: float) -> None:
+        size = (round(frame.image_px * wide), round(frame.image_px))
+        stimulus.size = size
+        stimulus.pos = [((extent - side) % 2) / 2.0 for extent, side in zip(self.size_px, size, strict=True)]
+        if frame.aperture is not None:
+            stimulus.mask = np.flipud(frame.aperture).astype(np.float32) / 127.5 - 1.0  # row 0 is its bottom
+        elif stimulus.mask is not None:
+            stimulus.mask = None
+        stimulus.draw()
+
+    def _draw_dots(self, frame: Frame) -> None:
+        dots = np.asarray(frame.dots_px, dtype=np.float64)
+        if self._dots is None or self._dots.nElements != len(dots):
+            self._dots = visual.ElementArrayStim(self._window, units="pix", nElements=len(dots), elementTex=None,
+                                                 elementMask="circle", colorSpace="rgb255", autoLog=False)
+        self._dots.xys = dots
+        self._dots.sizes = frame.dot_px
+        self._dots.colors = [frame.dot_level] * 3
+        self._dots.draw()
+
+    def _draw_photodiode(self, *, lit: bool) -> None:
+        width, height = self.size_px
+        if self._square is None:
+            self._square = visual.Rect(self._window, units="pix", size=(PHOTODIODE_PX, PHOTODIODE_PX), lineWidth=0,
+                                       pos=((width - PHOTODIODE_PX) / 2, -(height - PHOTODIODE_PX) / 2),
+                                       colorSpace="rgb255", autoLog=False)
+        self._square.fillColor = (255 * lit,) * 3
+        self._square.draw()
 
     def _write(self, text: str) -> None:
         if self._text is None:

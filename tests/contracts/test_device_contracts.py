@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -11,7 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from paradigms.devices import Clock, Display, Frame, HardwareClock, Pixels, ResponseDevice, TriggerSource
+from paradigms.devices import (
+    PHOTODIODE_PX,
+    Clock,
+    Display,
+    Frame,
+    HardwareClock,
+    Pixels,
+    ResponseDevice,
+    TriggerSource,
+)
 from paradigms.virtual import Answering, EmulatedScanner, RecordingDisplay, SimulatedParticipant, VirtualClock
 from subjects.errors import DeviceError
 from subjects.settings import Settings
@@ -243,6 +253,62 @@ def test_the_fixation_point_has_its_size_and_colour(display: tuple[Any, Clock]) 
     shown.flip()
     dot = np.all(shown.screenshot() == (255, 0, 255), axis=2)
     assert dot.sum() == pytest.approx(np.pi * 6.0**2, rel=0.12)
+
+
+def test_an_image_keeps_its_proportions(display: tuple[Any, Clock]) -> None:
+    shown, _ = display
+    shown.preload({"px-wide": np.full((50, 100, 3), 240, dtype=np.uint8)}, height_px=100.0)
+    shown.draw(_frame("px-wide", image_px=100.0))
+    shown.flip()
+    changed = np.any(shown.screenshot() != 127, axis=2)
+    bright = np.all(shown.screenshot() == 240, axis=2)
+    dot = np.all(shown.screenshot() == (255, 0, 255), axis=2)
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    assert (len(rows), len(columns)) == (100, 200)
+    assert (changed & ~bright & ~dot).sum() < 60, "only the fixation point's own rim is neither"
+
+
+def test_an_aperture_shows_its_part_the_right_way_round(display: tuple[Any, Clock]) -> None:
+    """Only the upper left quarter and the lower half of the upper right one: no mirroring looks the same."""
+    shown, _ = display
+    aperture = np.zeros((64, 64), dtype=np.uint8)
+    aperture[:32, :32] = 255
+    aperture[16:32, 32:] = 255
+    shown.preload({"px-quarters": _quarters()})
+    shown.draw(dataclasses.replace(_frame("px-quarters"), aperture=aperture))
+    shown.flip()
+    screen = shown.screenshot()
+    middle = {(160, 240): (255, 0, 0), (160, 400): (127, 127, 127), (215, 400): (0, 255, 0),
+              (320, 240): (127, 127, 127), (320, 400): (127, 127, 127)}
+    assert {place: tuple(screen[place].tolist()) for place in middle} == middle
+    shown.draw(_frame("px-quarters"))
+    shown.flip()
+    assert shown.screenshot()[320, 240].tolist() == [0, 0, 255]
+
+
+def test_dots_are_where_they_were_asked_for(display: tuple[Any, Clock]) -> None:
+    shown, _ = display
+    for dots in ([(100.0, 50.0), (-200.0, -150.0)], [(0.0, 200.0)]):
+        black = _frame(None, background=0)
+        shown.draw(dataclasses.replace(black, dots_px=np.array(dots, dtype=np.float32), dot_px=12.0))
+        shown.flip()
+        white = np.all(shown.screenshot() > 250, axis=2)
+        assert white.sum() == pytest.approx(len(dots) * np.pi * 36.0, rel=0.2)
+        for x, y in dots:
+            rows, columns = np.nonzero(white[int(230 - y):int(250 - y), int(310 + x):int(330 + x)])
+            assert rows.mean() == pytest.approx(9.5, abs=0.6)
+            assert columns.mean() == pytest.approx(9.5, abs=0.6)
+
+
+def test_the_photodiode_square_is_lit_and_dark_and_away(display: tuple[Any, Clock]) -> None:
+    shown, _ = display
+    corners = []
+    for lit in (True, False, None):
+        shown.draw(dataclasses.replace(_frame(None), photodiode=lit))
+        shown.flip()
+        screen = shown.screenshot()
+        corners.append([int(screen[-2, -2, 0]), int(screen[-PHOTODIODE_PX - 2, -2, 0]), int(screen[1, -2, 0])])
+    assert corners == [[255, 127, 127], [0, 127, 127], [127, 127, 127]]
 
 
 def test_an_image_that_was_not_preloaded_is_an_error(display: tuple[Any, Clock]) -> None:

@@ -1,7 +1,19 @@
-"""The five classes of the study and the eight demo categories of each."""
+"""The five classes of the study: eight demo categories of each, and the thousand categories of ImageNet.
+
+The ImageNet table (``data/imagenet_classes.tsv``) has the indices, wnids and names of ILSVRC 2012, in the order in
+which every ImageNet network here counts its outputs. Its column ``class`` is this project's: dogs are 151-268 (the
+breeds), birds 7-24, 80-100 and 127-146; aquatic animals are those that live in the sea or its like (fish, sea turtles,
+whales, seals, crustaceans, corals, ...); cars are road vehicles for people or loads; fruits are edible fruits, and in
+the wider sense the fruits of plants (corn, acorn, rose hip, ...), since ImageNet has only ten of the first.
+"""
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 
 from subjects.errors import StimulusError, nearest
@@ -58,3 +70,77 @@ def class_of(category: str) -> str:
         raise StimulusError("category", came=repr(category), expected="one of the 40 demo categories",
                             remedy=nearest(category, known))
     return known[category]
+
+
+@dataclass(frozen=True)
+class ImagenetCategory:
+    """One of ImageNet's thousand categories.
+
+    Parameters
+    ----------
+    index : int
+        Among a network's outputs, 0 to 999.
+    wnid : str
+        WordNet's name: ``n`` and eight digits.
+    name : str
+        In English, unique.
+    class_name : str or None
+        One of the study's classes, or None.
+    """
+
+    index: int
+    wnid: str
+    name: str
+    class_name: str | None
+
+
+@lru_cache(maxsize=1)
+def imagenet_categories() -> tuple[ImagenetCategory, ...]:
+    """Read the thousand categories, in the order of their indices.
+
+    Examples
+    --------
+    >>> imagenet_categories()[954]
+    ImagenetCategory(index=954, wnid='n07753592', name='banana', class_name='fruits')
+    """
+    path = Path(__file__).parent / "data" / "imagenet_classes.tsv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(ImagenetCategory(int(row["index"]), row["wnid"], row["name"],
+                                      None if row["class"] == "n/a" else row["class"])
+                     for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@lru_cache(maxsize=1)
+def imagenet_names() -> tuple[str, ...]:
+    """Name the thousand outputs of an ImageNet network, in order."""
+    return tuple(one.name for one in imagenet_categories())
+
+
+def imagenet_category(key: int | str) -> ImagenetCategory:
+    """Look a category up by index, wnid or name.
+
+    Raises
+    ------
+    StimulusError
+        If ImageNet has no such category; the nearest one is named.
+
+    Examples
+    --------
+    >>> imagenet_category("n02085620").name, imagenet_category("Chihuahua").index, imagenet_category(151).class_name
+    ('Chihuahua', 151, 'dogs')
+    """
+    known = _imagenet_by_key()
+    if key not in known:
+        like = [one for one in known if isinstance(one, str) and _is_wnid(one) == _is_wnid(str(key))]
+        raise StimulusError("ImageNet category", came=repr(key), expected="an index in 0..999, a wnid or a name",
+                            remedy=nearest(str(key), like) if isinstance(key, str) else "Correct the index.")
+    return known[key]
+
+
+def _is_wnid(text: str) -> bool:
+    return text[:1] == "n" and text[1:].isdigit()
+
+
+@lru_cache(maxsize=1)
+def _imagenet_by_key() -> Mapping[int | str, ImagenetCategory]:
+    return MappingProxyType({key: one for one in imagenet_categories() for key in (one.index, one.wnid, one.name)})

@@ -10,17 +10,17 @@ from rich.table import Table
 
 from stimuli.selection import BELOW, CHOSEN, SPARE, Selection
 
-_COLUMNS = ("photographs", "unusable", "size", "P", "excluded", "pass", "categories", "chosen", "short")
+_COLUMNS = ("seen", "file", "size", "P", "excluded", "pass", "categories", "chosen", "short")
 
 
 def selection_table(selection: Selection, *, classes: Sequence[str], title: str) -> Table:
-    """Lay a selection out within 100 columns, one row a class.
+    """Lay a selection out within 80 columns, one row a class.
 
     Columns: photographs; those that fell out because the file cannot be used (or is a copy), by width, height or
     aspect, by P, by the settings; those that pass, and their categories; images chosen; images missing, or
     filled up from below the threshold.
     """
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), title_style="bold")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, title_style="bold")
     table.add_column("class", no_wrap=True)
     for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)

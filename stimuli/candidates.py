@@ -223,9 +223,9 @@ def _label(name: str, *, where: str, class_name: str | None = None) -> Label:
 @lru_cache(maxsize=1)
 def _known() -> Mapping[str, Label]:
     drawn = {category: Label("", category, name, None) for name, category in demo_categories()}
-    photographed = imagenet_labels()
-    return MappingProxyType({**{label.category: label for label in photographed}, **drawn,
-                             **{label.wnid: label for label in photographed}})
+    known = {label.category: label for label in imagenet_labels() if label.class_name != "n/a"}
+    return MappingProxyType({**{label.category: label for label in imagenet_labels()}, **drawn, **known,
+                             **{label.wnid: label for label in imagenet_labels()}})
 
 
 def _is_wnid(name: str) -> bool:

@@ -10,11 +10,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from paradigms.devices import Clock, Display, Frame, Pixels, Press, Pulse, ResponseDevice, TriggerSource
+from paradigms.program import ON, STEP, Change, Program, in_order
 from paradigms.runlog import Journal
 from paradigms.schedule import Event, Schedule
-from paradigms.tasks.main import frame_for
 from paradigms.watchdog import PulseWatch, WatchReport, watch
 from subjects.errors import DeviceError
 from subjects.settings import Settings
@@ -61,7 +62,7 @@ class RunOutcome:
     reason : str
         Why not, or ``"complete"``.
     n_events : int
-        Image events shown.
+        Events shown.
     n_presses : int
         Presses of the task's keys.
     onset_errors_s : tuple of float
@@ -92,15 +93,6 @@ class RunOutcome:
                 f"{self.n_presses} presses, {onsets}{faults}")
 
 
-@dataclass(frozen=True)
-class Change:
-    """One change of the display: at `at_s` from time zero, `what` is ``"on"`` or ``"off"``."""
-
-    at_s: float
-    event: Event
-    what: str
-
-
 @dataclass
 class _Tally:
     """What has come in so far; `counted` are the pulses without doubles."""
@@ -111,28 +103,20 @@ class _Tally:
     errors_s: list[float] = field(default_factory=list)
     offsets_s: list[float] = field(default_factory=list)
     zero: float | None = None
+    skipped: int = 0
 
 
-def changes(schedule: Schedule) -> tuple[Change, ...]:
-    """List every change of the display in a run, in order; an image that follows at once needs no "off"."""
-    shown = [event for event in schedule.events if event.image_id is not None]
-    found = []
-    for k, event in enumerate(shown):
-        found.append(Change(event.onset_s, event, "on"))
-        follows = shown[k + 1].onset_s if k + 1 < len(shown) else float("inf")
-        if follows > event.end_s + 1e-9:
-            found.append(Change(event.end_s, event, "off"))
-    return tuple(found)
-
-
-def play(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Settings, images: Mapping[str, Pixels],
-         on_event: Callable[[Event], None] | None = None, trigger_timeout_s: float | None = None) -> RunOutcome:
+def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Journal, settings: Settings,
+         images: Mapping[str, Pixels], on_event: Callable[[Event], None] | None = None,
+         trigger_timeout_s: float | None = None) -> RunOutcome:
     """Play a run.
 
     Parameters
     ----------
     schedule : Schedule
-        What to show.
+        What is planned.
+    program : Program
+        What is drawn for it, and when.
     devices : Devices
         The machines; opened here, and closed here whatever happens.
     journal : Journal
@@ -152,8 +136,8 @@ def play(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Se
         Also for a run that was aborted; nothing is raised for what happens during a run but
         KeyboardInterrupt and SIGTERM, which are recorded first.
     """
-    run = _Run(schedule, devices=devices, journal=journal, settings=settings, tally=_Tally(), on_event=on_event,
-               pulse_watch=PulseWatch(tr_s=schedule.tr_s))
+    run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings, tally=_Tally(),
+               on_event=on_event, pulse_watch=PulseWatch(tr_s=schedule.tr_s))
     reason = "complete"
     try:
         with run.opened(images):
@@ -177,6 +161,7 @@ class _Run:
     """The state of one run while it is played."""
 
     schedule: Schedule
+    program: Program
     devices: Devices
     journal: Journal
     settings: Settings
@@ -193,9 +178,8 @@ class _Run:
             for device in (devices.display, devices.responses, devices.trigger):
                 stack.callback(device.close)
                 device.open()
-            blank = frame_for(self.settings)
-            devices.display.preload({name: images[name] for name in self.schedule.image_ids}, height_px=blank.image_px)
-            self._flip(blank)
+            devices.display.preload(images, height_px=self.program.image_px)
+            self._flip(self.program.blank)
             self.journal.write("start", sync=True, schedule_digest=self.schedule.digest, seed=self.schedule.seed,
                                size_px=devices.display.size_px, refresh_hz=devices.display.refresh_hz)
             try:
@@ -230,25 +214,29 @@ class _Run:
 
     def show_all(self) -> None:
         """Make every change at its deadline, then wait for the end of the run."""
-        for change in changes(self.schedule):
+        for change in in_order(self.program.changes()):
             self._show(change)
         self._poll_until(self._clock_time(self.schedule.duration_s))
         self.state = "ended"
 
     def _show(self, change: Change) -> None:
-        on = change.what == "on"
         deadline = self._clock_time(change.at_s)
         display = self.devices.display
-        display.draw(frame_for(self.settings, image_id=change.event.image_id if on else None))
+        if change.what == STEP and self.devices.clock.now() > self._clock_time(change.until_s) - display.lead_s:
+            self.tally.skipped += 1
+            self.journal.write("skip", planned=round(deadline, 6), step=change.step)
+            return
+        display.draw(change.frame)
         self._poll_until(deadline - display.lead_s - self.devices.poll_s)
         self.devices.clock.wait_until(deadline - display.lead_s)
         actual = display.flip()
-        self.journal.write("flip", t=actual, event=change.event.index, what=change.what,
-                           planned=round(deadline, 6), image_id=change.event.image_id if on else None)
-        if on:
+        step: dict[str, Any] = {} if change.step is None else {"step": change.step}
+        self.journal.write("flip", t=actual, event=change.event, what=change.what, planned=round(deadline, 6),
+                           image_id=change.frame.image_id, **step)
+        if change.what == ON and change.event is not None:
             self.tally.errors_s.append(actual - deadline)
             if self.on_event is not None:
-                self.on_event(change.event)
+                self.on_event(self.schedule.events[change.event])
 
     def _flip(self, frame: Frame) -> None:
         self.devices.display.draw(frame)
@@ -293,8 +281,7 @@ class _Run:
                            amiss=amiss, offset=round(offset, 6))
 
     def _take_press(self, press: Press) -> None:
-        main = self.settings.main
-        task = press.key in (main.animal_key, main.not_animal_key)
+        task = press.key in self.program.keys
         self.tally.presses += task
         self.journal.write("press", t=press.stamp_s, key=press.key, source=press.source, task=task)
 

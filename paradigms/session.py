@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -13,6 +13,7 @@ from typing import Any
 
 from paradigms.devices import Clock, HardwareClock, Pixels
 from paradigms.engine import Devices, RunOutcome, Terminated, play
+from paradigms.program import Planner
 from paradigms.records import (
     archive_events,
     attempt_files,
@@ -42,9 +43,18 @@ from subjects.provenance import rng, versions
 from subjects.settings import Settings
 from subjects.store import write_json
 
+
+@dataclass(frozen=True)
+class Task:
+    """A paradigm: how it is planned, and how it is played."""
+
+    make_schedule: Callable[..., Schedule]
+    program: Planner
+
+
 SCANNERS = ("emulated", "keyboard")
 DISPLAYS = ("virtual", "window")
-TASKS = {main_task.TASK: main_task.make_schedule}
+TASKS = {main_task.TASK: Task(main_task.make_schedule, main_task.program)}
 VIRTUAL_POLL_S = 0.25
 
 
@@ -136,8 +146,9 @@ def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings:
     def advance(_: Event) -> None:
         next(bar, None)
 
-    outcome = play(schedule, devices=devices, journal=journal, settings=settings, images=images, on_event=advance,
-                   trigger_timeout_s=trigger_timeout_s)
+    program = TASKS[schedule.task].program(schedule, settings)
+    outcome = play(schedule, program=program, devices=devices, journal=journal, settings=settings, images=images,
+                   on_event=advance, trigger_timeout_s=trigger_timeout_s)
     for _ in bar if outcome.complete else ():
         pass
     return outcome
@@ -168,7 +179,7 @@ def prepare(layout: Layout, settings: Settings, *, key: RunKey,
                             remedy=nearest(key.task, TASKS))
     profile = load_profile(layout, key.sub)
     manifest = read_manifest(layout.manifest)
-    schedule = TASKS[key.task](settings, manifest=manifest, profile=profile, ses=key.ses, run=key.run)
+    schedule = TASKS[key.task].make_schedule(settings, manifest=manifest, profile=profile, ses=key.ses, run=key.run)
     if n_trials is not None:
         schedule = excerpt(schedule, n_trials=n_trials)
     return schedule, load_images(layout, manifest=manifest, schedule=schedule)

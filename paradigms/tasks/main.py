@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.random import Generator
 
 from paradigms.devices import Frame
+from paradigms.program import Program, image_changes
 from paradigms.schedule import BLANK, Event, Schedule
 from stimuli.manifest import TYPES, Manifest, Stimulus
 from subjects.errors import ScheduleError
@@ -111,3 +114,13 @@ def frame_for(settings: Settings, *, image_id: str | None = None, text: str | No
     return Frame(image_id=image_id, image_px=display.px_for(main.image_deg),
                  fixation_px=display.px_for(main.fixation_deg), fixation_color=main.fixation_color,
                  background=display.background, text=text)
+
+
+def program(schedule: Schedule, settings: Settings) -> Program:
+    """Say how a run of the main task is drawn and answered."""
+    def frame_of(image_id: str | None) -> Frame:
+        return frame_for(settings, image_id=image_id)
+
+    return Program(blank=frame_of(None), changes=partial(image_changes, schedule, frame_of=frame_of),
+                   keys=(settings.main.animal_key, settings.main.not_animal_key),
+                   image_px=settings.display.px_for(settings.main.image_deg))

@@ -13,9 +13,10 @@ from PIL import Image
 
 from paradigms.devices import Pixels
 from paradigms.engine import Devices, RunOutcome, play
+from paradigms.program import Program
 from paradigms.runlog import Journal, Record, read_journal
 from paradigms.schedule import Schedule
-from paradigms.tasks.main import make_schedule
+from paradigms.tasks.main import make_schedule, program
 from paradigms.virtual import (
     Answering,
     EmulatedScanner,
@@ -102,6 +103,7 @@ class Bench:
     delay_s: float = 3.0
     answering: Answering = field(default_factory=Answering)
     trigger_timeout_s: float | None = None
+    program: Program | None = None
 
     def __post_init__(self) -> None:
         keys = (self.settings.main.animal_key, self.settings.main.not_animal_key)
@@ -118,7 +120,8 @@ class Bench:
         images = dict.fromkeys(self.schedule.image_ids, np.zeros((2, 2, 3), dtype=np.uint8))
         devices = Devices(self.clock, trigger=self.trigger, responses=self.responses, display=self.display, poll_s=0.25)
         with Journal(self.journal_path, clock=self.clock) as journal:
-            return play(self.schedule, devices=devices, journal=journal, settings=self.settings, images=images,
+            return play(self.schedule, program=self.program or program(self.schedule, self.settings), devices=devices,
+                        journal=journal, settings=self.settings, images=images,
                         trigger_timeout_s=self.trigger_timeout_s)
 
     @property

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from paradigms.devices import Frame, Press, Pulse
-from paradigms.engine import Terminated, changes
+from paradigms.engine import Terminated
+from paradigms.program import ON, STEP, Change, Program
 from paradigms.runlog import events_table, of_kind
 from paradigms.schedule import Schedule, excerpt
+from paradigms.tasks.main import program
 from paradigms.virtual import RecordingDisplay, ScannerFaults, VirtualClock
-from subjects.errors import DeviceError
+from subjects.errors import DeviceError, ScheduleError
 from subjects.settings import Scanner, Settings
 
 BenchMaker = Callable[..., Any]
@@ -309,11 +311,12 @@ def test_pulses_that_came_before_waiting_count(bench: BenchMaker, short: Schedul
 
 # ---------------------------------------------------------------- the list of changes
 
-def test_an_image_that_follows_at_once_needs_no_blank(schedule: Schedule) -> None:
+def test_an_image_that_follows_at_once_needs_no_blank(schedule: Schedule, settings: Settings) -> None:
     shown = [event for event in schedule.events if event.image_id][:2]
     first, second = (dataclasses.replace(event, index=k, onset_s=2.0 * k) for k, event in enumerate(shown))
     touching = dataclasses.replace(schedule, events=(first, second))
-    assert [(change.at_s, change.what) for change in changes(touching)] == [(0.0, "on"), (2.0, "on"), (4.0, "off")]
+    found = [(change.at_s, change.what) for change in program(touching, settings).changes()]
+    assert found == [(0.0, "on"), (2.0, "on"), (4.0, "off")]
 
 
 def test_nothing_but_fixation_between_images(bench: BenchMaker, short: Schedule) -> None:
@@ -323,3 +326,63 @@ def test_nothing_but_fixation_between_images(bench: BenchMaker, short: Schedule)
     assert frames[0].image_id is None
     assert all(frame.text is None and frame.background == 127 for frame in frames)
     assert len({(frame.image_px, frame.fixation_px) for frame in frames}) == 1
+
+
+# ------------------------------------------------------------- tasks that move: steps
+
+def moving(schedule: Schedule, settings: Settings, *, hz: float = 15.0, seconds: float = 4.0) -> Program:
+    """Make a program of steps, with one event that begins in the middle of them."""
+    blank = program(schedule, settings).blank
+    steps = [Change(k / hz, STEP, blank, step=k, until_s=(k + 1) / hz) for k in range(round(seconds * hz))]
+    changes = sorted([*steps, Change(2.01, ON, blank, event=0)], key=lambda change: change.at_s)
+    return Program(blank=blank, changes=lambda: changes, keys=("1",), image_px=10.0)
+
+
+def test_every_step_is_shown_at_its_time(bench: BenchMaker, short: Schedule, settings: Settings) -> None:
+    run = bench(schedule=short, program=moving(short, settings))
+    assert run.play().complete
+    flips = [flip for flip in of_kind(run.records, "flip") if flip["what"] == "step"]
+    assert [flip["step"] for flip in flips] == list(range(60))
+    zero = of_kind(run.records, "zero")[0]["t"]
+    assert max(abs(flip["t"] - zero - flip["step"] / 15.0) for flip in flips) < 1 / 120
+
+
+def test_a_step_that_is_too_late_is_left_out_and_an_event_never(bench: BenchMaker, short: Schedule,
+                                                                settings: Settings) -> None:
+    run = bench(schedule=short, program=moving(short, settings))
+    flips = iter(range(1000))
+    inner = run.display
+
+    def stall() -> None:
+        if next(flips) == 20:  # a hiccup of half a second, over the event's own time
+            run.clock.wait_until(run.clock.now() + 0.8)
+
+    run.display = Wrapped(inner, flip=stall)
+    assert run.play().complete
+    shown = [flip["step"] for flip in of_kind(run.records, "flip") if flip["what"] == "step"]
+    skipped = [one["step"] for one in of_kind(run.records, "skip")]
+    assert sorted(shown + skipped) == list(range(60))
+    assert skipped == list(range(20, 20 + len(skipped)))
+    assert 9 <= len(skipped) <= 13
+    assert len([flip for flip in of_kind(run.records, "flip") if flip["what"] == "on"]) == 1
+    zero = of_kind(run.records, "zero")[0]["t"]
+    late = [flip["t"] - zero - flip["step"] / 15.0 for flip in of_kind(run.records, "flip") if flip["what"] == "step"]
+    assert abs(late[-1]) < 1 / 120, "what comes after the hiccup is on time"
+
+
+def test_changes_out_of_order_are_a_fault_of_the_program(bench: BenchMaker, short: Schedule,
+                                                         settings: Settings) -> None:
+    good = moving(short, settings)
+    wrong = dataclasses.replace(good, changes=lambda: reversed(list(good.changes())))
+    run = bench(schedule=short, program=wrong)
+    with pytest.raises(ScheduleError, match="expected changes in order"):
+        run.play()
+    assert of_kind(run.records, "end")[0]["reason"].startswith("failed: ")
+
+
+def test_only_the_programs_keys_are_answers(bench: BenchMaker, short: Schedule, settings: Settings) -> None:
+    run = bench(schedule=short, program=dataclasses.replace(program(short, settings), keys=("7",)))
+    outcome = run.play()
+    assert of_kind(run.records, "press")
+    assert outcome.n_presses == 0
+    assert not any(press["task"] for press in of_kind(run.records, "press"))

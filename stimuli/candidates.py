@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from stimuli.categories import demo_categories
+from stimuli.categories import demo_categories, imagenet_categories
 from subjects.console import ProgressWrapper, silent
 from subjects.errors import StimulusError, nearest
 from subjects.provenance import digest_file, digest_json
@@ -19,7 +19,6 @@ LABELS_FILE = "labels.tsv"
 CLASS_ALIASES = MappingProxyType({"aquatic_animals": "aquatic", "aquatic animals": "aquatic"})
 """Names that tables of labels give a class -> the name that the settings give it."""
 
-_TABLE = Path(__file__).parent / "data" / "imagenet_classes.tsv"
 _TEXT = ("file", "wnid", "category", "class", "imagenet_index")
 
 
@@ -100,14 +99,6 @@ def digest_of(listing: Listing, digests: Mapping[str, str]) -> str:
                         for one in listing.candidates])
 
 
-@lru_cache(maxsize=1)
-def imagenet_labels() -> tuple[Label, ...]:
-    """Read the 1000 categories of ImageNet in the order of their indices."""
-    table = read_table(_TABLE, text_columns=("wnid", "name", "class")).fillna("n/a")
-    return tuple(Label(str(row["wnid"]), str(row["name"]), str(row["class"]), int(row["index"]))
-                 for row in table.to_dict("records"))
-
-
 def list_candidates(folder: Path, *, class_names: Sequence[str], classes: Sequence[str],
                     labels: Path | None = None) -> Listing:
     """List the photographs of a folder that are labelled as one of the study's classes. Opens none.
@@ -148,12 +139,9 @@ def list_candidates(folder: Path, *, class_names: Sequence[str], classes: Sequen
 
 
 def _output(label: Label, class_names: Sequence[str], *, where: str) -> int:
-    """Find a category among the outputs; some of ImageNet's names stand for two categories, told apart by index."""
-    if label.index is not None and class_names[label.index:label.index + 1] == (label.category,):
-        return label.index
     if label.category not in class_names:
         _refuse(where, f"category {label.category!r}, for which the network has no output",
-                "a category that the network knows", nearest(label.category, class_names[:1000]))
+                "a category that the network knows", nearest(label.category, class_names))
     return class_names.index(label.category)
 
 
@@ -222,10 +210,11 @@ def _label(name: str, *, where: str, class_name: str | None = None) -> Label:
 
 @lru_cache(maxsize=1)
 def _known() -> Mapping[str, Label]:
+    """Give each wnid and each name of a category what is known of it; ImageNet's outrank those of drawings."""
     drawn = {category: Label("", category, name, None) for name, category in demo_categories()}
-    known = {label.category: label for label in imagenet_labels() if label.class_name != "n/a"}
-    return MappingProxyType({**{label.category: label for label in imagenet_labels()}, **drawn, **known,
-                             **{label.wnid: label for label in imagenet_labels()}})
+    found = [Label(one.wnid, one.name, one.class_name or "n/a", one.index) for one in imagenet_categories()]
+    named = {label.category: label for label in found if label.class_name != "n/a" or label.category not in drawn}
+    return MappingProxyType({**drawn, **named, **{label.wnid: label for label in found}})
 
 
 def _is_wnid(name: str) -> bool:

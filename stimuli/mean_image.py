@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from stimuli.caffe_files import read_binaryproto
 from stimuli.network import Images, Network
 from stimuli.photographs import centre, enlarged, read_photograph, to_square
 from subjects.console import ProgressWrapper, silent
@@ -261,8 +262,7 @@ def read_caffe_mean(path: Path) -> NDArray[np.float64]:
         If it is missing, of another shape, or holds values that no mean image has.
     """
     path = Path(path)
-    values = _read_binaryproto(path) if path.suffix == ".binaryproto" else \
-        _load(path, "Correct stimuli.mean_image.")
+    values = read_binaryproto(path) if path.suffix == ".binaryproto" else _load(path, "Correct stimuli.mean_image.")
     if values.ndim != 3 or values.shape[0] != 3:
         raise StimulusError(str(path), came=f"an array of shape {values.shape}",
                             expected="(3, height, width) in the order BGR, as Caffe writes it",
@@ -271,11 +271,6 @@ def read_caffe_mean(path: Path) -> NDArray[np.float64]:
         raise StimulusError(str(path), came=f"values from {values.min():g} to {values.max():g}",
                             expected="grey levels in 0..255", remedy="Name Caffe's mean file.")
     return np.moveaxis(values[::-1].astype(np.float64), 0, -1)
-
-
-def _read_binaryproto(path: Path) -> NDArray[np.float64]:
-    raise StimulusError(str(path), came="a mean image in .binaryproto", expected="Caffe's .npy",
-                        remedy="Convert it to .npy.")
 
 
 def _load(path: Path, remedy: str) -> NDArray[np.generic]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stimuli.candidates import digest_of, imagenet_labels, list_candidates
-from stimuli.categories import demo_categories
+from stimuli.candidates import digest_of, list_candidates
+from stimuli.categories import demo_categories, imagenet_categories, imagenet_names
 from subjects.errors import StimulusError, StoreError
 
 CLASSES = ("dogs", "birds", "cars", "fruits", "aquatic")
-IMAGENET = tuple(label.category for label in imagenet_labels())
+IMAGENET = imagenet_names()
 DEMO = tuple(name for _, name in demo_categories())
 HEAD = "file\timagenet_index\twnid\tclass"
 
@@ -45,7 +45,7 @@ def test_class_folders_are_read_by_wnid(tmp_path: Path) -> None:
 
 
 def test_categories_outside_the_study_are_counted_and_left_out(tmp_path: Path) -> None:
-    outside = next(label for label in imagenet_labels() if label.class_name not in CLASSES)
+    outside = next(one for one in imagenet_categories() if one.class_name is None)
     _files(tmp_path, "n02085620/a.JPEG", f"{outside.wnid}/b.JPEG", f"{outside.wnid}/c.JPEG")
     listing = list_candidates(tmp_path, class_names=IMAGENET, classes=CLASSES)
     assert (len(listing.candidates), listing.n_outside) == (1, 2)
@@ -53,7 +53,7 @@ def test_categories_outside_the_study_are_counted_and_left_out(tmp_path: Path) -
 
 def test_class_folders_may_be_named_by_category(tmp_path: Path) -> None:
     _files(tmp_path, "pug/1.png", "taxi/1.png")
-    assert _listed(tmp_path, class_names=DEMO) == [("pug/1.png", "", "pug", "dogs", DEMO.index("pug")),
+    assert _listed(tmp_path, class_names=DEMO) == [("pug/1.png", "n02110958", "pug", "dogs", DEMO.index("pug")),
                                                    ("taxi/1.png", "", "taxi", "cars", DEMO.index("taxi"))]
 
 
@@ -81,13 +81,6 @@ def test_a_table_may_bring_categories_of_the_users_network(tmp_path: Path) -> No
     _files(tmp_path, "x.JPEG")
     _table(tmp_path, "x.JPEG\tgreebles\tcars", head="file\tcategory\tclass")
     assert _listed(tmp_path, class_names=("a", "greebles")) == [("x.JPEG", "", "greebles", "cars", 1)]
-
-
-def test_two_categories_of_one_name_are_told_apart_by_their_index(tmp_path: Path) -> None:
-    names = ["?"] * 1000
-    names[134] = names[517] = IMAGENET[134]
-    _files(tmp_path, f"{imagenet_labels()[134].wnid}/a.png")
-    assert [row[4] for row in _listed(tmp_path, class_names=tuple(names))] == [134]
 
 
 BAD_TABLES: dict[str, tuple[tuple[str, ...], str, str]] = {

@@ -20,7 +20,7 @@ from paradigms.schedule import Schedule
 from paradigms.watchdog import watch
 from subjects.errors import RunLogError
 from subjects.layout import Layout
-from subjects.settings import Settings
+from subjects.settings import Settings, read_resolved
 from subjects.store import read_json, write_bytes, write_json, write_table
 
 _JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
@@ -293,13 +293,11 @@ def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
     events = layout.events(**cut.where)
     archived = layout.attempt_file("events.tsv", **cut.where, attempt=cut.attempt)
     schedule = read_schedule(layout.schedule(**cut.where, attempt=cut.attempt))
-    content = read_json(layout.resolved_settings(**cut.where, attempt=cut.attempt))
-    content.pop("digest", None)
+    settings = read_resolved(layout.resolved_settings(**cut.where, attempt=cut.attempt))
     if cut.complete and events.exists() and not _sidecar_says_complete(events):
         archive_events(layout, **cut.where)
     path = archived if events.exists() else events
-    _write_pair(path, records=cut.records, schedule=schedule, settings=Settings.model_validate(content),
-                attempt=cut.attempt)
+    _write_pair(path, records=cut.records, schedule=schedule, settings=settings, attempt=cut.attempt)
     return Recovered(cut.journal, path, complete=cut.complete, n_events=len(_rows_of(path)),
                      n_records=len(cut.records))
 

@@ -6,6 +6,8 @@ saved beside whatever it shaped; :meth:`Settings.departures` lists where a study
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +25,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+log = logging.getLogger(__name__)
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -47,6 +51,9 @@ class Stimuli(Section):
     """The stimulus set. Probabilities are judged on the 8-bit image; steps are L2 on RGB in [0, 1]."""
 
     network: str = "demo"
+    weights: str | None = None
+    preprocessing: str | None = None
+    tap: str | None = None
     classes: tuple[str, ...] = ("dogs", "birds", "cars", "fruits", "aquatic")
     animal_classes: tuple[str, ...] = ("dogs", "birds", "aquatic")
     per_class: Count = 8
@@ -231,9 +238,43 @@ class Settings(Section):
         (('scanner.tr_s', 2.0, 1.5),)
         """
         own, protocol = self.model_dump(), Settings().model_dump()
-        naming = {"study.name", "study.seed", "stimuli.images", "stimuli.labels"}
+        naming = {"study.name", "study.seed", "stimuli.images", "stimuli.labels", "stimuli.weights"}
         return tuple((key, theirs, ours) for (key, theirs), (_, ours) in
                      zip(_leaves(protocol), _leaves(own), strict=True) if ours != theirs and key not in naming)
+
+
+def read_resolved(path: Path) -> Settings:
+    """Read the settings that were saved beside a record, also those of another version of this toolkit.
+
+    What this version does not know is left out and named in the log; what it did not know then has its default.
+
+    Raises
+    ------
+    SettingsError
+        If a value is of no use.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Settings.model_validate(_known(content, Settings, where=path.name))
+    except ValidationError as error:
+        raise _explained(error, str(path)) from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(str(path), came=f"a file that cannot be read ({error})", expected="resolved settings",
+                            remedy="Restore the file; it was written with the run.") from error
+
+
+def _known(content: Mapping[str, Any], model: type[BaseModel], *, where: str) -> dict[str, Any]:
+    kept = {}
+    for key, value in content.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            if key != "digest":
+                log.warning("%s: %r is a setting of another version and is left out", where, key)
+            continue
+        section = field.annotation
+        nested = isinstance(section, type) and issubclass(section, BaseModel) and isinstance(value, Mapping)
+        kept[key] = _known(value, section, where=f"{where}, {key}") if nested else value  # type: ignore[arg-type]
+    return kept
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -339,7 +380,7 @@ def write_settings(path: Path, changes: Mapping[str, Any], *, overwrite: bool = 
 
 
 def as_toml(tables: Mapping[str, Any]) -> str:
-    """Spell settings in TOML, which has no word for unset: what is None is left out.
+    r"""Spell settings in TOML, which has no word for unset: what is None is left out.
 
     Examples
     --------

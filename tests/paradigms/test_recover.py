@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from paradigms import records as records_module
 from paradigms.records import recover
 from paradigms.runlog import of_kind, read_events, read_journal
 from paradigms.session import play_run
-from subjects.errors import RunLogError
+from subjects.errors import RunLogError, SettingsError
 from subjects.layout import Layout
 from subjects.settings import load_settings
 
@@ -275,3 +276,34 @@ def test_a_journal_under_another_name_is_named(small_console: Layout) -> None:
 def test_excerpts_are_not_recovered(small_console: Layout) -> None:
     _play(small_console, n_trials=2)
     assert recover(small_console) == []
+
+
+def test_settings_of_another_version_keep_no_record_from_being_read(small_console: Layout,
+                                                                    caplog: pytest.LogCaptureFixture) -> None:
+    settings = load_settings(small_console.root)
+    where = {"sub": "01", "ses": "01", "task": "main", "run": 1}
+    play_run(small_console, settings, **where, scanner="emulated", display="virtual")
+    table = small_console.events(**where).read_bytes()
+    shutil.rmtree(small_console.events(**where).parent)
+    path = small_console.resolved_settings(**where, attempt=1)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["stimuli"]["brightness"], content["olfaction"] = 3, {"odour": "rose"}
+    del content["roi"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    recover(small_console)
+    assert small_console.events(**where).read_bytes() == table
+    assert "'brightness' is a setting of another version" in caplog.text
+    assert "'olfaction' is a setting of another version" in caplog.text
+
+
+def test_settings_that_make_no_sense_are_named(small_console: Layout) -> None:
+    settings = load_settings(small_console.root)
+    where = {"sub": "01", "ses": "01", "task": "main", "run": 1}
+    play_run(small_console, settings, **where, scanner="emulated", display="virtual")
+    shutil.rmtree(small_console.events(**where).parent)
+    path = small_console.resolved_settings(**where, attempt=1)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["main"]["runs"] = "many"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"main\.runs"):
+        recover(small_console)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,18 +32,29 @@ images_option = click.option("--images", type=_folder, default=None,
                              help="Folder of photographs for RE (default: stimuli.images; unset: RE are drawn).")
 labels_option = click.option("--labels", type=_file, default=None,
                              help="Their table of labels (default: stimuli.labels, then labels.tsv in the folder).")
+_network = click.option("--network", default=None, help="Which network (default: the setting stimuli.network).")
+_weights = click.option("--weights", type=_file, default=None,
+                        help="Its weights: .safetensors, .npz, .pt, .pth, .caffemodel or .onnx (default: its own).")
+_preprocessing = click.option("--preprocessing", default=None,
+                              help="Its preprocessing, caffe-227 for example; see the command networks.")
+
+
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose a network."""
+    return _network(_weights(_preprocessing(command)))
+
+
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what stands there.")
 
 
 @cli.command()
 @study_option
-@click.option("--network", default=None, help="The judge (default: the setting stimuli.network).")
+@network_options
 @images_option
 @labels_option
 @overwrite_option
 @threads_option
-def build(study: Path, network: str | None, images: Path | None, labels: Path | None, overwrite: bool,
-          threads: int) -> None:
+def build(study: Path, overwrite: bool, threads: int, **chosen: Any) -> None:
     """Make the RE, AN and AI images and their manifest; what stands and is current is reused.
 
     A set whose making was interrupted is completed. A set made with other settings is
@@ -52,26 +64,38 @@ def build(study: Path, network: str | None, images: Path | None, labels: Path | 
     from stimuli.build import fillings
 
     layout = Layout(study).require()
-    settings = _with_photographs(study, images=images, labels=labels)
-    made = make(layout, settings, network=network, overwrite=overwrite, threads=threads, progress=rich_progress)
+    settings = _settings(study, **chosen)
+    made = make(layout, settings, overwrite=overwrite, threads=threads, progress=rich_progress)
     state = "already current, reused" if made.reused else "made"
     for line in fillings(made.manifest, settings):
         click.echo(line)
     click.echo(f"{len(made.manifest)} images {state}: {layout.manifest}")
 
 
-def _with_photographs(study: Path, *, images: Path | None, labels: Path | None) -> Settings:
-    given = {"stimuli.images": images, "stimuli.labels": labels}
-    return load_settings(study, overrides={key: str(path) for key, path in given.items() if path is not None})
+def _settings(study: Path, *, network: str | None, weights: Path | None, preprocessing: str | None,
+              images: Path | None = None, labels: Path | None = None) -> Settings:
+    """Read the study's settings with what the command line chooses; another network leaves the study's weights out."""
+    given: dict[str, Any] = {"images": images, "labels": labels, "weights": weights, "network": network,
+                             "preprocessing": _from_here(preprocessing)}
+    changed: dict[str, str | None] = {key: str(value) for key, value in given.items() if value is not None}
+    if network is not None and network != load_settings(study).stimuli.network:
+        changed = {"weights": None, "preprocessing": None, **changed}
+    return load_settings(study, overrides={f"stimuli.{key}": value for key, value in changed.items()})
+
+
+def _from_here(preprocessing: str | None) -> str | None:
+    """Let the file behind a preprocessing's colon start from the working directory, as other flags do."""
+    name, colon, file = (preprocessing or "").partition(":")
+    return f"{name}:{Path(file).resolve()}" if colon else preprocessing
 
 
 @cli.command()
 @study_option
-@click.option("--network", default=None, help="The judge (default: the setting stimuli.network).")
+@network_options
 @images_option
 @labels_option
 @threads_option
-def candidates(study: Path, network: str | None, images: Path | None, labels: Path | None, threads: int) -> int:
+def candidates(study: Path, threads: int, **chosen: Any) -> int:
     """Screen the photographs for RE, and make no image.
 
     Writes stimuli/candidates.tsv: every candidate, its P and why it fell out. Ends with 0 if every class has its
@@ -82,8 +106,8 @@ def candidates(study: Path, network: str | None, images: Path | None, labels: Pa
     from stimuli.candidate_report import report_path, screen_only
     from stimuli.candidate_view import below_lines, selection_table
 
-    layout, settings = Layout(study).require(), _with_photographs(study, images=images, labels=labels)
-    made = screen_only(layout, settings, network=network, threads=threads, progress=rich_progress)
+    layout, settings = Layout(study).require(), _settings(study, **chosen)
+    made = screen_only(layout, settings, threads=threads, progress=rich_progress)
     Console().print(selection_table(made, classes=settings.stimuli.classes,
                                     title=f"P > {settings.stimuli.re_p:g}, one photograph a category"))
     for line in [*below_lines(made), f"{len(made.verdicts)} candidates: {report_path(layout)}"]:
@@ -94,9 +118,10 @@ def candidates(study: Path, network: str | None, images: Path | None, labels: Pa
 
 @cli.command()
 @study_option
+@network_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @threads_option
-def check(study: Path, as_json: bool, threads: int) -> int:
+def check(study: Path, as_json: bool, threads: int, **chosen: Any) -> int:
     """Check every rule from the files alone.
 
     Ends with 0 only if every image holds, with 1 if a rule is broken, with 2 if a file is
@@ -105,7 +130,7 @@ def check(study: Path, as_json: bool, threads: int) -> int:
     from stimuli.check import check as judge
 
     layout = Layout(study).require()
-    verdict = judge(layout, load_settings(study), threads=threads, progress=rich_progress)
+    verdict = judge(layout, _settings(study, **chosen), threads=threads, progress=rich_progress)
     click.echo(json.dumps(verdict.to_json(), indent=2)) if as_json else _print(verdict)
     return 0 if verdict.ok else 1
 
@@ -135,26 +160,25 @@ def sheet(study: Path, out: Path, overwrite: bool) -> None:
 
 @cli.command()
 @study_option
-@click.option("--network", default=None, help="Whose units (default: the setting stimuli.network).")
+@network_options
 @threads_option
-def features(study: Path, network: str | None, threads: int) -> None:
+def features(study: Path, threads: int, **chosen: Any) -> None:
     """Take every layer's responses to the whole set, for the analysis."""
     from stimuli.features import extract
 
     layout = Layout(study).require()
-    made = extract(layout, load_settings(study), network=network, threads=threads, progress=rich_progress)
+    made = extract(layout, _settings(study, **chosen), threads=threads, progress=rich_progress)
     state = "already current, reused" if made.reused else "taken"
     click.echo(f"{made.n_layers} layers x {made.n_images} images {state}: {made.store.path}")
 
 
 @cli.command()
 def networks() -> None:
-    """List the networks that can judge."""
-    from stimuli.network import NETWORKS, load_network
+    """List the networks, where their weights are looked for, and the preprocessings. Loads none of them."""
+    from stimuli.network_list import list_networks
 
-    for network in map(load_network, NETWORKS):
-        click.echo(f"{network.name}: {len(network.class_names)} classes, input {network.input_size} px, "
-                   f"{len(network.layers)} layers, digest {network.digest}")
+    for line in list_networks():
+        click.echo(line)
 
 
 @cli.command("train-demo")

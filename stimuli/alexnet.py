@@ -6,11 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from subjects.errors import NetworkError
+from subjects.errors import NetworkError, nearest
 
 INPUT_SIZE = 227
 LAYERS = tuple(f"layer{number}" for number in range(1, 9))
 """The taps: 1, 2, 5 after pooling, 3, 4, 6, 7 after the ReLU, 8 after the softmax."""
+
+AFTER, BEFORE = "after norm and pool", "before norm and pool"
+TAPS = (AFTER, BEFORE)
+"""Where in layers 1, 2 and 5 the taps sit; before norm and pool is after the ReLU, as Caffe's blob ``conv1`` is."""
 
 GROUPS = (1, 2, 1, 2, 2)
 _KERNELS = (11, 5, 3, 3, 3)
@@ -50,6 +54,8 @@ class CaffeAlexNet(nn.Module):
         Units of the two hidden dense layers.
     n_classes : int
         Units of the softmax.
+    tap : str
+        One of :data:`TAPS`: where :meth:`forward_layers` reads.
 
     Notes
     -----
@@ -63,9 +69,10 @@ class CaffeAlexNet(nn.Module):
     """
 
     def __init__(self, *, widths: tuple[int, ...] = (96, 256, 384, 384, 256),
-                 fc: tuple[int, int] = (4096, 4096), n_classes: int = 1000) -> None:
+                 fc: tuple[int, int] = (4096, 4096), n_classes: int = 1000, tap: str = AFTER) -> None:
         super().__init__()
         _check_widths(widths)
+        self.tap = require_tap(tap)
         inputs = (3, *widths[:-1])
         self.widths, self.fc_widths, self.n_classes = tuple(widths), tuple(fc), n_classes
         self.convolutions = nn.ModuleList(
@@ -96,7 +103,7 @@ class CaffeAlexNet(nn.Module):
         NetworkError
             If the images have another shape.
         """
-        return self._trace(x)[-1]
+        return self._trace(x, tap=AFTER)[-1]
 
     def forward_layers(self, x: Tensor) -> dict[str, Tensor]:
         """Give what every layer hands on, by name.
@@ -112,16 +119,17 @@ class CaffeAlexNet(nn.Module):
             ``"layer1"`` to ``"layer5"`` (n, channels, height, width), ``"layer6"`` and ``"layer7"``
             (n, units), ``"layer8"`` (n, n_classes) after the softmax.
         """
-        outputs = self._trace(x)
+        outputs = self._trace(x, tap=self.tap)
         outputs[-1] = functional.softmax(outputs[-1], dim=1)
         return dict(zip(LAYERS, outputs, strict=True))
 
-    def _trace(self, x: Tensor) -> list[Tensor]:
+    def _trace(self, x: Tensor, *, tap: str) -> list[Tensor]:
         _check_input(x)
         outputs = []
         for index in range(5):
-            x = self._convolve(x, index)
-            outputs.append(x)
+            convolved = functional.relu(self.convolutions[index](x))
+            x = self._normed_and_pooled(convolved, index)
+            outputs.append(x if tap == AFTER else convolved)
         x = self.dropout(functional.relu(self.fc6(x.flatten(1))))
         outputs.append(x)
         x = self.dropout(functional.relu(self.fc7(x)))
@@ -129,10 +137,23 @@ class CaffeAlexNet(nn.Module):
         outputs.append(self.fc8(x))
         return outputs
 
-    def _convolve(self, x: Tensor, index: int) -> Tensor:
-        x = functional.relu(self.convolutions[index](x))
+    def _normed_and_pooled(self, x: Tensor, index: int) -> Tensor:
         x = self.norm(x) if index in _NORMED else x
         return self.pool(x) if index in _POOLED else x
+
+
+def require_tap(tap: str) -> str:
+    """Give a tap's name back if it is one of :data:`TAPS`.
+
+    Raises
+    ------
+    NetworkError
+        If it is not.
+    """
+    if tap not in TAPS:
+        raise NetworkError("tap", came=repr(tap), expected=f"one of {', '.join(map(repr, TAPS))}",
+                           remedy=nearest(tap, TAPS))
+    return tap
 
 
 def _check_widths(widths: tuple[int, ...]) -> None:
@@ -163,6 +184,6 @@ def count_units(model: CaffeAlexNet) -> dict[str, int]:
     ...     list(count_units(CaffeAlexNet()).values())
     [69984, 43264, 64896, 64896, 9216, 4096, 4096, 1000]
     """
-    sides = (27, 13, 13, 13, 6)
+    sides = (27, 13, 13, 13, 6) if model.tap == AFTER else (55, 27, 13, 13, 13)
     counts = [width * side * side for width, side in zip(model.widths, sides, strict=True)]
     return dict(zip(LAYERS, [*counts, *model.fc_widths, model.n_classes], strict=True))

@@ -18,7 +18,7 @@ from stimuli.drawings import draw, drawings_digest
 from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus, image_id_of, read_image, read_manifest, read_pixels
 from stimuli.mean_image import Restarted, Start, find_start, keep_start
 from stimuli.measures import contrast_rms, l2, linf, similarity
-from stimuli.network import Network, cpu_threads, load_network
+from stimuli.network import Network, cpu_threads, network_of
 from stimuli.regular import Slot, choose, plan_slots
 from stimuli.targets import choose_target
 from subjects.console import ProgressWrapper, silent
@@ -29,7 +29,8 @@ from subjects.settings import Settings
 from subjects.store import whole_file
 
 LABELS = {"RE": "regular images", "AN": "adversarial noise", "AI": "adversarial interference"}
-_DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network", "images", "labels", "mean_image"}
+_DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network", "weights", "preprocessing", "tap", "images",
+                 "labels", "mean_image"}
 _SHAPE_PHOTOGRAPHS = {"resize", "min_px", "min_aspect", "max_aspect", "exclude", "pin", "shortfall"}
 
 
@@ -101,7 +102,7 @@ def build(layout: Layout, settings: Settings, *, network: str | None = None, ove
         If the set is current but an image of it is missing or was changed.
     """
     layout.require()
-    judge = load_network(network or settings.stimuli.network)
+    judge = network_of(settings.stimuli, name=network, root=layout.root)
     _require_fit(judge, settings)
     start = find_start(layout, settings, network=judge, progress=progress)
     judge = judge if start is None else Restarted(judge, start.mean)

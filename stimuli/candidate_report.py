@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stimuli.candidates import Listing, digest_of, list_candidates
-from stimuli.network import Network, cpu_threads, load_network
+from stimuli.network import Network, cpu_threads, network_of
 from stimuli.photographs import read_photograph, to_square
 from stimuli.regular import Choice, Slot
 from stimuli.screening import Screened, screen
@@ -152,7 +152,7 @@ def screen_only(layout: Layout, settings: Settings, *, network: str | None = Non
     StimulusError
         If the study has no photographs, a label does not hold, or a pin cannot be kept.
     """
-    photographs = photographs_of(layout, settings, network=load_network(network or settings.stimuli.network),
+    photographs = photographs_of(layout, settings, network=network_of(settings.stimuli, name=network, root=layout.root),
                                  progress=progress)
     if photographs is None:
         raise StimulusError("stimuli.images", came="none", expected="a folder of photographs",

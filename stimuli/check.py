@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus, read_manifest, read_pixels
 from stimuli.mean_image import started
 from stimuli.measures import contrast_rms, l2, noise_rms
-from stimuli.network import Network, cpu_threads, load_network
+from stimuli.network import Network, cpu_threads, network_of
 from subjects.console import ProgressWrapper, silent
 from subjects.errors import ManifestError
 from subjects.layout import Layout
@@ -109,7 +109,7 @@ def check(layout: Layout, settings: Settings, *, threads: int = 1, progress: Pro
         it was made, or the set was made with another network.
     """
     manifest = read_manifest(layout.manifest)
-    network = _require_network(layout, manifest, load_network(settings.stimuli.network))
+    network = _require_network(layout, manifest, network_of(settings.stimuli, root=layout.root))
     network = started(layout, settings, network=network)
     pixels = {one.image_id: read_pixels(layout.stimuli, one)
               for one in progress(manifest.stimuli, label="reading images", total=len(manifest))}

@@ -9,7 +9,7 @@ import numpy as np
 
 from stimuli.feature_store import FeatureStore, create_store, open_store
 from stimuli.manifest import Manifest, read_manifest, read_pixels
-from stimuli.network import Network, cpu_threads, load_network
+from stimuli.network import Network, cpu_threads, network_of
 from subjects.console import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.layout import Layout
@@ -60,7 +60,7 @@ def extract(layout: Layout, settings: Settings, *, network: str | None = None, t
     StudyError
         If the network is unknown, or an image is missing or changed; nothing is written then.
     """
-    judge = load_network(network or settings.stimuli.network)
+    judge = network_of(settings.stimuli, name=network, root=layout.root)
     manifest = read_manifest(layout.manifest)
     path = layout.features(judge.name)
     ids = [one.image_id for one in manifest.stimuli]

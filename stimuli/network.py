@@ -1,233 +1,159 @@
-"""What every network must offer, and the networks that can be asked for by name."""
+"""The networks that can be asked for by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-
+from stimuli.torch_network import Images, Network, Tapped, TorchNetwork, cpu_threads, to_pixels, to_tensor
 from subjects.errors import NetworkError, nearest
 from subjects.provenance import digest_json
+from subjects.settings import Stimuli
 
-Images = NDArray[np.uint8]
+__all__ = ["NETWORKS", "Images", "Network", "Tapped", "TorchNetwork", "cpu_threads", "load_network", "network_of",
+           "to_pixels", "to_tensor"]
 
-
-@runtime_checkable
-class Network(Protocol):
-    """A classifier of square RGB images whose layers can be read.
-
-    Attributes
-    ----------
-    name : str
-        By which :func:`load_network` finds it.
-    digest : str
-        Of its weights, its preprocessing and its class names together.
-    input_size : int
-        Side of an image, px.
-    class_names : tuple of str
-        One for each output.
-    layers : tuple of str
-        Names of the taps, in order of depth; the last is the softmax.
-    tap : str
-        Where in a layer the taps sit.
-    mean_image : float32 array, (input_size, input_size, 3)
-        Mean of the images it was trained on, RGB in 0..255: where adversarial noise starts.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102 - described above
-    @property
-    def digest(self) -> str: ...  # noqa: D102
-    @property
-    def input_size(self) -> int: ...  # noqa: D102
-    @property
-    def class_names(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def layers(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def tap(self) -> str: ...  # noqa: D102
-    @property
-    def mean_image(self) -> NDArray[np.float32]: ...  # noqa: D102
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Give (n, n_classes) before the softmax for RGB images (n, 3, side, side) in [0, 1]; differentiable."""
-
-    def probabilities(self, images: Images, *, batch: int = 20) -> NDArray[np.float64]:
-        """Give (n, n_classes) for images (n, side, side, 3)."""
-
-    def features(self, images: Images, *, batch: int = 20) -> dict[str, NDArray[np.float32]]:
-        """Give every layer's units (n, n_units) for images (n, side, side, 3)."""
+_MEMBERS = ("name", "digest", "input_size", "class_names", "layers", "tap", "mean_image", "logits", "probabilities",
+            "features")
 
 
-class Tapped(Protocol):
-    """A torch module that gives logits when called and every layer when asked."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Give the logits."""
-
-    def forward_layers(self, x: Tensor) -> dict[str, Tensor]:
-        """Give every layer's output, the softmax last."""
-
-
-@dataclass(frozen=True)
-class TorchNetwork:
-    """A :class:`Network` around a torch module.
-
-    Parameters
-    ----------
-    module : nn.Module
-        In evaluation mode, with ``forward_layers``.
-    preprocess : callable
-        From RGB (n, 3, side, side) in [0, 1] to what the module takes; differentiable.
-
-    Notes
-    -----
-    The other parameters are those of :class:`Network`.
-    """
-
-    name: str
-    digest: str
-    class_names: tuple[str, ...]
-    layers: tuple[str, ...]
-    tap: str
-    mean_image: NDArray[np.float32] = field(repr=False)
-    module: Tapped = field(repr=False)
-    preprocess: Callable[[Tensor], Tensor] = field(repr=False)
-
-    def __post_init__(self) -> None:
-        shape = self.mean_image.shape
-        if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3:
-            raise NetworkError(self.name, came=f"a mean image of shape {shape}", expected="(side, side, 3)",
-                               remedy="Restore the network's files.")
-        if isinstance(self.module, nn.Module):
-            self._require_ready(self.module)
-
-    def _require_ready(self, module: nn.Module) -> None:
-        if module.training:
-            raise NetworkError(self.name, came="a module in training mode", expected="evaluation mode",
-                               remedy="Call eval() on it: dropout would make its answers random.")
-        for name, values in module.named_parameters():
-            if not torch.isfinite(values).all():
-                raise NetworkError(self.name, came=f"values that are not finite in {name}", expected="finite weights",
-                                   remedy="Restore the weights file.")
-
-    @property
-    def input_size(self) -> int:
-        """Side of an image, px."""
-        return int(self.mean_image.shape[0])
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Give (n, n_classes) before the softmax for RGB images (n, 3, side, side) in [0, 1]; differentiable."""
-        return self.module(self.preprocess(images))
-
-    def probabilities(self, images: Images, *, batch: int = 20) -> NDArray[np.float64]:
-        """Judge images as they are shown.
-
-        Parameters
-        ----------
-        images : uint8 array, (n, side, side, 3)
-            RGB.
-        batch : int
-            How many at a time; changes nothing beyond rounding.
-
-        Returns
-        -------
-        float64 array, (n, n_classes)
-            The softmax, computed in float64.
-        """
-        rows = [torch.softmax(self.logits(part).double(), dim=1).numpy() for part in self._batches(images, batch=batch)]
-        return np.concatenate([np.empty((0, len(self.class_names))), *rows])
-
-    def features(self, images: Images, *, batch: int = 20) -> dict[str, NDArray[np.float32]]:
-        """Read every layer.
-
-        Parameters
-        ----------
-        images : uint8 array, (n, side, side, 3)
-            RGB; at least one.
-        batch : int
-            How many at a time; changes nothing beyond rounding.
-
-        Returns
-        -------
-        dict of str to float32 array, (n, n_units)
-            In order of depth; a layer's maps are flattened as (channel, row, column).
-        """
-        parts = [self.module.forward_layers(self.preprocess(part)) for part in self._batches(images, batch=batch)]
-        return {name: np.concatenate([part[name].flatten(1).float().numpy() for part in parts])
-                for name in self.layers}
-
-    def _batches(self, images: Images, *, batch: int) -> Iterator[Tensor]:
-        side = self.input_size
-        if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
-            raise NetworkError(self.name, came=f"{images.dtype} images of shape {images.shape}",
-                               expected=f"uint8 (n, {side}, {side}, 3)",
-                               remedy="Set stimuli.size_px to the network's input size, or resize the images.")
-        with torch.no_grad():
-            for start in range(0, len(images), batch):
-                yield to_tensor(images[start:start + batch])
-
-
-def to_tensor(images: NDArray[np.generic]) -> Tensor:
-    """Turn (n, h, w, 3) in 0..255 into float32 (n, 3, h, w) in [0, 1].
-
-    Examples
-    --------
-    >>> to_tensor(np.full((1, 2, 2, 3), 255, dtype=np.uint8)).max()
-    tensor(1.)
-    """
-    channels_first = np.ascontiguousarray(np.moveaxis(images, -1, 1), dtype=np.float32)
-    return torch.from_numpy(channels_first) / 255.0
-
-
-def to_pixels(images: Tensor) -> Images:
-    """Turn (n, 3, h, w) in [0, 1] into the nearest uint8 (n, h, w, 3)."""
-    levels = torch.round(images.detach().clamp(0.0, 1.0) * 255.0)
-    return np.ascontiguousarray(levels.to(torch.uint8).permute(0, 2, 3, 1).numpy())
-
-
-@contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads inside the block, and as many as before after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _load_demo() -> Network:
+def _load_demo(*, weights: Path | None = None, preprocessing: str | None = None, tap: str | None = None) -> Network:
     from stimuli import demo_network
-    from stimuli.alexnet import LAYERS
+    from stimuli.alexnet import AFTER, LAYERS, require_tap
 
+    for what, value, own in (("weights", weights, None), ("preprocessing", preprocessing, "unit")):
+        if value not in (None, own):
+            raise NetworkError("demo", came=f"{what} {str(value)!r}", expected="the network as it ships",
+                               remedy=f"Leave {what} unset, or choose another network (--network).")
     module, names = demo_network.load_module(), demo_network.class_names()
+    module.tap = require_tap(tap or AFTER)
     digest = digest_json({"weights": demo_network.weights_digest(), "preprocessing": "rgb, (x - 0.5) / 0.25",
                           "widths": module.widths, "fc": module.fc_widths, "class_names": names})
-    return TorchNetwork(name="demo", digest=digest, class_names=names, layers=LAYERS, tap="after norm and pool",
+    return TorchNetwork(name="demo", digest=digest, class_names=names, layers=LAYERS, tap=module.tap,
                         mean_image=demo_network.mean_image(), module=module, preprocess=demo_network.preprocess)
 
 
-NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType({"demo": _load_demo})
-"""Name -> loader. A loader imports what it needs when it is called."""
+def _load_caffe(**options: Any) -> Network:
+    from stimuli.caffe_alexnet import load_alexnet_caffe
+
+    return load_alexnet_caffe(**options)
 
 
-def load_network(name: str) -> Network:
+def _load_alexnet_torchvision(**options: Any) -> Network:
+    from stimuli.torchvision_networks import load_torchvision
+
+    return load_torchvision("alexnet", called="alexnet-torchvision", **options)
+
+
+NETWORKS: Mapping[str, Callable[..., Network]] = MappingProxyType({
+    "demo": _load_demo, "alexnet-caffe": _load_caffe, "alexnet-torchvision": _load_alexnet_torchvision})
+"""Name -> loader; torchvision's other classification networks are found by their own names. A loader imports what it
+needs when it is called, and takes the options of :func:`load_network` that are given."""
+
+
+def load_network(name: str, *, weights: Path | None = None, preprocessing: str | None = None,
+                 tap: str | None = None) -> Network:
     """Load a network by name.
+
+    Parameters
+    ----------
+    name : str
+        ``"demo"``; ``"alexnet-caffe"``; ``"alexnet-torchvision"``; the name of any classification network of
+        torchvision, ``"squeezenet1_0"`` for example; or ``"package.module:function"``, a function of the user's own
+        that takes nothing and returns a :class:`Network`.
+    weights : Path, optional
+        A file that :func:`stimuli.weights.read_weights` reads. Default: for torchvision's networks its own file,
+        from its cache or downloaded to it; for ``alexnet-caffe`` Caffe's file in the same folder.
+    preprocessing : str, optional
+        As :func:`stimuli.preprocessing.find_preprocessing` takes it. Default: the network's own.
+    tap : str, optional
+        ``"after norm and pool"`` (default) or ``"before norm and pool"``.
 
     Raises
     ------
     NetworkError
-        If no network has that name (the nearest one is named), or its files do not fit.
+        If no network has that name (the nearest one is named), or its files are not there or do not fit.
     """
-    if name not in NETWORKS:
+    options = {"weights": weights, "preprocessing": preprocessing, "tap": tap}
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    if ":" in name:
+        return _load_own(name, given)
+    if name in NETWORKS:
+        return NETWORKS[name](**given)
+    from stimuli.torchvision_networks import load_torchvision, torchvision_names
+
+    if name not in torchvision_names():
         raise NetworkError("network", came=repr(name), expected="a network that is installed",
-                           remedy=nearest(name, NETWORKS))
-    return NETWORKS[name]()
+                           remedy=nearest(name, [*NETWORKS, *torchvision_names()]))
+    return load_torchvision(name, **given)
+
+
+def network_of(settings: Stimuli, *, name: str | None = None, root: Path | None = None) -> Network:
+    """Load the network that a study's settings ask for.
+
+    Parameters
+    ----------
+    settings : Stimuli
+        ``network``, ``weights``, ``preprocessing`` and ``tap``.
+    name : str, optional
+        Another network; weights and preprocessing of the settings are not its, and are left out then.
+    root : Path, optional
+        The study's folder, from where relative paths start. Default: the working directory.
+
+    Raises
+    ------
+    NetworkError
+        As :func:`load_network`.
+    """
+    if name is not None and name != settings.network:
+        return load_network(name, tap=settings.tap)
+    folder, preprocessing = Path(root or "."), settings.preprocessing
+    if preprocessing is not None and ":" in preprocessing:
+        kind, _, file = preprocessing.partition(":")
+        preprocessing = f"{kind}:{folder / file}"
+    weights = None if settings.weights is None else folder / settings.weights
+    return load_network(settings.network, weights=weights, preprocessing=preprocessing, tap=settings.tap)
+
+
+def _load_own(name: str, given: Mapping[str, Any]) -> Network:
+    """Call a function of the user's own and hold what it returns against the protocol."""
+    unused = [key for key in given if key != "tap"]
+    if unused:
+        raise NetworkError(name, came=f"{unused[0]} {str(given[unused[0]])!r}",
+                           expected="a function that loads all by itself",
+                           remedy=f"Leave {unused[0]} unset; choose inside the function.")
+    network = _own_function(name)()
+    missing = [member for member in _MEMBERS if not hasattr(network, member)]
+    if missing or not isinstance(network, Network):
+        raise NetworkError(name, came=f"a {type(network).__name__} without {', '.join(missing)}",
+                           expected="a Network (stimuli.network.Network)",
+                           remedy="Return a TorchNetwork, or complete the class.")
+    side, names = network.input_size, network.class_names
+    for holds, came, expected in (
+            (len(names) == len(set(names)) > 1, f"{len(names)} class names, {len(set(names))} different",
+             "a name of its own for every output"),
+            (len(network.layers) == len(set(network.layers)) > 0, f"layers {network.layers}", "named layers"),
+            (network.mean_image.shape == (side, side, 3), f"a mean image of shape {network.mean_image.shape}",
+             f"({side}, {side}, 3)"),
+            (given.get("tap") in (None, network.tap), f"tap {network.tap!r}", f"{given.get('tap')!r}, as asked for")):
+        if not holds:
+            raise NetworkError(name, came=came, expected=expected, remedy="Correct what the function returns.")
+    return network
+
+
+def _own_function(name: str) -> Callable[[], Any]:
+    place, _, function = name.partition(":")
+    try:
+        module = import_module(place)
+    except (ImportError, ValueError) as error:
+        raise NetworkError(name, came=f"a module that cannot be imported ({error})", expected="package.module:function",
+                           remedy="Run from the folder that holds the package, or install it.") from error
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise NetworkError(name, came=f"{function!r}, which is no function of {place}",
+                           expected="package.module:function",
+                           remedy=nearest(function, [one for one in vars(module) if not one.startswith("_")]))
+    return found

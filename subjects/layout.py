@@ -177,7 +177,8 @@ class Layout:
 
     def features(self, network: str) -> Path:
         """Spell the path of a network's unit responses to the stimulus set."""
-        return self.derivatives("features") / f"network-{label('network', network.replace('_', ''))}_features.h5"
+        bare = re.sub(r"[^A-Za-z0-9]", "", network)
+        return self.derivatives("features") / f"network-{label('network', bare)}_features.h5"
 
     @property
     def report(self) -> Path:

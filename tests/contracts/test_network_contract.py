@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from stimuli.alexnet import LAYERS, CaffeAlexNet
-from stimuli.network import NETWORKS, Network, TorchNetwork, load_network, to_tensor
+from stimuli.network import Network, TorchNetwork, load_network, to_tensor
+from tests.stimuli.weight_files import torchvision_state
+
+OWN = "tests.stimuli.efficientnet:load"
+NAMES = ("demo", "demo, before norm and pool", "squeezenet1_0", "resnet18", OWN)
 
 
 def _random_alexnet() -> TorchNetwork:
@@ -19,9 +26,25 @@ def _random_alexnet() -> TorchNetwork:
                         preprocess=lambda images: 4.0 * (images - 0.5))
 
 
-@pytest.fixture(scope="module", params=[*NETWORKS, "random"])
-def network(request: pytest.FixtureRequest) -> Network:
-    return _random_alexnet() if request.param == "random" else load_network(request.param)
+def _load(name: str, folder: Path) -> Network:
+    if name in ("demo", OWN):
+        return load_network(name)
+    if name.startswith("demo"):
+        return load_network("demo", tap="before norm and pool")
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        save_file(dict(torchvision_state(name)), path)
+    return load_network(name, weights=path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.fixture(scope="module", params=[*NAMES, "random"])
+def network(request: pytest.FixtureRequest, folder: Path) -> Network:
+    return _random_alexnet() if request.param == "random" else _load(request.param, folder)
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +110,10 @@ def test_it_leaves_the_images_and_its_weights_alone(network: Network, images: np
     assert network.digest == digest
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
-def test_loading_twice_gives_the_same_network(name: str, network: Network) -> None:
-    again = load_network(name)
-    assert again.name == name
-    assert again.digest == load_network(name).digest
+@pytest.mark.parametrize("name", NAMES)
+def test_loading_twice_gives_the_same_network(name: str, folder: Path) -> None:
+    first, again = _load(name, folder), _load(name, folder)
+    assert again.name == first.name
+    assert again.digest == first.digest
     assert len(again.digest) == 16
+    assert again.layers == first.layers

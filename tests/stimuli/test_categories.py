@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from stimuli.categories import (CLASSES, DEMO_CATEGORIES, class_of, demo_categories, imagenet_categories,
-                                imagenet_category, imagenet_names)
+from stimuli.categories import (
+    CLASSES,
+    DEMO_CATEGORIES,
+    class_of,
+    demo_categories,
+    imagenet_categories,
+    imagenet_category,
+    imagenet_names,
+)
 from subjects.errors import StimulusError
 
 

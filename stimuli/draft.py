@@ -13,7 +13,7 @@ from stimuli.manifest import Manifest, Stimulus, read_pixels, write_manifest
 from subjects.errors import ManifestError, StimulusError, StoreError
 from subjects.layout import Layout
 from subjects.provenance import digest_json, sidecar, sidecar_path
-from subjects.store import plain, read_json, read_table, write_json
+from subjects.store import HALF_WRITTEN, plain, read_json, read_table, write_json
 
 _OTHER = "a set made with other settings or another network"
 _REMEDY = "Add --overwrite to make it anew (the old images are lost), or restore the settings."
@@ -110,6 +110,8 @@ def open_draft(layout: Layout, origin: Origin, *, overwrite: bool) -> Draft:
         If images of another or of unknown origin stand there and `overwrite` is false.
     """
     path = draft_path(layout)
+    for half in layout.stimuli.rglob(HALF_WRITTEN):
+        half.unlink()
     found = read_json(path) if path.is_file() else None
     draft = Draft(layout, origin)
     if found is not None and _same(found, origin):

@@ -80,6 +80,8 @@ def read_weights(path: Path) -> Weights:
     if not path.is_file():
         _refuse(str(path), "no such file", "a file of weights", "Correct the path (--weights, stimuli.weights).")
     found = READERS[path.suffix](path)
+    if not found.tensors:
+        _refuse(str(path), "a file without weights", "named tensors", _FETCH)
     for name, values in found.tensors.items():
         if values.is_floating_point() and not torch.isfinite(values).all():
             _refuse(f"{path}: {name}", f"{int((~torch.isfinite(values)).sum())} values that are NaN or infinite",
@@ -99,7 +101,7 @@ def _read_safetensors(path: Path) -> Weights:
 
 def _read_npz(path: Path) -> Weights:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return Weights(path, _floats({name: torch.from_numpy(file[name]) for name in file.files}))
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, TypeError) as error:
         if "pickle" in str(error).lower():
@@ -214,9 +216,8 @@ def fit_weights(module: M, weights: Weights, *, names: Mapping[str, str] | None 
     NetworkError
         If a tensor is missing, has another shape, or is one too many; layer and shapes are named.
     """
-    wanted, names = module.state_dict(), names or {}
-    state = {}
-    for own, place in wanted.items():
+    state, names = module.state_dict(), names or {}  # keeps the versions that some networks ask for
+    for own, place in list(state.items()):
         theirs = names.get(own, own)
         if theirs not in weights.tensors and own.endswith(_COUNTERS):
             state[own] = torch.zeros(place.shape, dtype=place.dtype)
@@ -224,7 +225,7 @@ def fit_weights(module: M, weights: Weights, *, names: Mapping[str, str] | None 
         if theirs not in weights.tensors:
             _refuse(f"{weights.path}: {theirs}", "no such tensor", _shape(place), _other(weights))
         state[own] = _shaped(weights.tensors[theirs], place, where=f"{weights.path}: {theirs}", weights=weights)
-    extra = [name for name in weights.tensors if name not in {names.get(own, own) for own in wanted}]
+    extra = [name for name in weights.tensors if name not in {names.get(own, own) for own in state}]
     if extra:
         _refuse(f"{weights.path}: {extra[0]}", f"a tensor of shape {_shape(weights.tensors[extra[0]])}",
                 "no such tensor", _other(weights))

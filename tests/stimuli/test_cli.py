@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from stimuli import demo_network
 from stimuli.check import check
 from stimuli.manifest import COLUMNS, Manifest, image_id_of, read_image, read_manifest, write_manifest
 from tests.stimuli.tiny import Study
+from tests.stimuli.weight_files import torchvision_state
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -157,6 +160,46 @@ def test_networks_are_listed_with_their_digests(command: Command) -> None:
     code, said, _ = command("networks")
     assert code == 0
     assert re.search(r"^demo: 40 classes, input 227 px, 8 layers, digest [0-9a-f]{16}$", said, re.MULTILINE)
+
+
+def test_networks_tell_where_weights_belong(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "squeezenet1_1-b8a52dc0.pth").touch()
+    code, said, _ = command("networks")
+    assert code == 0
+    assert "alexnet-caffe: 1000 classes, input 227 px, 8 layers, weights bvlc_alexnet.caffemodel not there" in said
+    assert "squeezenet1_1: 1000 classes, input 224 px, weights squeezenet1_1-b8a52dc0.pth found\n" in said
+    assert "inception_v3: 1000 classes, input 299 px, weights inception_v3" in said
+    assert f"weights are looked for in {folder}, or named with --weights\n" in said
+    assert "caffe-227" in said
+
+
+def test_network_weights_and_preprocessing_are_chosen_on_the_command_line(
+        command: Command, built: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny set shown to a network of another input is refused, and so one sees that the network came."""
+    save_file(dict(torchvision_state("squeezenet1_1")), tmp_path / "w.safetensors")
+    np.save(tmp_path / "mean.npy", np.full((3, 256, 256), 100.0))
+    monkeypatch.chdir(tmp_path)
+    chosen = ("--network", "squeezenet1_1", "--weights", "w.safetensors", "--preprocessing")
+    for verb, expected in (("features", "uint8 (n, 227, 227, 3)"), ("check", "squeezenet1_1"), ("build", "227 px")):
+        code, _, complaint = command(verb, "--study", built.layout.root, *chosen, "caffe-227:mean.npy")
+        assert code == 2
+        assert expected in _said_once(complaint)
+    code, _, complaint = command("features", "--study", built.layout.root, *chosen, "caffe-228")
+    assert code == 2
+    assert "Did you mean 'caffe-227'?" in _said_once(complaint)
+
+
+def test_a_pickle_that_would_run_code_ends_as_one_line(command: Command, built: Study, tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pt")
+    before = sorted(path.name for path in built.layout.root.rglob("*"))
+    code, _, complaint = command("build", "--study", built.layout.root, "--network", "squeezenet1_1", "--weights",
+                                 tmp_path / "w.pt")
+    assert code == 2
+    assert "w.pt: a pickle that would run code" in _said_once(complaint)
+    assert sorted(path.name for path in built.layout.root.rglob("*")) == before
 
 
 def test_training_does_not_replace_weights_unasked(command: Command, monkeypatch: pytest.MonkeyPatch,

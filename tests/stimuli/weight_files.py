@@ -169,4 +169,4 @@ def torchvision_state(name: str, seed: int = 0, **options: object) -> Mapping[st
             if isinstance(part, torch.nn.BatchNorm2d):
                 part.running_mean.normal_(0.0, 0.1)
                 part.running_var.uniform_(0.5, 1.5)
-        return {key: values.detach().clone() for key, values in module.state_dict().items()}
+        return module.state_dict()

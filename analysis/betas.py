@@ -74,23 +74,40 @@ class Betas:
         names = self.conditions["base_image"]
         return tuple(dict.fromkeys(names[names != ""]))
 
-    def image_ids(self, type: str) -> tuple[str, ...]:  # noqa: A002 - the manifest's word
-        """Image ids of one type, in the order of :attr:`base_images`."""
+    def image_ids(self, type: str, *,  # noqa: A002 - the manifest's word
+                  base_images: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Image ids of one type, in the order of `base_images` (default: :attr:`base_images`)."""
         rows = self.conditions[self.conditions["type"] == type].drop_duplicates("base_image")
-        return tuple(rows.set_index("base_image")["image_id"].loc[list(self.base_images)])
+        return tuple(rows.set_index("base_image")["image_id"].loc[list(base_images or self.base_images)])
 
     def without_session_means(self) -> Betas:
-        """Subtract from every image's response the mean over all images of its session.
+        """Subtract from every image's response the mean over all images of its type and session.
 
         All conditions of a session share the error of that session's baseline; two sessions that show
-        different images then differ by a pattern that has nothing to do with the images. Blank rows stay.
+        different images then differ by a pattern that has nothing to do with the images. Types are centred
+        apart, so that nothing of the images that a model is tested on enters those that it is trained on.
+        Blank rows stay.
         """
         values = self.values.copy()
-        images = (self.conditions["type"] != BLANK).to_numpy()
-        for session in self.conditions["session"].unique():
-            rows = np.flatnonzero(images & (self.conditions["session"] == session).to_numpy())
+        images = self.conditions.reset_index(drop=True)
+        for _, group in images[images["type"] != BLANK].groupby(["session", "type"]):
+            rows = group.index.to_numpy()
             values[rows] -= values[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
         return replace(self, values=values)
+
+    def sessions(self) -> tuple[str, ...]:
+        """Session in which each of :attr:`base_images` was shown.
+
+        Raises
+        ------
+        AnalysisError
+            If one was shown in two sessions.
+        """
+        shown = self.conditions[self.conditions["type"] != BLANK].groupby("base_image")["session"].unique()
+        for name, found in shown.items():
+            _require(len(found) == 1, f"betas of hemi-{self.hemi}", came=f"{name} in sessions {', '.join(found)}",
+                     expected="every base image in one session")
+        return tuple(shown[name][0] for name in self.base_images)
 
     def select(self, *, type: str,  # noqa: A002 - the manifest's word
                presentation: int | Literal["mean"] | None = "mean",

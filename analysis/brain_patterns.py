@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from analysis.rois import ROIS, labels_path, read_labels
 from analysis.selection import Disks, select_vertices, split_half_consistency
 from analysis.surface import load_subject_surface, surface_paths
 from analysis.timeseries import choose_source
-from stimuli.manifest import TYPES
+from stimuli.manifest import TYPES, Manifest, read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.settings import Roi, Settings
@@ -33,9 +34,13 @@ class RoiPatterns:
     roi : str
     base_images : tuple of str
         Rows of every array: the base image that the RE, AN and AI image share.
+    sessions : tuple of str
+        Session in which each of them was shown: labels can be exchanged within a session.
+    image_ids : mapping of str to tuple of str
+        ``"RE"``, ``"AN"``, ``"AI"``: the images that were shown, as the betas name them.
     responses : mapping of str to float32 array, (n_images, n_vertices)
         ``"RE"``, ``"AN"``, ``"AI"``: percent signal change, mean of the two presentations, less the mean
-        over all images of the session unless ``roi.session_means`` keeps it.
+        over all images of the type and session unless ``roi.session_means`` keeps it.
     halves : (float32 array, float32 array), each (n_images, n_vertices)
         RE at presentation 1 and at presentation 2.
     vertices : mapping of str to int64 array
@@ -44,6 +49,8 @@ class RoiPatterns:
 
     roi: str
     base_images: tuple[str, ...]
+    sessions: tuple[str, ...]
+    image_ids: Mapping[str, tuple[str, ...]]
     responses: Mapping[str, NDArray[np.float32]]
     halves: tuple[NDArray[np.float32], NDArray[np.float32]]
     vertices: Mapping[str, NDArray[np.int64]]
@@ -80,6 +87,9 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks], l
     dict of str to RoiPatterns
     """
     base_images = _shared_images(betas, where=where)
+    shown = next(iter(betas.values()))
+    names = {"base_images": base_images, "sessions": shown.sessions(),
+             "image_ids": {kind: shown.image_ids(kind) for kind in TYPES}}
     for hemi, values in betas.items():
         _require_one_mesh(values, disks=disks[hemi], labels=labels[hemi], where=f"{where} hemi-{hemi}")
     if settings.session_means == "removed":
@@ -94,15 +104,15 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks], l
                                                 n=settings.vertices_per_hemisphere, where=f"{where} hemi-{hemi} {roi}")
     whole = {(kind, showing): {hemi: values.select(type=kind, presentation=showing, base_images=base_images)
                                for hemi, values in betas.items()} for kind, showing in _NEEDED}
-    return {roi: _gather(roi, whole, vertices=chosen[roi], base_images=base_images) for roi in ROIS}
+    return {roi: _gather(roi, whole, vertices=chosen[roi], names=names) for roi in ROIS}
 
 
 def _gather(roi: str, whole: Mapping[tuple[str, Showing], Mapping[str, NDArray[np.float32]]], *,
-            vertices: Mapping[str, NDArray[np.int64]], base_images: tuple[str, ...]) -> RoiPatterns:
+            vertices: Mapping[str, NDArray[np.int64]], names: Mapping[str, Any]) -> RoiPatterns:
     found = {key: np.concatenate([by_hemi[hemi][:, chosen] for hemi, chosen in vertices.items()], axis=1)
              for key, by_hemi in whole.items()}
-    return RoiPatterns(roi, base_images, {kind: found[kind, "mean"] for kind in TYPES},
-                       (found["RE", 1], found["RE", 2]), vertices)
+    return RoiPatterns(roi, **names, responses={kind: found[kind, "mean"] for kind in TYPES},
+                       halves=(found["RE", 1], found["RE", 2]), vertices=vertices)
 
 
 def _shared_images(betas: Mapping[str, Betas], *, where: str) -> tuple[str, ...]:
@@ -112,7 +122,32 @@ def _shared_images(betas: Mapping[str, Betas], *, where: str) -> tuple[str, ...]
         raise AnalysisError(where, came=f"base image {odd[0]!r} in one hemisphere only ({len(odd)} such)",
                             expected="the same images in both",
                             remedy="Fit both hemispheres again with `python -m analysis glm`.")
+    for kind in TYPES:
+        for a, b in itertools.pairwise(betas.values()):
+            pairs = zip(a.image_ids(kind, base_images=first), b.image_ids(kind, base_images=first), strict=True)
+            strange = next((pair for pair in pairs if pair[0] != pair[1]), None)
+            if strange:
+                raise AnalysisError(where, came=f"{kind} images {strange[0]} and {strange[1]} in the same place of "
+                                    "the two hemispheres", expected="the same images in both",
+                                    remedy="Fit both hemispheres again with `python -m analysis glm`.")
     return first
+
+
+def require_shown(betas: Betas, manifest: Manifest, *, where: str) -> None:
+    """See that what was shown is what the manifest calls by the same name: digest by digest.
+
+    Raises
+    ------
+    AnalysisError
+        If the set was changed or exchanged after the scan.
+    """
+    for kind in TYPES:
+        for name, shown in zip(betas.base_images, betas.image_ids(kind), strict=True):
+            listed = manifest.get(base_image=name, type=kind).image_id
+            if listed != shown:
+                raise AnalysisError(where, came=f"{shown} was shown as {kind} of {name}",
+                                    expected=f"{listed}, as in the manifest",
+                                    remedy="Restore the stimulus set that the subject was scanned with.")
 
 
 def _require_one_mesh(betas: Betas, *, disks: Disks, labels: NDArray[np.int16], where: str) -> None:
@@ -151,12 +186,16 @@ def load_roi_patterns(layout: Layout, settings: Settings, *, sub: str) -> dict[s
     Raises
     ------
     AnalysisError
-        If betas, surface and labels are not on the same vertices.
+        If betas, surface and labels are not on the same vertices, or other images were shown than the
+        manifest lists.
     """
     paths = brain_inputs(layout, settings, sub=sub)
     source = choose_source(layout, settings, sub=sub)
     betas = {hemi: load_betas(paths[f"betas_{hemi}"]) for hemi in HEMISPHERES}
     labels = {hemi: read_labels(paths[f"labels_{hemi}"]) for hemi in HEMISPHERES}
+    manifest = read_manifest(layout.manifest)
+    for hemi in HEMISPHERES:
+        require_shown(betas[hemi], manifest, where=f"sub-{sub} hemi-{hemi}")
     disks = {hemi: load_subject_surface(layout, source=source, sub=sub, hemi=hemi).disks(settings.roi.radius_mm)
              for hemi in HEMISPHERES}
     return select_patterns(betas, disks=disks, labels=labels, settings=settings.roi,

@@ -17,7 +17,7 @@ from analysis.sparse_model import held_out_predictions, train
 from analysis.stats import Statistic, interval, permutations, subsamples, two_sided_p, upper_p
 from analysis.tables import STATISTIC_COLUMNS, as_table, read_results, statistic_row, write_results
 from stimuli.feature_store import open_store
-from stimuli.manifest import TYPES, read_manifest
+from stimuli.manifest import TYPES
 from subjects.console import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
@@ -138,7 +138,8 @@ def subsampled_accuracies(predicted: Floats, measured: NDArray[np.float32], *, i
 
 
 def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str, NDArray[np.float32]], *,
-                        settings: Encoding, seed: int, layer: str) -> Generalisation:
+                          settings: Encoding, seed: int, layer: str,
+                          blocks: tuple[str, ...] | None = None) -> Generalisation:
     """Test the predictions for AN and AI images, and their difference.
 
     Parameters
@@ -150,6 +151,8 @@ def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str
         Seed of the region; subsamples are the same for its layers and both types.
     layer : str
         Layer, to draw its own permutations.
+    blocks : tuple of str, optional
+        Session of each image: labels are shuffled within sessions only.
 
     Returns
     -------
@@ -163,7 +166,7 @@ def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str
     draws = {kind: subsampled_accuracies(predicted[kind], measured[kind], inside=inside, correlate=settings.correlate)
              for kind in TESTED}
     statistics = {kind: _accuracy(predicted[kind], measured[kind], settings=settings, seed=seed,
-                                  draws=draws[kind], purpose=(layer, kind)) for kind in TESTED}
+                                  draws=draws[kind], purpose=(layer, kind), blocks=blocks) for kind in TESTED}
     gains = draws["AI"] - draws["AN"]
     statistics[DIFFERENCE] = Statistic(
         statistics["AI"].effect - statistics["AN"].effect, *interval(gains, percent=95), p=two_sided_p(gains),
@@ -173,14 +176,15 @@ def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str
 
 
 def _accuracy(predicted: Floats, measured: NDArray[np.float32], *, settings: Encoding, seed: int, draws: Floats,
-              purpose: tuple[str, str]) -> Statistic:
+              purpose: tuple[str, str], blocks: tuple[str, ...] | None) -> Statistic:
     table = matched_similarity(predicted, measured, correlate=settings.correlate)
     effect, n = float(np.trace(table)), settings.n_permutations
-    orders = permutations(len(table), n=n, rng=rng(seed, "permutation", *purpose))
+    orders = permutations(len(table), n=n, rng=rng(seed, "permutation", *purpose), blocks=blocks)
     null = table[np.arange(len(table)), orders].sum(axis=1)
     share = f"subsamples of {settings.subsample:.0%} of vertices"
+    shuffled = "label permutation within sessions" if blocks else "label permutation"
     return Statistic(effect, *interval(draws, percent=95), p=upper_p(effect, null), n=measured.shape[1],
-                     n_resamples=n, seed=seed, test=f"label permutation, one-sided; 95 % interval: {share}")
+                     n_resamples=n, seed=seed, test=f"{shuffled}, one-sided; 95 % interval: {share}")
 
 
 def choose_sparsity(units: NDArray[np.float32], targets: Mapping[str, NDArray[np.float32]], *, settings: Encoding,
@@ -266,7 +270,8 @@ def encode_layer(units: Mapping[str, NDArray[np.float32]], regions: Mapping[str,
     levels, scores = choose_sparsity(units["RE"], targets, settings=settings.encoding, where=where)
     predicted = predict_types(units, targets, levels=levels, where=where)
     found = {roi: assess_generalisation(predicted[roi], patterns.responses, settings=settings.encoding, layer=layer,
-                                      seed=derive_seed(settings.study.seed, sub, roi, "encoding"))
+                                        seed=derive_seed(settings.study.seed, sub, roi, "encoding"),
+                                        blocks=patterns.sessions)
              for roi, patterns in regions.items()}
     return LayerResult(levels, scores, found)
 
@@ -319,9 +324,8 @@ def _parameters(settings: Settings, *, network: str) -> dict[str, Any]:
 
 def _all_layers(layout: Layout, settings: Settings, *, regions: Mapping[str, RoiPatterns], sub: str, network: str,
                 progress: ProgressWrapper) -> dict[str, LayerResult]:
-    manifest, store = read_manifest(layout.manifest), open_store(layout.features(network))
-    labels = next(iter(regions.values())).base_images
-    ids = {kind: [manifest.get(base_image=name, type=kind).image_id for name in labels] for kind in TYPES}
+    store = open_store(layout.features(network))
+    ids = next(iter(regions.values())).image_ids  # as they were shown, and held against the manifest
     return {layer: encode_layer({kind: store.read(layer, image_ids=ids[kind]) for kind in TYPES}, regions,
                                 settings=settings, sub=sub, layer=layer)
             for layer in progress(store.layers, label=f"encoding sub-{sub}", total=len(store.layers))}

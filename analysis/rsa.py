@@ -66,8 +66,8 @@ class Similarities:
 
 
 def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple[str, ...], settings: Rsa, seed: int,
-                  percent: float, ceiling: tuple[float, float] | None = None, features: str = "features",
-                  where: str = "RSA") -> Similarities:
+                  percent: float, blocks: tuple[str, ...] | None = None, ceiling: tuple[float, float] | None = None,
+                  features: str = "features", where: str = "RSA") -> Similarities:
     """Compare the RDMs of the AN and AI images with that of the RE images.
 
     Parameters
@@ -82,6 +82,8 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         Seed of all draws of this place.
     percent : float
         Width of the intervals of RE-AN and RE-AI, from a bootstrap over features.
+    blocks : tuple of str, optional
+        Session of each label: labels are shuffled within sessions only.
     ceiling : (float, float), optional
         Noise ceiling to hand on.
     features : str
@@ -99,25 +101,25 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     -----
     The responses are compared as they are given. Sessions hold different base images: a pattern that one
     session adds to all its images pulls all three RDMs towards the split into sessions and raises RE-AN and
-    RE-AI alike, which no label permutation undoes. :func:`~analysis.brain_patterns.select_patterns` removes it.
+    RE-AI alike. :func:`~analysis.brain_patterns.select_patterns` removes it; what that leaves behind (patterns
+    of one session are a little less alike than those of two) is the same in every order within sessions, so
+    labels are shuffled there only.
     """
     rdms = {kind: compute_rdm(responses[kind], labels=labels, measure=settings.dissimilarity, where=f"{where}, {kind}")
             for kind in TYPES}
     draws = _feature_draws(responses, settings=settings, seed=seed)
     statistics = {}
+    shuffled = "label permutation within sessions" if blocks else "label permutation"
     for kind in COMPARED:
-        effect, null = _permuted(rdms["RE"], rdms[kind], settings=settings, seed=seed, kind=kind)
+        effect = spearman(rdms["RE"], rdms[kind])
+        null = label_permutations(rdms["RE"], rdms[kind], n=settings.n_permutations, blocks=blocks,
+                                  rng=rng(seed, "permutation", kind))
         bounds = centred_interval(draws[kind], effect=effect, percent=percent)
         statistics[f"RE-{kind}"] = Statistic(
             effect, *bounds, p=upper_p(effect, null), n=len(labels), n_resamples=len(null), seed=seed, ceiling=ceiling,
-            test=f"label permutation, one-sided; {percent:g} % interval: centred bootstrap over {features}")
+            test=f"{shuffled}, one-sided; {percent:g} % interval: centred bootstrap over {features}")
     statistics[DIFFERENCE] = _difference(rdms, settings=settings, seed=seed)
     return Similarities(statistics, rdms)
-
-
-def _permuted(fixed: RDM, other: RDM, *, settings: Rsa, seed: int, kind: str) -> tuple[float, Floats]:
-    null = label_permutations(fixed, other, n=settings.n_permutations, rng=rng(seed, "permutation", kind))
-    return spearman(fixed, other), null
 
 
 def _difference(rdms: Mapping[str, RDM], *, settings: Rsa, seed: int) -> Statistic:
@@ -165,7 +167,7 @@ def region_similarities(patterns: RoiPatterns, *, settings: Settings, sub: str) 
                           where=f"sub-{sub} {patterns.roi}, RE presentation {k}")
               for k, half in enumerate(patterns.halves, start=1)]
     return compare_types(patterns.responses, labels=patterns.base_images, settings=settings.rsa, percent=68,
-                         seed=derive_seed(settings.study.seed, sub, patterns.roi, "rsa"),
+                         blocks=patterns.sessions, seed=derive_seed(settings.study.seed, sub, patterns.roi, "rsa"),
                          ceiling=split_half_ceiling(*halves), features="vertices", where=f"sub-{sub} {patterns.roi}")
 
 
@@ -187,7 +189,8 @@ def run_rsa(layout: Layout, settings: Settings, *, sub: str, progress: ProgressW
         ``sub-XX_rdms.h5``, each with a sidecar. Read back where both stand as they were made.
     """
     table_path = layout.derivative("rsa", sub=sub, suffix="rsa.tsv")
-    made_from = {"inputs": brain_inputs(layout, settings, sub=sub), "parameters": _parameters(settings, "roi")}
+    inputs = {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest}
+    made_from = {"inputs": inputs, "parameters": _parameters(settings, "roi")}
     if (table := _current(table_path, _rdms_path(table_path), made_from)) is not None:
         return table
     regions = load_roi_patterns(layout, settings, sub=sub)
@@ -237,7 +240,7 @@ def run_network_rsa(layout: Layout, settings: Settings, *, network: str = "demo"
 def _layer_similarities(layout: Layout, settings: Settings, *, network: str,
                         progress: ProgressWrapper) -> dict[str, Similarities]:
     manifest, store = read_manifest(layout.manifest), open_store(layout.features(network))
-    labels = tuple(manifest.base_images)
+    labels = tuple(sorted(manifest.base_images))  # the draws do not depend on the order of the manifest's rows
     ids = {kind: [manifest.get(base_image=name, type=kind).image_id for name in labels] for kind in TYPES}
     found = {}
     for layer in progress(store.layers, label=f"RSA network-{network}", total=len(store.layers)):

@@ -133,12 +133,25 @@ def centred_interval(samples: ArrayLike, *, effect: float, percent: float) -> tu
     return max(-1.0, min(low, effect)), min(1.0, max(high, effect))
 
 
-def permutations(n_items: int, *, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw `n` random orders of `n_items`, (n, n_items)."""
-    return rng.permuted(np.tile(np.arange(n_items), (n, 1)), axis=1)
+def permutations(n_items: int, *, n: int, rng: np.random.Generator,
+                 blocks: Sequence[str] | None = None) -> NDArray[np.intp]:
+    """Draw `n` random orders of `n_items`, (n, n_items); with `blocks`, items only change places within theirs.
+
+    Examples
+    --------
+    >>> permutations(4, n=50, rng=np.random.default_rng(0), blocks="aabb").max(axis=0)
+    array([1, 1, 3, 3])
+    """
+    orders = np.tile(np.arange(n_items), (n, 1))
+    names = np.zeros(n_items, dtype=np.int64) if blocks is None else np.unique(list(blocks), return_inverse=True)[1]
+    for name in np.unique(names):
+        places = np.flatnonzero(names == name)
+        orders[:, places] = rng.permuted(orders[:, places], axis=1)
+    return orders
 
 
-def label_permutations(fixed: RDM, relabelled: RDM, *, n: int, rng: np.random.Generator) -> Floats:
+def label_permutations(fixed: RDM, relabelled: RDM, *, n: int, rng: np.random.Generator,
+                       blocks: Sequence[str] | None = None) -> Floats:
     """Draw the null of Spearman's rho between two RDMs by shuffling the labels of one.
 
     Rows and columns of `relabelled` move together, so that its dependence between pairs stays.
@@ -149,6 +162,9 @@ def label_permutations(fixed: RDM, relabelled: RDM, *, n: int, rng: np.random.Ge
         Over the same conditions; joined by label.
     n : int
         Number of permutations.
+    blocks : sequence of str, optional
+        Block of each condition, in the order of `fixed`: labels are shuffled within blocks only. Conditions that
+        were measured in different sessions are not exchangeable.
 
     Returns
     -------
@@ -156,7 +172,7 @@ def label_permutations(fixed: RDM, relabelled: RDM, *, n: int, rng: np.random.Ge
     """
     rows, columns = np.triu_indices(len(fixed), 1)
     ranked = expand(unit_ranks(joined(fixed, relabelled).condensed), n=len(fixed)).ravel()
-    orders = permutations(len(fixed), n=n, rng=rng)
+    orders = permutations(len(fixed), n=n, rng=rng, blocks=blocks)
     shuffled = ranked[orders[:, rows] * len(fixed) + orders[:, columns]]
     return shuffled @ unit_ranks(fixed.condensed)
 

@@ -3,7 +3,7 @@
     python benchmarks/null_subjects.py [--subjects 200] [--subdivisions 0] [--processes 2]
 
 Every subject has its own order of images, is scanned on the emulated scanner, responds to every image alike, and goes
-through the GLM, the vertex selection and the label permutation as a real one does. Prints the share of p <= .05 by
+through the GLM, the vertex selection and the label permutation within sessions as a real one does. Prints the share of p <= .05 by
 region and comparison, with session means removed (the default) and kept. 5 +- 2 % is asked for.
 """
 
@@ -34,7 +34,7 @@ from subjects.profile import register
 from subjects.provenance import derive_seed, rng
 from subjects.settings import load_settings
 
-COARSE = {"roi": {"min_disk": 1, "vertices_per_hemisphere": 40}}
+COARSE = {"roi": {"min_disk": 1, "vertices_per_hemisphere": 90}}
 
 
 def make_template(folder: Path, *, subdivisions: int) -> Layout:
@@ -70,7 +70,8 @@ def p_values(layout: Layout, *, means: str, k: int) -> list[dict[str, object]]:
     for roi, patterns in load_roi_patterns(layout, settings, sub="01").items():
         rdms = {kind: compute_rdm(values, labels=patterns.base_images) for kind, values in patterns.responses.items()}
         for kind in ("AN", "AI"):
-            null = label_permutations(rdms["RE"], rdms[kind], n=199, rng=rng(derive_seed(k, roi, kind)))
+            null = label_permutations(rdms["RE"], rdms[kind], n=199, rng=rng(derive_seed(k, roi, kind)),
+                                      blocks=patterns.sessions)
             rho = spearman(rdms["RE"], rdms[kind])
             found.append({"subject": k, "means": means, "roi": roi, "comparison": f"RE-{kind}", "rho": rho,
                           "rejected": upper_p(rho, null) <= 0.05})

@@ -9,6 +9,7 @@ import pytest
 
 from analysis.brain_patterns import RoiPatterns, load_roi_patterns, select_patterns
 from analysis.rois import ROIS
+from stimuli.manifest import Manifest, read_manifest, write_manifest
 from subjects.errors import AnalysisError
 from subjects.settings import Roi
 from tests.analysis.fabricated import COLUMNS, make_betas, make_labels, make_study, make_surface, make_units
@@ -101,9 +102,9 @@ def test_too_few_vertices_name_subject_hemisphere_and_region(parts):
 def test_arrays_of_another_shape_are_refused():
     values = np.zeros((2, 3), dtype=np.float32)
     vertices = {"L": np.arange(3)}
-    RoiPatterns("V1", ("a", "b"), {"RE": values}, (values, values), vertices)
+    RoiPatterns("V1", ("a", "b"), ("01", "01"), {}, {"RE": values}, (values, values), vertices)
     with pytest.raises(AnalysisError, match=r"V1, AN: responses of shape \(2, 2\); expected \(2, 3\)"):
-        RoiPatterns("V1", ("a", "b"), {"RE": values, "AN": values[:, :2]}, (values, values), vertices)
+        RoiPatterns("V1", ("a", "b"), ("01", "01"), {}, {"RE": values, "AN": values[:, :2]}, (values, values), vertices)
 
 
 def test_patterns_come_from_the_studys_files(tmp_path):
@@ -128,14 +129,56 @@ def test_a_pattern_that_a_whole_session_shares_changes_nothing_unless_means_are_
     assert np.abs(with_.responses["AI"] - without.responses["AI"]).max() > 0.5
 
 
+def test_what_is_tested_on_never_enters_what_is_trained_on(parts):
+    betas = parts[0]
+    removed = SETTINGS.model_copy(update={"session_means": "removed"})
+    before = choose(parts, settings=removed)["V4"]
+    moved = {hemi: with_values(one, rows=np.flatnonzero(one.conditions["type"] == "AI"), add=3.0)
+             for hemi, one in betas.items()}
+    after = choose(parts, betas=moved, settings=removed)["V4"]
+    np.testing.assert_array_equal(after.responses["RE"], before.responses["RE"])
+    np.testing.assert_array_equal(after.responses["AN"], before.responses["AN"])
+
+
+def test_sessions_and_shown_images_go_with_the_rows(parts):
+    found = choose(parts)["V1"]
+    one = parts[0]["L"].conditions
+    for k, name in enumerate(found.base_images):
+        rows = one[(one["base_image"] == name) & (one["type"] == "AI")]
+        assert set(rows["session"]) == {found.sessions[k]}
+        assert set(rows["image_id"]) == {found.image_ids["AI"][k]}
+
+
+def test_another_image_in_one_hemisphere_is_named(parts):
+    betas = dict(parts[0])
+    table = betas["R"].conditions.copy()
+    table.loc[(table["base_image"] == NAMES[2]) & (table["type"] == "AN"), "image_id"] = "px-else"
+    betas["R"] = dataclasses.replace(betas["R"], conditions=table)
+    with pytest.raises(AnalysisError, match="AN images .* and px-else in the same place"):
+        choose(parts, betas=betas)
+
+
+def test_a_set_that_was_exchanged_after_the_scan_is_refused(tmp_path):
+    layout, settings = make_study(tmp_path / "study")
+    manifest = read_manifest(layout.manifest)
+    first, second = (manifest.get(base_image=name, type="AI") for name in manifest.base_images[:2])
+    swapped = {first.image_id: second, second.image_id: first}
+    rows = tuple(dataclasses.replace(one, image_id=swapped[one.image_id].image_id, file=swapped[one.image_id].file)
+                 if one.image_id in swapped else one for one in manifest.stimuli)
+    write_manifest(layout.manifest, Manifest(rows), overwrite=True)
+    with pytest.raises(AnalysisError, match=f"{first.image_id} was shown as AI of {first.base_image}; "
+                                            f"expected {second.image_id}, as in the manifest"):
+        load_roi_patterns(layout, settings, sub="01")
+
+
 def test_session_means_are_those_of_the_images_alone(parts):
     one = parts[0]["R"]
     found = one.without_session_means()
-    for session, rows in one.conditions.groupby("session").groups.items():
-        images = [row for row in rows if one.conditions.loc[row, "type"] != "blank"]
+    shown = one.conditions[one.conditions["type"] != "blank"]
+    for name, images in shown.groupby(["session", "type"]).groups.items():
         mean = sum(one.values[row].astype(float) for row in images) / len(images)
         for row in images:
-            np.testing.assert_allclose(found.values[row], one.values[row] - mean, atol=1e-5, err_msg=session)
+            np.testing.assert_allclose(found.values[row], one.values[row] - mean, atol=1e-5, err_msg=str(name))
     blanks = (one.conditions["type"] == "blank").to_numpy()
     assert blanks.any()
     np.testing.assert_array_equal(found.values[blanks], one.values[blanks])

@@ -75,6 +75,33 @@ def test_the_label_permutation_rejects_at_five_percent_on_null_subjects():
     assert 0.03 <= rejected / 1000 <= 0.07
 
 
+def test_labels_change_places_within_their_block_only():
+    blocks = ["a", "b", "a", "b", "b", "a"]
+    orders = permutations(6, n=4000, rng=rng(), blocks=blocks)
+    for block in "ab":
+        places = [k for k, name in enumerate(blocks) if name == block]
+        assert set(orders[:, places].ravel()) == set(places)
+        found, counts = np.unique(orders[:, places], axis=0, return_counts=True)
+        assert len(found) == 6
+        assert abs(counts - 4000 / 6).max() < 120
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_vertices", [200, 400, 1000])
+def test_session_means_that_were_removed_fool_no_permutation_within_sessions(n_vertices):
+    """600 null subjects of two sessions each; free permutations would reject 12, 16 and 56 % of them."""
+    sessions = ("01",) * 20 + ("02",) * 20
+    rejected = free = 0
+    for k in range(600):
+        values = rng([n_vertices, k]).normal(size=(2, 2, 20, n_vertices))
+        values -= values.mean(axis=2, keepdims=True)
+        a, b = (compute_rdm(kind.reshape(40, -1), labels=names(40)) for kind in values)
+        rejected += upper_p(spearman(a, b), label_permutations(a, b, n=199, rng=rng([k, 2]), blocks=sessions)) <= 0.05
+        free += upper_p(spearman(a, b), label_permutations(a, b, n=199, rng=rng([k, 2]))) <= 0.05
+    assert 0.03 <= rejected / 600 <= 0.07
+    assert free / 600 > 0.09
+
+
 def explicit_image_bootstrap(a: RDM, b: RDM, draw: np.ndarray) -> float:
     x, y = a.square(), b.square()
     pairs = [(i, j) for i, j in itertools.combinations(draw, 2) if i != j]

@@ -18,6 +18,9 @@ from subjects.errors import StoreError
 if TYPE_CHECKING:
     import pandas as pd
 
+HALF_WRITTEN = ".????????.tmp.*"
+"""Pattern of the names under which :func:`whole_file` writes; a killed process may leave one."""
+
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:

@@ -42,8 +42,8 @@ OPEN_CHOICES = (
     OpenChoice("λ of equation 1", "not given", "no penalty", "stimuli.an_lambda"),
     OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", "rsa.dissimilarity"),
     OpenChoice("Means of the two sessions, which show different images", "not said",
-               "removed at every vertex, type by type: the baseline error that all images of a session share would raise RE-AN and "
-               "RE-AI to about .6 in a subject who saw nothing", "roi.session_means"),
+               "removed at every vertex, type by type: the baseline error that all images of a session share would "
+               "raise RE-AN and RE-AI to about .6 in a subject who saw nothing", "roi.session_means"),
     OpenChoice("Exchange of labels in the brain", "image labels shuffled", "shuffled within sessions: images of two "
                "sessions are not exchangeable"),
     OpenChoice("Sparsity level of ROMP", "not given", "cross-validated inside the RE images", "encoding.sparsity"),

@@ -3,8 +3,8 @@
     python benchmarks/null_subjects.py [--subjects 200] [--subdivisions 0] [--processes 2]
 
 Every subject has its own order of images, is scanned on the emulated scanner, responds to every image alike, and goes
-through the GLM, the vertex selection and the label permutation within sessions as a real one does. Prints the share of p <= .05 by
-region and comparison, with session means removed (the default) and kept. 5 +- 2 % is asked for.
+through the GLM, the vertex selection and the label permutation within sessions as a real one does. Prints the share
+of p <= .05 by region and comparison, with session means removed (the default) and kept. 5 +- 2 % is asked for.
 """
 
 from __future__ import annotations

@@ -52,6 +52,28 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A moment beside the events: the fixation point takes another colour.
+
+    Parameters
+    ----------
+    index : int
+        Place in the run, from 0. The first mark is the colour at time zero and asks for nothing.
+    onset_s : float
+        When the colour changes, in seconds from the first counted pulse.
+    color : tuple of int
+        RGB, 0..255, from now on.
+    correct_key : str or None
+        The key with which the change is to be answered.
+    """
+
+    index: int
+    onset_s: float
+    color: tuple[int, int, int]
+    correct_key: str | None = None
+
+
+@dataclass(frozen=True)
 class Schedule:
     """A run's plan.
 
@@ -69,6 +91,16 @@ class Schedule:
         In order of onset, none overlapping.
     manifest_digest, settings_digest : str
         What it was made from.
+    variant : str
+        Which kind of run of its task (the retinotopic aperture, the localizer's block setting).
+    textures : tuple of str
+        Images that a movie draws on, by ``image_id``.
+    steps : tuple of int
+        The movie: at each of its steps the place in `textures`, or -1 for none.
+    step_s : float or None
+        Length of a step.
+    marks : tuple of Mark
+        Changes of the fixation point's colour, in order; they may fall into events.
     """
 
     study: str
@@ -83,9 +115,19 @@ class Schedule:
     events: tuple[Event, ...]
     manifest_digest: str
     settings_digest: str
+    variant: str = ""
+    textures: tuple[str, ...] = ()
+    steps: tuple[int, ...] = ()
+    step_s: float | None = None
+    marks: tuple[Mark, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"schedule of sub-{self.sub} ses-{self.ses} run-{self.run}"
+        self._check_marks(where)
+        if self.steps and not (self.step_s and min(self.steps) >= -1 and max(self.steps) < len(self.textures)):
+            raise ScheduleError(where, came=f"steps of {self.step_s} s into {len(self.textures)} textures",
+                                expected="steps with a length, each of a texture that is named",
+                                remedy="Make the schedule again.")
         end = 0.0
         for k, event in enumerate(self.events):
             if event.index != k:
@@ -100,6 +142,15 @@ class Schedule:
                                 expected=f"at most {self.duration_s:g} s",
                                 remedy="Make the schedule again.")
 
+    def _check_marks(self, where: str) -> None:
+        last = -1e-9
+        for k, mark in enumerate(self.marks):
+            if mark.index != k or not last < mark.onset_s < self.duration_s:
+                raise ScheduleError(where, came=f"mark {mark.index} at {mark.onset_s:g} s in place {k}",
+                                    expected="marks in order, before the end of the run",
+                                    remedy="Make the schedule again.")
+            last = mark.onset_s
+
     @property
     def digest(self) -> str:
         """Digest of the whole plan."""
@@ -108,11 +159,13 @@ class Schedule:
     @property
     def image_ids(self) -> tuple[str, ...]:
         """List the images it needs, each once, in order of first showing."""
-        return tuple(dict.fromkeys(event.image_id for event in self.events if event.image_id is not None))
+        shown = (event.image_id for event in self.events if event.image_id is not None)
+        return tuple(dict.fromkeys((*shown, *self.textures)))
 
     def to_json(self) -> dict[str, Any]:
-        """Give the plan as what JSON can hold."""
-        return {**asdict(self), "events": [asdict(event) for event in self.events]}
+        """Give the plan as what JSON can hold; what a task has no use for is left out."""
+        content = {**asdict(self), "events": [asdict(event) for event in self.events]}
+        return {name: value for name, value in content.items() if name not in _OPTIONAL or value not in ("", (), None)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], *, where: str = "schedule") -> Schedule:
@@ -125,10 +178,47 @@ class Schedule:
         """
         try:
             events = tuple(Event(**event) for event in content["events"])
-            return cls(**{**content, "events": events})
+            marks = tuple(Mark(**{**mark, "color": tuple(mark["color"])}) for mark in content.get("marks", ()))
+            movie = {name: tuple(content.get(name, ())) for name in ("textures", "steps")}
+            return cls(**{**content, **movie, "events": events, "marks": marks})
         except (TypeError, KeyError) as error:
             raise ScheduleError(where, came=f"fields that do not fit ({error})", expected="a schedule of this toolkit",
                                 remedy="Restore the file from its copy in sourcedata.") from error
+
+
+_OPTIONAL = ("variant", "textures", "steps", "step_s", "marks")
+
+
+def first_seconds(schedule: Schedule, *, until_s: float) -> Schedule:
+    """Cut a schedule off at a time; what is shown before it stays what it was.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The whole run.
+    until_s : float
+        Where to cut, in seconds from the first counted pulse; rounded up to whole volumes.
+
+    Returns
+    -------
+    Schedule
+        Events and marks that begin before the cut, the last event shortened.
+
+    Raises
+    ------
+    ScheduleError
+        If nothing would be left, or the run is shorter.
+    """
+    if not 0.0 < until_s <= schedule.duration_s:
+        raise ScheduleError("excerpt", came=f"{until_s:g} s of {schedule.duration_s:g} s",
+                            expected="a part of the run", remedy="Ask for less.")
+    volumes = int(-(-until_s // schedule.tr_s))
+    end = min(volumes * schedule.tr_s, schedule.duration_s)
+    events = tuple(dataclasses.replace(event, duration_s=min(event.duration_s, end - event.onset_s))
+                   for event in schedule.events if event.onset_s < end)
+    marks = tuple(mark for mark in schedule.marks if mark.onset_s < end)
+    steps = schedule.steps[:round(end / schedule.step_s)] if schedule.step_s else ()
+    return dataclasses.replace(schedule, events=events, marks=marks, steps=steps, n_volumes=volumes, duration_s=end)
 
 
 def excerpt(schedule: Schedule, *, n_trials: int = 10, lead_s: float = 4.0) -> Schedule:
@@ -147,7 +237,15 @@ def excerpt(schedule: Schedule, *, n_trials: int = 10, lead_s: float = 4.0) -> S
     -------
     Schedule
         Same images and order; onsets shifted by one constant.
+
+    Raises
+    ------
+    ScheduleError
+        If there are not so many, or the run has a movie or marks, which cannot be shifted.
     """
+    if schedule.steps or schedule.marks:
+        raise ScheduleError("excerpt", came=f"trials of a {schedule.task} run", expected="a task of trials only",
+                            remedy="Ask for its first seconds.")
     kept = schedule.events[:n_trials]
     if len(kept) < n_trials:
         raise ScheduleError("excerpt", came=f"{n_trials} trials of {len(schedule.events)}",

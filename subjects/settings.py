@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from subjects.errors import SettingsError, nearest
+from subjects.paradigm_settings import Lo, Motion, Retinotopy
 from subjects.provenance import digest_json
+from subjects.section import Count, NotNegative, Positive, Probability, Section
 from subjects.store import write_text
 
 if sys.version_info >= (3, 11):
@@ -27,17 +29,6 @@ else:
     import tomli as tomllib
 
 log = logging.getLogger(__name__)
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Probability = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Section(BaseModel):
-    """One table of the settings file: frozen, and strict about keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class Study(Section):
@@ -217,6 +208,9 @@ class Settings(Section):
     display: Display = Display()
     scanner: Scanner = Scanner()
     main: Main = Main()
+    retinotopy: Retinotopy = Retinotopy()
+    lo: Lo = Lo()
+    motion: Motion = Motion()
     glm: Glm = Glm()
     roi: Roi = Roi()
     rsa: Rsa = Rsa()

@@ -1,0 +1,77 @@
+"""Events, colour changes and steps of a movie, merged into one list of changes of the display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from paradigms.devices import Frame
+from paradigms.program import OFF, ON, STEP, Change
+from paradigms.schedule import BLANK, Schedule
+
+_RANK = {STEP: 0, OFF: 1, ON: 2}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time at which the display changes; what is drawn then follows from the time alone.
+
+    Parameters
+    ----------
+    at_s : float
+        Seconds from the first counted pulse.
+    what : {"on", "off", "step"}
+        As for :class:`paradigms.program.Change`.
+    event, step : int or None
+        Which event; which step of a movie.
+    until_s : float
+        A step that cannot be shown before this time is left out.
+    """
+
+    at_s: float
+    what: str
+    event: int | None = None
+    step: int | None = None
+    until_s: float = float("inf")
+
+
+def moments(schedule: Schedule, *, steps: Iterable[Moment] = ()) -> tuple[Moment, ...]:
+    """List when the display changes during a run.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Every event but a blank begins and ends with a change, and every mark but the first is one. A change of
+        colour alone is never left out.
+    steps : iterable of Moment
+        The steps of a movie.
+
+    Returns
+    -------
+    tuple of Moment
+        In order, no two within a microsecond: what falls together is one change, the beginning of an event before
+        an end, an end before a step; it keeps the number of the step.
+    """
+    found: dict[int, Moment] = {}
+    for one in (*steps, *_events(schedule), *(Moment(mark.onset_s, STEP) for mark in schedule.marks[1:])):
+        key = round(one.at_s * 1e6)
+        found[key] = _merged(found[key], one) if key in found else one
+    return tuple(found[key] for key in sorted(found))
+
+
+def _events(schedule: Schedule) -> Iterator[Moment]:
+    for event in schedule.events:
+        if event.trial_type != BLANK:
+            yield Moment(event.onset_s, ON, event.index)
+            yield Moment(event.end_s, OFF, event.index)
+
+
+def _merged(first: Moment, second: Moment) -> Moment:
+    kept = second if _RANK[second.what] > _RANK[first.what] else first
+    return replace(kept, step=first.step if second.step is None else second.step)
+
+
+def changes(planned: Iterable[Moment], *, frame_at: Callable[[float], Frame]) -> Iterator[Change]:
+    """Make the changes of a run as they are asked for, each with the frame of its planned time."""
+    for one in planned:
+        yield Change(one.at_s, one.what, frame_at(one.at_s), one.event, one.step, one.until_s)

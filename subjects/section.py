@@ -1,0 +1,18 @@
+"""What every table of the settings file is made of: a frozen, strict section, and the ranges of its numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """One table of the settings file: frozen, and strict about keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

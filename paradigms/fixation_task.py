@@ -140,10 +140,12 @@ def shown_times(onsets_s: Sequence[float], *, flips: Sequence[tuple[float, float
     Returns
     -------
     list of float or None
-        Actual time of the first flip that was planned at or after the moment; None if there was none.
+        Actual time of the first flip that was planned at or after the moment; None if there was none. What stands
+        from the start was seen at time zero.
     """
     places = np.searchsorted([planned for planned, _ in flips], np.asarray(onsets_s, dtype=np.float64) - EPS_S)
-    return [flips[k][1] if k < len(flips) else None for k in places]
+    return [0.0 if onset <= EPS_S else flips[k][1] if k < len(flips) else None
+            for onset, k in zip(onsets_s, places, strict=True)]
 
 
 def mark_rows(marks: Sequence[Mark], *, flips: Sequence[tuple[float, float]], presses_s: Sequence[float],

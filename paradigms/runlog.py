@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from paradigms.devices import Clock
+from paradigms.fixation_task import mark_rows
 from paradigms.schedule import BLANK, Event, Schedule
 from subjects.errors import RunLogError
 from subjects.provenance import versions
@@ -190,8 +191,9 @@ def events_table(records: Sequence[Record], schedule: Schedule, *, response_wind
     Returns
     -------
     DataFrame
-        One row for each event that began, with the columns of :data:`COLUMNS`. A blank trial's onset
-        is planned: nothing changes on the display when it begins.
+        One row for each event that began, with the columns of :data:`COLUMNS`, and one for each change of the
+        fixation point. A blank trial's onset is planned: nothing changes on the display when it begins. An event
+        without a right answer has no response.
     """
     zero = time_zero(records)
     rows = [] if zero is None else _rows(records, schedule, zero=zero, response_window_s=response_window_s)
@@ -206,7 +208,8 @@ def _rows(records: Sequence[Record], schedule: Schedule, *, zero: float, respons
     taken = [press for press in of_kind(records, "press") if press["task"]]
     presses = [(press["t"] - zero, str(press["key"])) for press in sorted(taken, key=lambda press: press["t"])]
     last = max((record["t"] for record in records), default=zero) - zero
-    onsets = sorted(shown.values())
+    asking = {event.index for event in schedule.events if event.correct_key is not None}
+    onsets = sorted(t for index, t in shown.items() if index in asking)
     rows = []
     for event in schedule.events:
         if event.trial_type == BLANK and event.onset_s < last:
@@ -215,9 +218,14 @@ def _rows(records: Sequence[Record], schedule: Schedule, *, zero: float, respons
             onset = shown[event.index]
             end = gone.get(event.index, min(onset + event.duration_s, max(last, onset)))
             closes = min([onset + response_window_s, *(t for t in onsets if t > onset)])
-            answer = next(((key, t - onset) for t, key in presses if onset <= t < closes), None)
-            rows.append(_image_row(event, onset=onset, end=end, answer=answer, judged=bool(answer) or closes <= last))
-    return rows
+            asks = event.index in asking
+            answer = next(((key, t - onset) for t, key in presses if onset <= t < closes), None) if asks else None
+            judged = asks and (bool(answer) or closes <= last)
+            rows.append(_image_row(event, onset=onset, end=end, answer=answer, judged=judged))
+    rows += mark_rows(schedule.marks, flips=[(flip["planned"] - zero, flip["t"] - zero) for flip in flips],
+                      presses_s=[t for t, _ in presses], last_s=min(last, schedule.duration_s),
+                      window_s=response_window_s)
+    return sorted(rows, key=lambda row: row["onset"]) if schedule.marks else rows
 
 
 def _blank_row(event: Event, *, end: float) -> Record:

@@ -220,13 +220,13 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
 @click.option("--yes", is_flag=True, help="Take the first answer to every question (for a dry run).")
 def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscreen: bool,
             site: Path | None, yes: bool) -> int:
-    """Walk a session's planned runs: start, watch, judge, repeat or go on.
+    """Walk a session: preflight, then the planned runs one by one: start, watch, judge, repeat or go on.
 
     Each run plays in a process of its own. Ends with 0 when no planned run is left, 1 otherwise.
     """
     from rich.console import Console
 
-    from paradigms.operator import Stage, walk
+    from paradigms.operator import Stage, pass_the_gate, walk
     from subjects.plan import run_sheet
     from subjects.plan_view import sheet_tables
 
@@ -238,9 +238,10 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     console = Console()
     console.print(sheet_tables(sheet)[1])
     options = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))))
-    for _ in walk(layout, settings, sub=sub, ses=ses, stage=Stage(scanner, display, options), console=console,
-                  ask=_first_answer if yes else _ask):
-        pass
+    stage, ask = Stage(scanner, display, options), _first_answer if yes else _ask
+    if pass_the_gate(layout, sub=sub, ses=ses, stage=stage, ask=ask):
+        for _ in walk(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask):
+            pass
     left = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
     click.echo(f"ses-{ses}: {'every planned run is complete' if not left else f'{len(left)} runs are left'}")
     return 1 if left else 0
@@ -260,6 +261,31 @@ def _ask(question: str, choices: Sequence[str]) -> str:
 def _first_answer(question: str, choices: Sequence[str]) -> str:
     click.echo(f"{question}: {choices[0]}")
     return choices[0]
+
+
+@cli.command()
+@study_option
+@subject_option
+@click.option("--ses", required=True, help="Session label, for example 01.")
+@click.option("--scanner", default="keyboard", show_default=True, type=click.Choice(SCANNERS))
+@click.option("--display", default="window", show_default=True, type=click.Choice(DISPLAYS))
+@click.option("--accept", multiple=True, help="A finding that may be bad, by name; recorded. May be given again.")
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
+              help="Seconds to wait for buttons and pulse.")
+@click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
+@click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
+def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accept: tuple[str, ...], timeout: float,
+              fullscreen: bool, site: Path | None) -> int:
+    """See that a session can begin: files, clock, refresh, every button, a pulse. Ends with 0 if it can, else 1."""
+    from rich.console import Console
+
+    from paradigms.operator_view import gate_panel
+    from paradigms.preflight import pass_gate
+
+    gate = pass_gate(Layout(study).require(), load_settings(study, site=site), sub=sub, ses=ses, scanner=scanner,
+                     display=display, accepted=accept, fullscreen=fullscreen, timeout_s=timeout, progress=rich_progress)
+    Console().print(gate_panel(gate, sub=sub, ses=ses))
+    return 0 if gate.open else 1
 
 
 @cli.command()

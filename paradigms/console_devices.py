@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from paradigms.devices import Clock, Display, Frame, HardwareClock, Pixels
 from paradigms.engine import Devices
@@ -51,7 +51,8 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
                 return
             with emulated_fingers(settings, schedule=schedule, clock=clock, display_name=name) as fingers:
                 watched = WatchedDisplay(console.display, fingers)
-                yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched)
+                yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched,
+                              prompt=fingers.press_each)
 
 
 def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscreen: bool = True) -> float:
@@ -115,6 +116,11 @@ class Fingers:
             self._started = True
             start = self._clock.now() + SCANNER_DELAY_S
             self._keys.add([Tap(start + tap.at_s, tap.key, tap.hold_s) for tap in self._trigger])
+
+    def press_each(self, keys: Sequence[str]) -> None:
+        """Tap some keys in turn, one every half second from now on."""
+        now = self._clock.now()
+        self._keys.add([Tap(now + 0.5 * k, key, PULSE_S) for k, key in enumerate(keys, start=1)])
 
     def see(self, frame: Frame, shown_s: float) -> None:
         """Answer an image."""

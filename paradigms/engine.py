@@ -7,7 +7,7 @@ happens, the journal holds how it ended.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +42,8 @@ class Devices:
         See :mod:`paradigms.devices`.
     poll_s : float
         How often inputs are read at least. Stamps do not depend on it; the abort key's effect does.
+    prompt : callable, optional
+        Asks simulated fingers to press each of some keys; None where a person does.
     """
 
     clock: Clock
@@ -49,6 +51,7 @@ class Devices:
     responses: ResponseDevice
     display: Display
     poll_s: float = 0.004
+    prompt: Callable[[Sequence[str]], None] | None = None
 
 
 @dataclass(frozen=True)

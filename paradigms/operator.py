@@ -29,6 +29,7 @@ Ask = Callable[[str, Sequence[str]], str]
 """(question, choices, the first being the default) -> the choice."""
 
 START, SKIP, REPEAT, ON, LEAVE = "start", "skip", "repeat", "go on", "leave"
+AGAIN, ANYWAY = "look again", "go on anyway"
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,32 @@ class Stage:
 
     def command(self, layout: Layout, *, sub: str, run: PlannedRun, repeat: bool) -> list[str]:
         """Spell the command that plays one run."""
-        words = [sys.executable, "-m", "run_session", "run", "--study", str(layout.root), "--sub", sub, "--ses",
-                 run.ses, "--task", run.task, "--run", str(run.run), "--scanner", self.scanner, "--display",
-                 self.display, *self.options]
+        words = [*self._words("run", layout, sub=sub, ses=run.ses), "--task", run.task, "--run", str(run.run)]
         return [*words, "--repeat"] if repeat else words
+
+    def preflight(self, layout: Layout, *, sub: str, ses: str) -> list[str]:
+        """Spell the command that looks at everything before a session."""
+        return self._words("preflight", layout, sub=sub, ses=ses)
+
+    def _words(self, verb: str, layout: Layout, *, sub: str, ses: str) -> list[str]:
+        return [sys.executable, "-m", "run_session", verb, "--study", str(layout.root), "--sub", sub, "--ses", ses,
+                "--scanner", self.scanner, "--display", self.display, *self.options]
+
+
+def pass_the_gate(layout: Layout, *, sub: str, ses: str, stage: Stage, ask: Ask) -> bool:
+    """Look at everything before a session, as often as the operator wants; say whether it begins.
+
+    The looking is done by a process of its own, which needs the subject's display; it shows its findings on this
+    terminal and keeps them in sourcedata.
+    """
+    while True:
+        done = subprocess.run(stage.preflight(layout, sub=sub, ses=ses), check=False)
+        if done.returncode == 0:
+            return True
+        answer = ask("the gate is shut" if done.returncode == 1 else "the preflight could not be made",
+                     (LEAVE, AGAIN, ANYWAY))
+        if answer != AGAIN:
+            return answer == ANYWAY
 
 
 def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage, ask: Ask,

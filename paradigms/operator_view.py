@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from paradigms.preflight import Gate
 from paradigms.run_view import RunView
 from paradigms.schedule import BLANK, Event
 
@@ -106,6 +107,23 @@ def _name(event: Event) -> str:
     if event.trial_type == BLANK:
         return "blank"
     return event.trial_type if event.category is None else f"{event.trial_type} ({event.category})"
+
+
+def gate_panel(gate: Gate, *, sub: str, ses: str) -> Panel:
+    """Lay out the findings of a preflight."""
+    table = Table(box=box.SIMPLE_HEAD, expand=True)
+    table.add_column("check", no_wrap=True)
+    table.add_column("found", ratio=1)
+    table.add_column("verdict", no_wrap=True)
+    for one in gate.findings:
+        accepted = not one.ok and one.name in gate.accepted
+        verdict = Text("good", style=GOOD) if one.ok else Text("accepted", style="yellow") if accepted else \
+            Text("NOT YET", style=BAD)
+        said = Text(one.came) if one.ok else Text.assemble(one.came, "\n", (one.remedy, DIM))
+        table.add_row(one.name, said, verdict)
+    head = Text("the session can begin" if gate.open else "the gate is shut", style=GOOD if gate.open else BAD)
+    return Panel(Group(head, table), box=box.ROUNDED, padding=(1, 2),
+                 title=Text(f"preflight: sub-{sub}  ses-{ses}", style=PLAIN))
 
 
 def verdict_panel(view: RunView) -> Panel:

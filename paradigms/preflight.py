@@ -11,21 +11,25 @@ import os
 import shutil
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from paradigms.devices import Clock, Display, Frame
+from paradigms.devices import Clock, Display, Frame, HardwareClock
 from paradigms.engine import Devices
 from paradigms.records import recoverable
+from paradigms.session import RunKey, opened_devices, prepare, require_devices
+from paradigms.virtual import VirtualClock
 from stimuli.manifest import TYPES, read_manifest, read_pixels
 from subjects.console import ProgressWrapper, silent
-from subjects.errors import StudyError
+from subjects.errors import ScheduleError, StudyError
 from subjects.layout import Layout
-from subjects.profile import session_images
+from subjects.profile import load_profile, session_images
 from subjects.settings import Settings
-from subjects.store import read_json
+from subjects.store import read_json, write_json
 
 LEAST_FREE_GB = 1.0
 REFRESH_TOLERANCE = 0.01
@@ -190,9 +194,104 @@ def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -
     named = ", ".join(map(repr, missing))
     buttons = Finding("buttons", ok=not missing, came=pressed,
                       remedy=f"Press {named}; check the box, its cable and the keys in the settings.")
-    trigger = Finding("trigger", ok=n_pulses > 0, came=f"{n_pulses} pulses" if n_pulses else "no pulse",
+    trigger = Finding("trigger", ok=n_pulses > 0, came="no pulse" if not n_pulses else f"pulses: {n_pulses}",
                       remedy="Start a test scan; check the cable, scanner.trigger_key and the trigger box's mode.")
     return buttons, trigger
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The findings of a preflight, and those that were accepted although they are not good.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+    accepted : tuple of str
+        Names of findings that do not keep the gate shut.
+    """
+
+    findings: tuple[Finding, ...]
+    accepted: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Say whether a run may start."""
+        return all(one.ok or one.name in self.accepted for one in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as what JSON can hold."""
+        return {"open": self.open, "accepted": list(self.accepted), "findings": [asdict(one) for one in self.findings]}
+
+
+def pass_gate(layout: Layout, settings: Settings, *, sub: str, ses: str, scanner: str, display: str,
+              accepted: Sequence[str] = (), fullscreen: bool = True, timeout_s: float = 60.0,
+              progress: ProgressWrapper = silent) -> Gate:
+    """Look at everything before a session and keep the result in sourcedata.
+
+    Parameters
+    ----------
+    layout, settings
+        The study.
+    sub, ses : str
+        Whose session.
+    scanner, display : str
+        As for a run. Emulated fingers press the buttons; a person has `timeout_s` for them.
+    accepted : sequence of str
+        Findings that may be bad, by name; recorded as accepted.
+    fullscreen : bool
+        Fill the screen.
+    timeout_s : float
+        How long to wait for buttons and pulse.
+    progress : ProgressWrapper
+
+    Returns
+    -------
+    Gate
+
+    Raises
+    ------
+    StudyError
+        If subject, session or devices are not what the study has.
+    """
+    require_devices(scanner=scanner, display=display)
+    load_profile(layout, sub)
+    planned = session_images(settings, sub=sub)
+    if ses not in planned:
+        raise ScheduleError("session", came=repr(ses), expected=f"one of {', '.join(planned)}",
+                            remedy="See `python -m subjects plan`.")
+    clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
+    found = [check_disk(layout), check_records(layout), check_settings(layout, settings, sub=sub),
+             check_images(layout, settings, sub=sub, ses=ses, progress=progress), check_clock(clock)]
+    if found[3].ok:
+        schedule, _ = prepare(layout, settings, key=RunKey(sub, ses, "main", 1), n_trials=1)
+        with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
+                            fullscreen=fullscreen) as devices:
+            found += _look_at_devices(devices, settings, timeout_s=timeout_s)
+    gate = Gate(tuple(found), tuple(accepted))
+    if found[0].ok:
+        write_json(_report_path(layout, sub=sub, ses=ses), {**gate.to_json(), "scanner": scanner, "display": display,
+                                                           "wall": time.time()})
+    return gate
+
+
+def _look_at_devices(devices: Devices, settings: Settings, *, timeout_s: float) -> list[Finding]:
+    keys = (settings.main.animal_key, settings.main.not_animal_key)
+    with ExitStack() as stack:
+        for device in (devices.display, devices.responses, devices.trigger):
+            stack.callback(device.close)
+            device.open()
+        devices.display.preload({})
+        found = [check_resolution(devices.display, settings), check_refresh(devices, settings)]
+        if devices.prompt is not None:
+            devices.prompt(keys)
+        return [*found, *check_inputs(devices, keys=keys, timeout_s=timeout_s)]
+
+
+def _report_path(layout: Layout, *, sub: str, ses: str) -> Path:
+    folder = layout.source_dir(sub, ses)
+    stem = f"sub-{sub}_ses-{ses}_preflight-"
+    taken = [int(path.stem.removeprefix(stem)) for path in folder.glob(f"{stem}*.json")]
+    return folder / f"{stem}{max(taken, default=0) + 1:02d}.json"
 
 
 def newest(folder: Path, pattern: str) -> Path | None:

@@ -215,7 +215,8 @@ def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> 
     size = (settings.display.width_px, settings.display.height_px)
     screen = RecordingDisplay(clock, size_px=size, refresh_hz=settings.display.refresh_hz, on_flip=participant.see)
     scanner = EmulatedScanner(clock, tr_s=schedule.tr_s, n_volumes=settings.scanner.n_dummies + schedule.n_volumes)
-    return Devices(clock, trigger=scanner, responses=participant, display=screen, poll_s=VIRTUAL_POLL_S)
+    return Devices(clock, trigger=scanner, responses=participant, display=screen, poll_s=VIRTUAL_POLL_S,
+                   prompt=participant.press_each)
 
 
 def simulated_participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:

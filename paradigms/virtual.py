@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -195,6 +195,11 @@ class SimulatedParticipant:
     def press(self, key: str, *, at_s: float) -> None:
         """Have a key pressed at a given time (for the abort key, or a script)."""
         heapq.heappush(self._due, (at_s, key))
+
+    def press_each(self, keys: Sequence[str]) -> None:
+        """Press some keys in turn, one every half second from now on."""
+        for k, key in enumerate(keys, start=1):
+            self.press(key, at_s=self._clock.now() + 0.5 * k)
 
     def presses(self) -> list[Press]:
         """Give the presses that are due."""

@@ -7,11 +7,24 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
 import run_session
-from paradigms.operator import LEAVE, ON, REPEAT, SKIP, START, Played, Stage, walk
+from paradigms.operator import (
+    AGAIN,
+    ANYWAY,
+    LEAVE,
+    ON,
+    REPEAT,
+    SKIP,
+    START,
+    Played,
+    Stage,
+    pass_the_gate,
+    walk,
+)
 from paradigms.records import attempts
 from paradigms.runlog import read_events
 from subjects.layout import Layout
@@ -111,6 +124,27 @@ def test_the_command_walks_a_dry_run_to_its_end(small_console: Layout) -> None:
     assert "one of start, skip, leave, please" in asked.output
     assert "ses-02: 2 runs are left" in asked.output
     assert asked.return_value == 1
+
+
+@pytest.mark.parametrize(("answers", "begins"), [([LEAVE], False), ([ANYWAY], True), ([AGAIN, AGAIN, LEAVE], False)])
+def test_a_shut_gate_is_asked_about(small_console: Layout, answers: list[str], begins: bool) -> None:
+    for path in small_console.stimuli.rglob("*_AN.png"):
+        path.unlink()
+    operator = Answers(list(answers))
+    stage = Stage("emulated", "virtual")
+    assert pass_the_gate(small_console, sub="01", ses="01", stage=stage, ask=operator) is begins
+    assert operator.asked == [("the gate is shut", (LEAVE, AGAIN, ANYWAY))] * len(answers)
+    assert len(list(small_console.source_dir("01", "01").glob("*_preflight-*.json"))) == len(answers)
+
+
+def test_an_open_gate_asks_nothing(small_console: Layout) -> None:
+    assert pass_the_gate(small_console, sub="01", ses="01", stage=Stage("emulated", "virtual"), ask=Answers([]))
+
+
+def test_a_preflight_that_cannot_be_made_is_told_apart(small_console: Layout) -> None:
+    operator = Answers([LEAVE])
+    assert not pass_the_gate(small_console, sub="01", ses="01", stage=Stage("keyboard", "virtual"), ask=operator)
+    assert operator.asked[0][0] == "the preflight could not be made"
 
 
 def test_a_session_that_is_not_planned_is_named(small_console: Layout) -> None:

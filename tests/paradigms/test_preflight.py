@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from paradigms import preflight
 from paradigms.devices import Frame, Press, Pulse
 from paradigms.engine import Devices
+from paradigms.operator_view import gate_panel
 from paradigms.preflight import (
     check_clock,
     check_disk,
@@ -24,8 +27,10 @@ from paradigms.preflight import (
 )
 from paradigms.session import play_run
 from paradigms.virtual import RecordingDisplay, VirtualClock
+from subjects.errors import ProfileError, ScheduleError
 from subjects.layout import Layout
 from subjects.settings import Settings, load_settings
+from subjects.store import read_json
 
 SETTINGS = Settings()
 
@@ -58,7 +63,7 @@ def test_buttons_and_trigger_are_seen() -> None:
     buttons, trigger = check_inputs(devices(pulses=[1.0, 3.0], presses={"1": 2.0, "2": 4.0}), keys=("1", "2"),
                                     timeout_s=10.0)
     assert (buttons.ok, trigger.ok) == (True, True)
-    assert trigger.came == "2 pulses"
+    assert trigger.came == "pulses: 2"
 
 
 def test_the_wait_ends_as_soon_as_all_is_seen() -> None:
@@ -188,3 +193,60 @@ def test_the_frame_of_the_refresh_check_shows_no_text() -> None:
     check_refresh(made, SETTINGS, n_flips=5)
     assert len(drawn) == 5
     assert {(frame.text, frame.image_id) for frame in drawn} == {(None, None)}
+
+
+# ------------------------------------------------------------------------- the whole gate
+
+def gate_of(layout: Layout, **changed: object) -> preflight.Gate:
+    options: dict[str, object] = {"sub": "01", "ses": "01", "scanner": "emulated", "display": "virtual", **changed}
+    return preflight.pass_gate(layout, load_settings(layout.root), **options)  # type: ignore[arg-type]
+
+
+def test_a_good_console_passes_and_the_findings_are_kept(small_console: Layout) -> None:
+    gate = gate_of(small_console)
+    assert gate.open
+    assert [one.name for one in gate.findings] == ["disk", "records", "settings", "images", "clock", "resolution",
+                                                   "refresh", "buttons", "trigger"]
+    gate_of(small_console)
+    kept = sorted(small_console.source_dir("01", "01").glob("*_preflight-*.json"))
+    assert [path.name[-7:] for path in kept] == ["01.json", "02.json"]
+    record = read_json(kept[0])
+    assert (record["open"], record["scanner"], len(record["findings"])) == (True, "emulated", 9)
+
+
+def test_the_gate_stays_shut_unless_the_finding_is_accepted(small_console: Layout) -> None:
+    settings = load_settings(small_console.root)
+    play_run(small_console, settings, sub="01", ses="01", task="main", run=1, scanner="emulated", display="virtual")
+    with small_console.settings_file.open("a", encoding="utf-8") as file:
+        file.write("\n[display]\ndistance_cm = 150.0\n")
+    shut = gate_of(small_console)
+    assert not shut.open
+    assert [one.name for one in shut.findings if not one.ok] == ["settings"]
+    text = printed(gate_panel(shut, sub="01", ses="01"))
+    assert "the gate is shut" in text
+    assert "NOT YET" in text
+    assert "distance_cm: 168.0 then, 150.0 now" in text
+    accepted = gate_of(small_console, accepted=("settings",))
+    assert accepted.open
+    assert "accepted" in printed(gate_panel(accepted, sub="01", ses="01"))
+
+
+def test_without_its_images_no_device_is_opened(small_console: Layout) -> None:
+    for path in small_console.stimuli.rglob("*_RE.png"):
+        path.unlink()
+    gate = gate_of(small_console)
+    assert not gate.open
+    assert gate.findings[-1].name == "clock"
+
+
+def test_unknown_sessions_and_subjects_are_errors(small_console: Layout) -> None:
+    with pytest.raises(ScheduleError, match="'07'; expected one of 01, 02"):
+        gate_of(small_console, ses="07")
+    with pytest.raises(ProfileError):
+        gate_of(small_console, sub="44")
+
+
+def printed(panel: object) -> str:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(panel)
+    return console.export_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -41,8 +42,8 @@ def moments(schedule: Schedule, *, steps: Iterable[Moment] = ()) -> tuple[Moment
     Parameters
     ----------
     schedule : Schedule
-        Every event but a blank begins and ends with a change, and every mark but the first is one. A change of
-        colour alone is never left out.
+        Every event but a blank begins and ends with a change, and every mark but the first is one, which is never
+        left out; a mark between two steps waits for the second, so that no two changes meet in one frame.
     steps : iterable of Moment
         The steps of a movie.
 
@@ -52,11 +53,23 @@ def moments(schedule: Schedule, *, steps: Iterable[Moment] = ()) -> tuple[Moment
         In order, no two within a microsecond: what falls together is one change, the beginning of an event before
         an end, an end before a step; it keeps the number of the step.
     """
+    movie = sorted(steps, key=lambda one: one.at_s)
     found: dict[int, Moment] = {}
-    for one in (*steps, *_events(schedule), *(Moment(mark.onset_s, STEP) for mark in schedule.marks[1:])):
+    for one in (*movie, *_events(schedule)):
         key = round(one.at_s * 1e6)
         found[key] = _merged(found[key], one) if key in found else one
+    starts = [one.at_s for one in movie]
+    for mark in schedule.marks[1:]:
+        key, k = round(mark.onset_s * 1e6), bisect_right(starts, mark.onset_s) - 1
+        within = k >= 0 and mark.onset_s < movie[k].until_s
+        if key not in found and not (within and _follows(found, movie[k].until_s)):
+            found[key] = Moment(mark.onset_s, STEP)
     return tuple(found[key] for key in sorted(found))
+
+
+def _follows(found: dict[int, Moment], at_s: float) -> bool:
+    """Say whether the display changes at a time anyway, within a microsecond."""
+    return any(round(at_s * 1e6) + k in found for k in (-1, 0, 1))
 
 
 def _events(schedule: Schedule) -> Iterator[Moment]:

@@ -72,7 +72,7 @@ def d_prime(*, n_hits: int, n_misses: int, n_false_alarms: int, n_correct_reject
     Examples
     --------
     >>> round(d_prime(n_hits=18, n_misses=2, n_false_alarms=5, n_correct_rejections=15), 3)
-    1.818
+    1.817
     """
     z = NormalDist().inv_cdf
     return z((n_hits + 0.5) / (n_hits + n_misses + 1.0)) - \

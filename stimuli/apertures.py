@@ -117,7 +117,7 @@ def screen_grid(n: int, *, size_deg: float) -> Grid:
     Examples
     --------
     >>> screen_grid(2, size_deg=12.0).y_deg[:, 1].round(3)
-    array([ 3.008, -3.008])
+    array([ 3.005, -3.005])
     """
     _require(n, size_deg=size_deg)
     half = math.tan(math.radians(size_deg) / 2.0)

@@ -114,4 +114,5 @@ def test_rows_of_an_events_table() -> None:
 
 def test_windows_by_task() -> None:
     settings = Settings(retinotopy=Retinotopy(hit_window_s=0.8))
-    assert [response_window_s(settings, task) for task in ("main", "retinotopy", "lo", "motion")] == [4.0, 0.8, 1.0, 1.0]
+    found = [response_window_s(settings, task) for task in ("main", "retinotopy", "lo", "motion")]
+    assert found == [4.0, 0.8, 1.0, 1.0]

@@ -61,7 +61,8 @@ def test_bars_go_in_eight_directions_in_the_protocols_order() -> None:
         "left-right", "down-up", "right-left", "up-down", "lowerleft-upperright", "lowerright-upperleft",
         "upperright-lowerleft", "upperleft-lowerright"]
     grid, made = degree_grid(41, size_deg=12.0), movie(SECTION, "bar")
-    for event, (dx, dy) in zip(bars, [(1, 0), (0, 1), (-1, 0), (0, -1), (1, 1), (-1, 1), (-1, -1), (1, -1)], strict=True):
+    ways = [(1, 0), (0, 1), (-1, 0), (0, -1), (1, 1), (-1, 1), (-1, -1), (1, -1)]
+    for event, (dx, dy) in zip(bars, ways, strict=True):
         early, late = (mask(made.apertures[made.index[round((event.onset_s + t) * 15)]], grid, field_deg=12.0)
                        for t in (7.0, 21.0))
         for axis, sign in ((grid.x_deg, dx), (grid.y_deg, dy)):

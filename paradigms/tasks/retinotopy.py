@@ -24,6 +24,8 @@ from subjects.provenance import derive_seed
 from subjects.settings import Settings
 
 TASK = "retinotopy"
+MAX_KEPT = 512
+"""Masks kept for the next cycle: all of a wedge or ring, 32 MiB at 256 pixels."""
 LEVELS = {
     "wedge_ccw": "a cycle of a wedge that turns counter-clockwise",
     "wedge_cw": "a cycle of a wedge that turns clockwise",
@@ -145,6 +147,8 @@ class Player:
     def mask_of(self, aperture_index: int) -> NDArray[np.uint8]:
         """Draw an aperture for the screen, uint8 (mask_px, mask_px), anti-aliased, row 0 at the top."""
         if aperture_index not in self._masks:
+            if len(self._masks) >= MAX_KEPT:
+                self._masks.clear()
             grid, field_deg = self._grid, self.settings.retinotopy.field_deg
             drawn = mask(self.movie.apertures[aperture_index], grid, field_deg=field_deg, edge_deg=grid.step_deg)
             self._masks[aperture_index] = np.round(255.0 * drawn).astype(np.uint8)

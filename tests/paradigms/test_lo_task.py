@@ -123,8 +123,8 @@ def test_frames() -> None:
     seen = [frame_at(made, t, settings=settings).image_id for t in (-1.0, 3.0, 16.0, 16.29, 16.3, 16.79, 16.8)]
     assert seen == [None, None, first.image_id, first.image_id, None, None, made.events[2].image_id]
     frame = frame_at(made, 16.0, settings=settings)
-    assert (round(frame.image_px), frame.fixation_color, frame.aperture) == (762, made.marks[0].color, None) or \
-        frame.fixation_color in settings.lo.fixation_colors
+    color = [mark.color for mark in made.marks if mark.onset_s <= 16.0][-1]
+    assert (round(frame.image_px), frame.fixation_color, frame.aperture) == (762, color, None)
     assert made.events[1].stim_file == f"textures/{str(first.image_id)[3:-2]}-{str(first.image_id)[-2:]}.png"
 
 

@@ -110,10 +110,15 @@ def test_lifetimes() -> None:
         ages = np.diff(born)[1:]
         assert ages.max() <= 0.4 + 1e-9
         assert np.mean(np.abs(ages - 0.4) < 1e-9) > 0.02
-    fresh = np.diff(np.sort(np.concatenate([[dots.lives(t)] for t in (0.0, 0.05)]), axis=0)[:, 0])
-    assert fresh.shape == (1,)
-    births = dots.place_deg[0]
-    assert abs(births.mean()) < 1.0
+
+
+def test_dots_are_of_every_age_at_the_start() -> None:
+    """As many die in the first tenth of a lifetime as in the next: nothing blinks in step."""
+    section = Motion(speed_deg_s=0.01, density=10.0)
+    field = make_dots(section, flow=Flow((0.0,), (1,), 0.5), rng=np.random.default_rng(0))
+    alive = [int(np.sum(field.lives(0.04 * k) == 0)) for k in range(11)]
+    assert np.abs(-np.diff(alive) - 144).max() < 50
+    assert alive[10] == 0
 
 
 def test_any_order_of_asking_gives_the_same_places() -> None:

@@ -38,6 +38,8 @@ OPEN_CHOICES = (
                "drawn with the study's seed from the categories outside the image's own class", "stimuli.ai_target"),
     OpenChoice("Visibility of AN noise", "not said; the first AN that reaches P = .99 is a near-uniform grey",
                "a least RMS contrast in grey levels, held while P stays above its bound", "stimuli.an_min_contrast"),
+    OpenChoice("Certainty of AN images whose contrast was raised", "stop at P = .99",
+               "P is held below a ceiling while the contrast grows", "stimuli.an_ceiling_p"),
     OpenChoice("Objective of AN images", "P − λ‖I − mean‖² (eq. 1)", "the logarithm of P", "stimuli.an_objective"),
     OpenChoice("λ of equation 1", "not given", "no penalty", "stimuli.an_lambda"),
     OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", "rsa.dissimilarity"),

@@ -7,6 +7,7 @@ its rounded form satisfies the rule. What comes out is that very form.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -40,10 +41,13 @@ class Objective:
         f is the logarithm, or P itself as in the paper.
     pull : float
         The paper's lambda. With 0 both kinds have the same direction, since a step has a fixed length.
+    ceiling : float
+        P above which the ascent turns back, so that it stays near where it is to end; 1 for never.
     """
 
     kind: Literal["log_prob", "prob"] = "log_prob"
     pull: float = 0.0
+    ceiling: float = 1.0
 
     def slope(self, log_odds: Tensor) -> Tensor:
         """Give the derivative of f by the log odds of P, exact also where P is 1 in float64.
@@ -68,6 +72,9 @@ class Objective:
         offset : Tensor, (n, 3, side, side)
             Image minus start.
         """
+        if self.ceiling < 1.0:
+            above = log_odds > math.log(self.ceiling / (1.0 - self.ceiling))
+            gradient = torch.where(above[:, None, None, None], -gradient, gradient)
         if self.pull == 0.0:
             return gradient
         slope = self.slope(log_odds.double())
@@ -208,7 +215,9 @@ def noise_rule(settings: Stimuli) -> Rule:
     The first image with P >= .99 is too faint to be seen, so the ascent goes on until the noise is visible:
     both the image's own contrast and the noise itself (image minus start) have at least
     `an_min_contrast` grey levels, root mean square, with P still at .99 or above. While P is there and
-    the contrast is not, the noise also grows by a twentieth in every step, which saves a third of the steps.
+    the contrast is not, the noise grows by a twentieth in every step; and where growing lifts P above
+    `an_ceiling_p` the ascent turns back, so that the network is as certain of the image as it would be of the
+    first one that reaches .99, and not ten thousand times more: its softmax would be one-hot to the last digit.
     """
     least, wanted = settings.an_min_contrast / 255.0, certain(settings.an_p)
 
@@ -220,8 +229,8 @@ def noise_rule(settings: Stimuli) -> Rule:
         factor = torch.where(chances >= wanted, GROWTH, 1.0).to(images.dtype)[:, None, None, None]
         return (starts + factor * (images - starts)).clamp(0.0, 1.0)
 
-    return Rule(Objective(settings.an_objective, settings.an_lambda), done, step=settings.an_step,
-                max_iterations=settings.max_iterations, project=grow)
+    objective = Objective(settings.an_objective, settings.an_lambda, settings.an_ceiling_p)
+    return Rule(objective, done, step=settings.an_step, max_iterations=settings.max_iterations, project=grow)
 
 
 def interference_rule(settings: Stimuli) -> Rule:

@@ -63,6 +63,7 @@ class Stimuli(Section):
     an_p: Probability = 0.99
     ai_p: Probability = 0.99
     an_min_contrast: NotNegative = 12.0
+    an_ceiling_p: Annotated[float, Field(gt=0, le=1)] = 0.995
     an_objective: Literal["log_prob", "prob"] = "log_prob"
     an_lambda: NotNegative = 0.0
     an_step: Positive = 0.5
@@ -78,6 +79,8 @@ class Stimuli(Section):
             raise ValueError(f"animal_classes names {sorted(unknown)}, which classes does not")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes names one class twice")
+        if self.an_ceiling_p <= self.an_p:
+            raise ValueError("an_ceiling_p is not above an_p")
         if not self.min_aspect < self.max_aspect:
             raise ValueError("min_aspect is not below max_aspect")
         both = set(self.pin) & set(self.exclude)

@@ -221,3 +221,25 @@ def test_noise_grows_only_where_p_is_there() -> None:
     start, image = torch.full((2, 3, 2, 2), 0.5), torch.full((2, 3, 2, 2), 0.6)
     grown = noise_rule(Stimuli()).project(image, start, torch.tensor([0.5, 0.995]))
     np.testing.assert_allclose(grown[:, 0, 0, 0].numpy(), [0.6, 0.5 + 0.1 * GROWTH], rtol=1e-6)
+
+
+def test_above_its_ceiling_an_objective_turns_back() -> None:
+    gradient = torch.ones((3, 3, 2, 2))
+    odds = torch.tensor([math.log(0.5 / 0.5), math.log(0.994 / 0.006), math.log(0.996 / 0.004)], dtype=torch.float64)
+    found = Objective(ceiling=0.995).direction(gradient, log_odds=odds, offset=torch.zeros_like(gradient))
+    assert found[:, 0, 0, 0].tolist() == [1.0, 1.0, -1.0]
+    assert torch.equal(Objective().direction(gradient, log_odds=odds, offset=torch.zeros_like(gradient)), gradient)
+
+
+def test_noise_that_is_visible_is_no_more_certain_than_the_first_that_is_certain() -> None:
+    """With the demo network: without a ceiling the contrast asked for costs a saturated softmax."""
+    network = load_network("demo")
+    starts = np.repeat(network.mean_image[None], 4, axis=0)
+    rest = {}
+    for ceiling in (0.995, 1.0):
+        rule = noise_rule(Stimuli(an_ceiling_p=ceiling))
+        found = list(ascend(network, starts, targets=np.array([0, 9, 18, 27]), rule=rule))
+        assert all(one.reached and one.p_after >= 0.99 for one in found)
+        assert all(contrast_rms(one.pixels) >= 12.0 for one in found)
+        rest[ceiling] = float(np.median([1.0 - one.p_after for one in found]))
+    assert rest[0.995] > 10 * rest[1.0]

@@ -28,7 +28,7 @@ Done = Callable[[Tensor, Tensor, Tensor], Tensor]
 Project = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(images after a step, starts, P of the target before it (n,)) -> images that are allowed."""
 
-GROWTH = 1.05
+GROWTH = 1.1
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def noise_rule(settings: Stimuli) -> Rule:
     The first image with P >= .99 is too faint to be seen, so the ascent goes on until the noise is visible:
     both the image's own contrast and the noise itself (image minus start) have at least
     `an_min_contrast` grey levels, root mean square, with P still at .99 or above. While P is there and
-    the contrast is not, the noise grows by a twentieth in every step; and where growing lifts P above
+    the contrast is not, the noise grows by a tenth in every step; and where growing lifts P above
     `an_ceiling_p` the ascent turns back, so that the network is as certain of the image as it would be of the
     first one that reaches .99, and not ten thousand times more: its softmax would be one-hot to the last digit.
     """

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.brain_patterns import RoiPatterns, brain_inputs, load_roi_patterns
+from analysis.glm import require_current_fit
 from analysis.sparse_model import held_out_predictions, train
 from analysis.stats import Statistic, interval, permutations, subsamples, two_sided_p, upper_p
 from analysis.tables import STATISTIC_COLUMNS, as_table, read_results, statistic_row, write_results
@@ -297,9 +298,8 @@ def run_encoding(layout: Layout, settings: Settings, *, sub: str, network: str =
     """
     table_path = layout.derivative("encoding", sub=sub, suffix="encoding.tsv")
     vertices_path = table_path.with_suffix(".h5")
-    inputs = {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest,
-              "features": layout.features(network)}
-    made_from: dict[str, Any] = {"inputs": inputs, "parameters": _parameters(settings, network=network)}
+    require_current_fit(layout, settings, sub=sub)
+    made_from = encoding_origin(layout, settings, sub=sub, network=network)
     if is_current(table_path, **made_from) and _vertices_current(vertices_path):
         log.info("%s is current and is read back", table_path)
         return read_results(table_path, reused=True)
@@ -310,6 +310,13 @@ def run_encoding(layout: Layout, settings: Settings, *, sub: str, network: str =
     write_results(table_path, as_table(_rows(results, sub=sub), columns=COLUMNS), **made_from,
                   extra={_VERTICES: digest_file(vertices_path)})
     return read_results(table_path)
+
+
+def encoding_origin(layout: Layout, settings: Settings, *, sub: str, network: str) -> dict[str, Any]:
+    """Say what a subject's encoding models are made from: inputs and parameters, as their sidecar holds them."""
+    inputs = {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest,
+              "features": layout.features(network)}
+    return {"inputs": inputs, "parameters": _parameters(settings, network=network)}
 
 
 def _vertices_current(path: Path) -> bool:

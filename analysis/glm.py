@@ -20,7 +20,7 @@ from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import base_images
-from subjects.provenance import digest_file, is_current, sidecar
+from subjects.provenance import digest_file, is_current, sidecar, sidecar_path
 from subjects.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -73,22 +73,48 @@ def run_glm(layout: Layout, settings: Settings, *, sub: str, progress: ProgressW
     source = choose_source(layout, settings, sub=sub)
     sessions = read_sessions(layout, sub=sub)
     paths = {hemi: layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5") for hemi in HEMISPHERES}
-    made = 0
-    for hemi in progress(HEMISPHERES, label=f"GLM sub-{sub}", total=len(HEMISPHERES)):
-        inputs = _inputs(layout, sessions, source=source, sub=sub, hemi=hemi)
-        parameters = _parameters(settings, source=source)
-        if is_current(paths[hemi], inputs=inputs, parameters=parameters):
-            log.info("%s is current and is kept", paths[hemi])
-            continue
-        betas, numbers = fit_subject(layout, settings, sessions=sessions, source=source, sub=sub, hemi=hemi)
+    made_from = {hemi: _made_from(layout, settings, sessions=sessions, source=source, sub=sub, hemi=hemi)
+                 for hemi in HEMISPHERES}
+    stale = [hemi for hemi in HEMISPHERES if not is_current(paths[hemi], **made_from[hemi])]
+    fits = {hemi: fit_subject(layout, settings, sessions=sessions, source=source, sub=sub, hemi=hemi)
+            for hemi in progress(stale, label=f"GLM sub-{sub}", total=len(stale))}  # both, before either is saved
+    for hemi, (betas, numbers) in fits.items():
         describe_derivative(layout, "glm")
         save_betas(paths[hemi], betas, overwrite=True)
-        sidecar(paths[hemi], inputs=inputs, parameters=parameters, extra={
+        sidecar(paths[hemi], **made_from[hemi], extra={
             "Unit": "percent signal change", "HRF": "SPM double gamma, one event peaks at 1",
             "ConditionNumbers": numbers, "VerticesWithoutSignal": int(np.isnan(betas.r2).sum()),
             "MedianR2": float(np.nanmedian(betas.r2))})
-        made += 1
-    return GlmResult(sub=sub, source=source, paths=paths, reused=made == 0)
+    return GlmResult(sub=sub, source=source, paths=paths, reused=not fits)
+
+
+def require_current_fit(layout: Layout, settings: Settings, *, sub: str) -> None:
+    """See that a subject's betas are those that these events, time series and settings give.
+
+    Betas without a sidecar come from elsewhere and are taken as they are.
+
+    Raises
+    ------
+    AnalysisError
+        If they were fitted from something else, or changed since.
+    """
+    paths = {hemi: layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5") for hemi in HEMISPHERES}
+    fitted = {hemi: path for hemi, path in paths.items() if sidecar_path(path).is_file()}
+    if not fitted:
+        log.warning("sub-%s: betas without a sidecar, from elsewhere: nothing says what they were made from", sub)
+        return
+    source, sessions = choose_source(layout, settings, sub=sub), read_sessions(layout, sub=sub)
+    for hemi, path in fitted.items():
+        if not is_current(path, **_made_from(layout, settings, sessions=sessions, source=source, sub=sub, hemi=hemi)):
+            raise AnalysisError(str(path), came="betas of other events, time series or settings",
+                                expected="those of the study as it stands",
+                                remedy=f"Run `python -m analysis glm --study {layout.root} --sub {sub}`.")
+
+
+def _made_from(layout: Layout, settings: Settings, *, sessions: Mapping[str, Mapping[int, pd.DataFrame]], source: str,
+               sub: str, hemi: str) -> dict[str, Any]:
+    return {"inputs": _inputs(layout, sessions, source=source, sub=sub, hemi=hemi),
+            "parameters": _parameters(settings, source=source)}
 
 
 def fit_subject(layout: Layout, settings: Settings, *, sessions: Mapping[str, Mapping[int, pd.DataFrame]], source: str,
@@ -175,6 +201,8 @@ def _inputs(layout: Layout, sessions: Mapping[str, Mapping[int, pd.DataFrame]], 
                 "events": layout.events(sub=sub, ses=ses, task=TASK, run=run),
                 "log": layout.events_sidecar(sub=sub, ses=ses, task=TASK, run=run),
                 "bold": layout.bold(source, sub=sub, ses=ses, task=TASK, run=run, hemi=hemi)}
+            if sidecar_path(files["bold"]).is_file():  # its StartTime shifts the design
+                files["timing"] = sidecar_path(files["bold"])
             found |= {f"ses-{ses}_run-{run}_{kind}": digest_file(path) for kind, path in files.items()}
     return found
 

@@ -12,10 +12,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.betas import load_betas
+from analysis.encoding import encoding_origin
 from analysis.figures.flatmap import FlatHemisphere
+from analysis.glm import require_current_fit
 from analysis.rdm import RDM, load_rdms
-from analysis.requirements import require_betas, require_features, require_file, require_manifest, require_runs
+from analysis.requirements import (
+    require_betas,
+    require_current,
+    require_features,
+    require_file,
+    require_manifest,
+    require_runs,
+)
 from analysis.rois import ROIS, labels_path, read_labels
+from analysis.rsa import brain_origin, network_origin
 from analysis.surface import load_subject_surface
 from analysis.tables import read_results
 from analysis.timeseries import choose_source
@@ -195,8 +205,24 @@ def _paths(layout: Layout, settings: Settings, *, subjects: tuple[str, ...]) -> 
             require_file(path, what="similarities in the brain", command=_command(layout, "rsa", sub))
         for path in (_encoding_path(layout, sub), _encoding_path(layout, sub).with_suffix(".h5")):
             require_file(path, what="encoding models", command=_command(layout, "encode", sub))
-    return require_file(network_rsa_path(layout, settings), what="similarities in the network",
-                        command=_command(layout, "rsa", subjects[0]))
+    network = require_file(network_rsa_path(layout, settings), what="similarities in the network",
+                           command=_command(layout, "rsa", subjects[0]))
+    _require_current(layout, settings, subjects=subjects)
+    return network
+
+
+def _require_current(layout: Layout, settings: Settings, *, subjects: tuple[str, ...]) -> None:
+    """Refuse to tell of results that these data and settings would not give."""
+    network = settings.stimuli.network
+    for sub in subjects:
+        require_current_fit(layout, settings, sub=sub)
+        brain = brain_origin(layout, settings, sub=sub)
+        for path in (_rsa_path(layout, sub), _rdms_path(layout, sub)):
+            require_current(path, origin=brain, command=_command(layout, "rsa", sub))
+        require_current(_encoding_path(layout, sub), command=_command(layout, "encode", sub),
+                        origin=encoding_origin(layout, settings, sub=sub, network=network))
+    require_current(network_rsa_path(layout, settings), command=_command(layout, "rsa", subjects[0]),
+                    origin=network_origin(layout, settings, network=network))
 
 
 def _command(layout: Layout, step: str, sub: str) -> str:

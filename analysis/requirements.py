@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import load_profile
+from subjects.provenance import is_current
 from subjects.settings import Settings
+
+
+def require_current(path: Path, *, origin: Mapping[str, Any], command: str) -> Path:
+    """Refuse a result that was made from something else than the study as it stands, or changed since.
+
+    Parameters
+    ----------
+    path : Path
+    origin : mapping
+        ``inputs`` and ``parameters``, as for :func:`subjects.provenance.is_current`.
+    command : str
+        What makes it anew.
+
+    Raises
+    ------
+    AnalysisError
+        Naming the command.
+    """
+    if not is_current(path, **origin):
+        raise AnalysisError(str(path), came="a result of other inputs or settings, or one that was changed",
+                            expected="one of the study as it stands", remedy=f"Run `{command}`.")
+    return path
 
 
 def require_file(path: Path, *, what: str, command: str) -> Path:

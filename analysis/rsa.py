@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.brain_patterns import RoiPatterns, brain_inputs, load_roi_patterns
+from analysis.glm import require_current_fit
 from analysis.rdm import RDM, compute_rdm, save_rdms, spearman, unit_ranks
 from analysis.rois import ROIS
 from analysis.stats import (
@@ -188,9 +189,8 @@ def run_rsa(layout: Layout, settings: Settings, *, sub: str, progress: ProgressW
         Columns :data:`COLUMNS`; written to ``derivatives/rsa/sub-XX/sub-XX_rsa.tsv``, the RDMs to
         ``sub-XX_rdms.h5``, each with a sidecar. Read back where both stand as they were made.
     """
-    table_path = layout.derivative("rsa", sub=sub, suffix="rsa.tsv")
-    inputs = {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest}
-    made_from = {"inputs": inputs, "parameters": _parameters(settings, "roi")}
+    require_current_fit(layout, settings, sub=sub)
+    table_path, made_from = layout.derivative("rsa", sub=sub, suffix="rsa.tsv"), brain_origin(layout, settings, sub=sub)
     if (table := _current(table_path, _rdms_path(table_path), made_from)) is not None:
         return table
     regions = load_roi_patterns(layout, settings, sub=sub)
@@ -222,8 +222,7 @@ def run_network_rsa(layout: Layout, settings: Settings, *, network: str = "demo"
         ``derivatives/rsa/network-<name>_rsa.tsv`` and ``network-<name>_rdms.h5``.
     """
     table_path = layout.derivative("rsa", suffix="rsa.tsv", network=network.replace("_", ""))
-    made_from = {"inputs": {"features": layout.features(network), "manifest": layout.manifest},
-                 "parameters": _parameters(settings)}
+    made_from = network_origin(layout, settings, network=network)
     if (table := _current(table_path, _rdms_path(table_path), made_from)) is not None:
         return table
     found = _layer_similarities(layout, settings, network=network, progress=progress)
@@ -235,6 +234,18 @@ def run_network_rsa(layout: Layout, settings: Settings, *, network: str = "demo"
             for place, comparison, statistic in named]
     describe_derivative(layout, "rsa")
     return _write(table_path, found, rows=rows, made_from=made_from, extra={"Network": network})
+
+
+def brain_origin(layout: Layout, settings: Settings, *, sub: str) -> dict[str, Any]:
+    """Say what a subject's similarities are made from: inputs and parameters, as their sidecars hold them."""
+    return {"inputs": {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest},
+            "parameters": _parameters(settings, "roi")}
+
+
+def network_origin(layout: Layout, settings: Settings, *, network: str) -> dict[str, Any]:
+    """Say what a network's similarities are made from."""
+    return {"inputs": {"features": layout.features(network), "manifest": layout.manifest},
+            "parameters": _parameters(settings)}
 
 
 def _layer_similarities(layout: Layout, settings: Settings, *, network: str,

@@ -11,14 +11,17 @@ import pandas as pd
 from PIL import Image
 
 from analysis.betas import save_betas
+from analysis.encoding import encoding_origin
 from analysis.rdm import compute_rdm, save_rdms
 from analysis.rois import labels_path, write_labels
+from analysis.rsa import brain_origin, network_origin
 from analysis.surface import save_surface, surface_paths
 from paradigms.runlog import COLUMNS as EVENT_COLUMNS
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
+from subjects.provenance import sidecar
 from subjects.settings import Settings, load_settings
 from subjects.store import write_bytes, write_json, write_table, write_text
 from tests.analysis.fabricated import ROWS, make_betas, make_labels, make_surface
@@ -42,7 +45,22 @@ def finish_study(root: Path, *, subjects: tuple[str, ...] = ("01", "02"), source
                 _events(layout, manifest, sub=sub, ses=ses, run=run)
         _results(layout, sub=sub, source=source, names=manifest.base_images)
     _journals(layout, sub=subjects[0])
+    sign_results(layout, subjects=subjects)
     return layout
+
+
+def sign_results(layout: Layout, *, subjects: tuple[str, ...]) -> None:
+    """Say of every result that it was made from the study as it stands."""
+    settings = load_settings(layout.root)
+    network = settings.stimuli.network
+    for sub in subjects:
+        brain = brain_origin(layout, settings, sub=sub)
+        for suffix in ("rsa.tsv", "rdms.h5"):
+            sidecar(layout.derivative("rsa", sub=sub, suffix=suffix), **brain)
+        sidecar(layout.derivative("encoding", sub=sub, suffix="encoding.tsv"),
+                **encoding_origin(layout, settings, sub=sub, network=network))
+    sidecar(layout.derivative("rsa", suffix="rsa.tsv", network=network),
+            **network_origin(layout, settings, network=network))
 
 
 def _manifest(layout: Layout, settings: Settings) -> Manifest:

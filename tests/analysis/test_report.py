@@ -220,10 +220,32 @@ def test_sidecars_say_what_a_file_was_made_from(study: Layout, records: StudyRec
     from subjects.provenance import sidecar
 
     path = records.files[2]
+    kept = path.with_suffix(".json").read_bytes()
     sidecar(path, inputs={"manifest": study.manifest}, parameters={})
     row = next(row for row in files_table(records).rows if row[0].endswith("network-demo_rsa.tsv"))
     assert row[3] == f"manifest {digest_file(study.manifest)[:8]}"
-    path.with_suffix(".json").unlink()
+    path.with_suffix(".json").write_bytes(kept)
+
+
+@pytest.mark.parametrize(("change", "stale"), [
+    ({"rsa.dissimilarity": "euclidean"}, "sub-01_rsa.tsv"), ({"roi.vertices_per_hemisphere": 50}, "sub-01_rsa.tsv"),
+    ({"encoding.folds": 3}, "sub-01_encoding.tsv"),
+])
+def test_results_of_other_settings_are_not_told(study: Layout, change: dict[str, object], stale: str) -> None:
+    settings = load_settings(study.root, overrides=change)
+    with pytest.raises(AnalysisError, match=rf"{stale}: a result of other inputs or settings.*python -m analysis"):
+        read_records(study, settings, subjects=("01",))
+
+
+def test_a_number_that_was_edited_is_not_told(study: Layout) -> None:
+    path = study.derivative("encoding", sub="01", suffix="encoding.tsv")
+    kept = path.read_bytes()
+    path.write_bytes(kept.replace(b"0.", b"0.9", 1))
+    try:
+        with pytest.raises(AnalysisError, match=r"sub-01_encoding.tsv: a result of other inputs .* changed"):
+            read_records(study, load_settings(study.root), subjects=("01",))
+    finally:
+        path.write_bytes(kept)
 
 
 def test_example_images_come_from_every_class(records: StudyRecords) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from analysis.betas import Betas, load_betas
 from analysis.design import Sampling, design_matrix, list_conditions
-from analysis.glm import GlmResult, run_glm
+from analysis.glm import GlmResult, require_current_fit, run_glm
 from analysis.noise import autocorrelated_noise, drifts, smooth_maps, smoother
 from analysis.patch import load_fsaverage5, occipital_patch
 from analysis.responses import AI_OWN, Truth, component_scores, draw_truth, shown_scores
@@ -392,3 +392,56 @@ def test_the_sampling_of_a_logged_run(logged):
     said = read_json(layout.events_sidecar(sub="01", ses="01", task="main", run=1))
     assert Sampling(n_volumes=said["n_pulses"], tr_s=settings.scanner.tr_s).minutes == pytest.approx(
         (40 + 4 * (5 * 3 * 2 + 9)) / 60)
+
+
+# ------------------------------------------------------------------ betas that are out of date
+
+def test_betas_that_fit_the_study_are_current(logged, fitted):
+    layout, settings = logged
+    require_current_fit(layout, settings, sub="01")
+
+
+def test_betas_of_other_settings_or_files_are_refused(logged, fitted, tmp_path):
+    layout, settings = logged
+    for changed in ({"glm": {"drift_minutes": 9.0}}, {"main": {"discard_s": 8.0}}):
+        sections = {name: getattr(settings, name).model_copy(update=values) for name, values in changed.items()}
+        with pytest.raises(AnalysisError, match=r"betas of other events.*python -m analysis glm"):
+            require_current_fit(layout, settings.model_copy(update=sections), sub="01")
+    copy = Layout(tmp_path / "study")
+    shutil.copytree(layout.root, copy.root)
+    for path, old, new in ((simulated_sidecar(copy), '"StartTime": 0.0', '"StartTime": 1.0'),
+                           (copy.events(sub="01", ses="01", task="main", run=1), "\t", "\t")):
+        require_current_fit(copy, settings, sub="01")
+        before = path.read_text(encoding="utf-8")
+        assert old in before
+        path.write_text(before.replace(old, new, 1) + ("" if old != new else "\n"), encoding="utf-8")
+        with pytest.raises(AnalysisError):
+            require_current_fit(copy, settings, sub="01")
+        path.write_text(before, encoding="utf-8")
+
+
+def simulated_sidecar(layout: Layout) -> Path:
+    return sorted((layout.derivatives("simulated")).rglob("*hemi-R*bold*.json"))[0]
+
+
+def test_a_hemisphere_that_cannot_be_fitted_leaves_the_other_alone(logged, fitted, tmp_path):
+    layout, settings = logged
+    copy = Layout(tmp_path / "study")
+    shutil.copytree(layout.root, copy.root)
+    settings = settings.model_copy(update={"glm": settings.glm.model_copy(update={"drift_minutes": 9.0})})
+    broken = sorted(copy.derivatives("simulated").rglob("*hemi-R*bold.func.gii"))[0]
+    broken.write_bytes(b"no image")
+    before = {path: path.stat().st_mtime_ns for path in copy.derivatives("glm").rglob("*") if path.is_file()}
+    with pytest.raises(AnalysisError):
+        run_glm(copy, settings, sub="01")
+    assert {path: path.stat().st_mtime_ns for path in copy.derivatives("glm").rglob("*") if path.is_file()} == before
+
+
+def test_betas_from_elsewhere_are_taken_and_said_to_be(logged, fitted, tmp_path, caplog):
+    layout, settings = logged
+    copy = Layout(tmp_path / "study")
+    shutil.copytree(layout.root, copy.root)
+    for path in copy.derivatives("glm").rglob("*betas.json"):
+        path.unlink()
+    require_current_fit(copy, settings, sub="01")
+    assert "betas without a sidecar, from elsewhere" in caplog.text

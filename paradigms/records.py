@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from paradigms.runlog import (
 )
 from paradigms.schedule import Schedule
 from paradigms.watchdog import watch
-from subjects.errors import RunLogError
+from subjects.errors import RunLogError, StudyError
 from subjects.layout import Layout
 from subjects.settings import Settings, read_resolved
 from subjects.store import read_json, write_bytes, write_json, write_table
@@ -238,7 +239,33 @@ def recover(layout: Layout) -> list[Recovered]:
         was cut off before its table was written takes the place of an incomplete one, which is kept in
         sourcedata.) A second call finds nothing more to do.
     """
-    return [_recover_one(layout, cut) for cut in _waiting(layout)]
+    recovered: list[Recovered] = []
+    refused: list[StudyError] = []
+    for journal in _journals(layout):
+        try:
+            recovered += [_recover_one(layout, cut) for cut in _waiting(layout, journals=[journal])]
+        except StudyError as error:  # one bad record keeps no other from being read
+            refused.append(error)
+    if len(refused) == 1 and not recovered:
+        raise refused[0]
+    if refused:
+        raise RunLogError(refused[0].where, came=f"{refused[0].came} ({len(refused)} such records)",
+                          expected=refused[0].expected,
+                          remedy=f"{refused[0].remedy} Other runs that were recovered: {len(recovered)}.")
+    return recovered
+
+
+def _journals(layout: Layout) -> list[Path]:
+    """List all journals, whole runs before cut ones and late attempts before early ones, run by run."""
+    found = sorted(layout.root.glob("sourcedata/sub-*/ses-*/*_journal.jsonl"), reverse=True)
+    return sorted(found, key=lambda path: not _says_complete(path))
+
+
+def _says_complete(journal: Path) -> bool:
+    try:
+        return is_complete(read_journal(journal))
+    except StudyError:
+        return False
 
 
 def recover_attempt(layout: Layout, journal: Path) -> Recovered | None:
@@ -251,9 +278,9 @@ def recoverable(layout: Layout) -> tuple[Path, ...]:
     return tuple(cut.journal for cut in _waiting(layout))
 
 
-def _waiting(layout: Layout) -> list[_Cut]:
+def _waiting(layout: Layout, *, journals: Iterable[Path] | None = None) -> list[_Cut]:
     found = []
-    for journal in layout.root.glob("sourcedata/sub-*/ses-*/*_journal.jsonl"):
+    for journal in _journals(layout) if journals is None else journals:
         match = _JOURNAL.match(journal.name)
         if match is None:
             raise RunLogError(str(journal), came="a journal with a name of its own",
@@ -293,6 +320,11 @@ def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
     events = layout.events(**cut.where)
     archived = layout.attempt_file("events.tsv", **cut.where, attempt=cut.attempt)
     schedule = read_schedule(layout.schedule(**cut.where, attempt=cut.attempt))
+    for start in of_kind(cut.records, "start"):
+        if start.get("schedule_digest") != schedule.digest:
+            raise RunLogError(str(cut.journal), came=f"a journal of schedule {start.get('schedule_digest')}",
+                              expected=f"{schedule.digest}, the one beside it",
+                              remedy="Restore the journal and the schedule of this attempt.")
     settings = read_resolved(layout.resolved_settings(**cut.where, attempt=cut.attempt))
     if cut.complete and events.exists() and not _sidecar_says_complete(events):
         archive_events(layout, **cut.where)

@@ -34,6 +34,10 @@ class SubjectProfile:
 
     def __post_init__(self) -> None:
         label("sub", self.sub)
+        for name in ("swap_keys", "virtual"):
+            if not isinstance(getattr(self, name), bool):
+                raise ProfileError(f"profile of sub-{self.sub}, {name}", came=repr(getattr(self, name)),
+                                   expected="true or false", remedy="Correct the profile.")
         if re.search(r"(19|20)\d{6}\Z", self.sub):
             raise ProfileError("sub label", came=repr(self.sub), expected="a pseudonym without a date",
                                remedy="Number the subjects: 01, 02, ...")
@@ -126,7 +130,11 @@ def load_profile(layout: Layout, sub: str) -> SubjectProfile:
                            remedy=remedy)
     content = read_json(path)
     try:
-        return SubjectProfile(**content)
+        profile = SubjectProfile(**content)
     except TypeError as error:
         raise ProfileError(str(path), came=f"unknown fields ({error})", expected="sub, swap_keys, virtual",
                            remedy="Restore the file.") from error
+    if profile.sub != sub:
+        raise ProfileError(str(path), came=f"the profile of sub-{profile.sub}", expected=f"that of sub-{sub}",
+                           remedy="Restore the file; nothing was shown.")
+    return profile

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from subjects.errors import SettingsError, nearest
 from subjects.paradigm_settings import Lo, Motion, Retinotopy
 from subjects.provenance import digest_json
-from subjects.section import Count, NotNegative, Positive, Probability, Section
+from subjects.section import Count, Level, NotNegative, Positive, Probability, Seconds, Section
 from subjects.store import write_text
 
 if sys.version_info >= (3, 11):
@@ -129,13 +129,13 @@ class Main(Section):
     runs: Count = 5
     presentations: Count = 2
     blank_trials: Annotated[int, Field(ge=0)] = 9
-    blank_s: Positive = 2.0
-    image_s: Positive = 2.0
-    lead_in_s: NotNegative = 20.0
-    lead_out_s: NotNegative = 20.0
+    blank_s: Annotated[Seconds, Field(gt=0)] = 2.0
+    image_s: Annotated[Seconds, Field(gt=0)] = 2.0
+    lead_in_s: Seconds = 20.0
+    lead_out_s: Seconds = 20.0
     image_deg: Positive = 12.0
     fixation_deg: Positive = 0.2
-    fixation_color: tuple[int, int, int] = (255, 0, 0)
+    fixation_color: tuple[Level, Level, Level] = (255, 0, 0)
     discard_s: NotNegative = 18.0
     animal_key: str = "1"
     not_animal_key: str = "2"
@@ -220,6 +220,16 @@ class Settings(Section):
     encoding: Encoding = Encoding()
     analysis: Analysis = Analysis()
     simulate: Simulate = Simulate()
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> Settings:
+        keys = {"scanner.trigger_key": self.scanner.trigger_key, "main.animal_key": self.main.animal_key,
+                "main.not_animal_key": self.main.not_animal_key, "main.abort_key": self.main.abort_key}
+        for name, key in keys.items():
+            same = [other for other, its in keys.items() if its == key and other != name]
+            if same:
+                raise ValueError(f"{name} and {same[0]} are the same key, {key!r}")
+        return self
 
     @property
     def digest(self) -> str:

@@ -307,3 +307,35 @@ def test_settings_that_make_no_sense_are_named(small_console: Layout) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(SettingsError, match=r"main\.runs"):
         recover(small_console)
+
+
+def _two_runs_without_tables(layout: Layout) -> dict[str, bytes]:
+    settings = load_settings(layout.root)
+    tables = {}
+    for run in (1, 2):
+        where = {"sub": "01", "ses": "01", "task": "main", "run": run}
+        play_run(layout, settings, **where, scanner="emulated", display="virtual")
+        tables[layout.events(**where).name] = layout.events(**where).read_bytes()
+    shutil.rmtree(layout.events(sub="01", ses="01", task="main", run=1).parent)
+    return tables
+
+
+def test_a_foreign_journal_is_not_tied_to_a_schedule(small_console: Layout) -> None:
+    _two_runs_without_tables(small_console)
+    first, second = (small_console.journal(sub="01", ses="01", task="main", run=run, attempt=1) for run in (1, 2))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(RunLogError, match=r"run-1_attempt-01_journal.jsonl: a journal of schedule .* beside it"):
+        recover(small_console)
+    assert not small_console.events(sub="01", ses="01", task="main", run=1).exists()
+
+
+@pytest.mark.parametrize("damage", [b"\n", b"\0\0\0\n", b"{torn\n"])
+def test_one_bad_journal_keeps_no_other_from_recovery(small_console: Layout, damage: bytes) -> None:
+    tables = _two_runs_without_tables(small_console)
+    first = small_console.journal(sub="01", ses="01", task="main", run=1, attempt=1)
+    lines = first.read_bytes().splitlines(keepends=True)
+    first.write_bytes(b"".join([*lines[:20], damage, *lines[20:]]))
+    with pytest.raises(RunLogError, match=r"run-1_attempt-01_journal.jsonl, line 21: .* were recovered: 1"):
+        recover(small_console)
+    second = small_console.events(sub="01", ses="01", task="main", run=2)
+    assert second.read_bytes() == tables[second.name]

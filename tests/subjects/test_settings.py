@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from subjects.errors import SettingsError
 from subjects.settings import Display, Main, Settings, load_settings, write_settings
@@ -92,3 +93,14 @@ def test_invalid_settings_are_never_written(tmp_path: Path) -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(Exception, match="frozen"):
         Settings().main.runs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"main": {"animal_key": "2"}}, "are the same key, '2'"), ({"main": {"abort_key": "1"}}, "are the same key, '1'"),
+    ({"scanner": {"trigger_key": "2"}}, "are the same key, '2'"), ({"scanner": {"tr_s": float("inf")}}, "finite"),
+    ({"main": {"image_s": 1e308}}, "3600"), ({"main": {"image_s": 0.0}}, "greater than 0"),
+    ({"main": {"fixation_color": [300, -1, 0]}}, "255"),
+])
+def test_settings_that_would_ruin_a_run_are_refused(change: dict[str, dict[str, object]], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings.model_validate(change)

@@ -193,3 +193,19 @@ def test_bad_input_ends_with_2_and_changes_nothing(study: Layout, arguments: tup
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert {path: path.read_bytes() for path in study.root.rglob("*") if path.is_file()} == before
+
+
+def test_a_profile_in_the_wrong_place_is_not_taken(study: Layout) -> None:
+    for sub in ("01", "02"):
+        register(study, sub)
+    study.profile("01").write_bytes(study.profile("02").read_bytes())
+    with pytest.raises(ProfileError, match="the profile of sub-02; expected that of sub-01"):
+        load_profile(study, "01")
+
+
+def test_a_profile_says_true_or_false(study: Layout) -> None:
+    register(study, "01")
+    text = study.profile("01").read_text(encoding="utf-8")
+    study.profile("01").write_text(text.replace('"swap_keys": false', '"swap_keys": "no"'), encoding="utf-8")
+    with pytest.raises(ProfileError, match="swap_keys: 'no'; expected true or false"):
+        load_profile(study, "01")

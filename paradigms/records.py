@@ -161,6 +161,31 @@ def read_schedule(path: Path) -> Schedule:
     return schedule
 
 
+def require_same_plan(layout: Layout, schedule: Schedule) -> None:
+    """See that a run fits to what its subject was shown before: the same split into sessions, the same TR.
+
+    A seed, a class or a number of sessions that was edited between two sessions gives another split; images
+    would then be shown in both sessions, and others never.
+
+    Raises
+    ------
+    RunLogError
+        Naming the earlier attempt that does not fit.
+    """
+    mine = {event.base_image for event in schedule.events if event.base_image is not None}
+    pattern = f"sourcedata/sub-{schedule.sub}/ses-*/*_task-{schedule.task}_*_journal.jsonl"
+    for journal in sorted(layout.root.glob(pattern)):  # where there is none, nothing was shown
+        path = journal.with_name(journal.name.replace("_journal.jsonl", "_schedule.json"))
+        earlier = read_schedule(path)
+        theirs = {event.base_image for event in earlier.events if event.base_image is not None}
+        odd = mine ^ theirs if earlier.ses == schedule.ses else mine & theirs
+        came = (f"{min(odd)} and {len(odd) - 1} more images in another session than now" if odd else
+                f"a repetition time of {earlier.tr_s:g} s" if earlier.tr_s != schedule.tr_s else "")
+        if came:
+            raise RunLogError(str(path), came=came, expected="the plan of the settings as they are now",
+                              remedy="Restore the seed and the settings that this subject was scanned with.")
+
+
 def _write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int) -> Path:
     table = events_table(records, schedule, response_window_s=settings.main.response_window_s)
     sidecar = events_sidecar(schedule, settings, complete=is_complete(records), attempt=attempt,

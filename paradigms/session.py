@@ -21,6 +21,7 @@ from paradigms.records import (
     last_attempt,
     recover_attempt,
     require_new,
+    require_same_plan,
     write_events,
 )
 from paradigms.runlog import Journal
@@ -117,6 +118,7 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
     schedule, images = prepare(layout, settings, key=key, n_trials=n_trials)
     if n_trials is None:
         require_new(layout, repeat=repeat, **key.names())
+        require_same_plan(layout, schedule)
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                         fullscreen=fullscreen) as devices:

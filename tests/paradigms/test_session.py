@@ -310,3 +310,19 @@ def test_the_study_is_valid_bids(small_console: Layout, monkeypatch: pytest.Monk
     assert [one for one in report["issues"]["issues"] if one["severity"] == "error"] == []
     assert report["summary"]["tasks"] == ["main"]
     assert [one["code"] for one in report["issues"]["issues"] if "_events" in one.get("location", "")] == []
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"study.seed": 77}, r"run-1_attempt-01_schedule.json: \w+-\d\d and \d+ more images in another session"),
+    ({"scanner.tr_s": 1.0}, "a repetition time of 2 s"),
+])
+def test_a_plan_that_was_changed_between_sessions_is_not_played(small_console: Layout, changes: dict[str, object],
+                                                                said: str) -> None:
+    _play(small_console)
+    before = _files(small_console)
+    other = load_settings(small_console.root, overrides=changes)
+    with pytest.raises(RunLogError, match=said):
+        play_run(small_console, other, sub="01", ses="02", task="main", run=1, scanner="emulated", display="virtual")
+    assert _files(small_console) == before
+    assert play_run(small_console, load_settings(small_console.root), sub="01", ses="02", task="main", run=1,
+                    scanner="emulated", display="virtual").complete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -117,6 +118,16 @@ def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, 
                           remedy="Add --repeat to play it again; every attempt is kept.")
     if events.exists():
         _archive_place(layout, where=where)
+    _require_room_for(events)
+
+
+def _require_room_for(events: Path) -> None:
+    """See before a run that its table can be written after it: in its folder, or the one where that will be made."""
+    folder = next(parent for parent in events.parents if parent.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        came = "a folder without permission to write" if folder.is_dir() else "a file where a folder belongs"
+        raise RunLogError(str(folder), came=came, expected="a folder for the run's table",
+                          remedy="Check the folder and its permissions; nothing was shown.")
 
 
 def _sidecar_says_complete(events: Path) -> bool:

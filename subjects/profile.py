@@ -104,12 +104,23 @@ def register(layout: Layout, sub: str, *, swap_keys: bool = False, virtual: bool
     if path.exists():
         raise ProfileError(str(path), came=f"subject {sub!r} again", expected="a new subject",
                            remedy="Choose another label; nothing was changed.")
-    write_json(path, asdict(profile))
-    table = read_table(layout.participants, text_columns=("participant_id",))
+    table = _read_participants(layout)
     row = {"participant_id": f"sub-{sub}", "group": "virtual" if virtual else "volunteer"}
-    table = pd.concat([table.astype(object), pd.DataFrame([row])]).sort_values("participant_id")
+    others = table[table["participant_id"] != row["participant_id"]]
+    table = pd.concat([others.astype(object), pd.DataFrame([row])]).sort_values("participant_id")
     write_table(layout.participants, table, overwrite=True)
+    write_json(path, asdict(profile))  # last: a subject without it can be added again
     return profile
+
+
+def _read_participants(layout: Layout) -> pd.DataFrame:
+    """Read the table of participants as text, so that columns of the study's own stay as they are."""
+    columns = tuple(read_table(layout.participants).columns)
+    missing = [name for name in ("participant_id", "group") if name not in columns]
+    if missing:
+        raise ProfileError(str(layout.participants), came=f"no column {missing[0]!r}",
+                           expected="participant_id and group", remedy="Restore the table; nothing was changed.")
+    return read_table(layout.participants, text_columns=columns)
 
 
 def load_profile(layout: Layout, sub: str) -> SubjectProfile:

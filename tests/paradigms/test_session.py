@@ -326,3 +326,12 @@ def test_a_plan_that_was_changed_between_sessions_is_not_played(small_console: L
     assert _files(small_console) == before
     assert play_run(small_console, load_settings(small_console.root), sub="01", ses="02", task="main", run=1,
                     scanner="emulated", display="virtual").complete
+
+
+def test_a_place_without_room_for_the_table_is_found_before_the_run(small_console: Layout) -> None:
+    folder = small_console.events(**RUN).parents[2]
+    folder.write_text("in the way", encoding="utf-8")
+    before = _files(small_console)
+    with pytest.raises(RunLogError, match=r"sub-01: a file where a folder belongs"):
+        _play(small_console)
+    assert _files(small_console) == before

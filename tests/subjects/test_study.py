@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from subjects.dataset import describe_derivative, init_study
-from subjects.errors import LayoutError, ProfileError, ScheduleError
+from subjects.errors import LayoutError, ProfileError, ScheduleError, StudyError
 from subjects.layout import Layout, label
 from subjects.plan import run_sheet
 from subjects.profile import SubjectProfile, base_images, load_profile, register, session_images
@@ -209,3 +209,25 @@ def test_a_profile_says_true_or_false(study: Layout) -> None:
     study.profile("01").write_text(text.replace('"swap_keys": false', '"swap_keys": "no"'), encoding="utf-8")
     with pytest.raises(ProfileError, match="swap_keys: 'no'; expected true or false"):
         load_profile(study, "01")
+
+
+def test_a_subject_is_added_whole_or_not_at_all(study: Layout) -> None:
+    table = study.participants.read_bytes()
+    study.participants.unlink()
+    with pytest.raises(StudyError, match=r"participants.tsv: no such file"):
+        register(study, "01")
+    study.participants.write_bytes(b"foo\tbar\n1\t2\n")
+    with pytest.raises(ProfileError, match=r"participants.tsv: no column 'participant_id'"):
+        register(study, "01")
+    assert study.participants.read_bytes() == b"foo\tbar\n1\t2\n"
+    study.participants.write_bytes(table)
+    register(study, "01")
+    assert load_profile(study, "01").sub == "01"
+
+
+def test_columns_of_the_studys_own_stay_as_they_are(study: Layout) -> None:
+    study.participants.write_text("participant_id\tgroup\tage\nsub-07\tvolunteer\t25\nsub-08\tvolunteer\tn/a\n",
+                                  encoding="utf-8")
+    register(study, "01")
+    lines = study.participants.read_text(encoding="utf-8").splitlines()
+    assert lines[1:] == ["sub-01\tvolunteer\tn/a", "sub-07\tvolunteer\t25", "sub-08\tvolunteer\tn/a"]

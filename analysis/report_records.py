@@ -270,7 +270,10 @@ def _read_subject(layout: Layout, settings: Settings, *, sub: str) -> SubjectRec
 
 def _is_null(layout: Layout, *, sub: str, source: str) -> bool:
     record = layout.derivative("simulated", sub=sub, suffix="truth.json")
-    return source == "simulated" and record.is_file() and bool(read_json(record)["parameters"]["null"])
+    if source != "simulated":
+        return False
+    parameters = read_json(record).get("parameters", {})  # without the record nobody could tell null from signal
+    return bool(parameters.get("null")) if isinstance(parameters, dict) else False
 
 
 def _read_run(layout: Layout, *, sub: str, ses: str, run: int) -> RunRecord:

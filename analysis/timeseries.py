@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -177,23 +179,43 @@ def read_run(layout: Layout, settings: Settings, *, source: str, sub: str, ses: 
     path = layout.bold(source, sub=sub, ses=ses, task=task, run=run, hemi=hemi)
     beside = sidecar_path(path)
     said = read_json(beside) if beside.is_file() else {}
-    tr_s = float(said.get("RepetitionTime", settings.scanner.tr_s))
+    tr_s = _seconds(said, "RepetitionTime", default=settings.scanner.tr_s, path=beside)
     if abs(tr_s - settings.scanner.tr_s) > 1e-6:
         raise AnalysisError(str(beside), came=f"RepetitionTime {tr_s:g}", remedy="Correct scanner.tr_s in study.toml.",
                             expected=f"scanner.tr_s = {settings.scanner.tr_s:g}")
-    return Run(sub=sub, ses=ses, task=task, run=run, hemi=hemi, data=read_timeseries(path), tr_s=tr_s,
-               start_s=float(said.get("StartTime") or 0.0))
+    return Run(sub=sub, ses=ses, task=task, run=run, hemi=hemi, data=read_timeseries(path, hemi=hemi), tr_s=tr_s,
+               start_s=_seconds(said, "StartTime", default=0.0, path=beside))
 
 
-def read_timeseries(path: Path) -> NDArray[np.float32]:
+def _seconds(said: Mapping[str, Any], name: str, *, default: float, path: Path) -> float:
+    value = said.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise AnalysisError(str(path), came=f"{name} {value!r}", expected="seconds", remedy="Correct the sidecar.")
+    return float(value)
+
+
+def read_timeseries(path: Path, *, hemi: str | None = None) -> NDArray[np.float32]:
     """Read a GIFTI time series, (n_volumes, n_vertices) float32.
+
+    Parameters
+    ----------
+    path : Path
+    hemi : {"L", "R"}, optional
+        The hemisphere that the file must be of, where it says so (``AnatomicalStructurePrimary``).
 
     Raises
     ------
     AnalysisError
-        If it has no volumes, or volumes of different sizes.
+        If it has no volumes, volumes of different sizes, or is of the other hemisphere.
     """
-    arrays = [one.data for one in read_gifti(path, expected="a surface time series").darrays]
+    image = read_gifti(path, expected="a surface time series")
+    side = image.meta.get("AnatomicalStructurePrimary", "")
+    if hemi is not None and side in _STRUCTURE.values() and side != _STRUCTURE[hemi]:
+        raise AnalysisError(str(path), came=side, expected=_STRUCTURE[hemi],
+                            remedy="Give the files of the two hemispheres their own names.")
+    arrays = [one.data for one in image.darrays]
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) != 1 or len(shapes[0]) != 1:
         raise AnalysisError(str(path), came=f"arrays of shapes {', '.join(map(str, shapes)) or 'none'}",

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paradigms.journal_lock import is_held
 from paradigms.runlog import (
+    TABLE,
     Record,
     events_sidecar,
     events_table,
@@ -22,8 +24,9 @@ from paradigms.schedule import Schedule
 from paradigms.watchdog import watch
 from subjects.errors import RunLogError, StudyError
 from subjects.layout import Layout
+from subjects.provenance import digest_bytes
 from subjects.settings import Settings, read_resolved
-from subjects.store import read_json, write_bytes, write_json, write_table
+from subjects.store import read_json, table_text, write_bytes, write_json, write_table
 
 _JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
                       r"_attempt-(?P<attempt>\d+)_journal\.jsonl\Z")
@@ -109,6 +112,11 @@ def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, 
         Naming what stands there; also if a table stands there that could not be put aside afterwards.
     """
     where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
+    for journal in layout.root.glob(f"sourcedata/sub-{sub}/ses-*/*_journal.jsonl"):
+        if is_held(journal):
+            raise RunLogError(str(journal), came="a run of this subject that is being played now",
+                              expected="one run at a time",
+                              remedy="Wait until it ends, or end it; nothing was changed.")
     complete = [path for path in attempts(layout, **where) if is_complete(read_journal(path))]
     events = layout.events(**where)
     if events.exists() and _sidecar_says_complete(events):
@@ -201,14 +209,15 @@ def _write_pair(path: Path, *, records: list[Record], schedule: Schedule, settin
     table = events_table(records, schedule, response_window_s=settings.main.response_window_s)
     sidecar = events_sidecar(schedule, settings, complete=is_complete(records), attempt=attempt,
                              watch=_watch_of(records, schedule=schedule, settings=settings))
-    write_json(path.with_suffix(".json"), sidecar, overwrite=not path.exists())
+    told = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
+    write_json(path.with_suffix(".json"), {**sidecar, TABLE: told}, overwrite=not path.exists())
     return write_table(path, table)
 
 
 def _watch_of(records: list[Record], *, schedule: Schedule, settings: Settings) -> dict[str, Any]:
     """Take the watchdog's report from the last line, or make it from what there is."""
     ends = of_kind(records, "end")
-    if ends:
+    if ends and isinstance(ends[-1].get("watch"), dict):
         return dict(ends[-1]["watch"])
     zero, pulses = time_zero(records), of_kind(records, "pulse")
     shown = [flip for flip in of_kind(records, "flip") if flip["what"] == "on"]
@@ -322,7 +331,7 @@ def _waiting(layout: Layout, *, journals: Iterable[Path] | None = None) -> list[
             raise RunLogError(str(journal), came="a journal with a name of its own",
                               expected="..._attempt-NN_journal.jsonl",
                               remedy="Give it its old name.")
-        if match["task"] in NOT_RUNS:
+        if match["task"] in NOT_RUNS or is_held(journal):
             continue
         where = {"sub": match["sub"], "ses": match["ses"], "task": match["task"], "run": int(match["run"])}
         if not _has_table(layout, attempt=int(match["attempt"]), where=where):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,9 +23,10 @@ import pandas as pd
 
 from paradigms.devices import Clock
 from paradigms.fixation_task import mark_rows
+from paradigms.journal_lock import hold
 from paradigms.schedule import BLANK, Event, Schedule
 from subjects.errors import RunLogError
-from subjects.provenance import versions
+from subjects.provenance import digest_file, versions
 from subjects.settings import Settings
 from subjects.store import plain, read_json, read_table
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Record = dict[str, Any]
+TABLE = "EventsTable"
 SYNC_S = 1.0
 _TEXT = ("trial_type", "stim_file", "image_id", "base_image", "category", "class", "response", "correct_response")
 COLUMNS = {
@@ -81,6 +84,7 @@ class Journal:
         except FileExistsError:
             raise RunLogError(str(self.path), came="a journal that exists already", expected="a new attempt",
                               remedy="Start the run again with --repeat; nothing was written.") from None
+        hold(self._file)
         self._synced, self._dirty = time.monotonic(), True
 
     def write(self, kind: str, *, t: float | None = None, sync: bool = False, **fields: Any) -> None:
@@ -142,7 +146,7 @@ def read_journal(path: Path) -> list[Record]:
     Raises
     ------
     RunLogError
-        If the file is missing or a line before the last cannot be read.
+        If the file is missing, or a line before the last cannot be read or does not say what and when.
     """
     path = Path(path)
     if not path.is_file():
@@ -151,12 +155,21 @@ def read_journal(path: Path) -> list[Record]:
     records = []
     for k, line in enumerate(whole.split(b"\n") if whole else [], start=1):
         try:
-            record = json.loads(line)
+            records.append(_record(json.loads(line)))
         except ValueError as error:
-            raise RunLogError(f"{path}, line {k}", came=f"text that is not JSON ({error})", expected="a journal line",
+            raise RunLogError(f"{path}, line {k}", came=f"text that is no record ({error})", expected="a journal line",
                               remedy="Restore the file; journals are never edited.") from error
-        records.append(record)
     return records
+
+
+def _record(said: Any) -> Record:
+    """Take a line's content if it says what happened and when."""
+    if not (isinstance(said, dict) and isinstance(said.get("kind"), str)):
+        raise ValueError(f"{said!r:.60} has no kind")
+    stamp = said.get("t")
+    if isinstance(stamp, bool) or not isinstance(stamp, int | float) or not np.isfinite(stamp):
+        raise ValueError(f"{said['kind']!r} at t = {stamp!r}")
+    return said
 
 
 def of_kind(records: Sequence[Record], kind: str) -> list[Record]:
@@ -172,7 +185,7 @@ def time_zero(records: Sequence[Record]) -> float | None:
 
 def is_complete(records: Sequence[Record]) -> bool:
     """Say whether the run was played to its end."""
-    return any(record["complete"] for record in of_kind(records, "end"))
+    return any(record.get("complete") is True for record in of_kind(records, "end"))
 
 
 def events_table(records: Sequence[Record], schedule: Schedule, *, response_window_s: float) -> pd.DataFrame:
@@ -291,7 +304,7 @@ def read_events(path: Path) -> pd.DataFrame:
     Raises
     ------
     RunLogError
-        If columns are missing or an onset is no number.
+        If columns are missing, a time is no number, or the table is not the one that its sidecar tells of.
     """
     path = Path(path)
     table = read_table(path, text_columns=_TEXT)
@@ -299,9 +312,40 @@ def read_events(path: Path) -> pd.DataFrame:
     if missing:
         raise RunLogError(str(path), came=f"no column {missing[0]!r}", expected="an events table of this toolkit",
                           remedy="Make it again with `python run_session.py recover`.")
-    if not np.isfinite(pd.to_numeric(table["onset"], errors="coerce")).all():
-        raise RunLogError(str(path), came="an onset that is no number", expected="seconds",
-                          remedy="Make it again with `python run_session.py recover`.")
+    for name in ("onset", "duration"):
+        _require_seconds(path, table, name)
     sidecar = read_json(path.with_suffix(".json"))
+    _require_told(path, sidecar)
     table.attrs.update(complete=bool(sidecar.get("RunComplete")), n_pulses=sidecar.get("n_pulses"), sidecar=sidecar)
     return table
+
+
+def _require_seconds(path: Path, table: pd.DataFrame, name: str) -> None:
+    wrong = ~np.isfinite(pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise RunLogError(f"{path}, row {row + 1}", came=f"{name} {table[name].iloc[row]!r}", expected="seconds",
+                          remedy="Make it again with `python run_session.py recover`.")
+
+
+def _run_of(name: str) -> str:
+    """Take the attempt out of a name: a table keeps its run when it is put aside."""
+    return re.sub(r"_attempt-\d+_", "_", name)
+
+
+def _require_told(path: Path, sidecar: Mapping[str, Any]) -> None:
+    """See that a table has the name and the content that its sidecar tells of, where it tells."""
+    pulses, told = sidecar.get("n_pulses"), sidecar.get(TABLE, {})
+    if pulses is not None and (isinstance(pulses, bool) or not isinstance(pulses, int) or pulses < 0):
+        raise RunLogError(str(path.with_suffix(".json")), came=f"n_pulses {pulses!r}",
+                          expected="a whole number or null", remedy="Correct it by the journal of the run.")
+    if not isinstance(told, dict):
+        raise RunLogError(str(path.with_suffix(".json")), came=f"{TABLE} {told!r:.60}", expected="name and digest",
+                          remedy="Restore the sidecar.")
+    if _run_of(told.get("name", path.name)) != _run_of(path.name):
+        raise RunLogError(str(path), came=f"the table of {told['name']}", expected="the run of its own name",
+                          remedy="Give table and sidecar their old names.")
+    if told.get("digest", digest_file(path)) != digest_file(path):
+        raise RunLogError(str(path), came="a table that was changed after the run",
+                          expected=f"digest {told['digest']}, as its sidecar says",
+                          remedy=f"Restore the table; if the change is meant, take {TABLE} out of the sidecar.")

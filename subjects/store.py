@@ -98,23 +98,31 @@ def plain(value: Any) -> Any:
     raise TypeError(f"cannot be written as JSON: {type(value).__name__}")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; a missing or malformed one is a :class:`StoreError`."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; a missing or malformed file is a :class:`StoreError`."""
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(str(path), came="no such file", expected="a JSON file",
                          remedy="Run the step that makes it.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(str(path), came=f"text that is not JSON ({error})", expected="a JSON file",
                          remedy="Restore the file or make it again.") from error
+    if not isinstance(content, dict):
+        raise StoreError(str(path), came=f"a JSON {type(content).__name__}", expected="an object with named values",
+                         remedy="Restore the file or make it again.")
+    return content
 
 
 def write_table(path: Path, table: pd.DataFrame, *, overwrite: bool = False) -> Path:
     """Write a tab-separated table the BIDS way (``n/a`` for missing values, no index)."""
-    text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
-    return write_text(path, text, overwrite=overwrite)
+    return write_text(path, table_text(table), overwrite=overwrite)
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Spell a table as :func:`write_table` writes it."""
+    return str(table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n"))
 
 
 def read_table(path: Path, *, text_columns: tuple[str, ...] = ()) -> pd.DataFrame:

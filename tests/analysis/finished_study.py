@@ -44,6 +44,8 @@ def finish_study(root: Path, *, subjects: tuple[str, ...] = ("01", "02"), source
             for run in (1, 2):
                 _events(layout, manifest, sub=sub, ses=ses, run=run)
         _results(layout, sub=sub, source=source, names=manifest.base_images)
+        if source == "simulated":
+            write_json(layout.derivative("simulated", sub=sub, suffix="truth.json"), {"parameters": {"null": False}})
     _journals(layout, sub=subjects[0])
     sign_results(layout, subjects=subjects)
     return layout

@@ -28,7 +28,7 @@ from analysis.report_tables import (
 )
 from analysis.scorecard import CLAIMS
 from stimuli.manifest import read_manifest
-from subjects.errors import AnalysisError, ManifestError
+from subjects.errors import AnalysisError, ManifestError, StoreError
 from subjects.layout import Layout
 from subjects.provenance import digest_file
 from subjects.settings import Settings, load_settings
@@ -296,13 +296,21 @@ def test_one_virtual_subject_is_named_alone(records: StudyRecords) -> None:
 def test_a_null_subject_is_told_apart(study: Layout, tmp_path: Path) -> None:
     copy = Layout(shutil.copytree(study.root, tmp_path / "study"))
     for sub, null in (("01", False), ("02", True)):
-        write_json(copy.derivative("simulated", sub=sub, suffix="truth.json"), {"parameters": {"null": null}})
+        write_json(copy.derivative("simulated", sub=sub, suffix="truth.json"), {"parameters": {"null": null}},
+                   overwrite=True)
     records = read_records(copy, load_settings(copy.root), subjects=("01", "02"))
     banner = make_banner(records)
     assert "subjects 01 and 02 are virtual. Subject 02 is null: every image evokes the same response." in banner
     assert "Apart from the null subject they were made to see" in banner
     only = dataclasses.replace(records, subjects=records.subjects[1:])
     assert "were made to see" not in make_banner(only)
+
+
+def test_a_virtual_subject_without_its_truth_is_not_reported(study: Layout, tmp_path: Path) -> None:
+    copy = Layout(shutil.copytree(study.root, tmp_path / "study"))
+    copy.derivative("simulated", sub="02", suffix="truth.json").unlink()
+    with pytest.raises(StoreError, match=r"sub-02_truth.json: no such file"):
+        read_records(copy, load_settings(copy.root), subjects=("01", "02"))
 
 
 def test_an_image_becomes_an_address(tmp_path: Path) -> None:

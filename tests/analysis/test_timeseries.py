@@ -19,6 +19,7 @@ from analysis.timeseries import (
 )
 from subjects.errors import AnalysisError, LayoutError
 from subjects.layout import Layout
+from subjects.provenance import sidecar_path
 from subjects.settings import Analysis, Settings
 from subjects.store import write_json
 
@@ -133,3 +134,19 @@ def test_ragged_or_empty_series_are_refused(tmp_path):
 def test_a_subject_without_runs_is_refused(study):
     with pytest.raises(AnalysisError, match="no run of sub-01, task main; expected events tables"):
         read_sessions(study, sub="01")
+
+
+@pytest.mark.parametrize(("name", "value"), [("StartTime", "abc"), ("RepetitionTime", "2 s"), ("RepetitionTime", True)])
+def test_a_sidecar_with_a_time_that_is_no_number_is_refused(study, name, value):
+    put(study, "simulated")
+    path = study.bold("simulated", **WHERE)
+    write_json(sidecar_path(path), {name: value}, overwrite=True)
+    with pytest.raises(AnalysisError, match=f"{name} {value!r}; expected seconds"):
+        read(study)
+
+
+def test_a_series_of_the_other_hemisphere_is_refused(tmp_path):
+    path = write_timeseries(tmp_path / "x_hemi-L_bold.func.gii", series(), hemi="R", tr_s=2.0)
+    assert read_timeseries(path).shape == (7, 11)
+    with pytest.raises(AnalysisError, match="CortexRight; expected CortexLeft"):
+        read_timeseries(path, hemi="L")

@@ -148,8 +148,23 @@ def test_a_torn_last_line_costs_that_line_only(fields: list[dict[str, Any]], dat
 def test_damage_before_the_last_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     path.write_text('{"kind":"a","t":1}\n{"kind":"b",\n{"kind":"c","t":3}\n')
-    with pytest.raises(RunLogError, match=r"line 2: text that is not JSON"):
+    with pytest.raises(RunLogError, match=r"line 2: text that is no record"):
         read_journal(path)
+
+
+@pytest.mark.parametrize(("line", "text"), [
+    ("5", "5 has no kind"), ("[]", r"\[\] has no kind"), ('{"t":1.0}', "has no kind"),
+    ('{"kind":"pulse"}', "'pulse' at t = None"), ('{"kind":"pulse","t":"soon"}', "'pulse' at t = 'soon'"),
+    ('{"kind":"pulse","t":NaN}', "'pulse' at t = nan"), ('{"kind":"pulse","t":true}', "'pulse' at t = True")])
+def test_a_line_that_does_not_say_what_and_when_is_named(tmp_path: Path, line: str, text: str) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"kind":"start","t":1.0}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(RunLogError, match=f"line 2: .*{text}"):
+        read_journal(path)
+
+
+def test_an_end_without_its_mark_is_not_complete() -> None:
+    assert not runlog.is_complete([{"kind": "end", "t": 1.0}])
 
 
 def test_a_missing_journal_is_named(tmp_path: Path) -> None:
@@ -258,5 +273,24 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_an_onset_that_is_no_number_is_named(tmp_path: Path) -> None:
     table = _table().astype({"onset": object})
     table.loc[1, "onset"] = "soon"
-    with pytest.raises(RunLogError, match="an onset that is no number"):
+    with pytest.raises(RunLogError, match="row 2: onset 'soon'; expected seconds"):
+        read_events(_write(tmp_path, table))
+
+
+@pytest.mark.parametrize(("sidecar", "text"), [
+    ({"n_pulses": "many"}, "n_pulses 'many'"), ({"n_pulses": -1}, "n_pulses -1"), ({"n_pulses": True}, "n_pulses True"),
+    ({"EventsTable": 3}, "EventsTable 3"),
+    ({"EventsTable": {"name": "other_events.tsv"}}, "the table of other_events.tsv"),
+    ({"EventsTable": {"digest": "0123"}}, "changed after the run; expected digest 0123")])
+def test_a_sidecar_that_tells_of_something_else_is_refused(tmp_path: Path, sidecar: dict[str, Any], text: str) -> None:
+    path = _write(tmp_path, _table())
+    write_json(path.with_suffix(".json"), sidecar, overwrite=True)
+    with pytest.raises(RunLogError, match=text):
+        read_events(path)
+
+
+def test_a_duration_that_is_no_number_is_named(tmp_path: Path) -> None:
+    table = _table().astype({"duration": object})
+    table.loc[1, "duration"] = "abc"
+    with pytest.raises(RunLogError, match="row 2: duration 'abc'; expected seconds"):
         read_events(_write(tmp_path, table))

@@ -18,9 +18,11 @@ from PIL import Image
 
 from paradigms import session
 from paradigms.engine import Devices, Terminated
-from paradigms.records import attempts, last_attempt, read_schedule
-from paradigms.runlog import COLUMNS, of_kind, read_events, read_journal
+from paradigms.journal_lock import is_held
+from paradigms.records import attempts, last_attempt, read_schedule, recover
+from paradigms.runlog import COLUMNS, Journal, of_kind, read_events, read_journal
 from paradigms.session import play_run, sigterm_as_exception
+from paradigms.virtual import VirtualClock
 from subjects.errors import DeviceError, ManifestError, ProfileError, RunLogError, ScheduleError
 from subjects.layout import Layout
 from subjects.plan import run_sheet
@@ -335,3 +337,48 @@ def test_a_place_without_room_for_the_table_is_found_before_the_run(small_consol
     with pytest.raises(RunLogError, match=r"sub-01: a file where a folder belongs"):
         _play(small_console)
     assert _files(small_console) == before
+
+
+@pytest.mark.parametrize("change", ["swap", "double"])
+def test_a_table_that_was_swapped_or_edited_is_not_read(small_console: Layout, change: str) -> None:
+    """As when two runs' files are mixed up on their way to the analysis."""
+    for run in (1, 2):
+        _play(small_console, run=run)
+    one, two = (small_console.events(**{**RUN, "run": run}) for run in (1, 2))
+    if change == "swap":
+        for path in (one, one.with_suffix(".json")):
+            path.write_bytes(path.with_name(path.name.replace("run-1", "run-2")).read_bytes())
+        text = f"the table of {two.name}; expected the run of its own name"
+    else:
+        lines = one.read_text(encoding="utf-8").splitlines(keepends=True)
+        one.write_text("".join([*lines, lines[-1]]), encoding="utf-8")
+        text = "a table that was changed after the run"
+    with pytest.raises(RunLogError, match=text):
+        read_events(one)
+    assert len(read_events(two))
+
+
+def test_no_second_run_of_a_subject_starts_beside_one_that_plays(small_console: Layout) -> None:
+    held = small_console.journal(**{**RUN, "run": 2}, attempt=1)
+    with Journal(held, clock=VirtualClock()) as journal:
+        journal.write("zero", t=1.0)
+        before = _files(small_console)
+        with pytest.raises(RunLogError, match="a run of this subject that is being played now; expected one run"):
+            _play(small_console)
+        assert recover(small_console) == []
+        assert _files(small_console) == before
+    held.unlink()
+    assert _play(small_console).complete
+
+
+def test_a_journal_is_held_across_processes_until_its_writer_dies(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    script = ("import sys, time; from pathlib import Path; from paradigms.devices import HardwareClock\n"
+              "from paradigms.runlog import Journal\n"
+              "j = Journal(Path(sys.argv[1]), clock=HardwareClock()); print('held', flush=True); time.sleep(60)")
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"held\n"
+        assert is_held(path)
+        writer.kill()
+    assert not is_held(path)

@@ -131,3 +131,10 @@ def test_a_sidecar_tells_whether_a_file_is_current(tmp_path: Path) -> None:
 def test_versions_say_what_is_not_there() -> None:
     found = provenance.versions("numpy", "no-such-package")
     assert found == {"numpy": np.__version__, "no-such-package": "not installed"}
+
+
+@pytest.mark.parametrize(("text", "came"), [("[]", "a JSON list"), ("3", "a JSON int"), ("null", "a JSON NoneType")])
+def test_json_that_is_no_object_is_named(tmp_path: Path, text: str, came: str) -> None:
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    with pytest.raises(StoreError, match=f"{came}; expected an object with named values"):
+        store.read_json(tmp_path / "a.json")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 
-from subjects.console import main, rich_progress, study_option, subject_option
-from subjects.errors import LayoutError, StimulusError
+from subjects.console import Name, main, rich_progress, study_option, subject_option
+from subjects.device_settings import BUTTONS, SCANNERS, fault_overrides
+from subjects.errors import DeviceError, LayoutError, StimulusError
 from subjects.layout import Layout, label
 from subjects.settings import Settings, load_settings
 
-SCANNERS = ("emulated", "keyboard")
 DISPLAYS = ("window", "virtual")
 DEMO_SEED = 20210
 
@@ -186,24 +186,54 @@ def _reused(reused: bool, said: str) -> str:
     return f"{said}, reused" if reused else said
 
 
+buttons_option = click.option("--buttons", type=Name(BUTTONS), default=None,
+                              help="Which button box (default: the settings' buttons.device).")
+fault_option = click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE",
+                            help="A fault of the emulated scanner: jitter=0.005, missed=3,7, doubled=4, extra=9.5, "
+                                 "tr=1.01, stop=40, late=10. May be given again.")
+
+
+def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: str | None,
+                    faults: Sequence[str]) -> Settings:
+    """Load the settings with the devices that were asked for on the command line.
+
+    Raises
+    ------
+    StudyError
+        For faults without the emulated scanner, or a button box with it.
+    """
+    overrides = fault_overrides(faults)
+    if faults and scanner != "emulated":
+        raise DeviceError("--fault", came=f"faults of a scanner that is {scanner!r}", expected="--scanner emulated",
+                          remedy="Leave --fault out.")
+    if buttons is not None and scanner == "emulated":
+        raise DeviceError("--buttons", came=f"{buttons!r} with the emulated scanner",
+                          expected="no button box: the emulated scanner brings a simulated participant",
+                          remedy="Leave --buttons out.")
+    return load_settings(study, site=site, overrides={**overrides, **({"buttons.device": buttons} if buttons else {})})
+
+
 @cli.command()
 @study_option
 @subject_option
 @click.option("--ses", required=True, help="Session label, for example 01.")
 @click.option("--task", type=click.Choice(["main"]), default="main", show_default=True)
 @click.option("--run", "run_number", required=True, type=click.IntRange(min=1), help="Run number, from 1.")
-@click.option("--scanner", required=True, type=click.Choice(SCANNERS), help="Where the pulses come from.")
+@click.option("--scanner", required=True, type=Name(SCANNERS), help="Where the pulses come from.")
+@buttons_option
+@fault_option
 @click.option("--display", required=True, type=click.Choice(DISPLAYS), help="Where the images go.")
 @click.option("--repeat", is_flag=True, help="Play a run that was played before; earlier attempts are kept.")
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
 @click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
 def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: str, display: str,
-        repeat: bool, fullscreen: bool, site: Path | None) -> int:
+        repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...]) -> int:
     """Play one run and log it. Ends with 0 when it is complete, 1 when it was aborted."""
     from paradigms.session import play_run
 
     layout = Layout(study).require()
-    outcome = play_run(layout, load_settings(study, site=site), sub=sub, ses=ses, task=task, run=run_number,
+    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+    outcome = play_run(layout, settings, sub=sub, ses=ses, task=task, run=run_number,
                        scanner=scanner, display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress)
     click.echo(outcome.summary())
     return 0 if outcome.complete else 1
@@ -213,13 +243,15 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
 @study_option
 @subject_option
 @click.option("--ses", required=True, help="Session label, for example 01.")
-@click.option("--scanner", default="keyboard", show_default=True, type=click.Choice(SCANNERS))
+@click.option("--scanner", default="keyboard", show_default=True, type=Name(SCANNERS))
+@buttons_option
+@fault_option
 @click.option("--display", default="window", show_default=True, type=click.Choice(DISPLAYS))
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
 @click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
 @click.option("--yes", is_flag=True, help="Take the first answer to every question (for a dry run).")
 def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscreen: bool,
-            site: Path | None, yes: bool) -> int:
+            site: Path | None, yes: bool, buttons: str | None, faults: tuple[str, ...]) -> int:
     """Walk a session: preflight, then the planned runs one by one: start, watch, judge, repeat or go on.
 
     Each run plays in a process of its own. Ends with 0 when no planned run is left, 1 otherwise.
@@ -230,14 +262,17 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from subjects.plan import run_sheet
     from subjects.plan_view import sheet_tables
 
-    layout, settings = Layout(study).require(), load_settings(study, site=site)
+    layout = Layout(study).require()
+    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     sheet = run_sheet(layout, settings, sub=sub)
     if ses not in sheet.images:
         raise LayoutError("session", came=repr(ses), expected=f"one of {', '.join(sheet.images)}",
                           remedy="See `python -m subjects plan`.")
     console = Console()
     console.print(sheet_tables(sheet)[1])
-    options = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))))
+    options = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))),
+               *(() if buttons is None else ("--buttons", buttons)),
+               *(word for fault in faults for word in ("--fault", fault)))
     stage, ask = Stage(scanner, display, options), _first_answer if yes else _ask
     if pass_the_gate(layout, sub=sub, ses=ses, stage=stage, ask=ask):
         for _ in walk(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask):
@@ -267,7 +302,9 @@ def _first_answer(question: str, choices: Sequence[str]) -> str:
 @study_option
 @subject_option
 @click.option("--ses", required=True, help="Session label, for example 01.")
-@click.option("--scanner", default="keyboard", show_default=True, type=click.Choice(SCANNERS))
+@click.option("--scanner", default="keyboard", show_default=True, type=Name(SCANNERS))
+@buttons_option
+@fault_option
 @click.option("--display", default="window", show_default=True, type=click.Choice(DISPLAYS))
 @click.option("--accept", multiple=True, help="A finding that may be bad, by name; recorded. May be given again.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
@@ -275,14 +312,16 @@ def _first_answer(question: str, choices: Sequence[str]) -> str:
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
 @click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
 def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accept: tuple[str, ...], timeout: float,
-              fullscreen: bool, site: Path | None) -> int:
+              fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...]) -> int:
     """See that a session can begin: files, clock, refresh, every button, a pulse. Ends with 0 if it can, else 1."""
     from rich.console import Console
 
     from paradigms.operator_view import gate_panel
     from paradigms.preflight import pass_gate
 
-    gate = pass_gate(Layout(study).require(), load_settings(study, site=site), sub=sub, ses=ses, scanner=scanner,
+    layout = Layout(study).require()
+    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+    gate = pass_gate(layout, settings, sub=sub, ses=ses, scanner=scanner,
                      display=display, accepted=accept, fullscreen=fullscreen, timeout_s=timeout, progress=rich_progress)
     Console().print(gate_panel(gate, sub=sub, ses=ses))
     return 0 if gate.open else 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from paradigms.device_names import Inputs, opened_inputs
 from paradigms.devices import Clock, Display, Frame, HardwareClock, Pixels
 from paradigms.engine import Devices
+from paradigms.participant import SimulatedParticipant, seat_participant
 from paradigms.schedule import Schedule
-from paradigms.virtual import Answering, SimulatedParticipant, simulated_answers
+from paradigms.virtual import planned_pulses
 from paradigms.xserver import KeySender, ScriptedKeys, Tap, ensure_display
 from subjects.errors import DeviceError
-from subjects.provenance import rng
 from subjects.settings import Settings
 
 SCANNER_DELAY_S = 2.0
@@ -22,18 +23,19 @@ POLL_S = 0.02
 @contextlib.contextmanager
 def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str,
                    fullscreen: bool) -> Iterator[Devices]:
-    """Open a window and the keyboard; with the emulated scanner, send pulses and presses as key events.
+    """Open a window, the keyboard and the devices that are asked for; all are open before a record is begun.
 
     Parameters
     ----------
     settings : Settings
-        Display, keys.
+        Display, keys, ports, and which button box there is.
     schedule : Schedule
         What will be played.
     clock : Clock
         The hardware clock.
-    scanner : {"emulated", "keyboard"}
-        Emulated pulses and answers go through the X server (XTEST) and come back as any key does.
+    scanner : {"emulated", "keyboard", "serial", "parallel"}
+        Emulated pulses and answers go through the X server (XTEST) and come back as any key does. With the others
+        the buttons are those of the settings, and the keyboard stays for the operator's keys.
     fullscreen : bool
         Fill the screen.
 
@@ -45,9 +47,12 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
     with ensure_display(settings.display.width_px, settings.display.height_px) as name:
         from paradigms.window import open_console
 
-        with open_console(settings, clock=clock, fullscreen=fullscreen) as console:
-            if scanner == "keyboard":
-                yield Devices(clock, trigger=console.trigger, responses=console.responses, display=console.display)
+        key = settings.scanner.trigger_key if scanner in ("emulated", "keyboard") else ""
+        with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key) as console:
+            if scanner != "emulated":
+                inputs = Inputs(settings, clock=clock, trigger=console.trigger, responses=console.responses)
+                with opened_inputs(inputs, scanner=scanner, buttons=settings.buttons.device) as (trigger, responses):
+                    yield Devices(clock, trigger=trigger, responses=responses, display=console.display)
                 return
             with emulated_fingers(settings, schedule=schedule, clock=clock, display_name=name) as fingers:
                 watched = WatchedDisplay(console.display, fingers)
@@ -123,12 +128,10 @@ class Fingers:
         self._keys.add([Tap(now + 0.5 * k, key, PULSE_S) for k, key in enumerate(keys, start=1)])
 
     def see(self, frame: Frame, shown_s: float) -> None:
-        """Answer an image."""
-        if frame.image_id is None:
-            return
-        press = self._participant.react(frame.image_id, shown_s)
-        if press is not None:
-            self._keys.add([Tap(press.stamp_s, press.key, PULSE_S)])
+        """Answer what a frame asks for."""
+        presses = self._participant.react(frame, shown_s)
+        if presses:
+            self._keys.add([Tap(press.stamp_s, press.key, PULSE_S) for press in presses])
 
     @property
     def sent(self) -> list[Tap]:
@@ -209,11 +212,9 @@ def emulated_fingers(settings: Settings, *, schedule: Schedule, clock: Clock, di
         raise DeviceError("scanner", came="'emulated' with a window on this platform",
                           expected="a display of the X window system",
                           remedy="Use --scanner keyboard, or --display virtual.")
-    keys = (settings.main.animal_key, settings.main.not_animal_key)
-    participant = SimulatedParticipant(clock, answers=simulated_answers(schedule, keys=keys), answering=Answering(),
-                                       rng=rng(schedule.seed, "participant"))
-    n_volumes = settings.scanner.n_dummies + schedule.n_volumes
-    pulses = tuple(Tap(k * schedule.tr_s, settings.scanner.trigger_key, PULSE_S) for k in range(n_volumes))
+    participant = seat_participant(settings, schedule=schedule, clock=clock)
+    pulses = tuple(Tap(float(t), settings.scanner.trigger_key, PULSE_S)
+                   for t in planned_pulses(settings, schedule=schedule))
     sender = KeySender(display_name)
     try:
         with ScriptedKeys(sender, clock=clock) as script:

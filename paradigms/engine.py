@@ -1,7 +1,8 @@
 """Plays a schedule on four devices: absolute deadlines from the first counted pulse, every line on disk.
 
-A run is *waiting* until the trigger comes, *running* until the schedule ends, then *ended*. Whatever
-happens, the journal holds how it ended.
+A run is *safe* until the operator arms it, *waiting* until the trigger comes, *running* until the schedule ends,
+then *ended*. Pulses that come while it is safe start nothing. A trigger, a button box or a tracker that is lost
+while the run is on is recorded as a fault, and the run goes on. Whatever happens, the journal holds how it ended.
 """
 
 from __future__ import annotations
@@ -9,19 +10,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from paradigms.devices import Clock, Display, Frame, Pixels, Press, Pulse, ResponseDevice, TriggerSource
 from paradigms.program import ON, STEP, Change, Program, in_order
 from paradigms.runlog import Journal
 from paradigms.schedule import Event, Schedule
+from paradigms.tracker import NullTracker, Tracker
 from paradigms.watchdog import PulseWatch, WatchReport, watch
 from subjects.errors import DeviceError
 from subjects.settings import Settings
 
 log = logging.getLogger(__name__)
 SYNC_MARGIN_S = 0.25
+T = TypeVar("T")
 
 
 class Aborted(Exception):  # noqa: N818 - an end, not a fault
@@ -44,6 +47,8 @@ class Devices:
         How often inputs are read at least. Stamps do not depend on it; the abort key's effect does.
     prompt : callable, optional
         Asks simulated fingers to press each of some keys; None where a person does.
+    tracker : Tracker
+        Told of the run's edges and events.
     """
 
     clock: Clock
@@ -52,6 +57,7 @@ class Devices:
     display: Display
     poll_s: float = 0.004
     prompt: Callable[[Sequence[str]], None] | None = None
+    tracker: Tracker = field(default_factory=NullTracker)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ class RunOutcome:
 
 @dataclass
 class _Tally:
-    """What has come in so far; `counted` are the pulses without doubles."""
+    """What has come in so far; `counted` are the pulses without doubles, `strays` those before the run was armed."""
 
     pulses: list[float] = field(default_factory=list)
     counted: list[float] = field(default_factory=list)
@@ -107,11 +113,13 @@ class _Tally:
     offsets_s: list[float] = field(default_factory=list)
     zero: float | None = None
     skipped: int = 0
+    strays: int = 0
+    faults: list[str] = field(default_factory=list)
 
 
 def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Journal, settings: Settings,
          images: Mapping[str, Pixels], on_event: Callable[[Event], None] | None = None,
-         trigger_timeout_s: float | None = None) -> RunOutcome:
+         trigger_timeout_s: float | None = None, arm_key: str | None = None) -> RunOutcome:
     """Play a run.
 
     Parameters
@@ -131,7 +139,10 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
     on_event : callable, optional
         Told of every image when it has become visible (progress, operator's view).
     trigger_timeout_s : float, optional
-        How long to wait for the first pulse. Default: for ever.
+        How long to wait for the first pulse once armed. Default: for ever.
+    arm_key : str, optional
+        The key that arms the run; pulses stamped before its press start nothing and are recorded as strays.
+        Default: armed from the beginning.
 
     Returns
     -------
@@ -140,10 +151,11 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
         KeyboardInterrupt and SIGTERM, which are recorded first.
     """
     run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings, tally=_Tally(),
-               on_event=on_event, pulse_watch=PulseWatch(tr_s=schedule.tr_s))
+               on_event=on_event, pulse_watch=PulseWatch(tr_s=schedule.tr_s), arm_key=arm_key)
     reason = "complete"
     try:
-        with run.opened(images):
+        with run.opened(images), run.tracked():
+            run.wait_until_armed()
             run.wait_for_trigger(trigger_timeout_s)
             run.show_all()
     except Aborted as stop:
@@ -171,7 +183,10 @@ class _Run:
     tally: _Tally
     on_event: Callable[[Event], None] | None
     pulse_watch: PulseWatch
+    arm_key: str | None = None
     state: str = "closed"
+    safe_s: float | None = None
+    armed_s: float | None = None
 
     @contextmanager
     def opened(self, images: Mapping[str, Pixels]) -> Iterator[None]:
@@ -193,14 +208,51 @@ class _Run:
     def _drain(self) -> None:
         """Record what came in up to the end; a device that has failed has nothing more to say."""
         self.state = "ended"
+        self.poll()
+
+    @contextmanager
+    def tracked(self) -> Iterator[None]:
+        """Have the tracker record the run."""
+        plan = self.schedule
+        self._tell("open")
+        self._tell("start_run", f"sub-{plan.sub}_ses-{plan.ses}_task-{plan.task}_run-{plan.run:02d}")
         try:
+            yield
+        finally:
+            self._tell("stop_run")
+            self._tell("close")
+
+    def _tell(self, call: str, *words: str) -> None:
+        """Tell the tracker something; whatever it raises is a fault of its own and never the run's."""
+        try:
+            getattr(self.devices.tracker, call)(*words)
+        except Exception as error:  # noqa: BLE001 - the lab's own code, which may raise anything
+            self._fault("tracker", f"{call}: {error!r}")
+
+    def _fault(self, device: str, said: str) -> None:
+        """Record what a device that was lost says, each thing once."""
+        text = f"{device} failed: {said}"
+        if text not in self.tally.faults:
+            self.tally.faults.append(text)
+            log.warning("%s", text)
+            self.journal.write("fault", device=device, said=said)
+
+    def wait_until_armed(self) -> None:
+        """Wait for the operator's key, if there is to be one. Simulated fingers press it by themselves."""
+        if self.arm_key is None:
+            return
+        self.state, self.safe_s = "safe", self.devices.clock.now()
+        self.journal.write("safe", key=self.arm_key, sync=True)
+        if self.devices.prompt is not None:
+            self.devices.prompt((self.arm_key,))
+        while self.armed_s is None:
             self.poll()
-        except DeviceError as error:
-            log.warning("inputs could not be drained: %s", error)
+            self.journal.sync_if_due()
+            self.devices.clock.wait_until(self.devices.clock.now() + self.devices.poll_s)
 
     def wait_for_trigger(self, timeout_s: float | None) -> None:
         """Wait for the first counted pulse, which is time zero by its own stamp; a double counts once."""
-        clock, dummies = self.devices.clock, self.settings.scanner.n_dummies
+        clock, dummies = self.devices.clock, self.settings.scanner.n_dummy_pulses
         self.state = "waiting"
         began = clock.now()
         while self.tally.zero is None:
@@ -209,6 +261,7 @@ class _Run:
             if len(self.tally.counted) > dummies:
                 self.tally.zero = self.tally.counted[dummies]
                 self.journal.write("zero", t=self.tally.zero, sync=True, dummies=dummies, noticed=clock.now())
+                self._tell("message", "zero")
             elif timeout_s is not None and clock.now() - began > timeout_s:
                 raise Aborted(f"no trigger within {timeout_s:g} s")
             else:
@@ -238,6 +291,8 @@ class _Run:
                            image_id=change.frame.image_id, **step)
         if change.what == ON and change.event is not None:
             self.tally.errors_s.append(actual - deadline)
+            shown = self.schedule.events[change.event]
+            self._tell("message", f"event {shown.index} {shown.trial_type} {shown.image_id or '-'}")
             if self.on_event is not None:
                 self.on_event(self.schedule.events[change.event])
 
@@ -262,16 +317,32 @@ class _Run:
 
     def poll(self) -> None:
         """Read and record whatever came in, all of it; then heed the abort key."""
-        for pulse in self.devices.trigger.pulses():
-            self._take_pulse(pulse)
-        presses = self.devices.responses.presses()
+        pulses = self._read("trigger", self.devices.trigger.pulses)
+        presses = self._read("buttons", self.devices.responses.presses)
         for press in presses:
             self._take_press(press)
+        for pulse in pulses:
+            self._take_pulse(pulse)
         key = self.settings.main.abort_key
-        if self.state in ("waiting", "running") and any(press.key == key for press in presses):
+        if self.state in ("safe", "waiting", "running") and any(press.key == key for press in presses):
             raise Aborted(f"key {key!r}")
 
+    def _read(self, device: str, read: Callable[[], list[T]]) -> list[T]:
+        """Read an input; one that is lost before time zero ends the run, later it is a fault."""
+        try:
+            return read()
+        except DeviceError as error:
+            if self.state not in ("running", "ended"):
+                raise
+            self._fault(device, str(error))
+            return []
+
     def _take_pulse(self, pulse: Pulse) -> None:
+        if self.arm_key is not None and (self.armed_s is None or pulse.stamp_s < self.armed_s):
+            self.tally.strays += 1
+            self.journal.write("stray", t=pulse.stamp_s, source=pulse.source, name=pulse.name)
+            log.warning("a pulse at %.3f s, before the run was armed, starts nothing", pulse.stamp_s)
+            return
         tally, clock = self.tally, self.devices.clock
         amiss, offset = self.pulse_watch.see(pulse.stamp_s), clock.wall() - clock.now()
         tally.pulses.append(pulse.stamp_s)
@@ -287,16 +358,23 @@ class _Run:
         task = press.key in self.program.keys
         self.tally.presses += task
         self.journal.write("press", t=press.stamp_s, key=press.key, source=press.source, task=task)
+        asked_s = self.safe_s if self.state == "safe" and self.armed_s is None else None
+        if asked_s is not None and press.key == self.arm_key and press.stamp_s >= asked_s:  # not one from before
+            self.armed_s = press.stamp_s
+            self.journal.write("armed", t=press.stamp_s, sync=True)
 
     def finish(self, reason: str) -> RunOutcome:
         """Judge the run and write its last line."""
         self.state = "ended"
         tally, schedule = self.tally, self.schedule
         played_s = 0.0 if tally.zero is None else self.devices.clock.now() - tally.zero
-        report = watch(tally.pulses, zero_s=tally.zero, n_dummies=self.settings.scanner.n_dummies,
+        report = watch(tally.pulses, zero_s=tally.zero, n_dummies=self.settings.scanner.n_dummy_pulses,
                        n_volumes=schedule.n_volumes, tr_s=schedule.tr_s, played_s=played_s,
                        onset_errors_s=tally.errors_s, clock_offsets_s=tally.offsets_s,
                        frame_s=1.0 / self.settings.display.refresh_hz)
+        early = "a pulse" if tally.strays == 1 else f"{tally.strays} pulses"
+        strays = (f"{early} before the run was armed",) if tally.strays else ()
+        report = replace(report, faults=(*report.faults, *strays, *tally.faults))
         outcome = RunOutcome(reason == "complete", reason, n_events=len(tally.errors_s), n_presses=tally.presses,
                              onset_errors_s=tuple(tally.errors_s), watch=report)
         self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=report.to_json())

@@ -35,7 +35,7 @@ def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in
         What can be done.
     """
     plan = view.schedule
-    state = Text(view.state.upper(), style=f"bold {_COLOURS.get(view.state, 'white')}")
+    state = Text(view.state.upper(), style=f"bold {_COLOURS.get(view.state, 'yellow')}")
     grid = Table.grid(padding=(0, 2), expand=True)
     for name_width, value_width in ((13, 30), (23, 22)):  # least widths, so that nothing moves while it runs
         grid.add_column(justify="right", min_width=name_width)
@@ -52,6 +52,7 @@ def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in
     grid.add_row(*_pair("next", _next(view, now_s)), "", "")
     bar = ProgressBar(total=plan.duration_s, completed=view.elapsed_s(now_s), width=None, complete_style="cyan")
     body: list[RenderableType] = [state, Text(), bar, Text(), grid]
+    body += [Text(fault, style=BAD) for fault in view.faults if not view.ended]
     if view.reason and view.reason != "complete":
         body.append(Text(view.reason, style=BAD))
     return Panel(Group(*body), box=box.ROUNDED, padding=(1, 2), subtitle=Text(hint, style=DIM), subtitle_align="right",

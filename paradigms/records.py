@@ -221,7 +221,7 @@ def _watch_of(records: list[Record], *, schedule: Schedule, settings: Settings) 
         return dict(ends[-1]["watch"])
     zero, pulses = time_zero(records), of_kind(records, "pulse")
     shown = [flip for flip in of_kind(records, "flip") if flip["what"] == "on"]
-    return watch([pulse["t"] for pulse in pulses], zero_s=zero, n_dummies=settings.scanner.n_dummies,
+    return watch([pulse["t"] for pulse in pulses], zero_s=zero, n_dummies=settings.scanner.n_dummy_pulses,
                  n_volumes=schedule.n_volumes, tr_s=schedule.tr_s,
                  played_s=0.0 if zero is None else max(record["t"] for record in records) - zero,
                  onset_errors_s=[flip["t"] - flip["planned"] for flip in shown],

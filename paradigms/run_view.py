@@ -16,6 +16,7 @@ from paradigms.runlog import Record
 from paradigms.schedule import Event, Schedule
 
 STATES = ("starting", "waiting for the trigger", "running", "complete", "ended early")
+SAFE = "safe: press {key} to arm"
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,15 @@ class RunView:
     schedule : Schedule
         The plan.
     state : str
-        One of :data:`STATES`.
+        One of :data:`STATES`, or :data:`SAFE` with the key and the stray pulses so far.
     zero_s : float or None
         Stamp of the first counted pulse.
     now_s : float
         Time of the last record, in the clock's seconds.
+    n_stray : int
+        Pulses before the run was armed, and
+    n_lost : int
+        devices that were lost while it was on.
     n_pulses, n_missed, n_amiss : int
         Pulses in all, volumes without a pulse, and doubles or pulses off the grid.
     last_pulse_s : float or None
@@ -78,6 +83,8 @@ class RunView:
     reason: str = ""
     faults: tuple[str, ...] = ()
     frame_s: float = 1 / 120
+    n_stray: int = 0
+    n_lost: int = 0
 
     @property
     def ended(self) -> bool:
@@ -143,6 +150,20 @@ def _start(view: RunView, record: Record) -> RunView:  # noqa: ARG001 - a fold's
     return replace(view, state=STATES[1])
 
 
+def _safe(view: RunView, record: Record) -> RunView:
+    return replace(view, state=SAFE.format(key=record["key"]))
+
+
+def _stray(view: RunView, record: Record) -> RunView:  # noqa: ARG001 - a fold's signature
+    state, n = view.state.partition(" (")[0], view.n_stray + 1
+    return replace(view, n_stray=n, state=f"{state} ({n} stray)" if state.startswith("safe") else view.state)
+
+
+def _fault(view: RunView, record: Record) -> RunView:
+    text = f"{record['device']} failed: {record['said']}"
+    return replace(view, n_lost=view.n_lost + 1, faults=(*view.faults, text))
+
+
 def _zero(view: RunView, record: Record) -> RunView:
     return replace(view, state=STATES[2], zero_s=float(record["t"]))
 
@@ -181,7 +202,8 @@ def _end(view: RunView, record: Record) -> RunView:
 
 
 _FOLDS: dict[str, Callable[[RunView, Record], RunView]] = {
-    "start": _start, "zero": _zero, "pulse": _pulse, "flip": _flip, "press": _press, "end": _end}
+    "start": _start, "safe": _safe, "stray": _stray, "armed": _start, "fault": _fault,
+    "zero": _zero, "pulse": _pulse, "flip": _flip, "press": _press, "end": _end}
 
 
 def follow(journal: Path, *, alive: Callable[[], bool], poll_s: float = 0.1) -> Iterator[list[Record]]:

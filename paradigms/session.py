@@ -6,13 +6,15 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from paradigms.device_names import require_name
 from paradigms.devices import Clock, HardwareClock, Pixels
 from paradigms.engine import Devices, RunOutcome, Terminated, play
+from paradigms.participant import SimulatedParticipant, seat_participant
 from paradigms.program import Planner
 from paradigms.records import (
     archive_events,
@@ -27,20 +29,15 @@ from paradigms.records import (
 from paradigms.runlog import Journal
 from paradigms.schedule import Event, Schedule, excerpt
 from paradigms.tasks import main as main_task
-from paradigms.virtual import (
-    Answering,
-    EmulatedScanner,
-    RecordingDisplay,
-    SimulatedParticipant,
-    VirtualClock,
-    simulated_answers,
-)
+from paradigms.tracker import load_tracker
+from paradigms.virtual import EmulatedScanner, RecordingDisplay, VirtualClock
 from stimuli.manifest import Manifest, read_manifest, read_pixels
 from subjects.console import ProgressWrapper, silent
+from subjects.device_settings import SCANNERS
 from subjects.errors import DeviceError, ScheduleError, nearest
 from subjects.layout import Layout
 from subjects.profile import load_profile
-from subjects.provenance import rng, versions
+from subjects.provenance import versions
 from subjects.settings import Settings
 from subjects.store import write_json
 
@@ -53,7 +50,6 @@ class Task:
     program: Planner
 
 
-SCANNERS = ("emulated", "keyboard")
 DISPLAYS = ("virtual", "window")
 TASKS = {main_task.TASK: Task(main_task.make_schedule, main_task.program)}
 VIRTUAL_POLL_S = 0.25
@@ -85,7 +81,7 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
         The study.
     sub, ses, task, run
         Which run.
-    scanner : {"emulated", "keyboard"}
+    scanner : {"emulated", "keyboard", "serial", "parallel"}
         Where the pulses come from.
     display : {"virtual", "window"}
         Where the images go. A virtual display runs in virtual time and wants the emulated scanner.
@@ -127,8 +123,10 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
                  excerpt_files(layout, **key.names(), folder=folder))
         write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
         with Journal(files.journal, clock=clock) as journal, sigterm_as_exception():
-            journal.write("devices", scanner=scanner, display=display,
+            journal.write("devices", scanner=scanner, display=display, buttons=buttons_named(settings, scanner=scanner),
                           versions=versions("adversarial-fmri", "psychopy"))
+            for name, value in settings.emulated_scanner.asked().items() if scanner == "emulated" else ():
+                journal.write("asked_fault", name=name, value=value)
             outcome = _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
                               trigger_timeout_s=trigger_timeout_s, progress=progress)
     if outcome.complete and n_trials is None:
@@ -150,7 +148,7 @@ def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings:
 
     program = TASKS[schedule.task].program(schedule, settings)
     outcome = play(schedule, program=program, devices=devices, journal=journal, settings=settings, images=images,
-                   on_event=advance, trigger_timeout_s=trigger_timeout_s)
+                   on_event=advance, trigger_timeout_s=trigger_timeout_s, arm_key=settings.scanner.arm_key or None)
     for _ in bar if outcome.complete else ():
         pass
     return outcome
@@ -159,8 +157,7 @@ def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings:
 def require_devices(*, scanner: str, display: str) -> None:
     """Refuse unknown or impossible devices; there is no dummy to fall back on."""
     for kind, name, known in (("scanner", scanner, SCANNERS), ("display", display, DISPLAYS)):
-        if name not in known:
-            raise DeviceError(kind, came=repr(name), expected=f"one of {', '.join(known)}", remedy=nearest(name, known))
+        require_name(kind, name, known=known)
     if display == "virtual" and scanner != "emulated":
         raise DeviceError("display", came="a virtual display with a real trigger",
                           expected="the emulated scanner, whose time can jump",
@@ -201,14 +198,15 @@ def write_plan(schedule: Schedule, settings: Settings, *, schedule_path: Path, s
 @contextlib.contextmanager
 def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str, display: str,
                    fullscreen: bool = True) -> Iterator[Devices]:
-    """Put the four devices of a run together, real or virtual."""
+    """Put the four devices of a run together, real or virtual, and the lab's own tracker."""
+    tracker = load_tracker(settings.hooks.tracker)
     if display == "virtual":
-        yield virtual_devices(settings, schedule=schedule, clock=clock)
+        yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker)
         return
     from paradigms.console_devices import window_devices
 
     with window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, fullscreen=fullscreen) as devices:
-        yield devices
+        yield replace(devices, tracker=tracker)
 
 
 def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> Devices:
@@ -216,16 +214,19 @@ def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> 
     participant = simulated_participant(settings, schedule=schedule, clock=clock)
     size = (settings.display.width_px, settings.display.height_px)
     screen = RecordingDisplay(clock, size_px=size, refresh_hz=settings.display.refresh_hz, on_flip=participant.see)
-    scanner = EmulatedScanner(clock, tr_s=schedule.tr_s, n_volumes=settings.scanner.n_dummies + schedule.n_volumes)
+    scanner = EmulatedScanner.for_run(settings, schedule=schedule, clock=clock)
     return Devices(clock, trigger=scanner, responses=participant, display=screen, poll_s=VIRTUAL_POLL_S,
                    prompt=participant.press_each)
 
 
 def simulated_participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
-    """Seat a participant who knows the right key of every image of a schedule."""
-    keys = (settings.main.animal_key, settings.main.not_animal_key)
-    return SimulatedParticipant(clock, answers=simulated_answers(schedule, keys=keys), answering=Answering(),
-                                rng=rng(schedule.seed, "participant"))
+    """Seat a participant who knows what a schedule asks for."""
+    return seat_participant(settings, schedule=schedule, clock=clock)
+
+
+def buttons_named(settings: Settings, *, scanner: str) -> str:
+    """Say which buttons a run has: the emulated scanner brings a simulated participant."""
+    return "simulated participant" if scanner == "emulated" else settings.buttons.device
 
 
 @contextlib.contextmanager

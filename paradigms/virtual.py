@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from paradigms.devices import PHOTODIODE_PX, Clock, Frame, Pixels, Press, Pulse
+from paradigms.devices import PHOTODIODE_PX, Clock, Frame, Pixels, Pulse
+from paradigms.participant import Answering, SimulatedParticipant, simulated_answers
 from paradigms.schedule import Schedule
 from subjects.errors import DeviceError
+from subjects.provenance import rng as derived_rng
+from subjects.settings import Settings
 
 WALL_START_S = 1_600_000_000.0
+DOUBLE_S = 0.03
+__all__ = ["Answering", "EmulatedScanner", "RecordingDisplay", "ScannerFaults", "Shown", "SimulatedParticipant",
+           "VirtualClock", "planned_pulses", "pulse_times", "simulated_answers"]
 
 
 class VirtualClock:
@@ -44,18 +49,22 @@ class VirtualClock:
 
 @dataclass(frozen=True)
 class ScannerFaults:
-    """What an emulated scanner does wrong, on request.
+    """What an emulated scanner does wrong, on request; volumes past its last are without effect.
 
     Parameters
     ----------
     missed, doubled : tuple of int
         Volumes (from 0) whose pulse is left out, or comes twice 30 ms apart.
     extra_s : tuple of float
-        Further pulses, seconds from the first.
+        Further pulses, seconds from the first; negative ones come before it.
     jitter_s : float
         Standard deviation of each pulse's time.
     tr_error : float
         Relative error of the TR: 0.01 is one percent slow.
+    stop_after : int or None
+        Number of volumes after which the scanner stops.
+    late_s : float
+        How much later than asked the first pulse comes.
     """
 
     missed: tuple[int, ...] = ()
@@ -63,10 +72,12 @@ class ScannerFaults:
     extra_s: tuple[float, ...] = ()
     jitter_s: float = 0.0
     tr_error: float = 0.0
+    stop_after: int | None = None
+    late_s: float = 0.0
 
 
 def pulse_times(*, tr_s: float, n_volumes: int, faults: ScannerFaults, rng: Generator) -> NDArray[np.float64]:
-    """Give the times of a scanner's pulses, from its first volume.
+    """Give the times of a scanner's pulses, from the time at which its first one is asked for.
 
     Returns
     -------
@@ -79,10 +90,28 @@ def pulse_times(*, tr_s: float, n_volumes: int, faults: ScannerFaults, rng: Gene
     array([0., 4.])
     """
     grid = np.arange(n_volumes) * tr_s * (1.0 + faults.tr_error)
-    times = grid + faults.jitter_s * rng.standard_normal(n_volumes)
-    kept = np.setdiff1d(np.arange(n_volumes), faults.missed)
-    doubled = times[list(faults.doubled)] + 0.03
-    return np.sort(np.concatenate([times[kept], doubled, np.asarray(faults.extra_s, dtype=np.float64)]))
+    times = (grid + faults.jitter_s * rng.standard_normal(n_volumes))[:faults.stop_after]
+    kept = np.setdiff1d(np.arange(len(times)), faults.missed)
+    doubled = times[[k for k in faults.doubled if k < len(times)]] + DOUBLE_S
+    found = np.sort(np.concatenate([times[kept], doubled, np.asarray(faults.extra_s, dtype=np.float64)]))
+    return np.asarray(found + faults.late_s, dtype=np.float64)
+
+
+def planned_pulses(settings: Settings, *, schedule: Schedule) -> NDArray[np.float64]:
+    """Give the times of the pulses that the settings' emulated scanner sends for a run.
+
+    Returns
+    -------
+    float64 array
+        Seconds from the beginning of its first volume. Dummy volumes without pulses are waited for in silence.
+    """
+    asked, scanner = settings.emulated_scanner, settings.scanner
+    faults = ScannerFaults(missed=asked.missed, doubled=asked.doubled, extra_s=asked.extra_s, jitter_s=asked.jitter_s,
+                           tr_error=asked.tr_factor - 1.0, stop_after=asked.stop_after, late_s=asked.late_s)
+    n_silent = scanner.n_dummies - scanner.n_dummy_pulses
+    times = pulse_times(tr_s=schedule.tr_s, n_volumes=scanner.n_dummy_pulses + schedule.n_volumes, faults=faults,
+                        rng=derived_rng(schedule.seed, "scanner"))
+    return np.asarray(times + n_silent * schedule.tr_s * asked.tr_factor, dtype=np.float64)
 
 
 class EmulatedScanner:
@@ -109,6 +138,13 @@ class EmulatedScanner:
         self._start: float | None = None
         self._sent = 0
 
+    @classmethod
+    def for_run(cls, settings: Settings, *, schedule: Schedule, clock: Clock) -> EmulatedScanner:
+        """Make the scanner of a run, with the dummies and the faults of the settings."""
+        made = cls(clock, tr_s=schedule.tr_s, n_volumes=0)
+        made._times = planned_pulses(settings, schedule=schedule)
+        return made
+
     def open(self) -> None:
         """Start scanning after the delay."""
         self._start = self._clock.now() + self._delay_s
@@ -128,108 +164,11 @@ class EmulatedScanner:
 
 
 @dataclass(frozen=True)
-class Answering:
-    """How a simulated participant answers.
-
-    Parameters
-    ----------
-    accuracy : float
-        Share of right answers.
-    omission : float
-        Share of images without an answer.
-    rt_mean_s, rt_sd_s : float
-        Reaction times: normal, never under 150 ms.
-    """
-
-    accuracy: float = 0.95
-    omission: float = 0.02
-    rt_mean_s: float = 0.65
-    rt_sd_s: float = 0.12
-
-
-class SimulatedParticipant:
-    """A participant who sees the display's flips and presses a key some time after each image.
-
-    Parameters
-    ----------
-    clock : Clock
-        Whose time the presses follow.
-    answers : mapping of str to (str, str)
-        ``image_id`` to the right and the wrong key.
-    answering : Answering
-        Accuracy and reaction times.
-    rng : Generator
-        Their randomness.
-    """
-
-    def __init__(self, clock: Clock, *, answers: Mapping[str, tuple[str, str]], answering: Answering,
-                 rng: Generator) -> None:
-        self._clock, self._answers, self._answering, self._rng = clock, dict(answers), answering, rng
-        self._due: list[tuple[float, str]] = []
-        self._open = False
-
-    def open(self) -> None:
-        """Sit ready."""
-        self._open = True
-
-    def close(self) -> None:
-        """Leave."""
-        self._open = False
-
-    def see(self, frame: Frame, shown_s: float) -> None:
-        """Look at what has just become visible (given to the display as its ``on_flip``)."""
-        if frame.image_id in self._answers:
-            press = self.react(frame.image_id, shown_s)
-            if press is not None:
-                heapq.heappush(self._due, (press.stamp_s, press.key))
-
-    def react(self, image_id: str, shown_s: float) -> Press | None:
-        """Decide on an answer to one image; none is an omission."""
-        how, rng = self._answering, self._rng
-        omitted, right, reaction = rng.random(), rng.random(), rng.normal(how.rt_mean_s, how.rt_sd_s)
-        if omitted < how.omission:
-            return None
-        key = self._answers[image_id][0 if right < how.accuracy else 1]
-        return Press(shown_s + max(0.15, float(reaction)), key, "simulated participant")
-
-    def press(self, key: str, *, at_s: float) -> None:
-        """Have a key pressed at a given time (for the abort key, or a script)."""
-        heapq.heappush(self._due, (at_s, key))
-
-    def press_each(self, keys: Sequence[str]) -> None:
-        """Press some keys in turn, one every half second from now on."""
-        for k, key in enumerate(keys, start=1):
-            self.press(key, at_s=self._clock.now() + 0.5 * k)
-
-    def presses(self) -> list[Press]:
-        """Give the presses that are due."""
-        given = []
-        while self._open and self._due and self._due[0][0] <= self._clock.now():
-            stamp, key = heapq.heappop(self._due)
-            given.append(Press(stamp, key, "simulated participant"))
-        return given
-
-
-@dataclass(frozen=True)
 class Shown:
     """A frame that a recording display showed, and when."""
 
     t: float
     frame: Frame
-
-
-def simulated_answers(schedule: Schedule, *, keys: tuple[str, str]) -> dict[str, tuple[str, str]]:
-    """Give the right and the wrong key of every image of a schedule.
-
-    Parameters
-    ----------
-    schedule : Schedule
-        Its events hold the right key.
-    keys : (str, str)
-        The two keys of the task.
-    """
-    return {event.image_id: (event.correct_key, keys[event.correct_key == keys[0]])
-            for event in schedule.events if event.image_id is not None and event.correct_key is not None}
 
 
 class RecordingDisplay:

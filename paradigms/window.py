@@ -282,7 +282,8 @@ def _connect_keyboard() -> Any:
 
 
 @contextlib.contextmanager
-def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True) -> Iterator[Console]:
+def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True,
+                 trigger_key: str | None = None) -> Iterator[Console]:
     """Open window and keyboard for as long as the block lasts.
 
     Parameters
@@ -293,8 +294,11 @@ def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True) -
         The hardware clock.
     fullscreen : bool
         See :class:`PsychoPyDisplay`.
+    trigger_key : str, optional
+        Key that is the trigger, none if empty. Default: that of the settings.
     """
-    hub = KeyboardHub(_connect_keyboard, clock=clock, trigger_key=settings.scanner.trigger_key)
+    key = settings.scanner.trigger_key if trigger_key is None else trigger_key
+    hub = KeyboardHub(_connect_keyboard, clock=clock, trigger_key=key)
     console = Console(PsychoPyDisplay(settings.display, clock=clock, fullscreen=fullscreen), KeyboardTrigger(hub),
                       KeyboardResponses(hub))
     devices: Sequence[Any] = (console.display, console.trigger, console.responses)

@@ -7,11 +7,11 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
-from typing import NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
 
-from subjects.errors import StudyError
+from subjects.errors import StudyError, nearest
 
 T = TypeVar("T")
 
@@ -45,6 +45,17 @@ study_option = click.option(
     help="The study's folder (one BIDS dataset).",
 )
 subject_option = click.option("--sub", "sub", required=True, help="Subject label, for example 01.")
+
+
+class Name(click.Choice):  # type: ignore[type-arg,unused-ignore]
+    """One of some names; a mistyped one is told the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Hand a known name on."""
+        if value not in self.choices:
+            names = [str(name) for name in self.choices]
+            self.fail(f"{value!r}; expected one of {', '.join(names)}. {nearest(str(value), names)}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def main(command: click.Command) -> NoReturn:

@@ -18,6 +18,15 @@ import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from subjects.analysis_settings import Analysis, Encoding, Glm, Roi, Rsa, Simulate
+from subjects.device_settings import (
+    Buttons,
+    EmulatedScanner,
+    Hooks,
+    ParallelTrigger,
+    Participant,
+    Scanner,
+    SerialTrigger,
+)
 from subjects.errors import SettingsError, nearest
 from subjects.paradigm_settings import Lo, Motion, Retinotopy
 from subjects.provenance import digest_json
@@ -65,11 +74,15 @@ class Stimuli(Section):
     ai_p: Probability = 0.99
     an_min_contrast: NotNegative = 12.0
     an_ceiling_p: Annotated[float, Field(gt=0, le=1)] = 0.995
+    an_goal_p: Probability | None = None
     an_objective: Literal["log_prob", "prob"] = "log_prob"
     an_lambda: NotNegative = 0.0
     an_step: Positive = 0.5
     ai_step: Positive = 0.2
-    ai_target: Literal["other_class", "nearest", "least_likely", "any"] = "other_class"
+    ai_method: Literal["first-hit", "minimal"] = "first-hit"
+    ai_search: Count = 100
+    ai_target: Literal["other_class", "nearest", "least_likely", "any", "table"] = "other_class"
+    ai_target_table: str | None = None
     max_iterations: Count = 1000
     batch: Count = 20
 
@@ -82,6 +95,10 @@ class Stimuli(Section):
             raise ValueError("classes names one class twice")
         if self.an_ceiling_p <= self.an_p:
             raise ValueError("an_ceiling_p is not above an_p")
+        if self.an_goal_p is not None and self.an_goal_p < self.an_p:
+            raise ValueError("an_goal_p is below an_p")
+        if (self.ai_target == "table") != (self.ai_target_table is not None):
+            raise ValueError('ai_target "table" and ai_target_table belong together')
         if not self.min_aspect < self.max_aspect:
             raise ValueError("min_aspect is not below max_aspect")
         both = set(self.pin) & set(self.exclude)
@@ -113,14 +130,6 @@ class Display(Section):
         """
         extent_cm = 2.0 * self.distance_cm * math.tan(math.radians(deg) / 2.0)
         return extent_cm * self.width_px / self.width_cm
-
-
-class Scanner(Section):
-    """The scanner's repetition time and its trigger."""
-
-    tr_s: Positive = 2.0
-    trigger_key: str = "5"
-    n_dummies: Annotated[int, Field(ge=0)] = 0
 
 
 class Main(Section):
@@ -157,6 +166,12 @@ class Settings(Section):
     stimuli: Stimuli = Stimuli()
     display: Display = Display()
     scanner: Scanner = Scanner()
+    serial_trigger: SerialTrigger = SerialTrigger()
+    parallel_trigger: ParallelTrigger = ParallelTrigger()
+    buttons: Buttons = Buttons()
+    emulated_scanner: EmulatedScanner = EmulatedScanner()
+    participant: Participant = Participant()
+    hooks: Hooks = Hooks()
     main: Main = Main()
     retinotopy: Retinotopy = Retinotopy()
     lo: Lo = Lo()
@@ -171,7 +186,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _keys_differ(self) -> Settings:
         keys = {"scanner.trigger_key": self.scanner.trigger_key, "main.animal_key": self.main.animal_key,
-                "main.not_animal_key": self.main.not_animal_key, "main.abort_key": self.main.abort_key}
+                "main.not_animal_key": self.main.not_animal_key, "main.abort_key": self.main.abort_key,
+                "scanner.arm_key": self.scanner.arm_key}
         for name, key in keys.items():
             same = [other for other, its in keys.items() if its == key and other != name]
             if same:
@@ -192,9 +208,11 @@ class Settings(Section):
         (('scanner.tr_s', 2.0, 1.5),)
         """
         own, protocol = self.model_dump(), Settings().model_dump()
+        lab = {"serial_trigger", "parallel_trigger", "buttons", "emulated_scanner", "participant", "hooks"}
         naming = {"study.name", "study.seed", "stimuli.images", "stimuli.labels", "stimuli.weights"}
         return tuple((key, theirs, ours) for (key, theirs), (_, ours) in
-                     zip(_leaves(protocol), _leaves(own), strict=True) if ours != theirs and key not in naming)
+                     zip(_leaves(protocol), _leaves(own), strict=True)
+                     if ours != theirs and key not in naming and key.partition(".")[0] not in lab)
 
 
 def read_resolved(path: Path) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from paradigms.devices import Frame
+from paradigms.devices import Frame, Press
 from paradigms.schedule import Schedule
 from paradigms.virtual import (
     Answering,
@@ -80,14 +81,19 @@ def test_a_scanner_sends_each_pulse_once_with_its_own_stamp() -> None:
 # --------------------------------------------------------------- the participant
 
 def _participant(clock: VirtualClock, **answering: float) -> SimulatedParticipant:
-    return SimulatedParticipant(clock, answers={"px-a": ("1", "2")}, answering=Answering(**answering),
+    return SimulatedParticipant(clock, answers={"px-a": (("1", "2"),)}, answering=Answering(**answering),
                                 rng=np.random.default_rng(4))
+
+
+def _shown(person: SimulatedParticipant, at_s: float) -> list[Press]:
+    """Show the image and take it away."""
+    image = dataclasses.replace(BLANK_FRAME, image_id="px-a")
+    return [*person.react(image, at_s), *person.react(image, at_s), *person.react(BLANK_FRAME, at_s + 1.0)]
 
 
 def test_answers_have_the_asked_accuracy_and_speed() -> None:
     person = _participant(VirtualClock(), accuracy=0.8, omission=0.1, rt_mean_s=0.7, rt_sd_s=0.1)
-    given_ = [person.react("px-a", 10.0) for _ in range(5000)]
-    answers = [press for press in given_ if press is not None]
+    answers = [press for _ in range(5000) for press in _shown(person, 10.0)]
     reactions = np.array([press.stamp_s - 10.0 for press in answers])
     assert len(answers) / 5000 == pytest.approx(0.9, abs=0.015)
     assert np.mean([press.key == "1" for press in answers]) == pytest.approx(0.8, abs=0.02)
@@ -97,9 +103,7 @@ def test_answers_have_the_asked_accuracy_and_speed() -> None:
 
 def test_nobody_answers_within_150_ms() -> None:
     person = _participant(VirtualClock(), omission=0.0, rt_mean_s=0.0, rt_sd_s=0.01)
-    press = person.react("px-a", 3.0)
-    assert press is not None
-    assert press.stamp_s == 3.15
+    assert [press.stamp_s for press in _shown(person, 3.0)] == [3.15]
 
 
 def test_presses_come_when_due_and_in_order() -> None:
@@ -126,7 +130,7 @@ def test_a_blank_screen_is_not_answered() -> None:
 
 def test_the_same_seed_answers_alike() -> None:
     one, other = _participant(VirtualClock()), _participant(VirtualClock())
-    assert [one.react("px-a", k) for k in range(20)] == [other.react("px-a", k) for k in range(20)]
+    assert [_shown(one, k) for k in range(20)] == [_shown(other, k) for k in range(20)]
 
 
 def test_answers_know_right_and_wrong(schedule: Schedule) -> None:
@@ -134,7 +138,7 @@ def test_answers_know_right_and_wrong(schedule: Schedule) -> None:
     assert len(answers) == 60
     for event in schedule.events:
         if event.image_id is not None:
-            assert answers[event.image_id] == (event.correct_key, {"1": "2", "2": "1"}[str(event.correct_key)])
+            assert answers[event.image_id] == ((event.correct_key, {"1": "2", "2": "1"}[str(event.correct_key)]),) * 2
 
 
 # -------------------------------------------------------------------- the display

@@ -97,8 +97,8 @@ class Inputs:
 
     def _parallel_trigger(self) -> TriggerSource:
         asked = self._settings.parallel_trigger
-        return ParallelTrigger(platform_port(device=asked.device, address=asked.address), clock=self._clock,
-                               pin=asked.pin, edge=asked.edge, poll_s=asked.poll_s)
+        return ParallelTrigger(platform_port(device=asked.device, address=asked.address), pin=asked.pin,
+                               edge=asked.edge, poll_s=asked.poll_s)
 
     def _line(self, port: str, baud: int, *, setting: str) -> SerialLine:
         if not port:

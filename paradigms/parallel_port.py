@@ -1,4 +1,4 @@
-"""A scanner's trigger as a level of a parallel port: looked at every half millisecond by a thread of its own.
+"""A scanner's trigger as a level of a parallel port: looked at four times a millisecond by a process of its own.
 
 Linux gives the port's status lines through ``/dev/parport`` (``linux/ppdev.h``), Windows through the driver
 ``inpoutx64.dll``. Elsewhere there is no such port.
@@ -6,16 +6,19 @@ Linux gives the port's status lines through ``/dev/parport`` (``linux/ppdev.h``)
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
+import multiprocessing
 import os
+import signal
 import sys
-import threading
 import time
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, Literal, Protocol
 
-from paradigms.devices import Clock, Pulse
-from paradigms.reader_thread import Inbox, ReaderThread
+from paradigms.devices import Pulse
 from subjects.errors import DeviceError
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,8 @@ PINS = {15: 0x08, 13: 0x10, 12: 0x20, 10: 0x40, 11: 0x80}
 _INVERTED = 0x80
 _PPCLAIM, _PPRELEASE, _PPRSTATUS = 0x708B, 0x708C, 0x80017081
 LONG_GAP_S = 0.002
+START_S = 20.0
+OPEN, PULSE, GAP, GONE = "open", "pulse", "gap", "gone"
 
 
 class StatusPort(Protocol):
@@ -117,14 +122,15 @@ def platform_port(*, device: str, address: int) -> StatusPort:
 
 
 class ParallelTrigger:
-    """A trigger that is an edge on one pin.
+    """A trigger that is an edge on one pin, watched by a process of its own.
+
+    A thread would not do: while the run computes, Python lets it wait for longer than a short pulse lasts. The
+    monotonic clock is the same in all processes of a computer.
 
     Parameters
     ----------
     port : StatusPort
-        Where it comes in.
-    clock : Clock
-        Whose time the edges are stamped in.
+        Where it comes in; it is handed to the process, and must survive pickling.
     pin : {10, 11, 12, 13, 15}
         The pin of the connector.
     edge : {"rising", "falling"}
@@ -135,16 +141,17 @@ class ParallelTrigger:
     Attributes
     ----------
     longest_gap_s : float
-        Longest time between two looks so far: shorter pulses may have been missed.
+        Longest time between two looks so far, if it was long enough to miss a pulse of 2 ms, else 0.
     """
 
-    def __init__(self, port: StatusPort, *, clock: Clock, pin: int, edge: Literal["rising", "falling"] = "rising",
-                 poll_s: float = 0.0005) -> None:
-        self._port, self._clock, self._poll_s = port, clock, poll_s
-        self._pin, self._mask, self._rising = pin, PINS[pin], edge == "rising"
-        self._inbox = Inbox()
-        self._thread: ReaderThread | None = None
+    def __init__(self, port: StatusPort, *, pin: int, edge: Literal["rising", "falling"] = "rising",
+                 poll_s: float = 0.00025) -> None:
+        self._port, self._pin, self._rising, self._poll_s = port, pin, edge == "rising", poll_s
+        self._process: BaseProcess | None = None
+        self._line: Connection | None = None
         self._users = 0
+        self._gone: str | None = None
+        self._told = False
         self.longest_gap_s = 0.0
 
     def open(self) -> None:
@@ -155,45 +162,114 @@ class ParallelTrigger:
         DeviceError
             If the port cannot be had.
         """
-        if self._thread is None:
-            try:
-                self._port.open()
-            except OSError as error:
-                raise DeviceError("parallel port", came=f"no port ({error})",
-                                  expected="one that may be read (Linux: ppdev, group lp; Windows: inpoutx64)",
-                                  remedy="Set parallel_trigger.device or address, or use --scanner serial or "
-                                  "keyboard.") from error
-            self._inbox.clear()
-            self.longest_gap_s = 0.0
-            self._thread = ReaderThread("parallel port", read=self._watch, failed=self._fail)
-            self._thread.start()
+        if self._process is None:
+            context = multiprocessing.get_context("spawn")
+            self._line, theirs = context.Pipe()
+            self._process = context.Process(target=watch_port, name="parallel port", daemon=True, args=(
+                self._port, theirs), kwargs={"mask": PINS[self._pin], "rising": self._rising, "poll_s": self._poll_s})
+            self._process.start()
+            theirs.close()
+            self._gone, self._told, self.longest_gap_s = None, False, 0.0
+            self._require_open()
         self._users += 1
+
+    def _require_open(self) -> None:
+        said: tuple[str, Any] = (GONE, f"no answer within {START_S:g} s")
+        with contextlib.suppress(EOFError):
+            if self._line is not None and self._line.poll(START_S):
+                said = self._line.recv()
+        if said[0] != OPEN:
+            self._stop()
+            raise DeviceError("parallel port", came=f"no port ({said[1]})",
+                              expected="one that may be read (Linux: ppdev, group lp; Windows: inpoutx64)",
+                              remedy="Set parallel_trigger.device or address, or use --scanner serial or keyboard.")
 
     def close(self) -> None:
         """Stop looking when the last user is gone."""
         self._users = max(0, self._users - 1)
-        if not self._users and self._thread is not None:
-            thread, self._thread = self._thread, None
-            thread.stop()
-            self._port.close()
-            if self.longest_gap_s > LONG_GAP_S:
-                log.warning("the parallel port was once not looked at for %.1f ms: shorter pulses may be missing",
-                            1e3 * self.longest_gap_s)
+        if not self._users:
+            self._stop()
+
+    def _stop(self) -> None:
+        line, self._line, process, self._process = self._line, None, self._process, None
+        if line is not None and process is not None:
+            line.close()
+            process.join(START_S)
 
     def pulses(self) -> list[Pulse]:
-        """Give the pulses since the last call; a port that is gone is an error, once."""
-        return [Pulse(stamp, "parallel port", f"pin {pin}") for stamp, pin in self._inbox.take()]
+        """Give the pulses since the last call; a port that is gone is an error, once.
 
-    def _watch(self, stop: threading.Event) -> None:
-        active, looked = True, self._clock.now()  # what stands at first is no edge
-        while not stop.is_set():
-            was, active = active, bool(self._port.levels() & self._mask) == self._rising
-            now = self._clock.now()
-            if active and not was:
-                self._inbox.put(now, self._pin)
-            self.longest_gap_s, looked = max(self.longest_gap_s, now - looked), now
-            time.sleep(self._poll_s)
+        Raises
+        ------
+        DeviceError
+            After everything that came before was given.
+        """
+        found: list[Pulse] = []
+        while self._line is not None and self._gone is None and self._line.poll():
+            try:
+                kind, said = self._line.recv()
+            except (EOFError, OSError):
+                kind, said = GONE, "the process that watches it has ended"
+            if kind == PULSE:
+                found.append(Pulse(said, "parallel port", f"pin {self._pin}"))
+            elif kind == GAP:
+                self.longest_gap_s = said
+                log.warning("the parallel port was not looked at for %.1f ms: a pulse may be missing", 1e3 * said)
+            else:
+                self._gone = str(said)
+        if self._gone and not found and not self._told:
+            self._told = True
+            raise DeviceError("parallel port", came=f"a port that is gone ({self._gone})", expected="an open port",
+                              remedy="Check the card and its driver; what had come before is recorded.")
+        return found
 
-    def _fail(self, error: OSError) -> None:
-        self._inbox.fail(DeviceError("parallel port", came=f"a port that is gone ({error})", expected="an open port",
-                                     remedy="Check the card and its driver; what had come before is recorded."))
+
+def watch_port(port: StatusPort, line: Connection, *, mask: int, rising: bool, poll_s: float) -> None:
+    """Look at a port until the other end of the line is closed; the body of the watching process.
+
+    Parameters
+    ----------
+    port : StatusPort
+        Opened here.
+    line : Connection
+        Where (kind, value) goes: opened, a pulse and its stamp, a gap and its length, gone and why.
+    mask : int
+        Bit of the pin.
+    rising : bool
+        Which edge counts.
+    poll_s : float
+        Time between two looks.
+    """
+    _come_first()
+    try:
+        port.open()
+        line.send((OPEN, ""))
+        _look(port, line, mask=mask, rising=rising, poll_s=poll_s)
+    except (BrokenPipeError, EOFError, ConnectionError):
+        pass
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            line.send((GONE, str(error)))
+    finally:
+        port.close()
+
+
+def _look(port: StatusPort, line: Connection, *, mask: int, rising: bool, poll_s: float) -> None:
+    active, before, longest = True, time.monotonic(), LONG_GAP_S  # what stands at first is no edge
+    while not line.poll():  # nothing is ever sent here: the other end was closed, or its process is gone
+        was, active = active, bool(port.levels() & mask) == rising
+        now = time.monotonic()
+        if active and not was:
+            line.send((PULSE, now))
+        if now - before > longest:
+            longest = now - before
+            line.send((GAP, longest))
+        before = now
+        time.sleep(poll_s)
+
+
+def _come_first() -> None:
+    """Leave Ctrl-C to the run, and take precedence over other processes where that is allowed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))

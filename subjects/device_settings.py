@@ -77,7 +77,7 @@ class ParallelTrigger(Section):
     address: Annotated[int, Field(ge=0)] = 0x378
     pin: Literal[10, 11, 12, 13, 15] = 10
     edge: Literal["rising", "falling"] = "rising"
-    poll_s: Annotated[float, Field(gt=0, le=0.002)] = 0.0005
+    poll_s: Annotated[float, Field(gt=0, le=0.001)] = 0.00025
 
 
 class Buttons(Section):

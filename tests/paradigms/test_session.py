@@ -118,7 +118,7 @@ def test_the_same_study_twice_gives_the_same_run(small_console: Layout) -> None:
 # --------------------------------------------------------------------- refusals
 
 @pytest.mark.parametrize(("change", "error", "text"), [
-    ({"scanner": "emulatd"}, DeviceError, "'emulatd'; expected one of emulated, keyboard, serial, parallel. Did you mean"),
+    ({"scanner": "emulatd"}, DeviceError, "'emulatd'; expected one of emulated, keyboard, serial, parallel. Did you"),
     ({"display": "projector"}, DeviceError, "display: 'projector'; expected one of virtual, window"),
     ({"scanner": "keyboard"}, DeviceError, "a virtual display with a real trigger"),
     ({"task": "man"}, ScheduleError, "task: 'man'; expected one of main. Did you mean 'main'?"),

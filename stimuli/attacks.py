@@ -1,4 +1,4 @@
-"""Gradient ascent on pixels: one sealed, batched loop, and the small hooks that make AN and AI of it.
+"""Gradient ascent on pixels: one sealed, batched loop; the small hooks that make AN and AI of it are its rules.
 
 The network judges the image as it will be stored: in every step the gradient is taken at the image
 rounded to 8 bits and applied to the unrounded one (straight-through), and an image is finished when
@@ -19,16 +19,35 @@ from torch import Tensor
 
 from stimuli.manifest import Pixels
 from stimuli.network import Network, to_pixels, to_tensor
-from stimuli.regular import certain
-from subjects.settings import Stimuli
 
 Done = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(P of the target (n,), rounded images, starts (n, 3, side, side)) -> bool (n,): which are finished."""
 
-Project = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(images after a step, starts, P of the target before it (n,)) -> images that are allowed."""
+@dataclass(frozen=True, eq=False)
+class Move:
+    """One step of some images, handed to the projection.
 
-GROWTH = 1.1
+    Parameters
+    ----------
+    before, after : Tensor, (n, 3, side, side)
+        The unrounded images before and after the step.
+    starts : Tensor, (n, 3, side, side)
+        What they were made from.
+    chances : Tensor, (n,)
+        P of the target on the rounded images before the step.
+    since : Tensor, (n,)
+        Steps since the image was finished for the first time; -1 for not yet.
+    """
+
+    before: Tensor
+    after: Tensor
+    starts: Tensor
+    chances: Tensor
+    since: Tensor
+
+
+Project = Callable[[Move], Tensor]
+"""A step -> the images that are allowed."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +101,9 @@ class Objective:
         return share * gradient - (1.0 - share) * offset
 
 
-def _clip(images: Tensor, starts: Tensor, chances: Tensor) -> Tensor:  # noqa: ARG001 - a projection's signature
+def _clip(move: Move) -> Tensor:
     """Keep values in [0, 1]."""
-    return images.clamp(0.0, 1.0)
+    return move.after.clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -103,6 +122,9 @@ class Rule:
         Steps after which an image is given up.
     project : callable
         Applied after every step.
+    search : int
+        Steps for which a finished image stays, and looks for a finished form closer to its start: the closest one
+        is its result. 0 takes the first.
     """
 
     objective: Objective
@@ -110,6 +132,7 @@ class Rule:
     step: float
     max_iterations: int
     project: Project = _clip
+    search: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +144,7 @@ class Ascended:
     index : int
         Its place in the batch.
     pixels : uint8 array, (side, side, 3)
-        Its last rounded form.
+        Its last rounded form; after a search the finished one that is closest to its start.
     p_before, p_after : float
         Probability of the target on the rounded start and on `pixels`.
     iterations : int
@@ -181,68 +204,67 @@ def ascend(network: Network, starts: NDArray[np.generic], *, targets: NDArray[np
     origin = to_tensor(starts)
     images, goals = origin.clone(), torch.from_numpy(np.asarray(targets, dtype=np.int64))
     before = np.full(len(starts), np.nan)
-    live = torch.arange(len(starts))
-    for iteration in range(rule.max_iterations + 1):
+    live, closest = torch.arange(len(starts)), _Closest(len(starts))
+    for iteration in range(rule.max_iterations + rule.search + 1):
         rounded = (torch.round(images * 255.0) / 255.0).requires_grad_()
         odds = log_odds(network.logits(rounded).double(), goals[live])
         chances = torch.sigmoid(odds.detach())
         if iteration == 0:
             before = chances.numpy()
         reached = rule.done(chances, rounded.detach(), origin[live])
-        leaving = reached | (iteration == rule.max_iterations)
+        closest.see(live, rounded.detach(), starts=origin[live], chances=chances, reached=reached, iteration=iteration)
+        since = torch.where(closest.found[live], iteration - closest.first[live], -1)
+        leaving = torch.where(since >= 0, since >= rule.search, iteration >= rule.max_iterations)
         for row in torch.nonzero(leaving)[:, 0].tolist():
             index = int(live[row])
-            yield Ascended(index, to_pixels(rounded[row:row + 1])[0], float(before[index]), float(chances[row]),
-                           iteration, bool(reached[row]))
+            pixels, chance = closest.result(index, otherwise=(rounded.detach()[row], float(chances[row])))
+            yield Ascended(index, pixels, float(before[index]), chance, iteration, bool(closest.found[index]))
         staying = ~leaving
         if not staying.any():
             return
         step = _step(rounded, odds, starts=origin[live], rule=rule)[staying]
-        live, chances = live[staying], chances[staying]
-        images = rule.project(images[staying] + step, origin[live], chances)
+        live, images = live[staying], images[staying]
+        images = rule.project(Move(images, images + step, origin[live], chances[staying], since[staying]))
+
+
+class _Closest:
+    """The finished form of each image that is closest to its start, of those seen so far."""
+
+    def __init__(self, n: int) -> None:
+        self._l2 = torch.full((n,), torch.inf)
+        self.first = torch.full((n,), -1)
+        self._kept: dict[int, tuple[Pixels, float]] = {}
+
+    @property
+    def found(self) -> Tensor:
+        """Say which images have one, bool (n,)."""
+        return self._l2 < torch.inf
+
+    def see(self, live: Tensor, rounded: Tensor, *, starts: Tensor, chances: Tensor, reached: Tensor,
+            iteration: int) -> None:
+        """Look at the images of an iteration."""
+        if not reached.any():
+            return
+        new = live[reached & (self.first[live] < 0)]
+        self.first[new] = iteration
+        l2 = lengths(rounded - starts)
+        for row in torch.nonzero(reached & (l2 < self._l2[live]))[:, 0].tolist():
+            index = int(live[row])
+            self._l2[index] = l2[row]
+            self._kept[index] = to_pixels(rounded[row:row + 1])[0], float(chances[row])
+
+    def result(self, index: int, *, otherwise: tuple[Tensor, float]) -> tuple[Pixels, float]:
+        """Give an image's closest finished form and its P, or else this one."""
+        return self._kept.get(index) or (to_pixels(otherwise[0][None])[0], otherwise[1])
+
+
+def lengths(values: Tensor) -> Tensor:
+    """Give the L2 norm of each image, (n,)."""
+    return torch.linalg.vector_norm(values.flatten(1), dim=1)
 
 
 def _step(rounded: Tensor, odds: Tensor, *, starts: Tensor, rule: Rule) -> Tensor:
     gradient, = torch.autograd.grad(odds.sum(), rounded)
     uphill = rule.objective.direction(gradient, log_odds=odds.detach(), offset=rounded.detach() - starts)
-    lengths = torch.linalg.vector_norm(uphill.flatten(1), dim=1).clamp(min=torch.finfo(uphill.dtype).tiny)
-    return rule.step * uphill / lengths[:, None, None, None]
-
-
-def noise_rule(settings: Stimuli) -> Rule:
-    """Make the rule of adversarial noise (AN).
-
-    The first image with P >= .99 is too faint to be seen, so the ascent goes on until the noise is visible:
-    both the image's own contrast and the noise itself (image minus start) have at least
-    `an_min_contrast` grey levels, root mean square, with P still at .99 or above. While P is there and
-    the contrast is not, the noise grows by a tenth in every step; and where growing lifts P above
-    `an_ceiling_p` the ascent turns back, so that the network is as certain of the image as it would be of the
-    first one that reaches .99, and not ten thousand times more: its softmax would be one-hot to the last digit.
-    """
-    least, wanted = settings.an_min_contrast / 255.0, certain(settings.an_p)
-
-    def done(chances: Tensor, images: Tensor, starts: Tensor) -> Tensor:
-        own = images - images.mean(dim=(2, 3), keepdim=True)
-        return (chances >= wanted) & (_rms(own) >= least) & (_rms(images - starts) >= least)
-
-    def grow(images: Tensor, starts: Tensor, chances: Tensor) -> Tensor:
-        factor = torch.where(chances >= wanted, GROWTH, 1.0).to(images.dtype)[:, None, None, None]
-        return (starts + factor * (images - starts)).clamp(0.0, 1.0)
-
-    objective = Objective(settings.an_objective, settings.an_lambda, settings.an_ceiling_p)
-    return Rule(objective, done, step=settings.an_step, max_iterations=settings.max_iterations, project=grow)
-
-
-def interference_rule(settings: Stimuli) -> Rule:
-    """Make the rule of adversarial interference (AI): the first image with P above .99 is taken."""
-    wanted = certain(settings.ai_p)
-
-    def done(chances: Tensor, images: Tensor, starts: Tensor) -> Tensor:  # noqa: ARG001 - the hook's signature
-        return chances > wanted
-
-    return Rule(Objective("log_prob"), done, step=settings.ai_step, max_iterations=settings.max_iterations)
-
-
-def _rms(values: Tensor) -> Tensor:
-    flat = values.flatten(1)
-    return torch.linalg.vector_norm(flat, dim=1, dtype=torch.float64) / flat.shape[1] ** 0.5
+    length = lengths(uphill).clamp(min=torch.finfo(uphill.dtype).tiny)
+    return rule.step * uphill / length[:, None, None, None]

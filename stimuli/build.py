@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stimuli.attacks import Ascended, Rule, ascend, interference_rule, noise_rule
+from stimuli.attack_rules import interference_rule, noise_rule
+from stimuli.attacks import Ascended, Rule, ascend
 from stimuli.candidate_report import Photographs, photographs_of
 from stimuli.check import is_filling, judge_image
 from stimuli.draft import Draft, Origin, open_draft, require_free
@@ -20,17 +21,17 @@ from stimuli.mean_image import Restarted, Start, find_start, keep_start
 from stimuli.measures import contrast_rms, l2, linf, similarity
 from stimuli.network import Network, cpu_threads, network_of
 from stimuli.regular import Slot, choose, plan_slots
-from stimuli.targets import choose_target
+from stimuli.targets import choose_target, read_targets
 from subjects.console import ProgressWrapper, silent
 from subjects.errors import StimulusError
 from subjects.layout import Layout
-from subjects.provenance import derive_seed, is_current
+from subjects.provenance import derive_seed, digest_file, is_current
 from subjects.settings import Settings
 from subjects.store import whole_file
 
 LABELS = {"RE": "regular images", "AN": "adversarial noise", "AI": "adversarial interference"}
 _DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network", "weights", "preprocessing", "tap", "images",
-                 "labels", "mean_image"}
+                 "labels", "mean_image", "ai_target_table"}
 _SHAPE_PHOTOGRAPHS = {"resize", "min_px", "min_aspect", "max_aspect", "exclude", "pin", "shortfall"}
 
 
@@ -107,17 +108,19 @@ def build(layout: Layout, settings: Settings, *, network: str | None = None, ove
     start = find_start(layout, settings, network=judge, progress=progress)
     judge = judge if start is None else Restarted(judge, start.mean)
     photographs = photographs_of(layout, settings, network=judge, progress=progress)
-    origin = origin_of(settings, judge, photographs=photographs, start=start)
+    table = _target_table(layout, settings)
+    origin = origin_of(settings, judge, photographs=photographs, start=start, targets=table)
     if is_current(layout.manifest, inputs=origin.inputs, parameters=origin.parameters) and not overwrite:
         return Built(_verified(layout), reused=True)
     if not overwrite:
         require_free(layout, origin)
     with cpu_threads(threads):
         slots = plan_slots(settings, class_names=judge.class_names) if photographs is None else photographs.slots()
+        targets = None if table is None else read_targets(table, slots=slots, class_names=judge.class_names)
         draft = open_draft(layout, origin, overwrite=overwrite)
         if start is not None:
             keep_start(layout, settings, start=start)
-        maker = Maker(draft, settings=settings, network=judge, slots=slots, photographs=photographs)
+        maker = Maker(draft, settings=settings, network=judge, slots=slots, photographs=photographs, targets=targets)
         for kind in TYPES:
             for _ in progress(maker.make(kind), label=LABELS[kind], total=len(slots)):
                 pass
@@ -125,12 +128,14 @@ def build(layout: Layout, settings: Settings, *, network: str | None = None, ove
 
 
 def origin_of(settings: Settings, network: Network, *, photographs: Photographs | None = None,
-              start: Start | None = None) -> Origin:
+              start: Start | None = None, targets: Path | None = None) -> Origin:
     """Say what a set is made from: only what shapes the images, so that the rest may change."""
     source = {"drawings": drawings_digest()} if photographs is None else {"candidates": photographs.digest}
     mean = {} if start is None else {"mean_image": start.digest}
+    aims = {} if targets is None else {"targets": digest_file(targets)}
     unused = _DO_NOT_SHAPE | (_SHAPE_PHOTOGRAPHS if photographs is None else set())
-    return Origin(inputs={"network": network.digest, **source, **mean},
+    unused |= {"ai_search"} if settings.stimuli.ai_method == "first-hit" else set()
+    return Origin(inputs={"network": network.digest, **source, **mean, **aims},
                   parameters={**settings.stimuli.model_dump(mode="json", exclude=unused),
                               "network": network.name, "seed": settings.study.seed})
 
@@ -140,6 +145,18 @@ def _require_fit(network: Network, settings: Settings) -> None:
         raise StimulusError("stimuli.size_px", came=f"{settings.stimuli.size_px} px",
                             expected=f"{network.input_size} px, the input of network {network.name!r}",
                             remedy="Correct stimuli.size_px or choose another network.")
+
+
+def _target_table(layout: Layout, settings: Settings) -> Path | None:
+    """Spell the table of targets, relative to the study, where the settings name one."""
+    named = settings.stimuli.ai_target_table
+    if named is None:
+        return None
+    path = layout.root / named
+    if not path.is_file():
+        raise StimulusError(str(path), came="no such file", expected="the table that stimuli.ai_target_table names",
+                            remedy="Correct the setting; a path is relative to the study's folder.")
+    return path
 
 
 def _verified(layout: Layout) -> Manifest:
@@ -172,10 +189,13 @@ class Maker:
         that an interrupted set and an uninterrupted one are the same.
     photographs : Photographs, optional
         Where RE come from; without them they are drawn.
+    targets : mapping of str to int, optional
+        Which output each base image's AI raises; without it the settings' rule chooses.
     """
 
     def __init__(self, draft: Draft, *, settings: Settings, network: Network, slots: Sequence[Slot],
-                 photographs: Photographs | None = None) -> None:
+                 photographs: Photographs | None = None, targets: Mapping[str, int] | None = None) -> None:
+        self._targets = targets
         self._draft, self._layout, self._settings = draft, draft.layout, settings
         self._network, self._slots, self._photographs = network, tuple(slots), photographs
 
@@ -210,10 +230,14 @@ class Maker:
     def _interfere(self, batch: Sequence[Slot]) -> Iterator[Made]:
         starts = np.stack([self._regular(slot) for slot in batch])
         chances = self._network.probabilities(starts, batch=self._settings.stimuli.batch)
-        targets = np.array([choose_target(slot, rule=self._settings.stimuli.ai_target, probabilities=row,
-                                          slots=self._slots, seed=self._settings.study.seed)
-                            for slot, row in zip(batch, chances, strict=True)])
+        targets = np.array([self._target(slot, chances=row) for slot, row in zip(batch, chances, strict=True)])
         yield from self._ascend(batch, starts=starts, targets=targets, rule=interference_rule(self._settings.stimuli))
+
+    def _target(self, slot: Slot, *, chances: NDArray[np.float64]) -> int:
+        if self._targets is not None:
+            return self._targets[slot.base_image]
+        return choose_target(slot, rule=self._settings.stimuli.ai_target, probabilities=chances, slots=self._slots,
+                             seed=self._settings.study.seed)
 
     def _ascend(self, batch: Sequence[Slot], *, starts: NDArray[np.generic], targets: NDArray[np.integer],
                 rule: Rule) -> Iterator[Made]:

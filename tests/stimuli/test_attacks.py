@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stimuli.attacks import GROWTH, Ascended, Objective, Rule, ascend, interference_rule, log_odds, noise_rule
+from stimuli.attack_rules import GROWTH, interference_rule, noise_rule
+from stimuli.attacks import Ascended, Move, Objective, Rule, ascend, log_odds
 from stimuli.drawings import draw
 from stimuli.measures import contrast_rms, noise_rms
 from stimuli.network import TorchNetwork, load_network
@@ -142,7 +143,8 @@ def _sorted(found: list[Ascended]) -> list[Ascended]:
     return sorted(found, key=lambda one: one.index)
 
 
-@pytest.mark.parametrize("rule", [noise_rule(Stimuli(an_min_contrast=8.0)), interference_rule(Stimuli())])
+@pytest.mark.parametrize("rule", [noise_rule(Stimuli(an_min_contrast=8.0)), interference_rule(Stimuli()),
+                                  noise_rule(Stimuli(an_min_contrast=8.0, an_goal_p=0.9999))])
 def test_a_batch_changes_nothing_beyond_rounding(tiny: TorchNetwork, rule: Rule) -> None:
     starts, targets = _drawings(7), np.array([3, 4, 5, 0, 1, 2, 5])
     together = _sorted(list(ascend(tiny, starts, targets=targets, rule=rule)))
@@ -219,7 +221,7 @@ def test_a_change_of_colour_is_no_contrast() -> None:
 
 def test_noise_grows_only_where_p_is_there() -> None:
     start, image = torch.full((2, 3, 2, 2), 0.5), torch.full((2, 3, 2, 2), 0.6)
-    grown = noise_rule(Stimuli()).project(image, start, torch.tensor([0.5, 0.995]))
+    grown = noise_rule(Stimuli()).project(Move(start, image, start, torch.tensor([0.5, 0.995]), torch.tensor([-1, -1])))
     np.testing.assert_allclose(grown[:, 0, 0, 0].numpy(), [0.6, 0.5 + 0.1 * GROWTH], rtol=1e-6)
 
 
@@ -243,3 +245,16 @@ def test_noise_that_is_visible_is_no_more_certain_than_the_first_that_is_certain
         assert all(contrast_rms(one.pixels) >= 12.0 for one in found)
         rest[ceiling] = float(np.median([1.0 - one.p_after for one in found]))
     assert rest[0.995] > 10 * rest[1.0]
+
+
+@pytest.mark.parametrize("goal", [0.995, 0.9999])
+def test_noise_goes_on_to_the_probability_asked_for(tiny: TorchNetwork, goal: float) -> None:
+    starts, targets = np.full((3, SIDE, SIDE, 3), 127, np.uint8), np.arange(3)
+    plain = _sorted(list(ascend(tiny, starts, targets=targets, rule=noise_rule(Stimuli(an_min_contrast=2.0)))))
+    found = _sorted(list(ascend(tiny, starts, targets=targets,
+                                rule=noise_rule(Stimuli(an_min_contrast=2.0, an_goal_p=goal)))))
+    for one, other in zip(plain, found, strict=True):
+        assert other.reached
+        assert tiny.probabilities(other.pixels[None])[0, other.index] >= goal
+        assert other.iterations >= one.iterations
+    assert min(one.p_after for one in plain) < 0.9999

@@ -19,6 +19,7 @@ from stimuli import attacks
 from stimuli import build as building
 from stimuli.build import build
 from stimuli.categories import DEMO_CATEGORIES
+from stimuli.check import check
 from stimuli.draft import draft_path
 from stimuli.manifest import TYPES, image_id_of, read_manifest
 from stimuli.measures import contrast_rms, noise_rms
@@ -335,3 +336,46 @@ def test_an_unfinished_set_can_be_moved_with_its_study(empty: Study, tmp_path: P
     assert str(empty.layout.root) not in draft_path(empty.layout).read_text(encoding="utf-8")
     shutil.move(empty.layout.root, tmp_path / "moved")
     assert len(build(Layout(tmp_path / "moved"), empty.settings).manifest) == 18
+
+
+def _targets(study: Study, *, towards: str) -> Path:
+    """Every base image towards one category, its own towards the next."""
+    manifest = read_manifest(study.layout.manifest)
+    rows = [f"{one.base_image}\t{towards if one.category != towards else NAMES[NAMES.index(towards) - 1]}"
+            for one in manifest.stimuli if one.type == "RE"]
+    path = study.layout.root / "targets.tsv"
+    path.write_text("\n".join(["base_image\ttarget", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_table_of_targets_is_followed_and_makes_another_set(built: Study) -> None:
+    path = _targets(built, towards=NAMES[4])
+    study = _changed(built, ai_target="table", ai_target_table="targets.tsv")
+    with pytest.raises(StimulusError, match="a set made with other settings"):
+        build(study.layout, study.settings)
+    made = build(study.layout, study.settings, overwrite=True)
+    aims = [one.target_category for one in made.manifest.stimuli if one.type == "AI"]
+    assert sorted(set(aims)) == sorted({NAMES[4], NAMES[3]})
+    assert check(study.layout, study.settings).ok
+    assert build(study.layout, study.settings).reused
+    path.write_text(path.read_text(encoding="utf-8").replace(NAMES[4], NAMES[5], 1), encoding="utf-8")
+    with pytest.raises(StimulusError, match="a set made with other settings"):
+        build(study.layout, study.settings)
+
+
+def test_a_missing_table_of_targets_is_named_and_writes_nothing(built: Study) -> None:
+    before = _bytes(built.layout)
+    study = _changed(built, ai_target="table", ai_target_table="nowhere.tsv")
+    with pytest.raises(StimulusError, match=r"nowhere.tsv: no such file; expected the table that stimuli.ai_target_ta"):
+        build(study.layout, study.settings, overwrite=True)
+    assert _bytes(built.layout) == before
+
+
+def test_a_minimal_set_holds_and_is_closer_to_the_regular_images(built: Study) -> None:
+    first = {one.base_image: one.l2 for one in read_manifest(built.layout.manifest).stimuli if one.type == "AI"}
+    study = _changed(built, ai_method="minimal")
+    made = build(study.layout, study.settings, overwrite=True)
+    assert check(study.layout, study.settings).ok
+    for one in made.manifest.stimuli:
+        if one.type == "AI":
+            assert one.l2 <= first[one.base_image]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from stimuli.categories import DEMO_CATEGORIES, demo_categories
 from stimuli.regular import Slot, certain, choose, plan_slots
-from stimuli.targets import choose_target
+from stimuli.targets import choose_target, read_targets
 from subjects.errors import StimulusError
 from subjects.settings import Settings, Stimuli
 
@@ -160,3 +161,38 @@ def test_a_draw_depends_on_the_base_image_and_the_seed_alone() -> None:
 def test_a_rule_that_leaves_nothing_is_an_error() -> None:
     with pytest.raises(StimulusError, match="'other_class' with nothing to choose from for dogs-01"):
         _target(SLOTS[0], "other_class", slots=SLOTS[:8])
+
+
+OUTPUTS = tuple(f"thing {k}, or {k}" for k in range(40))
+
+
+def _table(folder: Path, rows: Sequence[tuple[str, str]], *, head: str = "base_image\ttarget") -> Path:
+    path = folder / "targets.tsv"
+    path.write_text("\n".join([head, *("\t".join(row) for row in rows)]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_table_names_targets_by_output_or_index(tmp_path: Path) -> None:
+    rows = [(slot.base_image, OUTPUTS[(slot.category_index + 9) % 40] if slot.category_index % 2 else
+             str((slot.category_index + 9) % 40)) for slot in reversed(SLOTS)]
+    targets = read_targets(_table(tmp_path, rows), slots=SLOTS, class_names=OUTPUTS)
+    assert targets == {slot.base_image: (slot.category_index + 9) % 40 for slot in SLOTS}
+
+
+@pytest.mark.parametrize(("rows", "text"), [
+    ([("dogs-01", "thing 5, or 6")], r"line 2: target 'thing 5, or 6'; expected an output .*Did you mean 'thing \d"),
+    ([("dogs-01", "40")], "line 2: target '40'; .* an index from 0 to 39"),
+    ([("dogs-01", "-1")], "line 2: target '-1'"),
+    ([("dogs-01", "0")], "line 2: dogs-01 towards its own category '0'"),
+    ([("dogs-99", "7")], "line 2: base image 'dogs-99'; .*Did you mean 'dogs-0"),
+    ([("dogs-01", "7"), ("dogs-01", "8")], "line 3: base image 'dogs-01' again"),
+    ([("dogs-01", "7")], "no target for dogs-02; .* Add rows for dogs-02, "),
+])
+def test_a_table_with_one_fault_is_refused(tmp_path: Path, rows: list[tuple[str, str]], text: str) -> None:
+    with pytest.raises(StimulusError, match=text):
+        read_targets(_table(tmp_path, rows), slots=SLOTS, class_names=OUTPUTS)
+
+
+def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StimulusError, match="no column 'target'; expected columns base_image and target"):
+        read_targets(_table(tmp_path, [("dogs-01", "7")], head="base_image\taim"), slots=SLOTS, class_names=OUTPUTS)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from paradigms.device_names import JoinedResponses
 from paradigms.devices import (
     PHOTODIODE_PX,
     Clock,
@@ -22,9 +25,12 @@ from paradigms.devices import (
     ResponseDevice,
     TriggerSource,
 )
+from paradigms.parallel_port import ParallelTrigger
+from paradigms.serial_devices import SerialButtons, SerialLine, SerialTrigger
 from paradigms.virtual import Answering, EmulatedScanner, RecordingDisplay, SimulatedParticipant, VirtualClock
 from subjects.errors import DeviceError
 from subjects.settings import Settings
+from tests.paradigms.lines import FakePort, SerialBox
 
 SIZE = (640, 480)
 SMALL = Settings.model_validate({"display": {"width_px": SIZE[0], "height_px": SIZE[1], "refresh_hz": 60.0}})
@@ -95,9 +101,57 @@ def test_the_hardware_clock_is_the_monotonic_one() -> None:
 
 # ----------------------------------------------------------------------- triggers
 
-@pytest.fixture(params=["emulated", pytest.param("keyboard", marks=pytest.mark.window)])
-def trigger(request: pytest.FixtureRequest) -> tuple[TriggerSource, Clock, Callable[[int], None]]:
-    """Give an open trigger, its clock, and a way to have so many pulses sent."""
+@pytest.fixture
+def box() -> Iterator[SerialBox]:
+    """Give a box at the far end of a serial line."""
+    made = SerialBox()
+    yield made
+    made.unplug()
+
+
+@pytest.fixture
+def serial_line(box: SerialBox) -> Iterator[tuple[SerialTrigger, SerialButtons]]:
+    """Give a trigger and buttons on one line, open."""
+    line = SerialLine(box.port, baud=115200, clock=HardwareClock())
+    keys = {ord("a"): "1", ord("b"): "2", 27: "escape"}
+    devices = SerialTrigger(line, pulse=ord("5")), SerialButtons(line, keys=keys)
+    with contextlib.ExitStack() as stack:
+        for device in devices:
+            stack.callback(device.close)
+            device.open()
+        yield devices
+
+
+NEEDS_PTY = pytest.mark.skipif(sys.platform == "win32", reason="a pty pair plays the box")
+
+
+@pytest.fixture(params=["emulated", pytest.param("serial", marks=NEEDS_PTY), "parallel",
+                        pytest.param("keyboard", marks=pytest.mark.window)])
+def trigger(request: pytest.FixtureRequest, tmp_path: Path
+            ) -> Iterator[tuple[TriggerSource, Clock, Callable[[int], None]]]:
+    """Give an open trigger, its clock, and a way to have so many pulses of 2 ms sent."""
+    if request.param == "serial":
+        device, far_end = request.getfixturevalue("serial_line")[0], request.getfixturevalue("box")
+        yield device, HardwareClock(), lambda n: _each(n, lambda: far_end.send("5"))
+        return
+    if request.param == "parallel":
+        port = FakePort(tmp_path / "port")
+        watched = ParallelTrigger(port, pin=10)
+        watched.open()
+        yield watched, HardwareClock(), lambda n: _each(n, port.pulse)
+        watched.close()
+        return
+    yield _emulated_or_keyboard_trigger(request)
+
+
+def _each(n: int, send: Callable[[], object]) -> None:
+    for _ in range(n):
+        send()
+        time.sleep(0.03)
+
+
+def _emulated_or_keyboard_trigger(request: pytest.FixtureRequest
+                                  ) -> tuple[TriggerSource, Clock, Callable[[int], None]]:
     if request.param == "emulated":
         virtual = VirtualClock()
         scanner = EmulatedScanner(virtual, tr_s=0.5, n_volumes=100, delay_s=0.5)
@@ -107,7 +161,7 @@ def trigger(request: pytest.FixtureRequest) -> tuple[TriggerSource, Clock, Calla
 
     def send(n: int) -> None:
         for _ in range(n):
-            sender.tap(SMALL.scanner.trigger_key)
+            sender.tap(SMALL.scanner.trigger_key, hold_s=0.002)
             time.sleep(0.03)
 
     console.trigger.pulses()
@@ -140,7 +194,8 @@ def test_stamps_do_not_wait_for_the_poll(trigger: tuple[Any, Clock, Callable[[in
 
 # ---------------------------------------------------------------------- responses
 
-@pytest.fixture(params=["simulated", pytest.param("keyboard", marks=pytest.mark.window)])
+@pytest.fixture(params=["simulated", pytest.param("serial", marks=NEEDS_PTY), pytest.param("joined", marks=NEEDS_PTY),
+                        pytest.param("keyboard", marks=pytest.mark.window)])
 def responses(request: pytest.FixtureRequest) -> tuple[ResponseDevice, Clock, Stimulate]:
     """Give an open response device, its clock, and a way to have keys pressed."""
     if request.param == "simulated":
@@ -154,11 +209,21 @@ def responses(request: pytest.FixtureRequest) -> tuple[ResponseDevice, Clock, St
                 virtual.wait_until(virtual.now() + 0.2)
 
         return person, virtual, press
+    if request.param in ("serial", "joined"):
+        device, far_end = request.getfixturevalue("serial_line")[1], request.getfixturevalue("box")
+        spelled = {"1": b"a", "2": b"b", "escape": b"\x1b"}
+
+        def send(keys: list[str]) -> None:
+            for key in keys:
+                far_end.send(spelled[key])
+                time.sleep(0.03)
+
+        return (device if request.param == "serial" else JoinedResponses((device,))), HardwareClock(), send
     console, sender, hardware = request.getfixturevalue("real")
 
     def tap(keys: list[str]) -> None:
         for key in keys:
-            sender.tap(key)
+            sender.tap(key, hold_s=0.002)
             time.sleep(0.03)
 
     console.responses.presses()
@@ -176,6 +241,14 @@ def test_presses_are_told_once_in_order_by_their_names(responses: tuple[Any, Clo
     assert stamps == sorted(stamps)
     assert before - 0.02 <= stamps[0] <= stamps[-1] <= clock.now()
     assert device.presses() == []
+
+
+def test_presses_are_stamped_when_they_came_and_not_when_read(responses: tuple[Any, Clock, Stimulate]) -> None:
+    device, clock, press = responses
+    press(["2"])
+    sent = clock.now()
+    clock.wait_until(sent + 0.3)
+    assert abs(device.presses()[0].stamp_s - sent) < 0.15
 
 
 # ----------------------------------------------------------------------- displays
@@ -320,9 +393,20 @@ def test_an_image_that_was_not_preloaded_is_an_error(display: tuple[Any, Clock])
 
 def _virtual_devices() -> list[Any]:
     clock = VirtualClock()
-    return [EmulatedScanner(clock, tr_s=2.0, n_volumes=2),
-            SimulatedParticipant(clock, answers={}, answering=Answering(), rng=np.random.default_rng(0)),
+    person = SimulatedParticipant(clock, answers={}, answering=Answering(), rng=np.random.default_rng(0))
+    return [EmulatedScanner(clock, tr_s=2.0, n_volumes=2), person, JoinedResponses((person, person)),
             RecordingDisplay(clock, size_px=SIZE, refresh_hz=60.0)]
+
+
+@NEEDS_PTY
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_serial_device_may_be_closed_twice_and_opened_again(
+        serial_line: tuple[SerialTrigger, SerialButtons], which: int) -> None:
+    test_a_device_may_be_closed_twice_and_opened_again(serial_line[which])
+
+
+def test_a_parallel_trigger_may_be_closed_twice_and_opened_again(tmp_path: Path) -> None:
+    test_a_device_may_be_closed_twice_and_opened_again(ParallelTrigger(FakePort(tmp_path / "port"), pin=10))
 
 
 @pytest.mark.parametrize("device", _virtual_devices(), ids=lambda one: type(one).__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from paradigms.program import Program
 from paradigms.runlog import Journal, Record, read_journal
 from paradigms.schedule import Schedule
 from paradigms.tasks.main import make_schedule, program
+from paradigms.tracker import NullTracker, Tracker
 from paradigms.virtual import (
     Answering,
     EmulatedScanner,
@@ -104,13 +105,16 @@ class Bench:
     answering: Answering = field(default_factory=Answering)
     trigger_timeout_s: float | None = None
     program: Program | None = None
+    arm_key: str | None = None
+    tracker: Tracker = field(default_factory=NullTracker)
+    prompt: Callable[[Sequence[str]], None] | None = None
 
     def __post_init__(self) -> None:
         keys = (self.settings.main.animal_key, self.settings.main.not_animal_key)
         self.responses: Any = SimulatedParticipant(
             self.clock, answers=simulated_answers(self.schedule, keys=keys), answering=self.answering,
             rng=np.random.default_rng(5))
-        n_volumes = self.schedule.n_volumes + self.settings.scanner.n_dummies
+        n_volumes = self.schedule.n_volumes + self.settings.scanner.n_dummy_pulses
         self.trigger: Any = EmulatedScanner(self.clock, tr_s=self.schedule.tr_s, n_volumes=n_volumes,
                                             delay_s=self.delay_s, faults=self.faults, rng=np.random.default_rng(6))
         self.display: Any = RecordingDisplay(self.clock, size_px=(64, 48), refresh_hz=120.0, on_flip=self.responses.see)
@@ -118,11 +122,12 @@ class Bench:
     def play(self) -> RunOutcome:
         """Play the schedule; the journal stands afterwards, whatever happened."""
         images = dict.fromkeys(self.schedule.image_ids, np.zeros((2, 2, 3), dtype=np.uint8))
-        devices = Devices(self.clock, trigger=self.trigger, responses=self.responses, display=self.display, poll_s=0.25)
+        devices = Devices(self.clock, trigger=self.trigger, responses=self.responses, display=self.display, poll_s=0.25,
+                          tracker=self.tracker, prompt=self.prompt)
         with Journal(self.journal_path, clock=self.clock) as journal:
             return play(self.schedule, program=self.program or program(self.schedule, self.settings), devices=devices,
                         journal=journal, settings=self.settings, images=images,
-                        trigger_timeout_s=self.trigger_timeout_s)
+                        trigger_timeout_s=self.trigger_timeout_s, arm_key=self.arm_key)
 
     @property
     def records(self) -> list[Record]:

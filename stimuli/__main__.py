@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from subjects.console import main, rich_progress, study_option
-from subjects.errors import StoreError
+from subjects.errors import NetworkError, StoreError
 from subjects.layout import Layout
 from subjects.settings import load_settings
 
 if TYPE_CHECKING:
     from stimuli.check import Verdict
+    from stimuli.network import Network
     from subjects.settings import Settings
 
 
@@ -119,30 +120,53 @@ def candidates(study: Path, threads: int, **chosen: Any) -> int:
 @cli.command()
 @study_option
 @network_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--also", multiple=True, metavar="NAME",
+              help="Another network that is asked about the same images; may be given more than once.")
+@click.option("--also-weights", type=_file, default=None, help="Weights of the one network that --also names.")
+@click.option("--also-preprocessing", default=None, help="Preprocessing of the one network that --also names.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @threads_option
-def check(study: Path, as_json: bool, threads: int, **chosen: Any) -> int:
+def check(study: Path, as_json: bool, threads: int, also: tuple[str, ...], also_weights: Path | None,
+          also_preprocessing: str | None, **chosen: Any) -> int:
     """Check every rule from the files alone.
 
-    Ends with 0 only if every image holds, with 1 if a rule is broken, with 2 if a file is
-    missing or was changed.
+    Ends with 0 only if every image holds under the set's own network, with 1 if a rule is
+    broken, with 2 if a file is missing or was changed.
     """
     from stimuli.check import check as judge
 
-    layout = Layout(study).require()
-    verdict = judge(layout, _settings(study, **chosen), threads=threads, progress=rich_progress)
-    click.echo(json.dumps(verdict.to_json(), indent=2)) if as_json else _print(verdict)
+    layout, settings = Layout(study).require(), _settings(study, **chosen)
+    others = _others(also, layout=layout, settings=settings, weights=also_weights,
+                     preprocessing=_from_here(also_preprocessing))
+    verdict = judge(layout, settings, also=others, threads=threads, progress=rich_progress)
+    click.echo(json.dumps(verdict.to_json(), indent=2, allow_nan=False)) if as_json else _print(verdict)
     return 0 if verdict.ok else 1
+
+
+def _others(names: tuple[str, ...], *, layout: Layout, settings: Settings, weights: Path | None,
+            preprocessing: str | None) -> list[Network]:
+    """Load the networks of --also; weights and preprocessing belong to one network only."""
+    from stimuli.network import load_network, network_of
+
+    if weights is None and preprocessing is None:
+        return [network_of(settings.stimuli, name=name, root=layout.root) for name in names]
+    if len(names) != 1:
+        raise NetworkError("--also-weights, --also-preprocessing", came=f"{len(names)} networks by --also",
+                           expected="one network that they belong to",
+                           remedy="Name one network with --also, and run check once for each.")
+    return [load_network(names[0], weights=weights, preprocessing=preprocessing)]
 
 
 def _print(verdict: Verdict) -> None:
     from rich.console import Console
 
-    from stimuli.check_view import failure_lines, summary, verdict_table
+    from stimuli.check_view import failure_lines, summary, transfer_lines, transfer_table, verdict_table
 
     console = Console()
     console.print(verdict_table(verdict))
-    for line in failure_lines(verdict):
+    if verdict.transfers:
+        console.print(transfer_table(verdict))
+    for line in [*transfer_lines(verdict), *failure_lines(verdict)]:
         click.echo(line)
     click.echo(summary(verdict))
 

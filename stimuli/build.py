@@ -13,25 +13,26 @@ from PIL import Image
 from stimuli.attack_rules import interference_rule, noise_rule
 from stimuli.attacks import Ascended, Rule, ascend
 from stimuli.candidate_report import Photographs, photographs_of
-from stimuli.check import is_filling, judge_image
 from stimuli.draft import Draft, Origin, open_draft, require_free
 from stimuli.drawings import draw, drawings_digest
+from stimuli.image_rules import is_filling, judge_image
 from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus, image_id_of, read_image, read_manifest, read_pixels
 from stimuli.mean_image import Restarted, Start, find_start, keep_start
 from stimuli.measures import contrast_rms, l2, linf, similarity
 from stimuli.network import Network, cpu_threads, network_of
 from stimuli.regular import Slot, choose, plan_slots
+from stimuli.set_rules import require_rows
 from stimuli.targets import choose_target, read_targets
 from subjects.console import ProgressWrapper, silent
-from subjects.errors import StimulusError
+from subjects.errors import ManifestError, StimulusError, StoreError
 from subjects.layout import Layout
-from subjects.provenance import derive_seed, digest_file, is_current
+from subjects.provenance import derive_seed, digest_file, is_current, sidecar_path
 from subjects.settings import Settings
-from subjects.store import whole_file
+from subjects.store import read_json, whole_file
 
 LABELS = {"RE": "regular images", "AN": "adversarial noise", "AI": "adversarial interference"}
 _DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network", "weights", "preprocessing", "tap", "images",
-                 "labels", "mean_image", "ai_target_table"}
+                 "labels", "mean_image", "ai_target_table", "near_duplicate_bits"}
 _SHAPE_PHOTOGRAPHS = {"resize", "min_px", "min_aspect", "max_aspect", "exclude", "pin", "shortfall"}
 
 
@@ -113,6 +114,7 @@ def build(layout: Layout, settings: Settings, *, network: str | None = None, ove
     if is_current(layout.manifest, inputs=origin.inputs, parameters=origin.parameters) and not overwrite:
         return Built(_verified(layout), reused=True)
     if not overwrite:
+        _require_unchanged(layout, settings, origin=origin)
         require_free(layout, origin)
     with cpu_threads(threads):
         slots = plan_slots(settings, class_names=judge.class_names) if photographs is None else photographs.slots()
@@ -138,6 +140,25 @@ def origin_of(settings: Settings, network: Network, *, photographs: Photographs 
     return Origin(inputs={"network": network.digest, **source, **mean, **aims},
                   parameters={**settings.stimuli.model_dump(mode="json", exclude=unused),
                               "network": network.name, "seed": settings.study.seed})
+
+
+def _require_unchanged(layout: Layout, settings: Settings, *, origin: Origin) -> None:
+    """Tell a manifest that was edited after its set was made from a set that was made otherwise."""
+    beside = sidecar_path(layout.manifest)
+    if not layout.manifest.is_file():
+        return
+    try:
+        found = read_json(beside) if beside.is_file() else {}
+    except StoreError as error:
+        raise ManifestError(str(beside), came=error.came, expected="what the set was made from",
+                            remedy="Restore it, or build the set again with --overwrite.") from error
+    if {key: found.get(key) for key in ("inputs", "parameters")} != origin.record():
+        return
+    require_rows(read_manifest(layout.manifest), settings, path=layout.manifest)
+    raise ManifestError(str(layout.manifest), came="a table that was edited after the set was made",
+                        expected="the digest in its sidecar",
+                        remedy="Restore it, or build the set again with --overwrite; the command check names what "
+                               "differs.")
 
 
 def _require_fit(network: Network, settings: Settings) -> None:

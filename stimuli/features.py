@@ -10,6 +10,7 @@ import numpy as np
 from stimuli.feature_store import FeatureStore, create_store, open_store
 from stimuli.manifest import Manifest, read_manifest, read_pixels
 from stimuli.network import Network, cpu_threads, network_of
+from stimuli.set_rules import require_rows
 from subjects.console import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.layout import Layout
@@ -58,10 +59,12 @@ def extract(layout: Layout, settings: Settings, *, network: str | None = None, t
     Raises
     ------
     StudyError
-        If the network is unknown, or an image is missing or changed; nothing is written then.
+        If the network is unknown, a row of the manifest is missing or out of its place, or an image is missing or
+        changed; nothing is written then.
     """
     judge = network_of(settings.stimuli, name=network, root=layout.root)
     manifest = read_manifest(layout.manifest)
+    require_rows(manifest, settings, path=layout.manifest)
     path = layout.features(judge.name)
     ids = [one.image_id for one in manifest.stimuli]
     inputs, parameters = {"network": judge.digest}, {"image_ids": ids, "tap": judge.tap}

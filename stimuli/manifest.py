@@ -24,6 +24,12 @@ Pixels = NDArray[np.uint8]
 TYPES = ("RE", "AN", "AI")
 _OPTIONAL_TEXT = ("target_category",)
 _OPTIONAL_NUMBERS = ("target_index",)
+_RANGES = {"p_before": (0.0, 1.0, "a probability"), "p_after": (0.0, 1.0, "a probability"),
+           "l2": (0.0, math.inf, "a distance, finite and not negative"),
+           "linf": (0.0, 1.0, "a distance from 0 to 1"), "ssim": (-1.0, 1.0, "a similarity from -1 to 1"),
+           "contrast_rms": (0.0, 127.5, "grey levels from 0 to 127.5"),
+           "category_index": (0, math.inf, "the index of an output, not negative"),
+           "iterations": (0, math.inf, "a count, not negative")}
 
 
 @dataclass(frozen=True)
@@ -91,11 +97,11 @@ class Stimulus:
         if Path(self.file).is_absolute() or ".." in Path(self.file).parts:
             raise ManifestError(where, came=f"file {self.file!r}", expected="a path inside stimuli/",
                                 remedy="Correct the row or build the set again.")
-        for name in ("p_before", "p_after"):
+        for name, (low, high, expected) in _RANGES.items():
             value = getattr(self, name)
-            if not (math.isfinite(value) and 0.0 <= value <= 1.0):
-                raise ManifestError(where, came=f"{name} = {value}", expected="a probability",
-                                    remedy="Build the set again.")
+            if not (math.isfinite(value) and low <= value <= high):
+                raise ManifestError(where, came=f"{name} = {value}", expected=expected,
+                                    remedy="Restore the row or build the set again.")
 
 
 COLUMNS = tuple("class" if field.name == "class_name" else field.name for field in dataclasses.fields(Stimulus))
@@ -119,7 +125,8 @@ class Manifest:
                            ("base image and type", [f"{one.base_image} {one.type}" for one in self.stimuli])):
             twice = _first_repeated(keys)
             if twice is not None:
-                raise ManifestError("manifest", came=f"{what} {twice!r} twice", expected="every image once",
+                files = " and ".join(one.file for one, key in zip(self.stimuli, keys, strict=True) if key == twice)
+                raise ManifestError("manifest", came=f"{what} {twice!r} twice ({files})", expected="every image once",
                                     remedy="Remove one row or build the set again.")
 
     def __len__(self) -> int:
@@ -225,6 +232,9 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(str(path), came=f"{'no' if missing else 'an unknown'} column {wrong[0]!r}",
                             expected=f"the columns {', '.join(COLUMNS)}",
                             remedy="Restore the file or build the set again.")
+    if not len(table):
+        raise ManifestError(str(path), came="a table without rows", expected="a row for every image",
+                            remedy="Restore the file or build the set again with --overwrite.")
     rows = table.rename(columns={"class": "class_name"}).to_dict("records")
     return Manifest(tuple(_stimulus(row, where=f"{path}, row {k}") for k, row in enumerate(rows, start=2)))
 
@@ -242,7 +252,11 @@ def _stimulus(row: dict[Any, Any], *, where: str) -> Stimulus:
         except (TypeError, ValueError) as error:
             raise ManifestError(where, came=f"{field.name} = {value!r}", expected=str(field.type),
                                 remedy="Correct the row or build the set again.") from error
-    return Stimulus(**values)
+    try:
+        return Stimulus(**values)
+    except ManifestError as error:
+        raise ManifestError(f"{where} ({values['file']})", came=error.came, expected=error.expected,
+                            remedy=error.remedy) from error
 
 
 def _cast(value: str, kind: str) -> int | float | str:

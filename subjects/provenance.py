@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from subjects.errors import StoreError
 from subjects.store import plain, read_json, write_json
 
 _LENGTH = 16
@@ -123,15 +124,17 @@ def sidecar(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapping
 
 
 def is_current(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapping[str, Any]) -> bool:
-    """Say whether a file stands as it was made, from these very inputs and parameters."""
+    """Say whether a file stands as it was made, from these very inputs and parameters.
+
+    A sidecar that cannot be read, or is no JSON object, says nothing: the file is not current.
+    """
     path = Path(path)
     beside = sidecar_path(path)
     if not (path.is_file() and beside.is_file()):
         return False
-    found = read_json(beside)
     try:
-        wanted = _record(inputs, parameters)
-    except FileNotFoundError:
+        found, wanted = read_json(beside), _record(inputs, parameters)
+    except (FileNotFoundError, StoreError):
         return False
     same = all(found.get(key) == value for key, value in wanted.items())
     return same and found.get("digest") == digest_file(path)

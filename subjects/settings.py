@@ -73,6 +73,7 @@ class Stimuli(Section):
     an_p: Probability = 0.99
     ai_p: Probability = 0.99
     an_min_contrast: NotNegative = 12.0
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=63)] = 10
     an_ceiling_p: Annotated[float, Field(gt=0, le=1)] = 0.995
     an_goal_p: Probability | None = None
     an_objective: Literal["log_prob", "prob"] = "log_prob"

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,7 +82,8 @@ words = st.text("abcdefghijklmnopqrstuvwxyz -", min_size=1, max_size=12).filter(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(p=st.tuples(st.floats(0, 1), st.floats(0, 1)), measures=st.tuples(finite, finite, st.floats(-1, 1), finite),
+@given(p=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+       measures=st.tuples(finite, st.floats(0, 1), st.floats(-1, 1), st.floats(0, 127.5)),
        counts=st.tuples(st.integers(0, 999), st.integers(0, 10**6), st.integers(0, 2**63 - 1)), category=words,
        target=st.none() | st.tuples(words, st.integers(0, 999)))
 def test_every_value_comes_back_bit_by_bit(tmp_path: Path, p: tuple[float, float], measures: tuple[float, ...],
@@ -234,3 +236,37 @@ def test_only_8_bit_rgb_is_read(image: tuple[Path, Stimulus, np.ndarray]) -> Non
     image[0].write_bytes(b"no picture")
     with pytest.raises(ManifestError, match="no readable image"):
         read_image(image[0])
+
+
+@pytest.mark.parametrize(("name", "value", "said"), [
+    ("l2", "nan", "l2 = nan; expected a distance, finite and not negative"),
+    ("l2", "inf", "l2 = inf; expected a distance, finite"),
+    ("l2", "-1", "l2 = -1.0; expected a distance"),
+    ("linf", "1.2", "linf = 1.2; expected a distance from 0 to 1"),
+    ("ssim", "-1.5", "ssim = -1.5; expected a similarity from -1 to 1"),
+    ("contrast_rms", "200", "contrast_rms = 200.0; expected grey levels from 0 to 127.5"),
+    ("p_before", "NaN", "p_before = nan; expected a probability"),
+    ("p_after", "1.01", "p_after = 1.01; expected a probability"),
+    ("category_index", "-1", "category_index = -1; expected the index of an output"),
+    ("iterations", "-3", "iterations = -3; expected a count"),
+])
+def test_a_number_out_of_its_range_is_named_with_its_row(tmp_path: Path, name: str, value: str, said: str) -> None:
+    path = write_manifest(tmp_path / "manifest.tsv", Manifest((ROW,)))
+    header, row = path.read_text().splitlines()
+    cells = dict(zip(header.split("\t"), row.split("\t"), strict=True)) | {name: value}
+    path.write_text("\n".join([header, "\t".join(cells.values())]) + "\n")
+    with pytest.raises(ManifestError, match=r"manifest.tsv, row 2 \(.*\.png\): " + re.escape(said)):
+        read_manifest(path)
+
+
+def test_a_table_without_rows_is_no_manifest(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path / "manifest.tsv", Manifest((ROW,)))
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(ManifestError, match="a table without rows; expected a row for every image. Restore the file"):
+        read_manifest(path)
+
+
+def test_the_same_pixels_in_two_rows_are_named_with_both_files() -> None:
+    other = dataclasses.replace(ROW, file="images/RE/other.png", base_image="birds-01")
+    with pytest.raises(ManifestError, match=rf"image_id '{ROW.image_id}' twice \({ROW.file} and images/RE/other.png"):
+        Manifest((ROW, other))

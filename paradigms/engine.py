@@ -139,7 +139,7 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
     on_event : callable, optional
         Told of every image when it has become visible (progress, operator's view).
     trigger_timeout_s : float, optional
-        How long to wait for the first pulse once armed. Default: for ever.
+        How long to wait for the arm key, and then for the first pulse. Default: for ever.
     arm_key : str, optional
         The key that arms the run; pulses stamped before its press start nothing and are recorded as strays.
         Default: armed from the beginning.
@@ -155,7 +155,7 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
     reason = "complete"
     try:
         with run.opened(images), run.tracked():
-            run.wait_until_armed()
+            run.wait_until_armed(trigger_timeout_s)
             run.wait_for_trigger(trigger_timeout_s)
             run.show_all()
     except Aborted as stop:
@@ -237,7 +237,7 @@ class _Run:
             log.warning("%s", text)
             self.journal.write("fault", device=device, said=said)
 
-    def wait_until_armed(self) -> None:
+    def wait_until_armed(self, timeout_s: float | None) -> None:
         """Wait for the operator's key, if there is to be one. Simulated fingers press it by themselves."""
         if self.arm_key is None:
             return
@@ -248,6 +248,8 @@ class _Run:
         while self.armed_s is None:
             self.poll()
             self.journal.sync_if_due()
+            if timeout_s is not None and self.devices.clock.now() - self.safe_s > timeout_s:
+                raise Aborted(f"not armed within {timeout_s:g} s")
             self.devices.clock.wait_until(self.devices.clock.now() + self.devices.poll_s)
 
     def wait_for_trigger(self, timeout_s: float | None) -> None:

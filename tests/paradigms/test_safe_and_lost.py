@@ -96,6 +96,11 @@ def test_simulated_fingers_arm_by_the_path_of_the_presses(bench: BenchMaker, sho
     assert of_kind(run.records, "zero")[0]["t"] == 103.0
 
 
+def test_a_run_that_nobody_arms_ends_where_a_limit_is_set(bench: BenchMaker, short: Schedule) -> None:
+    outcome = bench(schedule=short, arm_key="space", trigger_timeout_s=30.0).play()
+    assert outcome.reason == "aborted: not armed within 30 s"
+
+
 def test_without_an_arm_key_a_run_is_armed_at_once(bench: BenchMaker, short: Schedule) -> None:
     run = bench(schedule=short)
     assert run.play().complete

@@ -174,12 +174,14 @@ def _print(verdict: Verdict) -> None:
 @cli.command()
 @study_option
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A PNG file.")
+@click.option("--columns", default=8, show_default=True, type=click.IntRange(min=1),
+              help="Base images side by side; a class of more goes on below.")
 @overwrite_option
-def sheet(study: Path, out: Path, overwrite: bool) -> None:
+def sheet(study: Path, out: Path, columns: int, overwrite: bool) -> None:
     """Draw the contact sheet: RE, AN and AI with labels and P."""
     from stimuli.sheet import write_sheet
 
-    click.echo(f"sheet: {write_sheet(Layout(study).require(), out, overwrite=overwrite)}")
+    click.echo(f"sheet: {write_sheet(Layout(study).require(), out, columns=columns, overwrite=overwrite)}")
 
 
 @cli.command()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
@@ -11,13 +16,47 @@ from stimuli.manifest import TYPES, Manifest, Stimulus, read_manifest, read_pixe
 from subjects.layout import Layout
 from subjects.store import whole_file
 
-THUMB, GAP, LABEL, BAND, MARGIN, SIDE, HEAD = 168, 10, 26, 56, 36, 60, 96
-INK, GREY, RULE, PAPER = (24, 24, 24), (96, 96, 96), (200, 200, 200), (255, 255, 255)
+THUMB, GAP, MARGIN, SIDE, TITLE, PAD = 227, 20, 48, 92, 76, 6
+LINE, CHANCE_LINE, ROW_GAP, BLOCK_GAP, HEAD_GAP = 30, 26, 16, 28, 20
+INK, GREY, RULE, PAPER = (24, 24, 24), (90, 90, 90), (190, 190, 190), (255, 255, 255)
 TITLES = {"RE": "regular", "AN": "adversarial noise", "AI": "adversarial interference"}
-DPI = 200
+COLUMNS, DPI = 8, 300
+_LABEL, _CHANCE, _NOTE, _CLASS, _HEAD = 25, 21, 24, 32, 36
 
 
-def write_sheet(layout: Layout, path: Path, *, overwrite: bool = False) -> Path:
+@dataclass(frozen=True)
+class Block:
+    """Some base images of one class beside one another.
+
+    Parameters
+    ----------
+    title : str or None
+        The class; None where the class goes on from the block above.
+    base_images : tuple of str
+        A column each.
+    n_lines : tuple of int
+        Lines of the longest label below each type's row, in the order of ``TYPES``.
+    """
+
+    title: str | None
+    base_images: tuple[str, ...]
+    n_lines: tuple[int, ...]
+
+    @property
+    def row_tops(self) -> tuple[int, ...]:
+        """Give where each type's images begin below the block's top, px; the last number is the block's height."""
+        tops = [0 if self.title is None else TITLE]
+        for lines in self.n_lines:
+            tops.append(tops[-1] + THUMB + PAD + lines * LINE + CHANCE_LINE + ROW_GAP)
+        return (*tops[:-1], tops[-1] + BLOCK_GAP)
+
+    @property
+    def height(self) -> int:
+        """Give the block's height, px."""
+        return self.row_tops[-1]
+
+
+def write_sheet(layout: Layout, path: Path, *, columns: int = COLUMNS, overwrite: bool = False) -> Path:
     """Write the contact sheet of a study's whole set.
 
     Parameters
@@ -25,7 +64,9 @@ def write_sheet(layout: Layout, path: Path, *, overwrite: bool = False) -> Path:
     layout : Layout
         The study.
     path : Path
-        A PNG file.
+        A PNG file, at 300 dots an inch: 8 columns are a journal's page wide.
+    columns : int
+        Base images side by side; a class of more goes on below.
     overwrite : bool
         Replace a file that stands there.
 
@@ -34,84 +75,140 @@ def write_sheet(layout: Layout, path: Path, *, overwrite: bool = False) -> Path:
     ManifestError
         If an image is missing or was changed.
     """
-    sheet = draw_sheet(layout, read_manifest(layout.manifest))
+    sheet = draw_sheet(layout, read_manifest(layout.manifest), columns=columns)
     with whole_file(path, overwrite=overwrite) as beside:
         sheet.save(beside, format="PNG", dpi=(DPI, DPI))
     return Path(path)
 
 
-def draw_sheet(layout: Layout, manifest: Manifest) -> Image.Image:
-    """Draw the sheet: a band for each class, in it a row for each type and a column for each base image.
+def draw_sheet(layout: Layout, manifest: Manifest, *, columns: int = COLUMNS) -> Image.Image:
+    """Draw the sheet: blocks for each class, in each a row for every type and a column for every base image.
+
+    An image of 227 px stands pixel by pixel, others are resampled to that side.
 
     Returns
     -------
     Image
-        RGB. Below RE and AN stand the category and its P, below AI the wrong category and its P.
+        RGB. Below RE and AN stand the category and its P, below AI the wrong category after an arrow, and its P.
     """
-    bands = _by_class(manifest)
-    columns = max(len(names) for names in bands.values())
-    width = 2 * MARGIN + max(SIDE + columns * (THUMB + GAP) - GAP, _head_width(manifest))
-    height = 2 * MARGIN + HEAD + len(bands) * _band_height()
-    sheet = Image.new("RGB", (width, height), PAPER)
+    blocks = tuple(arrange(manifest, columns=columns))
+    room = sheet_room(blocks)
+    note = _wrap(_note(manifest), room=room, size=_NOTE)
+    top = head_height(len(note))
+    sheet = Image.new("RGB", (room + 2 * MARGIN, top + sum(block.height for block in blocks) + MARGIN - BLOCK_GAP),
+                      PAPER)
     pen = ImageDraw.Draw(sheet)
-    _draw_head(pen, manifest)
-    for k, (name, base_images) in enumerate(bands.items()):
-        _draw_band(sheet, pen, name=name, top=MARGIN + HEAD + k * _band_height())
-        for column, base in enumerate(base_images):
-            for row, kind in enumerate(TYPES):
-                where = (MARGIN + SIDE + column * (THUMB + GAP),
-                         MARGIN + HEAD + k * _band_height() + BAND + row * (THUMB + LABEL))
-                _draw_image(sheet, pen, layout=layout, one=manifest.get(base_image=base, type=kind), where=where)
+    _draw_head(pen, note)
+    for block in blocks:
+        _draw_block(sheet, pen, layout=layout, manifest=manifest, block=block, top=top)
+        top += block.height
     return sheet
 
 
-def _band_height() -> int:
-    return BAND + len(TYPES) * (THUMB + LABEL) + GAP
-
-
-def _by_class(manifest: Manifest) -> dict[str, list[str]]:
-    bands: dict[str, list[str]] = {}
+def arrange(manifest: Manifest, *, columns: int = COLUMNS) -> Iterator[Block]:
+    """Cut the set into blocks: class by class in the order of the table, at most `columns` base images in each."""
+    classes: dict[str, list[str]] = {}
     for base in manifest.base_images:
-        bands.setdefault(manifest.get(base_image=base, type="RE").class_name, []).append(base)
-    return bands
+        classes.setdefault(manifest.get(base_image=base, type="RE").class_name, []).append(base)
+    for title, names in classes.items():
+        for first in range(0, len(names), columns):
+            part = tuple(names[first:first + columns])
+            n_lines = tuple(max(len(label_lines(manifest.get(base_image=base, type=kind))) for base in part)
+                            for kind in TYPES)
+            yield Block(title if first == 0 else None, part, n_lines)
+
+
+def sheet_room(blocks: Sequence[Block]) -> int:
+    """Give the width between the margins, px: of the widest block, the titles of the types, or a class's name."""
+    wide = max(len(block.base_images) for block in blocks)
+    names = [_font(_CLASS, bold=True).getlength(block.title) for block in blocks if block.title is not None]
+    return int(max(SIDE + wide * (THUMB + GAP) - GAP, _title_width(), *names)) + 1
+
+
+def head_height(n_lines: int) -> int:
+    """Give where the first block begins below a note of so many lines, px."""
+    return MARGIN + 60 + n_lines * (_NOTE + 10) + HEAD_GAP
+
+
+def label_lines(one: Stimulus) -> list[str]:
+    """Write what stands below an image, in lines that are no wider than it."""
+    aim = one.target_category if one.type == "AI" and one.target_category else None
+    return _wrap(one.category if aim is None else f"\N{RIGHTWARDS ARROW} {aim}", room=THUMB, size=_LABEL)
 
 
 def _note(manifest: Manifest) -> str:
-    return (f"P: probability of the category named below the image (AI: of the wrong one), judged by network "
-            f"{manifest.stimuli[0].network} on the 8-bit pixels")
+    return ("P: probability of the category named below the image (AI: of the wrong one, after the arrow), judged by "
+            f"network {manifest.stimuli[0].network} on the 8-bit pixels")
 
 
-def _head_width(manifest: Manifest) -> int:
-    titles = sum(48 + _font(26).getlength(title) + 40 for title in TITLES.values())
-    return int(max(titles, _font(16).getlength(_note(manifest)))) + 1
+def _wrap(text: str, *, room: float, size: int) -> list[str]:
+    """Break a text between words or after one of ``-_/.``; a part wider than `room` px is hyphenated."""
+    lines = [""]
+    for part in re.findall(r"\s*[^\s\-_/.]*[\-_/.]*", text):
+        if _font(size).getlength((lines[-1] + part).strip()) <= room:
+            lines[-1] = (lines[-1] + part).lstrip()
+            continue
+        pieces = list(_pieces(part.strip(), room=room, size=size))
+        lines = [*lines, *pieces] if lines[-1] else pieces
+    return lines
 
 
-def _draw_head(pen: ImageDraw.ImageDraw, manifest: Manifest) -> None:
-    x = float(MARGIN)
+def _pieces(part: str, *, room: float, size: int) -> Iterator[str]:
+    while _font(size).getlength(part) > room:
+        cut = max(k for k in range(1, len(part)) if _font(size).getlength(part[:k] + "-") <= room)
+        yield part[:cut] + "-"
+        part = part[cut:]
+    yield part
+
+
+def _titles() -> Iterator[tuple[int, str, str]]:
+    """Give the offset of each type's title from the left margin, the type, and what it means."""
+    x = 0
     for kind, title in TITLES.items():
-        pen.text((x, MARGIN - 6), kind, font=_font(26, bold=True), fill=INK)
-        pen.text((x + 48, MARGIN - 6), title, font=_font(26), fill=INK)
-        x += 48 + _font(26).getlength(title) + 40
-    pen.text((MARGIN, MARGIN + 42), _note(manifest), font=_font(16), fill=GREY)
+        yield x, kind, title
+        x += int(_font(_HEAD, bold=True).getlength(kind) + 14 + _font(_HEAD).getlength(title) + 56)
+    yield x, "", ""
 
 
-def _draw_band(sheet: Image.Image, pen: ImageDraw.ImageDraw, *, name: str, top: int) -> None:
-    pen.line([(MARGIN, top + 6), (sheet.width - MARGIN, top + 6)], fill=RULE, width=2)
-    pen.text((MARGIN, top + 18), name, font=_font(22, bold=True), fill=INK)
-    for row, kind in enumerate(TYPES):
-        middle = top + BAND + row * (THUMB + LABEL) + THUMB // 2
-        pen.text((MARGIN, middle), kind, font=_font(24, bold=True), fill=GREY, anchor="lm")
+def _title_width() -> int:
+    return max(x for x, _, _ in _titles()) - 56
+
+
+def _draw_head(pen: ImageDraw.ImageDraw, note: list[str]) -> None:
+    for x, kind, title in _titles():
+        beside = MARGIN + x + _font(_HEAD, bold=True).getlength(kind) + 14
+        pen.text((MARGIN + x, MARGIN), kind, font=_font(_HEAD, bold=True), fill=INK)
+        pen.text((beside, MARGIN), title, font=_font(_HEAD), fill=INK)
+    for k, line in enumerate(note):
+        pen.text((MARGIN, MARGIN + 60 + k * (_NOTE + 10)), line, font=_font(_NOTE), fill=GREY)
+
+
+def _draw_block(sheet: Image.Image, pen: ImageDraw.ImageDraw, *, layout: Layout, manifest: Manifest, block: Block,
+                top: int) -> None:
+    if block.title is not None:
+        pen.line([(MARGIN, top), (sheet.width - MARGIN, top)], fill=RULE, width=2)
+        pen.text((MARGIN, top + 20), block.title, font=_font(_CLASS, bold=True), fill=INK)
+    for kind, row_top in zip(TYPES, block.row_tops[:-1], strict=True):
+        pen.text((MARGIN, top + row_top + THUMB // 2), kind, font=_font(34, bold=True), fill=GREY, anchor="lm")
+        for column, base in enumerate(block.base_images):
+            where = (MARGIN + SIDE + column * (THUMB + GAP), top + row_top)
+            _draw_image(sheet, pen, layout=layout, one=manifest.get(base_image=base, type=kind), where=where)
 
 
 def _draw_image(sheet: Image.Image, pen: ImageDraw.ImageDraw, *, layout: Layout, one: Stimulus,
                 where: tuple[int, int]) -> None:
-    picture = Image.fromarray(read_pixels(layout.stimuli, one)).resize((THUMB, THUMB), Image.Resampling.LANCZOS)
-    sheet.paste(picture, where)
-    label = one.target_category if one.type == "AI" and one.target_category else one.category
-    chance, bottom = chance_text(one.p_after), where[1] + THUMB + 4
-    pen.text((where[0] + THUMB, bottom + 1), chance, font=_font(12), fill=GREY, anchor="ra")
-    room = THUMB - _font(12).getlength(chance) - 6
-    pen.text((where[0], bottom), label, font=_fitting(label, room=room), fill=INK)
+    sheet.paste(thumbnail(read_pixels(layout.stimuli, one)), where)
+    x, y = where[0], where[1] + THUMB + PAD
+    lines = label_lines(one)
+    for k, line in enumerate(lines):
+        pen.text((x, y + k * LINE), line, font=_font(_LABEL), fill=INK)
+    pen.text((x, y + len(lines) * LINE), chance_text(one.p_after), font=_font(_CHANCE), fill=GREY)
+
+
+def thumbnail(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Image.Image:
+    """Bring a square image to the side of the sheet's; one of that side stays as it is."""
+    picture = Image.fromarray(pixels)
+    return picture if picture.size == (THUMB, THUMB) else picture.resize((THUMB, THUMB), Image.Resampling.LANCZOS)
 
 
 def chance_text(p: float) -> str:
@@ -125,14 +222,7 @@ def chance_text(p: float) -> str:
     return "P >.9999" if p >= 0.9999 else f"P .{int(p * 10_000 + 1e-9):04d}"
 
 
-def _fitting(label: str, *, room: float) -> ImageFont.FreeTypeFont:
-    """Choose the largest size at which a label stays within `room` pixels."""
-    for size in range(15, 8, -1):
-        if _font(size).getlength(label) <= room:
-            return _font(size)
-    return _font(8)
-
-
+@cache
 def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / name, size)

@@ -249,3 +249,18 @@ def test_the_table_fits_80_columns_and_hides_nothing(built: Study) -> None:
     assert rows["cars-02"].rstrip().endswith("holds")
     assert failure_lines(verdict) == ["images/AN/cars-01_AN.png: P 0.9999, the manifest has 0.5000 (p_after)"]
     assert summary(verdict).startswith("17 of 18 images hold; weakest AN ")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_names_go_on_in_the_next_line(built: Study, width: int) -> None:
+    verdict = check(built.layout, built.settings)
+    long = tuple(dataclasses.replace(one, category="African elephant, Loxodonta africana",
+                                     judged_as="white shark, man-eater") for one in verdict.images)
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(verdict_table(dataclasses.replace(verdict, images=long, network="n" * 100)))
+    said = console.export_text()
+    assert "…" not in said
+    assert max(map(len, said.splitlines())) <= width
+    for word in ("elephant,", "africana", "man-eater", "holds"):
+        assert said.count(word) == 6
+    assert said.count("n" * 20) >= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -13,8 +14,7 @@ from stimuli.regular import certain
 from subjects.settings import Stimuli
 
 GROWTH = 1.1
-FIRST_SHARE, LAST_SHARE = 2.0, 0.05
-WIDEST, FINEST = 0.1, 0.01
+FIRST_RADIUS, FIRST_STEP, LAST_STEP, CHANGE = 1.0, 1.0, 0.01, 0.05
 
 
 def noise_rule(settings: Stimuli) -> Rule:
@@ -47,11 +47,10 @@ def noise_rule(settings: Stimuli) -> Rule:
 def interference_rule(settings: Stimuli) -> Rule:
     """Make the rule of adversarial interference (AI).
 
-    With `ai_method` ``"first-hit"`` the first image with P above .99 is taken. With ``"minimal"`` `ai_search` more
-    steps look for the smallest perturbation, by a decoupled-norm search (Rony et al., 2019, CVPR) in which every
-    candidate is judged rounded to 8 bits: the image walks on a sphere about its start, whose radius shrinks after every
-    step that ended above .99 and grows after every other. Radius and steps are relative to the radius at
-    which P was first reached, so that a steep network and a flat one are searched alike.
+    With `ai_method` ``"first-hit"`` the first image with P above .99 is taken. With ``"minimal"`` it is the smallest
+    perturbation found in `ai_search` steps, by a decoupled-norm search (Rony et al., 2019, CVPR) in which every
+    candidate is judged rounded to 8 bits: the image walks on a sphere about its start, whose radius shrinks by a
+    twentieth after every step that ended above .99 and grows by one after every other, in steps that get shorter.
     """
     wanted = certain(settings.ai_p)
 
@@ -61,28 +60,20 @@ def interference_rule(settings: Stimuli) -> Rule:
     rule = Rule(Objective("log_prob"), done, step=settings.ai_step, max_iterations=settings.max_iterations)
     if settings.ai_method == "first-hit":
         return rule
-    return replace(rule, search=settings.ai_search,
+    return replace(rule, step=FIRST_STEP, search=settings.ai_search,
+                   max_iterations=max(settings.max_iterations, settings.ai_search),
                    project=partial(to_sphere, wanted=wanted, search=settings.ai_search))
 
 
 def to_sphere(move: Move, *, wanted: float, search: int) -> Tensor:
-    """Bring finished images to a sphere about their starts, nearer than before where P was reached, else farther."""
-    step, was = move.after - move.before, lengths(move.before - move.starts)
-    share, change = (_falling(move.since / search, first=first, last=last).to(was.dtype) for first, last in
-                     ((FIRST_SHARE, LAST_SHARE), (WIDEST, FINEST)))
-    aim = move.before - move.starts + _scaled(step, share * was)
-    radius = torch.where(move.chances > wanted, 1.0 - change, 1.0 + change) * was
-    walked = torch.where((move.since >= 0)[:, None, None, None], move.starts + _scaled(aim, radius), move.after)
-    return walked.clamp(0.0, 1.0)
-
-
-def _falling(progress: Tensor, *, first: float, last: float) -> Tensor:
-    """Go from `first` at 0 to `last` at 1 by equal factors."""
-    return first * (last / first) ** progress.clamp(0.0, 1.0)
-
-
-def _scaled(values: Tensor, length: Tensor) -> Tensor:
-    return values * (length / lengths(values).clamp(min=torch.finfo(values.dtype).tiny))[:, None, None, None]
+    """Shorten a step and bring the image to a sphere about its start, nearer than before where P was reached."""
+    before, progress = move.before - move.starts, min(1.0, move.iteration / search)
+    share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 + math.cos(math.pi * progress)) / 2.0
+    aim = before + share * (move.after - move.before)
+    radius = torch.where(move.chances > wanted, 1.0 - CHANGE, 1.0 + CHANGE).to(aim.dtype) * lengths(before)
+    radius = torch.where(radius == 0.0, FIRST_RADIUS, radius)
+    scale = radius / lengths(aim).clamp(min=torch.finfo(aim.dtype).tiny)
+    return (move.starts + scale[:, None, None, None] * aim).clamp(0.0, 1.0)
 
 
 def _rms(values: Tensor) -> Tensor:

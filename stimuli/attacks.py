@@ -35,15 +35,15 @@ class Move:
         What they were made from.
     chances : Tensor, (n,)
         P of the target on the rounded images before the step.
-    since : Tensor, (n,)
-        Steps since the image was finished for the first time; -1 for not yet.
+    iteration : int
+        Steps taken before this one.
     """
 
     before: Tensor
     after: Tensor
     starts: Tensor
     chances: Tensor
-    since: Tensor
+    iteration: int
 
 
 Project = Callable[[Move], Tensor]
@@ -123,8 +123,8 @@ class Rule:
     project : callable
         Applied after every step.
     search : int
-        Steps for which a finished image stays, and looks for a finished form closer to its start: the closest one
-        is its result. 0 takes the first.
+        Steps for which an image stays even when it is finished, and looks for a finished form closer to its
+        start: the closest one is its result. 0 takes the first.
     """
 
     objective: Objective
@@ -205,16 +205,15 @@ def ascend(network: Network, starts: NDArray[np.generic], *, targets: NDArray[np
     images, goals = origin.clone(), torch.from_numpy(np.asarray(targets, dtype=np.int64))
     before = np.full(len(starts), np.nan)
     live, closest = torch.arange(len(starts)), _Closest(len(starts))
-    for iteration in range(rule.max_iterations + rule.search + 1):
+    for iteration in range(rule.max_iterations + 1):
         rounded = (torch.round(images * 255.0) / 255.0).requires_grad_()
         odds = log_odds(network.logits(rounded).double(), goals[live])
         chances = torch.sigmoid(odds.detach())
         if iteration == 0:
             before = chances.numpy()
         reached = rule.done(chances, rounded.detach(), origin[live])
-        closest.see(live, rounded.detach(), starts=origin[live], chances=chances, reached=reached, iteration=iteration)
-        since = torch.where(closest.found[live], iteration - closest.first[live], -1)
-        leaving = torch.where(since >= 0, since >= rule.search, iteration >= rule.max_iterations)
+        closest.see(live, rounded.detach(), starts=origin[live], chances=chances, reached=reached)
+        leaving = (closest.found[live] & (iteration >= rule.search)) | (iteration == rule.max_iterations)
         for row in torch.nonzero(leaving)[:, 0].tolist():
             index = int(live[row])
             pixels, chance = closest.result(index, otherwise=(rounded.detach()[row], float(chances[row])))
@@ -224,7 +223,7 @@ def ascend(network: Network, starts: NDArray[np.generic], *, targets: NDArray[np
             return
         step = _step(rounded, odds, starts=origin[live], rule=rule)[staying]
         live, images = live[staying], images[staying]
-        images = rule.project(Move(images, images + step, origin[live], chances[staying], since[staying]))
+        images = rule.project(Move(images, images + step, origin[live], chances[staying], iteration))
 
 
 class _Closest:
@@ -232,7 +231,6 @@ class _Closest:
 
     def __init__(self, n: int) -> None:
         self._l2 = torch.full((n,), torch.inf)
-        self.first = torch.full((n,), -1)
         self._kept: dict[int, tuple[Pixels, float]] = {}
 
     @property
@@ -240,13 +238,10 @@ class _Closest:
         """Say which images have one, bool (n,)."""
         return self._l2 < torch.inf
 
-    def see(self, live: Tensor, rounded: Tensor, *, starts: Tensor, chances: Tensor, reached: Tensor,
-            iteration: int) -> None:
+    def see(self, live: Tensor, rounded: Tensor, *, starts: Tensor, chances: Tensor, reached: Tensor) -> None:
         """Look at the images of an iteration."""
         if not reached.any():
             return
-        new = live[reached & (self.first[live] < 0)]
-        self.first[new] = iteration
         l2 = lengths(rounded - starts)
         for row in torch.nonzero(reached & (l2 < self._l2[live]))[:, 0].tolist():
             index = int(live[row])

@@ -221,7 +221,7 @@ def test_a_change_of_colour_is_no_contrast() -> None:
 
 def test_noise_grows_only_where_p_is_there() -> None:
     start, image = torch.full((2, 3, 2, 2), 0.5), torch.full((2, 3, 2, 2), 0.6)
-    grown = noise_rule(Stimuli()).project(Move(start, image, start, torch.tensor([0.5, 0.995]), torch.tensor([-1, -1])))
+    grown = noise_rule(Stimuli()).project(Move(start, image, start, torch.tensor([0.5, 0.995]), 3))
     np.testing.assert_allclose(grown[:, 0, 0, 0].numpy(), [0.6, 0.5 + 0.1 * GROWTH], rtol=1e-6)
 
 

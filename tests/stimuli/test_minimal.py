@@ -74,7 +74,7 @@ def test_on_a_real_shape_it_is_clearly_smaller() -> None:
     targets = np.array([24, 33, 17])
     first = _by_index(list(ascend(network, starts, targets=targets, rule=interference_rule(Stimuli()))))
     least = _by_index(list(ascend(network, starts, targets=targets,
-                                  rule=interference_rule(Stimuli(ai_method="minimal", ai_search=40)))))
+                                  rule=interference_rule(Stimuli(ai_method="minimal", ai_search=80)))))
     for one, other, start in zip(first, least, starts, strict=True):
         assert other.reached
         assert other.p_after > 0.99
@@ -83,13 +83,12 @@ def test_on_a_real_shape_it_is_clearly_smaller() -> None:
                                                                                                   abs=1e-4)
 
 
-def test_it_goes_on_so_many_steps_from_the_first_hit(tiny: TorchNetwork) -> None:
+def test_it_takes_the_steps_it_was_given(tiny: TorchNetwork) -> None:
     start = draw(NAMES[0], rng=np.random.default_rng(0), size_px=SIDE)[None]
-    first, = ascend(tiny, start, targets=np.array([3]), rule=interference_rule(Stimuli()))
-    for search in (12, 40):
+    for search in (30, 60):
         found, = ascend(tiny, start, targets=np.array([3]),
                         rule=interference_rule(Stimuli(ai_method="minimal", ai_search=search)))
-        assert found.iterations == first.iterations + search
+        assert (found.iterations, found.reached) == (search, True)
 
 
 def test_a_target_out_of_reach_is_given_up_at_the_end() -> None:

@@ -16,6 +16,7 @@ from subjects.console import Name, main, rich_progress, study_option, subject_op
 from subjects.device_settings import BUTTONS, SCANNERS, fault_overrides
 from subjects.errors import DeviceError, LayoutError, StimulusError
 from subjects.layout import Layout, label
+from subjects.paradigm_settings import TASKS
 from subjects.settings import Settings, load_settings
 
 DISPLAYS = ("window", "virtual")
@@ -217,7 +218,7 @@ def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: st
 @study_option
 @subject_option
 @click.option("--ses", required=True, help="Session label, for example 01.")
-@click.option("--task", type=click.Choice(["main"]), default="main", show_default=True)
+@click.option("--task", type=click.Choice(TASKS), default=TASKS[0], show_default=True)
 @click.option("--run", "run_number", required=True, type=click.IntRange(min=1), help="Run number, from 1.")
 @click.option("--scanner", required=True, type=Name(SCANNERS), help="Where the pulses come from.")
 @buttons_option
@@ -265,8 +266,8 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     sheet = run_sheet(layout, settings, sub=sub)
-    if ses not in sheet.images:
-        raise LayoutError("session", came=repr(ses), expected=f"one of {', '.join(sheet.images)}",
+    if ses not in sheet.sessions:
+        raise LayoutError("session", came=repr(ses), expected=f"one of {', '.join(sheet.sessions)}",
                           remedy="See `python -m subjects plan`.")
     console = Console()
     console.print(sheet_tables(sheet)[1])

@@ -13,7 +13,8 @@ from paradigms.engine import play
 from paradigms.records import excerpt_files
 from paradigms.runlog import Journal, is_complete, of_kind, read_journal
 from paradigms.schedule import Event
-from paradigms.session import TASKS, RunKey, opened_devices, prepare, write_plan
+from paradigms.session import RunKey, opened_devices, prepare, write_plan
+from paradigms.tasks.catalogue import task_of
 from subjects.console import ProgressWrapper, silent
 from subjects.errors import DeviceError
 from subjects.layout import Layout
@@ -120,7 +121,7 @@ def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, ful
 
         with Journal(path, clock=clock) as journal:
             journal.write("devices", scanner="emulated", display="window", versions=versions("psychopy"))
-            outcome = play(schedule, program=TASKS[schedule.task].program(schedule, settings), devices=devices,
+            outcome = play(schedule, program=task_of(schedule.task).program(schedule, settings), devices=devices,
                            journal=journal, settings=settings, images=images, on_event=see, trigger_timeout_s=60.0)
             sent = [tap.key for tap in devices.display.fingers.sent]  # type: ignore[attr-defined]
             journal.write("sent", pulses=sent.count(settings.scanner.trigger_key),

@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from paradigms.fixation_task import response_window_s
 from paradigms.operator_view import live_panel, verdict_panel
 from paradigms.records import last_attempt, read_schedule, recover
 from paradigms.run_view import RunView, fold, follow
@@ -167,7 +168,9 @@ def _watch(journal: Path, plan: Path, *, child: subprocess.Popen[str], settings:
     with Live(console=console, refresh_per_second=8, transient=True) as live:
         for records in follow(journal, alive=lambda: child.poll() is None):
             if view is None and plan.is_file():
-                view = RunView(read_schedule(plan), frame_s=1.0 / settings.display.refresh_hz)
+                schedule = read_schedule(plan)
+                view = RunView(schedule, frame_s=1.0 / settings.display.refresh_hz,
+                               window_s=response_window_s(settings, schedule.task))
             if view is None:
                 live.update(_starting(stage))
                 continue

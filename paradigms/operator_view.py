@@ -76,7 +76,7 @@ def _minutes(seconds: float) -> str:
 
 
 def _n_shown(view: RunView) -> int:
-    return sum(event.image_id is not None for event in view.schedule.events)
+    return sum(event.trial_type != BLANK for event in view.schedule.events)
 
 
 def _last_button(view: RunView, now_s: float | None) -> str:
@@ -87,12 +87,12 @@ def _last_button(view: RunView, now_s: float | None) -> str:
 
 
 def _hits(view: RunView) -> str:
-    rate = view.hit_rate
-    return "none asked yet" if rate is None else f"{100 * rate:.0f} %  ({view.n_right} of {view.n_asked})"
+    right, asked = view.answers
+    return f"{100 * right / asked:.0f} %  ({right} of {asked})" if asked else "none asked yet"
 
 
 def _few(view: RunView) -> bool:
-    return view.n_asked >= 5 and (view.hit_rate or 0.0) < 0.5
+    return view.answers[1] >= 5 and (view.hit_rate or 0.0) < 0.5
 
 
 def _next(view: RunView, now_s: float | None) -> str:
@@ -160,6 +160,6 @@ def verdict_rows(view: RunView) -> list[tuple[str, str, str, bool]]:
          view.n_late <= LATE_SHARE * max(view.n_shown, 1)),
     ]
     if rate is not None:
-        rows.append(("right answers", "at least 50 %", (f"{100 * rate:.0f} % ({view.n_answered} of {view.n_asked} "
-                     "answered)"), rate >= 0.5))
+        right, asked = view.answers
+        rows.append(("right answers", "at least 50 %", f"{100 * rate:.0f} % ({right} of {asked})", rate >= 0.5))
     return rows

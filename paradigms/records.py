@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paradigms.fixation_task import response_window_s
 from paradigms.journal_lock import is_held
+from paradigms.outputs import write_outputs
 from paradigms.runlog import (
     TABLE,
     Record,
@@ -21,6 +23,7 @@ from paradigms.runlog import (
     time_zero,
 )
 from paradigms.schedule import Schedule
+from paradigms.tasks.catalogue import task_of
 from paradigms.watchdog import watch
 from subjects.errors import RunLogError, StudyError
 from subjects.layout import Layout
@@ -160,7 +163,9 @@ def write_events(layout: Layout, settings: Settings, *, attempt: int, sub: str, 
     where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
     schedule = read_schedule(layout.schedule(**where, attempt=attempt))
     records = read_journal(layout.journal(**where, attempt=attempt))
-    return _write_pair(layout.events(**where), records=records, schedule=schedule, settings=settings, attempt=attempt)
+    path = _write_pair(layout.events(**where), records=records, schedule=schedule, settings=settings, attempt=attempt)
+    write_outputs(layout, settings, schedule=schedule, records=records, attempt=attempt, current=True)
+    return path
 
 
 def read_schedule(path: Path) -> Schedule:
@@ -206,8 +211,9 @@ def require_same_plan(layout: Layout, schedule: Schedule) -> None:
 
 
 def _write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int) -> Path:
-    table = events_table(records, schedule, response_window_s=settings.main.response_window_s)
+    table = events_table(records, schedule, response_window_s=response_window_s(settings, schedule.task))
     sidecar = events_sidecar(schedule, settings, complete=is_complete(records), attempt=attempt,
+                             levels=task_of(schedule.task).levels,
                              watch=_watch_of(records, schedule=schedule, settings=settings))
     told = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
     write_json(path.with_suffix(".json"), {**sidecar, TABLE: told}, overwrite=not path.exists())
@@ -375,6 +381,7 @@ def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
         archive_events(layout, **cut.where)
     path = archived if events.exists() else events
     _write_pair(path, records=cut.records, schedule=schedule, settings=settings, attempt=cut.attempt)
+    write_outputs(layout, settings, schedule=schedule, records=cut.records, attempt=cut.attempt, current=path == events)
     return Recovered(cut.journal, path, complete=cut.complete, n_events=len(_rows_of(path)),
                      n_records=len(cut.records))
 

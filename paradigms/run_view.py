@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from paradigms.fixation_task import EPS_S, detect
 from paradigms.runlog import Record
 from paradigms.schedule import Event, Schedule
 
@@ -61,6 +62,10 @@ class RunView:
         What the watchdog said at the end.
     frame_s : float
         Length of a frame.
+    window_s : float
+        How long a change of the fixation point, or a repeated image, may be answered.
+    targets_s, presses_s : tuple of float
+        When they were seen, and presses of the task's keys.
     """
 
     schedule: Schedule
@@ -85,6 +90,10 @@ class RunView:
     frame_s: float = 1 / 120
     n_stray: int = 0
     n_lost: int = 0
+    window_s: float = 1.0
+    targets_s: tuple[float, ...] = ()
+    presses_s: tuple[float, ...] = ()
+    n_marks: int = 0
 
     @property
     def ended(self) -> bool:
@@ -115,9 +124,20 @@ class RunView:
         return next((event for event in self.schedule.events if event.onset_s > at), None)
 
     @property
+    def answers(self) -> tuple[int, int]:
+        """Give the right answers and the moments that asked for one, those that still wait left out."""
+        if not self.targets_s:
+            return self.n_right, self.n_asked
+        found = detect(self.targets_s, self.presses_s, window_s=self.window_s).reaction_s
+        closed = [reaction for target, reaction in zip(self.targets_s, found, strict=True)
+                  if reaction is not None or target + self.window_s <= self.now_s]
+        return sum(reaction is not None for reaction in closed), len(closed)
+
+    @property
     def hit_rate(self) -> float | None:
-        """Share of right answers among the events that asked for one; None before the first."""
-        return self.n_right / self.n_asked if self.n_asked else None
+        """Share of right answers among the moments that asked for one; None before the first."""
+        right, asked = self.answers
+        return right / asked if asked else None
 
 
 def fold(view: RunView, record: Record) -> RunView:
@@ -138,9 +158,10 @@ def fold(view: RunView, record: Record) -> RunView:
     return taken(view, record) if taken else view
 
 
-def fold_all(schedule: Schedule, records: Sequence[Record], *, frame_s: float = 1 / 120) -> RunView:
+def fold_all(schedule: Schedule, records: Sequence[Record], *, frame_s: float = 1 / 120,
+             window_s: float = 1.0) -> RunView:
     """Give the view of a whole journal."""
-    view = RunView(schedule, frame_s=frame_s)
+    view = RunView(schedule, frame_s=frame_s, window_s=window_s)
     for record in records:
         view = fold(view, record)
     return view
@@ -178,19 +199,40 @@ def _pulse(view: RunView, record: Record) -> RunView:
 
 
 def _flip(view: RunView, record: Record) -> RunView:
+    view = _marks(view, record)
     if record["what"] != "on":
         return view
     error = float(record["t"]) - float(record["planned"])
     event = view.schedule.events[int(record["event"])]
     asks = event.correct_key is not None
+    detected = asks and _detects(view.schedule)
     return replace(view, n_shown=view.n_shown + 1, n_late=view.n_late + (error > view.frame_s),
                    worst_s=max(view.worst_s, abs(error)), n_asked=view.n_asked + asks,
+                   targets_s=(*view.targets_s, float(record["t"])) if detected else view.targets_s,
                    current=event.index if asks else None)
+
+
+def _detects(schedule: Schedule) -> bool:
+    """Say whether the task asks for a press now and then, not for an answer to every image."""
+    return bool(schedule.marks) or len({event.correct_key for event in schedule.events} - {None}) == 1
+
+
+def _marks(view: RunView, record: Record) -> RunView:
+    """Take in the changes of the fixation point that a flip has shown."""
+    if view.zero_s is None or not view.schedule.marks:
+        return view
+    asked = [mark for mark in view.schedule.marks if mark.correct_key is not None]
+    planned, seen = float(record["planned"]) - view.zero_s, view.n_marks
+    new = sum(mark.onset_s <= planned + EPS_S for mark in asked[seen:])
+    return replace(view, n_marks=seen + new, targets_s=(*view.targets_s, *[float(record["t"])] * new))
 
 
 def _press(view: RunView, record: Record) -> RunView:
     view = replace(view, last_key=str(record["key"]), last_key_s=float(record["t"]))
-    if not record.get("task") or view.current is None:
+    if not record.get("task"):
+        return view
+    view = replace(view, presses_s=(*view.presses_s, float(record["t"])))
+    if view.current is None:
         return view
     right = view.schedule.events[view.current].correct_key == view.last_key
     return replace(view, n_answered=view.n_answered + 1, n_right=view.n_right + right, current=None)

@@ -38,9 +38,9 @@ TABLE = "EventsTable"
 SYNC_S = 1.0
 _TEXT = ("trial_type", "stim_file", "image_id", "base_image", "category", "class", "response", "correct_response")
 COLUMNS = {
-    "onset": ("Time at which the image became visible, from the first counted pulse.", "s"),
+    "onset": ("Time at which it became visible, from the first counted pulse.", "s"),
     "duration": ("How long it was visible.", "s"),
-    "trial_type": ("RE, AN or AI image, or blank trial.", None),
+    "trial_type": ("What was shown.", None),
     "stim_file": ("The image shown, relative to /stimuli.", None),
     "image_id": ("Digest of the image's pixels, as in stimuli/manifest.tsv.", None),
     "base_image": ("The regular image that this one is or was made from or for.", None),
@@ -53,11 +53,7 @@ COLUMNS = {
     "correct": ("1 if the response was right, 0 if wrong or missing; n/a if the run ended too early.", None),
     "onset_planned": ("Time at which the image should have become visible.", "s"),
 }
-LEVELS = {
-    "trial_type": {"RE": "regular image", "AN": "adversarial noise image", "AI": "adversarial interference image",
-                   BLANK: "no image, only the fixation point"},
-    "correct": {"1": "right", "0": "wrong or missing"},
-}
+LEVELS = {"correct": {"1": "right", "0": "wrong or missing"}}
 
 
 class Journal:
@@ -256,7 +252,7 @@ def _image_row(event: Event, *, onset: float, end: float, answer: tuple[str, flo
             "onset_planned": event.onset_s}
 
 
-def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, attempt: int,
+def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, attempt: int, levels: Mapping[str, str],
                    watch: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Describe an events table the BIDS way.
 
@@ -270,12 +266,15 @@ def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, at
         Whether the run was played to its end (``RunComplete``).
     attempt : int
         Which attempt at this run the table tells of.
+    levels : mapping of str to str
+        What each ``trial_type`` of the task is.
     watch : mapping, optional
         What the watchdog found; its ``n_pulses`` is repeated as ``n_pulses``.
     """
     display = settings.display
+    named = {**LEVELS, "trial_type": dict(levels)}
     columns = {name: {"Description": text, **({"Units": unit} if unit else {}),
-                      **({"Levels": LEVELS[name]} if name in LEVELS else {})}
+                      **({"Levels": named[name]} if name in named else {})}
                for name, (text, unit) in COLUMNS.items()}
     screen = {"ScreenDistance": display.distance_cm / 100, "ScreenRefreshRate": display.refresh_hz,
               "ScreenResolution": [display.width_px, display.height_px],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -15,7 +15,6 @@ from paradigms.device_names import require_name
 from paradigms.devices import Clock, HardwareClock, Pixels
 from paradigms.engine import Devices, RunOutcome, Terminated, play
 from paradigms.participant import SimulatedParticipant, seat_participant
-from paradigms.program import Planner
 from paradigms.records import (
     archive_events,
     attempt_files,
@@ -27,31 +26,20 @@ from paradigms.records import (
     write_events,
 )
 from paradigms.runlog import Journal
-from paradigms.schedule import Event, Schedule, excerpt
-from paradigms.tasks import main as main_task
+from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
+from paradigms.tasks.catalogue import Pictures, task_of
 from paradigms.tracker import load_tracker
 from paradigms.virtual import EmulatedScanner, RecordingDisplay, VirtualClock
-from stimuli.manifest import Manifest, read_manifest, read_pixels
 from subjects.console import ProgressWrapper, silent
 from subjects.device_settings import SCANNERS
-from subjects.errors import DeviceError, ScheduleError, nearest
+from subjects.errors import DeviceError
 from subjects.layout import Layout
 from subjects.profile import load_profile
 from subjects.provenance import versions
 from subjects.settings import Settings
 from subjects.store import write_json
 
-
-@dataclass(frozen=True)
-class Task:
-    """A paradigm: how it is planned, and how it is played."""
-
-    make_schedule: Callable[..., Schedule]
-    program: Planner
-
-
 DISPLAYS = ("virtual", "window")
-TASKS = {main_task.TASK: Task(main_task.make_schedule, main_task.program)}
 VIRTUAL_POLL_S = 0.25
 
 
@@ -71,7 +59,7 @@ class RunKey:
 
 def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int, scanner: str,
              display: str, repeat: bool = False, fullscreen: bool = True, n_trials: int | None = None,
-             folder: Path | None = None, trigger_timeout_s: float | None = None,
+             until_s: float | None = None, folder: Path | None = None, trigger_timeout_s: float | None = None,
              progress: ProgressWrapper = silent) -> RunOutcome:
     """Play one run of the study and write its record.
 
@@ -91,6 +79,8 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
         Whether a window fills the screen.
     n_trials : int, optional
         Play an excerpt of so many trials. It counts as no attempt, and has a journal but no events table.
+    until_s : float, optional
+        Play an excerpt of so many first seconds.
     folder : Path, optional
         Where an excerpt's files go; default ``sourcedata/excerpts`` of the study.
     trigger_timeout_s : float, optional
@@ -111,15 +101,16 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
     """
     require_devices(scanner=scanner, display=display)
     key = RunKey(sub, ses, task, run)
-    schedule, images = prepare(layout, settings, key=key, n_trials=n_trials)
-    if n_trials is None:
+    schedule, images = prepare(layout, settings, key=key, n_trials=n_trials, until_s=until_s)
+    whole = n_trials is None and until_s is None
+    if whole:
         require_new(layout, repeat=repeat, **key.names())
         require_same_plan(layout, schedule)
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                         fullscreen=fullscreen) as devices:
         attempt = last_attempt(layout, **key.names()) + 1
-        files = (attempt_files(layout, **key.names(), attempt=attempt) if n_trials is None else
+        files = (attempt_files(layout, **key.names(), attempt=attempt) if whole else
                  excerpt_files(layout, **key.names(), folder=folder))
         write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
         with Journal(files.journal, clock=clock) as journal, sigterm_as_exception():
@@ -129,10 +120,10 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
                 journal.write("asked_fault", name=name, value=value)
             outcome = _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
                               trigger_timeout_s=trigger_timeout_s, progress=progress)
-    if outcome.complete and n_trials is None:
+    if outcome.complete and whole:
         archive_events(layout, **key.names())
         write_events(layout, settings, attempt=attempt, **key.names())
-    elif n_trials is None:
+    elif whole:
         recover_attempt(layout, files.journal)
     return outcome
 
@@ -140,13 +131,13 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
 def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Settings,
             images: dict[str, Pixels], trigger_timeout_s: float | None, progress: ProgressWrapper) -> RunOutcome:
     """Play with a progress bar that advances at every image."""
-    shown = sum(event.image_id is not None for event in schedule.events)
-    bar = progress(range(shown), label=f"sub-{schedule.sub} ses-{schedule.ses} run-{schedule.run}")
+    shown = sum(event.trial_type != BLANK for event in schedule.events)
+    bar = progress(range(shown), label=f"sub-{schedule.sub} ses-{schedule.ses} {schedule.task} run-{schedule.run}")
 
     def advance(_: Event) -> None:
         next(bar, None)
 
-    program = TASKS[schedule.task].program(schedule, settings)
+    program = task_of(schedule.task).program(schedule, settings)
     outcome = play(schedule, program=program, devices=devices, journal=journal, settings=settings, images=images,
                    on_event=advance, trigger_timeout_s=trigger_timeout_s, arm_key=settings.scanner.arm_key or None)
     for _ in bar if outcome.complete else ():
@@ -165,7 +156,7 @@ def require_devices(*, scanner: str, display: str) -> None:
 
 
 def prepare(layout: Layout, settings: Settings, *, key: RunKey,
-            n_trials: int | None = None) -> tuple[Schedule, dict[str, Pixels]]:
+            n_trials: int | None = None, until_s: float | None = None) -> tuple[Schedule, dict[str, Pixels]]:
     """Make a run's schedule or an excerpt of it, and read and verify every image it needs.
 
     Raises
@@ -173,20 +164,13 @@ def prepare(layout: Layout, settings: Settings, *, key: RunKey,
     StudyError
         For an unknown task, subject, session or run, or an image that does not hold.
     """
-    if key.task not in TASKS:
-        raise ScheduleError("task", came=repr(key.task), expected=f"one of {', '.join(TASKS)}",
-                            remedy=nearest(key.task, TASKS))
-    profile = load_profile(layout, key.sub)
-    manifest = read_manifest(layout.manifest)
-    schedule = TASKS[key.task].make_schedule(settings, manifest=manifest, profile=profile, ses=key.ses, run=key.run)
+    task, profile, pictures = task_of(key.task), load_profile(layout, key.sub), Pictures(layout)
+    schedule = task.make_schedule(settings, pictures=pictures, profile=profile, ses=key.ses, run=key.run)
     if n_trials is not None:
         schedule = excerpt(schedule, n_trials=n_trials)
-    return schedule, load_images(layout, manifest=manifest, schedule=schedule)
-
-
-def load_images(layout: Layout, *, manifest: Manifest, schedule: Schedule) -> dict[str, Pixels]:
-    """Read the schedule's images, each checked against its digest."""
-    return {name: read_pixels(layout.stimuli, manifest.by_id(name)) for name in schedule.image_ids}
+    if until_s is not None:
+        schedule = first_seconds(schedule, until_s=until_s)
+    return schedule, pictures.read(schedule)
 
 
 def write_plan(schedule: Schedule, settings: Settings, *, schedule_path: Path, settings_path: Path) -> None:

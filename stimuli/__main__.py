@@ -186,6 +186,26 @@ def sheet(study: Path, out: Path, columns: int, overwrite: bool) -> None:
 
 @cli.command()
 @study_option
+@click.option("--folder", type=_folder, default=None,
+              help="Your own pictures in sub-folders object, face, word, intact, scrambled (default: textures.folder).")
+@click.option("--sheet", "sheet_file", type=click.Path(path_type=Path, dir_okay=False), default=None,
+              help="Also write a PNG that shows some of each kind.")
+@overwrite_option
+def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrite: bool) -> None:
+    """Render the textures of retinotopic mapping and the LO localizer; what stands and is current is reused."""
+    from stimuli.texture_set import render, write_sheet
+
+    layout = Layout(study).require()
+    settings = load_settings(study, overrides={} if folder is None else {"textures.folder": str(folder)})
+    made = render(layout, settings, overwrite=overwrite, progress=rich_progress)
+    state = "already current, reused" if made.reused else "rendered"
+    click.echo(f"{len(made.table.rows)} textures {state}: {layout.textures}")
+    if sheet_file is not None:
+        click.echo(f"sheet: {write_sheet(layout, sheet_file, overwrite=True)}")
+
+
+@cli.command()
+@study_option
 @network_options
 @threads_option
 def features(study: Path, threads: int, **chosen: Any) -> None:

@@ -81,6 +81,11 @@ class Layout:
         """The table of all shown images."""
         return self.stimuli / "manifest.tsv"
 
+    @property
+    def textures(self) -> Path:
+        """The table of the textures of the mapping and localizer paradigms."""
+        return self.stimuli / "textures.tsv"
+
     def stimulus(self, file: str) -> Path:
         """Path of an image named in the manifest."""
         return self.stimuli / file
@@ -130,6 +135,10 @@ class Layout:
     def events_sidecar(self, *, sub: str, ses: str, task: str, run: int) -> Path:
         """Spell the path of its sidecar."""
         return self.events(sub=sub, ses=ses, task=task, run=run).with_suffix(".json")
+
+    def stim(self, *, sub: str, ses: str, task: str, run: int) -> Path:
+        """Spell the path of a run's BIDS table of continuous stimulation."""
+        return self.raw(sub, ses) / f"{self.run_name(sub=sub, ses=ses, task=task, run=run)}_stim.tsv.gz"
 
     def derivatives(self, pipeline: str) -> Path:
         """Folder of one kind of result."""

@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 
 from subjects.section import Count, NotNegative, Positive, Section
 
+MAIN, RETINOTOPY, LO, MOTION = "main", "retinotopy", "lo", "motion"
+TASKS = (MAIN, RETINOTOPY, LO, MOTION)
 Color = tuple[int, int, int]
 Aperture = Literal["wedge_ccw", "wedge_cw", "ring_expand", "ring_contract", "bar", "mix"]
 
@@ -68,6 +70,10 @@ class Retinotopy(FixationTask):
             if abs(steps - round(steps)) > 1e-6:
                 raise ValueError(f"{name} is not a whole number of steps of 1/{self.step_hz:g} s")
         return self
+
+    def n_sweeps(self, aperture: str) -> int:
+        """Count the cycles and sweeps of a run."""
+        return 8 if aperture == "bar" else 4 * self.mix_cycles if aperture == "mix" else self.cycles
 
     def duration_s(self, aperture: str) -> float:
         """Give the length of a run in seconds.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from subjects.layout import Layout
+from subjects.layout import Layout, label
+from subjects.paradigm_settings import LO, MAIN, RETINOTOPY, TASKS
 from subjects.profile import load_profile, session_images
 from subjects.provenance import derive_seed
 from subjects.settings import Main, Settings
@@ -27,7 +29,9 @@ class PlannedRun:
     seed : int
         Seed of the run's order.
     n_trials, duration_s, n_volumes : int, float, int
-        What the run will hold.
+        What the run will hold: trials, images, sweeps or blocks.
+    what : str
+        The aperture of retinotopic mapping, the design of the LO localizer.
     done : bool
         The events table of a whole run stands already.
     """
@@ -39,6 +43,7 @@ class PlannedRun:
     n_trials: int
     duration_s: float
     n_volumes: int
+    what: str
     done: bool
 
 
@@ -49,6 +54,11 @@ class RunSheet:
     sub: str
     images: dict[str, tuple[str, ...]]
     runs: tuple[PlannedRun, ...]
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """List the sessions that have a run."""
+        return tuple(dict.fromkeys(run.ses for run in self.runs))
 
 
 def main_duration_s(main: Main, n_images: int) -> float:
@@ -64,7 +74,7 @@ def main_duration_s(main: Main, n_images: int) -> float:
 
 
 def run_sheet(layout: Layout, settings: Settings, *, sub: str) -> RunSheet:
-    """Plan a subject's main experiment.
+    """Plan a subject's sessions: the main experiment, then retinotopy and the localizers.
 
     Parameters
     ----------
@@ -78,23 +88,54 @@ def run_sheet(layout: Layout, settings: Settings, *, sub: str) -> RunSheet:
     Returns
     -------
     RunSheet
-        Sessions in order, runs in order.
+        Sessions in order, in each its runs in order.
     """
     load_profile(layout, sub)
     images = session_images(settings, sub=sub)
-    runs = tuple(_planned(layout, settings, sub=sub, ses=ses, run=run, n_images=3 * len(names))
-                 for ses, names in images.items() for run in range(1, settings.main.runs + 1))
-    return RunSheet(sub, images, runs)
+    planned = [_planned(layout, settings, sub=sub, ses=ses, task=task, run=run, images=images)
+               for task in TASKS for ses, count in run_counts(settings, task).items() for run in range(1, count + 1)]
+    runs = sorted(planned, key=lambda one: one.ses)
+    return RunSheet(sub, images, tuple(runs))
 
 
-def _planned(layout: Layout, settings: Settings, *, sub: str, ses: str, run: int, n_images: int) -> PlannedRun:
-    main = settings.main
-    duration = main_duration_s(main, n_images)
+def run_counts(settings: Settings, task: str) -> dict[str, int]:
+    """Give how many runs of a task each session has.
+
+    Examples
+    --------
+    >>> run_counts(Settings(), "main"), run_counts(Settings(), "retinotopy")
+    ({'01': 5, '02': 5}, {'01': 3, '02': 3})
+    """
+    counts: Sequence[int]
+    if task == MAIN:
+        counts = [settings.main.runs] * settings.main.sessions
+    elif task == RETINOTOPY:
+        counts = [len(kinds) for kinds in settings.retinotopy.runs]
+    else:
+        counts = getattr(settings, task).runs
+    return {label("ses", k): count for k, count in enumerate(counts, start=1)}
+
+
+def _planned(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int,
+             images: Mapping[str, Sequence[str]]) -> PlannedRun:
+    n_trials, duration, what = _length(settings, ses=ses, task=task, run=run, n_images=3 * len(images.get(ses, ())))
     return PlannedRun(
-        ses=ses, task="main", run=run, seed=derive_seed(settings.study.seed, sub, ses, "main", run, "order"),
-        n_trials=n_images * main.presentations + main.blank_trials, duration_s=duration,
-        n_volumes=round(duration / settings.scanner.tr_s),
-        done=_played(layout.events(sub=sub, ses=ses, task="main", run=run)))
+        ses=ses, task=task, run=run, seed=derive_seed(settings.study.seed, sub, ses, task, run, "order"),
+        n_trials=n_trials, duration_s=duration, n_volumes=round(duration / settings.scanner.tr_s), what=what,
+        done=_played(layout.events(sub=sub, ses=ses, task=task, run=run)))
+
+
+def _length(settings: Settings, *, ses: str, task: str, run: int, n_images: int) -> tuple[int, float, str]:
+    """Give the number of trials, the seconds, and what else is to be said of a run."""
+    if task == MAIN:
+        main = settings.main
+        return n_images * main.presentations + main.blank_trials, main_duration_s(main, n_images), ""
+    if task == RETINOTOPY:
+        aperture = settings.retinotopy.runs[int(ses) - 1][run - 1]
+        return settings.retinotopy.n_sweeps(aperture), settings.retinotopy.duration_s(aperture), aperture
+    if task == LO:
+        return settings.lo.blocks * settings.lo.images_per_block, settings.lo.duration_s, settings.lo.design
+    return settings.motion.blocks, settings.motion.duration_s, ""
 
 
 def _played(events: Path) -> bool:

@@ -34,10 +34,11 @@ def _class_of(base_image: str) -> str:
 
 def _run_table(sheet: RunSheet) -> Table:
     table = Table(title=f"sub-{sheet.sub}: runs", title_justify="left")
-    for head in ("session", "task", "run", "trials", "length", "volumes", "seed", "state"):
+    for head in ("session", "task", "run", "what", "trials", "length", "volumes", "seed", "state"):
         numeric = head in ("trials", "length", "volumes", "seed")
         table.add_column(head, justify="right" if numeric else "left", no_wrap=True)
     for item in sheet.runs:
-        table.add_row(f"ses-{item.ses}", item.task, str(item.run), str(item.n_trials), f"{item.duration_s:g} s",
-                      str(item.n_volumes), str(item.seed), "done" if item.done else "planned")
+        table.add_row(f"ses-{item.ses}", item.task, str(item.run), item.what, str(item.n_trials),
+                      f"{item.duration_s:g} s", str(item.n_volumes), str(item.seed),
+                      "done" if item.done else "planned")
     return table

@@ -32,6 +32,7 @@ from subjects.paradigm_settings import Lo, Motion, Retinotopy
 from subjects.provenance import digest_json
 from subjects.section import Count, Level, NotNegative, Positive, Probability, Seconds, Section
 from subjects.store import write_text
+from subjects.texture_settings import Textures
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -174,6 +175,7 @@ class Settings(Section):
     participant: Participant = Participant()
     hooks: Hooks = Hooks()
     main: Main = Main()
+    textures: Textures = Textures()
     retinotopy: Retinotopy = Retinotopy()
     lo: Lo = Lo()
     motion: Motion = Motion()

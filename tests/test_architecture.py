@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = ("subjects", "stimuli", "paradigms", "analysis")
 DOORS = {
-    ("paradigms", "stimuli"): {"manifest", "apertures"},
+    ("paradigms", "stimuli"): {"manifest", "apertures", "texture_table"},
     ("analysis", "stimuli"): {"manifest", "apertures", "feature_store"},
     ("analysis", "paradigms"): {"runlog"},
 }

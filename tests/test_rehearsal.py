@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ import pytest
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.store import read_table
+from tests.bids import bids_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
@@ -104,14 +104,7 @@ def test_a_second_rehearsal_reuses_what_is_there(rehearsed: tuple[Layout, str]) 
 
 def test_the_study_is_valid_bids(rehearsed: tuple[Layout, str]) -> None:
     layout, _ = rehearsed
-    tool = Path(sys.executable).parent / "bids-validator-deno"
-    if not tool.exists():
-        pytest.skip("bids-validator-deno is not installed beside this Python")
-    env = {**os.environ, "PATH": f"{tool.parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run([str(tool), str(layout.root), "--format", "json"], capture_output=True, text=True,
-                          check=False, env=env)
-    issues = json.loads(done.stdout)["issues"]["issues"]
-    assert [one for one in issues if one["severity"] == "error"] == []
+    assert bids_errors(layout.root) == []
 
 
 def test_another_seed_is_refused(rehearsed: tuple[Layout, str]) -> None:

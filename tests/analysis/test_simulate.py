@@ -54,7 +54,8 @@ def log_run(layout: Layout, settings: Settings, manifest: Manifest, *, sub: str,
              "onset_planned": event.onset_s} for event in schedule.events]
     path = layout.events(sub=sub, ses=ses, task="main", run=run)
     write_table(path, pd.DataFrame(rows, columns=list(COLUMNS)))
-    said = events_sidecar(schedule, settings, complete=True, attempt=1, watch={"n_pulses": schedule.n_volumes})
+    said = events_sidecar(schedule, settings, complete=True, attempt=1, levels={},
+                          watch={"n_pulses": schedule.n_volumes})
     write_json(path.with_suffix(".json"), said)
 
 

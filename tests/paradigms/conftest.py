@@ -50,6 +50,10 @@ def noise_set(settings: Settings, *, seed: int, side: int = 16) -> tuple[Manifes
     return Manifest(tuple(rows)), pixels
 
 
+MAIN_ALONE: dict[str, dict[str, object]] = {"retinotopy": {"runs": []}, "lo": {"runs": [0, 0]},
+                                            "motion": {"runs": [0, 0]}}
+
+
 def make_console_study(root: Path, *, seed: int = 1, side: int = 16, **changes: dict[str, object]) -> Layout:
     """Make a study with noise images, and subject 01."""
     layout = init_study(Layout(root), name="console", seed=seed, changes=changes)
@@ -71,7 +75,8 @@ def console(tmp_path: Path) -> Layout:
 @pytest.fixture
 def small_console(tmp_path: Path) -> Layout:
     """Give a study whose runs are short: 2 images a class, 1 run a session."""
-    return make_console_study(tmp_path / "study", stimuli={"per_class": 2}, main={"runs": 2, "lead_in_s": 6.0})
+    return make_console_study(tmp_path / "study", stimuli={"per_class": 2}, main={"runs": 2, "lead_in_s": 6.0},
+                              **MAIN_ALONE)
 
 
 @pytest.fixture(scope="session")

@@ -235,7 +235,8 @@ def test_without_a_trigger_there_are_no_events() -> None:
 # ------------------------------------------------------------------ the sidecar
 
 def test_the_sidecar_describes_every_column_and_the_screen() -> None:
-    content = events_sidecar(PLAN, Settings(), complete=True, attempt=2, watch={"n_pulses": 13})
+    content = events_sidecar(PLAN, Settings(), complete=True, attempt=2, watch={"n_pulses": 13},
+                             levels={"RE": "regular image"})
     assert all(content[name]["Description"] for name in COLUMNS)
     screen = content["StimulusPresentation"]
     assert screen["SoftwareName"] == "adversarial-fmri"
@@ -250,7 +251,7 @@ def test_the_sidecar_describes_every_column_and_the_screen() -> None:
 
 def _write(tmp_path: Path, table: pd.DataFrame) -> Path:
     path = write_table(tmp_path / "x_events.tsv", table)
-    write_json(path.with_suffix(".json"), events_sidecar(PLAN, Settings(), complete=False, attempt=1))
+    write_json(path.with_suffix(".json"), events_sidecar(PLAN, Settings(), complete=False, attempt=1, levels={}))
     return path
 
 

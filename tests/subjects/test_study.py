@@ -161,9 +161,18 @@ def test_an_uneven_split_is_refused() -> None:
 def test_the_run_sheet_holds_the_protocols_runs(study: Layout) -> None:
     register(study, "01")
     sheet = run_sheet(study, load_settings(study.root), sub="01")
-    assert len(sheet.runs) == 10
-    assert {(run.n_trials, run.duration_s, run.n_volumes, run.done) for run in sheet.runs} == {(129, 556.0, 278, False)}
-    assert len({run.seed for run in sheet.runs}) == 10
+    assert sheet.sessions == ("01", "02")
+    for ses in sheet.sessions:
+        runs = [(run.task, run.run, run.what, run.n_trials, run.duration_s, run.n_volumes) for run in sheet.runs
+                if run.ses == ses]
+        wedge, ring = ("wedge_ccw", "ring_expand") if ses == "01" else ("wedge_cw", "ring_contract")
+        assert runs == [
+            *(("main", k, "", 129, 556.0, 278) for k in range(1, 6)),
+            ("retinotopy", 1, wedge, 8, 300.0, 150), ("retinotopy", 2, ring, 8, 300.0, 150),
+            ("retinotopy", 3, "bar", 8, 300.0, 150), ("lo", 1, "blocks", 320, 336.0, 168),
+            ("motion", 1, "", 10, 336.0, 168)]
+    assert len({run.seed for run in sheet.runs}) == 20
+    assert not any(run.done for run in sheet.runs)
     events = study.events(sub="01", ses="02", task="main", run=4)
     events.parent.mkdir(parents=True)
     events.touch()
@@ -179,7 +188,7 @@ def test_the_commands_as_written(tmp_path: Path) -> None:
     assert sheet.returncode == 0
     seed = run_sheet(Layout(Path(study)), load_settings(Path(study)), sub="01").runs[0].seed
     assert str(seed) in sheet.stdout
-    assert sheet.stdout.count("556 s") == 10
+    assert [sheet.stdout.count(text) for text in ("556 s", "300 s", "336 s")] == [10, 6, 4]
     assert "fixation_color" in _subjects("settings", "--study", study).stdout
 
 

@@ -1,0 +1,134 @@
+"""The table of textures that the mapping and localizer paradigms show: one row a picture. Needs no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from stimuli.manifest import Pixels, image_id_of, read_image
+from subjects.errors import ManifestError
+from subjects.provenance import digest_json
+from subjects.store import read_table, write_table
+
+KINDS = ("object", "face", "word", "intact", "scrambled")
+_AGAIN = "Render the textures again with `python -m stimuli textures`."
+
+
+@dataclass(frozen=True)
+class Texture:
+    """One picture.
+
+    Parameters
+    ----------
+    texture_id : str
+        ``px-`` and 16 hexadecimal digits of its pixels; see :func:`stimuli.manifest.image_id_of`.
+    file : str
+        Path relative to the study's ``stimuli/``, with forward slashes.
+    kind : {"object", "face", "word", "intact", "scrambled"}
+        What it shows. The k-th intact and the k-th scrambled one are the same picture.
+    source : str
+        What it was made from: drawn categories, words, or the user's file.
+    """
+
+    texture_id: str
+    file: str
+    kind: str
+    source: str
+
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Texture))
+
+
+@dataclass(frozen=True)
+class TextureTable:
+    """All textures of a study, in order.
+
+    Raises
+    ------
+    ManifestError
+        For an unknown kind, a file named twice, or intact pictures without their scrambled ones.
+    """
+
+    rows: tuple[Texture, ...]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if row.kind not in KINDS:
+                raise ManifestError(row.file, came=f"kind {row.kind!r}", expected=f"one of {', '.join(KINDS)}",
+                                    remedy=_AGAIN)
+        files = Counter(row.file for row in self.rows)
+        twice = next((file for file, n in files.items() if n > 1), None)
+        if twice is not None:
+            raise ManifestError(twice, came="a texture named twice", expected="one row a file", remedy=_AGAIN)
+        counts = Counter(row.kind for row in self.rows)
+        if counts["intact"] != counts["scrambled"]:
+            raise ManifestError("textures", came=f"{counts['intact']} intact and {counts['scrambled']} scrambled",
+                                expected="as many of both", remedy=_AGAIN)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the table."""
+        return digest_json([dataclasses.astuple(row) for row in self.rows])
+
+    def of_kind(self, kind: str) -> tuple[Texture, ...]:
+        """List the textures of one kind."""
+        return tuple(row for row in self.rows if row.kind == kind)
+
+
+def write_textures(path: Path, table: TextureTable, *, overwrite: bool = False) -> Path:
+    """Write the table, whole."""
+    rows = [dataclasses.asdict(row) for row in table.rows]
+    return write_table(path, pd.DataFrame(rows, columns=list(COLUMNS)), overwrite=overwrite)
+
+
+def read_textures(path: Path) -> TextureTable:
+    """Read the table.
+
+    Raises
+    ------
+    ManifestError
+        If it is missing, a column is missing or unknown, a value is missing or does not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ManifestError(str(path), came="no such file", expected="the study's table of textures",
+                            remedy="Render them with `python -m stimuli textures`.")
+    table = read_table(path, text_columns=COLUMNS)
+    wrong = sorted(set(COLUMNS) ^ set(table.columns))
+    if wrong:
+        raise ManifestError(str(path), came=f"{'no' if wrong[0] in COLUMNS else 'an unknown'} column {wrong[0]!r}",
+                            expected=f"the columns {', '.join(COLUMNS)}", remedy=_AGAIN)
+    for name in COLUMNS:
+        if table[name].isna().any():
+            raise ManifestError(f"{path}, row {int(table[name].isna().to_numpy().argmax()) + 2}", came=f"no {name}",
+                                expected="a value", remedy=_AGAIN)
+    return TextureTable(tuple(Texture(**{str(key): str(value) for key, value in row.items()})
+                              for row in table.to_dict("records")))
+
+
+def read_texture_pixels(stimuli_dir: Path, texture: Texture) -> Pixels:
+    """Read a texture and check that it is the one that the table names.
+
+    Returns
+    -------
+    uint8 array, (height, width, 3)
+        RGB, row 0 at the top.
+
+    Raises
+    ------
+    ManifestError
+        If the file is missing, no image, or changed by as much as one pixel.
+    """
+    path = Path(stimuli_dir) / texture.file
+    pixels = read_image(path)
+    found = image_id_of(pixels)
+    if found != texture.texture_id:
+        raise ManifestError(str(path), came=f"pixels with digest {found}",
+                            expected=f"{texture.texture_id}, as in the table of textures",
+                            remedy="The picture was changed after it was made; restore it or render it again.")
+    return pixels

@@ -207,15 +207,18 @@ def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrit
 @cli.command()
 @study_option
 @network_options
+@click.option("--dtype", type=click.Choice(["float32", "float16"]), default=None,
+              help="How responses are stored (default: stimuli.features_dtype).")
 @threads_option
-def features(study: Path, threads: int, **chosen: Any) -> None:
-    """Take every layer's responses to the whole set, for the analysis."""
-    from stimuli.features import extract
+def features(study: Path, threads: int, dtype: str | None, **chosen: Any) -> None:
+    """Take every layer's responses to the whole set, for the analysis. An interrupted extraction is gone on with."""
+    from stimuli.features import describe, extract
 
-    layout = Layout(study).require()
-    made = extract(layout, _settings(study, **chosen), threads=threads, progress=rich_progress)
-    state = "already current, reused" if made.reused else "taken"
-    click.echo(f"{made.n_layers} layers x {made.n_images} images {state}: {made.store.path}")
+    layout, settings = Layout(study).require(), _settings(study, **chosen)
+    if dtype is not None:
+        settings = settings.model_copy(update={
+            "stimuli": settings.stimuli.model_copy(update={"features_dtype": dtype})})
+    click.echo(describe(extract(layout, settings, threads=threads, progress=rich_progress)))
 
 
 @cli.command()

@@ -32,7 +32,7 @@ from subjects.store import read_json, whole_file
 
 LABELS = {"RE": "regular images", "AN": "adversarial noise", "AI": "adversarial interference"}
 _DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network", "weights", "preprocessing", "tap", "images",
-                 "labels", "mean_image", "ai_target_table", "near_duplicate_bits"}
+                 "labels", "mean_image", "ai_target_table", "features_dtype", "near_duplicate_bits"}
 _SHAPE_PHOTOGRAPHS = {"resize", "min_px", "min_aspect", "max_aspect", "exclude", "pin", "shortfall"}
 
 

@@ -1,9 +1,11 @@
-"""The file that holds a network's unit responses to the images: reader and writer. Needs no torch."""
+"""The file that holds a network's unit responses to the images, read a layer or a block of units at a time.
+
+Needs no torch. Written by :mod:`stimuli.feature_writer`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subjects.errors import StoreError, nearest
-from subjects.store import whole_file
 
 Units = NDArray[np.float32]
 _ATTRIBUTES = ("network", "network_digest", "tap", "layers")
-_CHUNK = (32, 4096)
 _AGAIN = "Extract the features again with `python -m stimuli features`."
 
 
@@ -29,7 +29,7 @@ class FeatureStore:
     ----------
     path : Path
         The HDF5 file: attributes ``network``, ``network_digest``, ``tap``, ``layers``; dataset
-        ``image_ids``; float32 datasets ``layers/<name>`` of (n_images, n_units).
+        ``image_ids``; float32 or float16 datasets ``layers/<name>`` of (n_images, n_units), chunked by units.
     network, network_digest : str
         Whose responses they are.
     tap : str
@@ -71,13 +71,42 @@ class FeatureStore:
         StoreError
             If the layer or an image is not in the file.
         """
+        self._require(layer)
+        rows = self._rows(self.image_ids if image_ids is None else image_ids)
+        with h5py.File(self.path, "r") as file:
+            first, last = (int(rows.min()), int(rows.max()) + 1) if len(rows) else (0, 0)
+            values = file["layers"][layer][first:last, units if units is not None else slice(None)]
+        return np.ascontiguousarray(values[rows - first], dtype=np.float32)
+
+    def blocks(self, layer: str, *, max_units: int, image_ids: Sequence[str] | None = None) -> Iterator[
+            tuple[slice, Units]]:
+        """Read one layer block by block, so that no more than `max_units` columns are held at once.
+
+        Parameters
+        ----------
+        layer : str
+            One of :attr:`layers`.
+        max_units : int
+            Columns of a block; the last one may have fewer.
+        image_ids : sequence of str, optional
+            Rows; see :meth:`read`.
+
+        Yields
+        ------
+        (slice, float32 array of (n, n_block))
+            Which units, and their responses. The blocks side by side are what :meth:`read` gives.
+        """
+        if max_units < 1:
+            raise StoreError("max_units", came=str(max_units), expected="1 or more", remedy="Ask for some units.")
+        self._require(layer)
+        for first in range(0, self.n_units[layer], max_units):
+            units = slice(first, min(first + max_units, self.n_units[layer]))
+            yield units, self.read(layer, image_ids=image_ids, units=units)
+
+    def _require(self, layer: str) -> None:
         if layer not in self.layers:
             raise StoreError(str(self.path), came=f"no layer {layer!r}", expected="a layer of the file",
                              remedy=nearest(layer, self.layers))
-        rows = self._rows(self.image_ids if image_ids is None else image_ids)
-        with h5py.File(self.path, "r") as file:
-            values = file["layers"][layer][:, units if units is not None else slice(None)]
-        return np.ascontiguousarray(values[rows], dtype=np.float32)
 
     def _rows(self, image_ids: Sequence[str]) -> NDArray[np.intp]:
         places = {name: row for row, name in enumerate(self.image_ids)}
@@ -123,73 +152,3 @@ def _describe(path: Path, file: h5py.File) -> FeatureStore:
         n_units[name] = int(shape[1])
     named: dict[str, Any] = {name: str(file.attrs[name]) for name in ("network", "network_digest", "tap")}
     return FeatureStore(path=path, layers=layers, image_ids=image_ids, n_units=n_units, **named)
-
-
-class StoreWriter:
-    """Fills a features file batch by batch; made by :func:`create_store`."""
-
-    def __init__(self, file: h5py.File, *, n_images: int, layers: Sequence[str]) -> None:
-        self._group = file.create_group("layers", track_order=True)
-        self._n_images, self._layers, self._filled = n_images, tuple(layers), 0
-
-    def append(self, features: Mapping[str, NDArray[Any]]) -> None:
-        """Add the next images.
-
-        Parameters
-        ----------
-        features : mapping of str to array
-            Every layer to (n, n_units); stored as float32.
-        """
-        sizes = {name: len(features[name]) for name in self._layers if name in features}
-        if set(sizes) != set(features) or len(sizes) != len(self._layers) or len(set(sizes.values())) != 1:
-            raise StoreError("features", came=f"layers {sorted(features)} with {sorted(set(sizes.values()))} images",
-                             expected=f"{', '.join(self._layers)}, all of the same images", remedy=_AGAIN)
-        end = self._filled + next(iter(sizes.values()))
-        for name in self._layers:
-            self._dataset(name, n_units=features[name].shape[1])[self._filled:end] = features[name]
-        self._filled = end
-
-    def _dataset(self, name: str, *, n_units: int) -> h5py.Dataset:
-        if name not in self._group:
-            chunks = (min(_CHUNK[0], self._n_images), min(_CHUNK[1], n_units))
-            self._group.create_dataset(name, shape=(self._n_images, n_units), dtype=np.float32, chunks=chunks)
-        return self._group[name]
-
-    def require_full(self) -> None:
-        """Raise unless every image was added."""
-        if self._filled != self._n_images:
-            raise StoreError("features", came=f"{self._filled} images", expected=f"{self._n_images}",
-                             remedy="Nothing was written; add every image once.")
-
-
-@contextmanager
-def create_store(path: Path, *, network: str, network_digest: str, tap: str, layers: Sequence[str],
-                 image_ids: Sequence[str], overwrite: bool = False) -> Iterator[StoreWriter]:
-    """Write a features file whole: it appears when the block ends well and every image was added.
-
-    Parameters
-    ----------
-    path : Path
-        Usually ``Layout.features(network)``.
-    network, network_digest, tap
-        See :class:`FeatureStore`.
-    layers : sequence of str
-        In order of depth.
-    image_ids : sequence of str
-        The rows, in the order in which batches are added.
-    overwrite : bool
-        Replace a file that stands there.
-
-    Yields
-    ------
-    StoreWriter
-        Takes the batches.
-    """
-    if len(set(image_ids)) != len(image_ids):
-        raise StoreError(str(path), came="an image twice", expected="every image once", remedy="Name each image once.")
-    with whole_file(path, overwrite=overwrite) as beside, h5py.File(beside, "w") as file:
-        file.attrs.update({"network": network, "network_digest": network_digest, "tap": tap, "layers": list(layers)})
-        file.create_dataset("image_ids", data=list(image_ids), dtype=h5py.string_dtype())
-        writer = StoreWriter(file, n_images=len(image_ids), layers=layers)
-        yield writer
-        writer.require_full()

@@ -123,7 +123,11 @@ class TorchNetwork:
 
     def logits(self, images: Tensor) -> Tensor:
         """Give (n, n_classes) before the softmax for RGB images (n, 3, side, side) in [0, 1]; differentiable."""
-        return self.module(self.preprocess(images))
+        return self.module(self._prepared(images))
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """Preprocess, and lay pixels out channels last: on CPUs a fifth to a third faster, backward passes most."""
+        return self.preprocess(images).contiguous(memory_format=torch.channels_last)
 
     def probabilities(self, images: Images, *, batch: int = 20) -> NDArray[np.float64]:
         """Judge images as they are shown.
@@ -158,9 +162,9 @@ class TorchNetwork:
         dict of str to float32 array, (n, n_units)
             In order of depth; a layer's maps are flattened as (channel, row, column).
         """
-        parts = [self.module.forward_layers(self.preprocess(part)) for part in self._batches(images, batch=batch)]
-        return {name: np.concatenate([part[name].flatten(1).float().numpy() for part in parts])
-                for name in self.layers}
+        parts = [self.module.forward_layers(self._prepared(part)) for part in self._batches(images, batch=batch)]
+        units = {name: [part[name].flatten(1).float().numpy() for part in parts] for name in self.layers}
+        return {name: those[0] if len(those) == 1 else np.concatenate(those) for name, those in units.items()}
 
     def _batches(self, images: Images, *, batch: int) -> Iterator[Tensor]:
         side = self.input_size
@@ -181,8 +185,8 @@ def to_tensor(images: NDArray[np.generic]) -> Tensor:
     >>> to_tensor(np.full((1, 2, 2, 3), 255, dtype=np.uint8)).max()
     tensor(1.)
     """
-    channels_first = np.ascontiguousarray(np.moveaxis(images, -1, 1), dtype=np.float32)
-    return torch.from_numpy(channels_first) / 255.0
+    levels = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
+    return levels.permute(0, 3, 1, 2) / 255.0
 
 
 def to_pixels(images: Tensor) -> Images:

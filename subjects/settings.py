@@ -86,6 +86,7 @@ class Stimuli(Section):
     ai_target: Literal["other_class", "nearest", "least_likely", "any", "table"] = "other_class"
     ai_target_table: str | None = None
     max_iterations: Count = 1000
+    features_dtype: Literal["float32", "float16"] = "float32"
     batch: Count = 20
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.betas import Betas, save_betas
 from analysis.rois import ROIS, labels_path, write_labels
 from analysis.surface import Surface, save_surface, surface_paths
-from stimuli.feature_store import create_store
+from stimuli.feature_writer import write_store
 from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
@@ -76,9 +76,8 @@ def write_features(layout: Layout, names: tuple[str, ...], units: dict[str, dict
     """Write them in an order of images that is not the manifest's."""
     ids = [(kind, k) for kind in ("AI", "RE", "AN") for k in reversed(range(len(names)))]
     values = {layer: np.stack([found[kind][k] for kind, k in ids]).astype(np.float32) for layer, found in units.items()}
-    with create_store(layout.features("demo"), network="demo", network_digest="0" * 16, tap="none", layers=LAYERS,
-                      image_ids=[image_id(names[k], kind) for kind, k in ids]) as store:
-        store.append(values)
+    write_store(layout.features("demo"), values, network="demo", network_digest="0" * 16, tap="none", layers=LAYERS,
+                image_ids=[image_id(names[k], kind) for kind, k in ids])
 
 
 def make_surface(hemi: str) -> Surface:

@@ -22,7 +22,7 @@ from analysis.surface import load_subject_surface
 from analysis.timeseries import read_run, read_sessions
 from paradigms.runlog import COLUMNS, events_sidecar
 from paradigms.tasks.main import make_schedule
-from stimuli.feature_store import create_store
+from stimuli.feature_writer import write_store
 from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
 from subjects.dataset import init_study
 from subjects.errors import AnalysisError
@@ -68,9 +68,8 @@ def make_study(root: Path) -> tuple[Layout, Settings]:
     write_manifest(layout.manifest, manifest)
     rng = np.random.default_rng(0)
     units = {layer: rng.standard_normal((3 * len(names), 40), dtype=np.float32) for layer in LAYERS}
-    with create_store(layout.features("demo"), network="demo", network_digest="0" * 16, tap="none", layers=LAYERS,
-                      image_ids=[one.image_id for one in manifest.stimuli]) as store:
-        store.append(units)
+    write_store(layout.features("demo"), units, network="demo", network_digest="0" * 16, tap="none", layers=LAYERS,
+                image_ids=[one.image_id for one in manifest.stimuli])
     for ses in ("01", "02"):
         for run in (1, 2):
             log_run(layout, settings, manifest, sub="01", ses=ses, run=run)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stimuli.feature_store import create_store, open_store
+from stimuli.feature_store import open_store
+from stimuli.feature_writer import FeatureWriter, part_path, write_store
 from subjects.errors import StoreError
 
 IDS = tuple(f"px-{k:016x}" for k in range(7))
@@ -27,10 +28,15 @@ def values() -> dict[str, np.ndarray]:
 @pytest.fixture
 def path(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
     path = tmp_path / "features.h5"
-    with create_store(path, image_ids=IDS, **NAMED) as writer:
-        for rows in (slice(0, 3), slice(3, 4), slice(4, 7)):
-            writer.append({name: block[rows] for name, block in values.items()})
+    writer = _writer(path)
+    for rows in (slice(0, 3), slice(3, 4), slice(4, 7)):
+        writer.append({name: block[rows] for name, block in values.items()})
+    writer.finish()
     return path
+
+
+def _writer(path: Path, *, dtype: str = "float32", **changes: object) -> FeatureWriter:
+    return FeatureWriter(path, attributes={**NAMED, "image_ids": IDS, **changes}, dtype=dtype, batch=3)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -60,8 +66,8 @@ def test_a_store_says_what_it_holds(path: Path) -> None:
 
 def test_the_order_of_layers_is_that_of_depth_and_not_of_names(tmp_path: Path) -> None:
     layers = tuple(f"layer{k}" for k in range(1, 12))
-    with create_store(tmp_path / "f.h5", image_ids=IDS[:1], **{**NAMED, "layers": layers}) as writer:
-        writer.append({name: np.zeros((1, 2)) for name in layers})
+    write_store(tmp_path / "f.h5", {name: np.zeros((1, 2)) for name in layers}, image_ids=IDS[:1],
+                **{**NAMED, "layers": layers})
     assert open_store(tmp_path / "f.h5").layers == layers
 
 
@@ -100,29 +106,93 @@ def test_a_layer_must_have_a_row_for_each_image(path: Path) -> None:
         open_store(path)
 
 
-def test_half_a_store_is_never_left(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
-    with pytest.raises(StoreError, match="3 images; expected 7"), \
-            create_store(tmp_path / "f.h5", image_ids=IDS, **NAMED) as writer:
-        writer.append({name: block[:3] for name, block in values.items()})
-    assert list(tmp_path.iterdir()) == []
+def test_half_a_store_never_has_the_name_of_a_whole_one(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
+    writer = _writer(tmp_path / "f.h5")
+    writer.append({name: block[:3] for name, block in values.items()})
+    with pytest.raises(StoreError, match="3 images; expected 7"):
+        writer.finish()
+    assert not (tmp_path / "f.h5").exists()
+    with pytest.raises(StoreError, match="10 images; expected 7"):
+        writer.append(values)
 
 
 def test_a_batch_must_have_every_layer(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
-    with pytest.raises(StoreError, match="expected layer1, layer2, all of the same images"), \
-            create_store(tmp_path / "f.h5", image_ids=IDS, **NAMED) as writer:
+    writer = _writer(tmp_path / "f.h5")
+    with pytest.raises(StoreError, match="expected layer1, layer2, all of the same images"):
         writer.append({"layer1": values["layer1"]})
-    with pytest.raises(StoreError, match=r"with \[2, 3\] images"), \
-            create_store(tmp_path / "f.h5", image_ids=IDS, **NAMED) as writer:
+    with pytest.raises(StoreError, match=r"with \[2, 3\] images"):
         writer.append({"layer1": values["layer1"][:3], "layer2": values["layer2"][:2]})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_image_may_be_there_once_only(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="an image twice"), \
-            create_store(tmp_path / "f.h5", image_ids=(IDS[0], IDS[0]), **NAMED):
-        pass
+    with pytest.raises(StoreError, match="an image twice"):
+        _writer(tmp_path / "f.h5", image_ids=(IDS[0], IDS[0]))
 
 
-def test_nothing_is_overwritten_unless_asked(path: Path) -> None:
-    with pytest.raises(StoreError, match="exists already"), create_store(path, image_ids=IDS, **NAMED):
-        pass
+def test_an_interrupted_file_is_gone_on_with(tmp_path: Path, values: dict[str, np.ndarray], path: Path) -> None:
+    _writer(tmp_path / "f.h5").append({name: block[:3] for name, block in values.items()})
+    second = _writer(tmp_path / "f.h5")
+    assert second.n_filled == 3
+    for rows in (slice(3, 4), slice(4, 7)):
+        second.append({name: block[rows] for name, block in values.items()})
+    second.finish()
+    assert (tmp_path / "f.h5").read_bytes() == path.read_bytes()
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted({"f.h5", path.name})
+
+
+@pytest.mark.parametrize("change", [{"network_digest": "other"}, {"tap": "other"}, {"image_ids": IDS[::-1]},
+                                    {"dtype": "float16"}])
+def test_what_another_one_left_is_begun_anew(tmp_path: Path, values: dict[str, np.ndarray],
+                                             change: dict[str, object]) -> None:
+    _writer(tmp_path / "f.h5").append({name: block[:3] for name, block in values.items()})
+    assert _writer(tmp_path / "f.h5", **change).n_filled == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spoil", ["cut", "note", "no note"])
+def test_a_spoilt_part_is_begun_anew(tmp_path: Path, values: dict[str, np.ndarray], spoil: str) -> None:
+    path = tmp_path / "f.h5"
+    _writer(path).append({name: block[:3] for name, block in values.items()})
+    part = part_path(path)
+    if spoil == "cut":
+        part.write_bytes(part.read_bytes()[:200])
+    elif spoil == "note":
+        part.with_suffix(".json").write_text("[", encoding="utf-8")
+    else:
+        part.with_suffix(".json").unlink()
+    writer = _writer(path)
+    assert writer.n_filled == 0
+    writer.append(values)
+    writer.finish()
+    np.testing.assert_array_equal(open_store(path).read("layer1"), values["layer1"])
+
+
+def test_half_the_digits_on_request(tmp_path: Path, values: dict[str, np.ndarray], path: Path) -> None:
+    small = tmp_path / "small.h5"
+    write_store(small, values, dtype="float16", image_ids=IDS, **NAMED)
+    read = open_store(small).read("layer1")
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, values["layer1"].astype(np.float16).astype(np.float32))
+    assert small.stat().st_size < 0.6 * path.stat().st_size
+
+
+@pytest.mark.parametrize(("dtype", "value", "text"), [
+    ("float16", 7e4, "a response of 70000 in layer1; expected numbers that float16 can hold. .* float32"),
+    ("float32", np.nan, "a response of nan in layer1; .* Look at the network's weights")])
+def test_a_response_that_cannot_be_held_is_an_error(tmp_path: Path, values: dict[str, np.ndarray], dtype: str,
+                                                    value: float, text: str) -> None:
+    spoilt = {**values, "layer1": values["layer1"].copy()}
+    spoilt["layer1"][2, 17] = value
+    with pytest.raises(StoreError, match=text):
+        write_store(tmp_path / "f.h5", spoilt, dtype=dtype, image_ids=IDS, **NAMED)
+    assert not (tmp_path / "f.h5").exists()
+
+
+@pytest.mark.parametrize("most", [1700, 5001, 10**6])
+def test_blocks_side_by_side_are_the_layer(path: Path, values: dict[str, np.ndarray], most: int) -> None:
+    ids = [IDS[4], IDS[1], IDS[4]]
+    blocks = list(open_store(path).blocks("layer1", max_units=most, image_ids=ids))
+    assert all(block.shape[1] == units.stop - units.start <= most for units, block in blocks)
+    np.testing.assert_array_equal(np.concatenate([block for _, block in blocks], axis=1), values["layer1"][[4, 1, 4]])
+    with pytest.raises(StoreError, match="max_units: 0; expected 1 or more"):
+        next(open_store(path).blocks("layer1", max_units=0))

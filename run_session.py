@@ -50,8 +50,8 @@ def rehearse(study: Path, seed: int | None, subjects: int, no_window: bool) -> N
     """
     rehearsal = open_rehearsal(Layout(study), seed=seed, subjects=subjects)
     steps: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
-        ("stimulus set", build_stimuli), ("check", check_stimuli), ("features", store_features),
-        ("scans", play_scans), ("window", skip_window if no_window else play_excerpt),
+        ("stimulus set", build_stimuli), ("check", check_stimuli), ("textures", render_textures),
+        ("features", store_features), ("scans", play_scans), ("window", skip_window if no_window else play_excerpt),
         ("virtual BOLD", simulate_bold), ("GLM", fit_glm), ("RSA", compare_representations),
         ("encoding", fit_encoding), ("report", write_report),
     )
@@ -102,6 +102,14 @@ def check_stimuli(rehearsal: Rehearsal) -> str:
                             expected="every image within the rules",
                             remedy=f"See `python -m stimuli check --study {rehearsal.layout.root}`.")
     return f"{verdict.n_images} of {verdict.n_images} images hold"
+
+
+def render_textures(rehearsal: Rehearsal) -> str:
+    """Render what retinotopic mapping and the LO localizer show."""
+    from stimuli.texture_set import render
+
+    made = render(rehearsal.layout, rehearsal.settings, progress=rich_progress)
+    return _reused(made.reused, f"{len(made.table.rows)} pictures")
 
 
 def store_features(rehearsal: Rehearsal) -> str:

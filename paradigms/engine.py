@@ -187,6 +187,7 @@ class _Run:
     state: str = "closed"
     safe_s: float | None = None
     armed_s: float | None = None
+    lit: bool = False
 
     @contextmanager
     def opened(self, images: Mapping[str, Pixels]) -> Iterator[None]:
@@ -284,7 +285,8 @@ class _Run:
             self.tally.skipped += 1
             self.journal.write("skip", planned=round(deadline, 6), step=change.step)
             return
-        display.draw(change.frame)
+        frame = self._with_diode(change.frame)
+        display.draw(frame)
         self._poll_until(deadline - display.lead_s - self.devices.poll_s)
         self.devices.clock.wait_until(deadline - display.lead_s)
         actual = display.flip()
@@ -298,8 +300,15 @@ class _Run:
             if self.on_event is not None:
                 self.on_event(self.schedule.events[change.event])
 
+    def _with_diode(self, frame: Frame) -> Frame:
+        """Turn the photodiode's square over at every change, if there is to be one; black before the first."""
+        if not self.settings.display.photodiode:
+            return frame
+        self.lit = not self.lit
+        return replace(frame, photodiode=self.lit)
+
     def _flip(self, frame: Frame) -> None:
-        self.devices.display.draw(frame)
+        self.devices.display.draw(replace(frame, photodiode=False) if self.settings.display.photodiode else frame)
         self.devices.display.flip()
 
     def _clock_time(self, at_s: float) -> float:

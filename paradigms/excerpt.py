@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from paradigms.attempts import excerpt_files
 from paradigms.devices import HardwareClock
 from paradigms.engine import play
-from paradigms.records import excerpt_files
 from paradigms.runlog import Journal, is_complete, of_kind, read_journal
 from paradigms.schedule import Event
 from paradigms.session import RunKey, opened_devices, prepare, write_plan

@@ -18,9 +18,10 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from paradigms.attempts import last_attempt
 from paradigms.fixation_task import response_window_s
 from paradigms.operator_view import live_panel, verdict_panel
-from paradigms.records import last_attempt, read_schedule, recover
+from paradigms.records import read_schedule, recover
 from paradigms.run_view import RunView, fold, follow
 from subjects.layout import Layout
 from subjects.plan import PlannedRun, run_sheet

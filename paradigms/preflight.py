@@ -24,9 +24,12 @@ from paradigms.records import recoverable
 from paradigms.session import RunKey, opened_devices, prepare, require_devices
 from paradigms.virtual import VirtualClock
 from stimuli.manifest import TYPES, read_manifest, read_pixels
+from stimuli.texture_table import Texture, read_texture_pixels, read_textures
 from subjects.console import ProgressWrapper, silent
 from subjects.errors import ScheduleError, StudyError
 from subjects.layout import Layout
+from subjects.paradigm_settings import LO, RETINOTOPY
+from subjects.plan import run_counts
 from subjects.profile import load_profile, session_images
 from subjects.settings import Settings
 from subjects.store import read_json, write_json
@@ -67,11 +70,22 @@ def check_images(layout: Layout, settings: Settings, *, sub: str, ses: str,
         manifest = read_manifest(layout.manifest)
         wanted = [manifest.get(base_image=name, type=kind) for name in session_images(settings, sub=sub)[ses]
                   for kind in TYPES]
+        textures = _needed_textures(layout, settings, ses=ses)
         for one in progress(wanted, label="images", total=len(wanted)):
             read_pixels(layout.stimuli, one)
+        for texture in progress(textures, label="textures", total=len(textures)) if textures else ():
+            read_texture_pixels(layout.stimuli, texture)
     except StudyError as error:
-        return Finding("images", ok=False, came=str(error), remedy="Restore the images or build the set again.")
-    return Finding("images", ok=True, came=f"{len(wanted)} of {len(wanted)} as in the manifest")
+        return Finding("images", ok=False, came=str(error),
+                       remedy="Restore the images, or make them again: `python -m stimuli build` or `textures`.")
+    more = f", {len(textures)} textures" if textures else ""
+    return Finding("images", ok=True, came=f"{len(wanted)} of {len(wanted)} as in the manifest{more}")
+
+
+def _needed_textures(layout: Layout, settings: Settings, *, ses: str) -> tuple[Texture, ...]:
+    """List the textures, if a run of the session shows any."""
+    shown = sum(run_counts(settings, task).get(ses, 0) for task in (RETINOTOPY, LO))
+    return read_textures(layout.textures).rows if shown else ()
 
 
 def check_disk(layout: Layout, *, least_gb: float = LEAST_FREE_GB) -> Finding:

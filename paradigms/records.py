@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paradigms.attempts import attempts, earlier_attempts
 from paradigms.fixation_task import response_window_s
 from paradigms.journal_lock import is_held
 from paradigms.outputs import write_outputs
@@ -62,46 +63,6 @@ class Recovered:
         """Say it in one line."""
         return (f"recovered {self.n_events} events from {self.n_records} journal lines: {self.events} "
                 f"({'complete' if self.complete else 'incomplete'})")
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """Where one attempt at a run, or one excerpt of it, keeps its plan, settings and record."""
-
-    schedule: Path
-    settings: Path
-    journal: Path
-
-
-def attempts(layout: Layout, *, sub: str, ses: str, task: str, run: int) -> tuple[Path, ...]:
-    """List the journals of every attempt at a run, first to last."""
-    name = layout.run_name(sub=sub, ses=ses, task=task, run=run)
-    return tuple(sorted(layout.source_dir(sub, ses).glob(f"{name}_attempt-*_journal.jsonl")))
-
-
-def last_attempt(layout: Layout, *, sub: str, ses: str, task: str, run: int) -> int:
-    """Give the number of the last attempt at a run that left any file, 0 if there is none."""
-    name = layout.run_name(sub=sub, ses=ses, task=task, run=run)
-    pattern = re.compile(rf"{name}_attempt-(\d+)_")
-    found = (pattern.match(path.name) for path in layout.source_dir(sub, ses).glob(f"{name}_attempt-*"))
-    return max((int(match[1]) for match in found if match), default=0)
-
-
-def attempt_files(layout: Layout, *, sub: str, ses: str, task: str, run: int, attempt: int) -> RunFiles:
-    """Spell the files of one attempt."""
-    where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run, "attempt": attempt}
-    return RunFiles(layout.schedule(**where), layout.resolved_settings(**where), layout.journal(**where))
-
-
-def excerpt_files(layout: Layout, *, sub: str, ses: str, task: str, run: int, folder: Path | None = None) -> RunFiles:
-    """Spell the files of a new excerpt of a run, in ``sourcedata/excerpts`` unless told otherwise."""
-    folder = layout.root / "sourcedata" / "excerpts" if folder is None else Path(folder)
-    name = f"{layout.run_name(sub=sub, ses=ses, task=task, run=run)}_excerpt-"
-    taken = [int(match[1]) for path in folder.glob(f"{name}*")
-             if (match := re.match(r"(\d+)_", path.name.removeprefix(name)))]
-    first = folder / f"{name}{max(taken, default=0) + 1:02d}"
-    return RunFiles(*(first.with_name(f"{first.name}_{suffix}")
-                      for suffix in ("schedule.json", "settings.json", "journal.jsonl")))
 
 
 def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, run: int) -> None:
@@ -163,7 +124,8 @@ def write_events(layout: Layout, settings: Settings, *, attempt: int, sub: str, 
     where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
     schedule = read_schedule(layout.schedule(**where, attempt=attempt))
     records = read_journal(layout.journal(**where, attempt=attempt))
-    path = _write_pair(layout.events(**where), records=records, schedule=schedule, settings=settings, attempt=attempt)
+    path = _write_pair(layout.events(**where), records=records, schedule=schedule, settings=settings, attempt=attempt,
+                       earlier=earlier_attempts(layout, attempt=attempt, **where))
     write_outputs(layout, settings, schedule=schedule, records=records, attempt=attempt, current=True)
     return path
 
@@ -210,13 +172,15 @@ def require_same_plan(layout: Layout, schedule: Schedule) -> None:
                               remedy="Restore the seed and the settings that this subject was scanned with.")
 
 
-def _write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int) -> Path:
+def _write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int,
+                earlier: list[str]) -> Path:
     table = events_table(records, schedule, response_window_s=response_window_s(settings, schedule.task))
     sidecar = events_sidecar(schedule, settings, complete=is_complete(records), attempt=attempt,
                              levels=task_of(schedule.task).levels,
                              watch=_watch_of(records, schedule=schedule, settings=settings))
     told = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
-    write_json(path.with_suffix(".json"), {**sidecar, TABLE: told}, overwrite=not path.exists())
+    write_json(path.with_suffix(".json"), {**sidecar, "EarlierAttempts": earlier, TABLE: told},
+               overwrite=not path.exists())
     return write_table(path, table)
 
 
@@ -380,7 +344,8 @@ def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
     if cut.complete and events.exists() and not _sidecar_says_complete(events):
         archive_events(layout, **cut.where)
     path = archived if events.exists() else events
-    _write_pair(path, records=cut.records, schedule=schedule, settings=settings, attempt=cut.attempt)
+    _write_pair(path, records=cut.records, schedule=schedule, settings=settings, attempt=cut.attempt,
+                earlier=earlier_attempts(layout, attempt=cut.attempt, **cut.where))
     write_outputs(layout, settings, schedule=schedule, records=cut.records, attempt=cut.attempt, current=path == events)
     return Recovered(cut.journal, path, complete=cut.complete, n_events=len(_rows_of(path)),
                      n_records=len(cut.records))

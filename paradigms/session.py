@@ -11,15 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from paradigms.attempts import attempt_files, earlier_attempts, excerpt_files, last_attempt
 from paradigms.device_names import require_name
 from paradigms.devices import Clock, HardwareClock, Pixels
 from paradigms.engine import Devices, RunOutcome, Terminated, play
 from paradigms.participant import SimulatedParticipant, seat_participant
 from paradigms.records import (
     archive_events,
-    attempt_files,
-    excerpt_files,
-    last_attempt,
     recover_attempt,
     require_new,
     require_same_plan,
@@ -114,7 +112,9 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
                  excerpt_files(layout, **key.names(), folder=folder))
         write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
         with Journal(files.journal, clock=clock) as journal, sigterm_as_exception():
-            journal.write("devices", scanner=scanner, display=display, buttons=buttons_named(settings, scanner=scanner),
+            earlier = earlier_attempts(layout, attempt=attempt, **key.names()) if whole else []
+            journal.write("devices", earlier=earlier, scanner=scanner, display=display,
+                          buttons=buttons_named(settings, scanner=scanner),
                           versions=versions("adversarial-fmri", "psychopy"))
             for name, value in settings.emulated_scanner.asked().items() if scanner == "emulated" else ():
                 journal.write("asked_fault", name=name, value=value)

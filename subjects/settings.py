@@ -111,7 +111,7 @@ class Stimuli(Section):
 
 
 class Display(Section):
-    """The projector and where the subject's eyes are."""
+    """The projector and where the subject's eyes are. `photodiode` adds a square that turns at every change."""
 
     width_px: Count = 1920
     height_px: Count = 1080
@@ -120,6 +120,7 @@ class Display(Section):
     height_cm: Positive = 50.0
     distance_cm: Positive = 168.0
     background: Annotated[int, Field(ge=0, le=255)] = 127
+    photodiode: bool = False
 
     def px_for(self, deg: float) -> float:
         """Give the extent in pixels of a centred stimulus of `deg` degrees of visual angle.

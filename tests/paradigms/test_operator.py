@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import run_session
+from paradigms.attempts import attempts
 from paradigms.operator import (
     AGAIN,
     ANYWAY,
@@ -25,7 +26,6 @@ from paradigms.operator import (
     pass_the_gate,
     walk,
 )
-from paradigms.records import attempts
 from paradigms.runlog import read_events
 from subjects.layout import Layout
 from subjects.plan import PlannedRun, run_sheet

@@ -27,10 +27,12 @@ from paradigms.preflight import (
 )
 from paradigms.session import play_run
 from paradigms.virtual import RecordingDisplay, VirtualClock
+from stimuli.texture_set import render
 from subjects.errors import ProfileError, ScheduleError
 from subjects.layout import Layout
 from subjects.settings import Settings, load_settings
 from subjects.store import read_json
+from tests.paradigms.conftest import make_console_study
 
 SETTINGS = Settings()
 
@@ -250,3 +252,17 @@ def printed(panel: object) -> str:
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(panel)
     return console.export_text()
+
+
+def test_a_session_with_a_localizer_wants_its_textures(tmp_path: Path) -> None:
+    layout = make_console_study(tmp_path / "study", stimuli={"per_class": 2},
+                                textures={"size_px": 32, "scramble_cells": 4, "n_pictures": 2})
+    settings = load_settings(layout.root)
+    missing = check_images(layout, settings, sub="01", ses="01")
+    assert (missing.ok, "textures.tsv: no such file" in missing.came) == (False, True)
+    render(layout, settings)
+    assert check_images(layout, settings, sub="01", ses="01").came == "15 of 15 as in the manifest, 106 textures"
+    (layout.stimuli / "textures" / "word-001.png").write_bytes(
+        (layout.stimuli / "textures" / "word-002.png").read_bytes())
+    spoilt = check_images(layout, settings, sub="01", ses="01")
+    assert (spoilt.ok, "word-001.png: pixels with digest" in spoilt.came) == (False, True)

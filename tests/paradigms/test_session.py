@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -17,9 +18,10 @@ import pytest
 from PIL import Image
 
 from paradigms import session
+from paradigms.attempts import attempts, last_attempt
 from paradigms.engine import Devices, Terminated
 from paradigms.journal_lock import is_held
-from paradigms.records import attempts, last_attempt, read_schedule, recover
+from paradigms.records import read_schedule, recover
 from paradigms.runlog import COLUMNS, Journal, of_kind, read_events, read_journal
 from paradigms.session import play_run, sigterm_as_exception
 from paradigms.virtual import VirtualClock
@@ -377,3 +379,36 @@ def test_a_journal_is_held_across_processes_until_its_writer_dies(tmp_path: Path
         assert is_held(path)
         writer.kill()
     assert not is_held(path)
+
+
+def test_a_run_links_to_the_attempts_before_it(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        _abort_at(patch, 130.0)
+        _play(small_console)
+    _play(small_console)
+    _play(small_console, repeat=True)
+    name = "sourcedata/sub-01/ses-01/sub-01_ses-01_task-main_run-1_attempt-0{}_journal.jsonl"
+    said = read_events(small_console.events(**RUN)).attrs["sidecar"]
+    assert said["EarlierAttempts"] == [name.format(1), name.format(2)]
+    assert all((small_console.root / path).is_file() for path in said["EarlierAttempts"])
+    for attempt, earlier in ((1, []), (3, [name.format(1), name.format(2)])):
+        first, = of_kind(read_journal(small_console.journal(**RUN, attempt=attempt)), "devices")
+        assert first["earlier"] == earlier
+
+
+def test_the_photodiode_turns_over_at_every_change(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    screens: list[Any] = []
+    real = session.virtual_devices
+
+    def watched(settings: Settings, **given: Any) -> Devices:
+        devices = real(settings, **given)
+        screens.append(devices.display)
+        return devices
+
+    monkeypatch.setattr(session, "virtual_devices", watched)
+    play_run(small_console, load_settings(small_console.root, overrides={"display.photodiode": True}), **RUN, **VIRTUAL)
+    shown = [one.frame.photodiode for one in screens[0].shown]
+    assert shown[0] is False
+    assert all(after is (not before) for before, after in itertools.pairwise(shown))
+    _play(small_console, run=2)
+    assert {one.frame.photodiode for one in screens[1].shown} == {None}

@@ -39,6 +39,20 @@ NETWORK = "tests.stimuli.efficientnet:load"
 Pixels = np.ndarray
 
 
+class InOrder(torch.autograd.Function):
+    """Pixels channels first, and their gradients too: torchattacks cannot do with another order in memory."""
+
+    @staticmethod
+    def forward(ctx: object, images: Tensor) -> Tensor:  # noqa: ARG004 - the signature of a function
+        """Pass on."""
+        return images.clone(memory_format=torch.contiguous_format)
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # noqa: ARG004 - the signature of a function
+        """Pass back."""
+        return gradient.contiguous()
+
+
 class TwoLogits(nn.Module):
     """Log-sum-exp of the others + ln 99, and the target: class 1 wins where the target's P is above .99."""
 
@@ -48,7 +62,7 @@ class TwoLogits(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Give two logits for each image, in the order of the targets."""
-        logits = self.network.logits(images)
+        logits = self.network.logits(InOrder.apply(images))
         own = logits.gather(1, self.targets[:, None])
         others = logits.scatter(1, self.targets[:, None], -torch.inf).logsumexp(dim=1, keepdim=True)
         return torch.cat([others + math.log(99.0), own], dim=1)
@@ -129,7 +143,7 @@ def main() -> None:
         starts = np.stack([read_pixels(layout.stimuli, manifest.get(base_image=one.base_image, type="RE"))
                            for one in rows])
         targets = np.array([one.target_index for one in rows], dtype=np.int64)
-        model, images = TwoLogits(network, torch.from_numpy(targets)), to_tensor(starts)
+        model, images = TwoLogits(network, torch.from_numpy(targets)).eval(), to_tensor(starts).contiguous()
         here = {"network": network, "starts": starts, "targets": targets}
         minimal = settings.stimuli.model_copy(update={"ai_method": "minimal", "ai_search": asked.search})
         mine = report("ours, first hit", lambda: ours(network, starts, targets=targets, stimuli=settings.stimuli),

@@ -82,7 +82,7 @@ class Stimuli(Section):
     an_step: Positive = 0.5
     ai_step: Positive = 0.2
     ai_method: Literal["first-hit", "minimal"] = "first-hit"
-    ai_search: Count = 100
+    ai_search: Count = 200
     ai_target: Literal["other_class", "nearest", "least_likely", "any", "table"] = "other_class"
     ai_target_table: str | None = None
     max_iterations: Count = 1000

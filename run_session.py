@@ -5,6 +5,8 @@ This file joins the rooms of the house and computes nothing itself.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -233,17 +235,22 @@ def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: st
 @fault_option
 @click.option("--display", required=True, type=click.Choice(DISPLAYS), help="Where the images go.")
 @click.option("--repeat", is_flag=True, help="Play a run that was played before; earlier attempts are kept.")
+@click.option("--resume", is_flag=True, help="Play the rest of a run that was cut short, with the same plan.")
+@click.option("--from-trial", type=click.IntRange(min=1), default=None,
+              help="Where to resume (default: the first trial that was not shown to its end).")
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
 @click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
 def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: str, display: str,
-        repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...]) -> int:
+        repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...],
+        resume: bool, from_trial: int | None) -> int:
     """Play one run and log it. Ends with 0 when it is complete, 1 when it was aborted."""
     from paradigms.session import play_run
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     outcome = play_run(layout, settings, sub=sub, ses=ses, task=task, run=run_number,
-                       scanner=scanner, display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress)
+                       scanner=scanner, display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress,
+                       resume=resume or from_trial is not None, from_trial=from_trial)
     click.echo(outcome.summary())
     return 0 if outcome.complete else 1
 
@@ -294,12 +301,21 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
 def _ask(question: str, choices: Sequence[str]) -> str:
     """Ask the operator; Enter takes the first choice, a first letter is enough."""
     named = ", ".join(choices)
+    _forget_typed()
     while True:
         said = click.prompt(f"{question} [{named}]", default=choices[0], show_default=True).strip().lower()
         found = [choice for choice in choices if choice.startswith(said)]
         if len(found) == 1:
             return found[0]
         click.echo(f"one of {named}, please")
+
+
+def _forget_typed() -> None:
+    """Drop what was typed before the question: a button or trigger box that is a keyboard types here too."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # no terminal, or none of this kind
+        import termios
+
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def _first_answer(question: str, choices: Sequence[str]) -> str:

@@ -24,13 +24,14 @@ from paradigms.operator_view import live_panel, verdict_panel
 from paradigms.records import read_schedule, recover
 from paradigms.run_view import RunView, fold, follow
 from subjects.layout import Layout
+from subjects.paradigm_settings import MAIN
 from subjects.plan import PlannedRun, run_sheet
 from subjects.settings import Settings
 
 Ask = Callable[[str, Sequence[str]], str]
 """(question, choices, the first being the default) -> the choice."""
 
-START, SKIP, REPEAT, ON, LEAVE = "start", "skip", "repeat", "go on", "leave"
+START, SKIP, REPEAT, RESUME, ON, LEAVE = "start", "skip", "repeat", "resume", "go on", "leave"
 AGAIN, ANYWAY = "look again", "go on anyway"
 
 
@@ -68,10 +69,10 @@ class Stage:
     display: str
     options: tuple[str, ...] = ()
 
-    def command(self, layout: Layout, *, sub: str, run: PlannedRun, repeat: bool) -> list[str]:
-        """Spell the command that plays one run."""
+    def command(self, layout: Layout, *, sub: str, run: PlannedRun, how: str = START) -> list[str]:
+        """Spell the command that plays one run: from its start, once more, or the rest of it."""
         words = [*self._words("run", layout, sub=sub, ses=run.ses), "--task", run.task, "--run", str(run.run)]
-        return [*words, "--repeat"] if repeat else words
+        return [*words, f"--{how}"] if how in (REPEAT, RESUME) else words
 
     def preflight(self, layout: Layout, *, sub: str, ses: str) -> list[str]:
         """Spell the command that looks at everything before a session."""
@@ -124,26 +125,28 @@ def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage
     for k, run in enumerate(waiting, start=1):
         answer = ask(f"{run.task} run {run.run} ({k} of {len(waiting)} to play): when the subject is ready",
                      (START, SKIP, LEAVE))
-        while answer in (START, REPEAT):
-            played = play_one(layout, settings, sub=sub, run=run, stage=stage, console=console,
-                              repeat=answer == REPEAT)
+        while answer in (START, REPEAT, RESUME):
+            played = play_one(layout, settings, sub=sub, run=run, stage=stage, console=console, how=answer)
             yield played
+            rest = (RESUME,) if run.task == MAIN else ()  # a movie has no trial to go on at
             answer = ask(f"{run.task} run {run.run} is {'complete' if played.complete else 'not complete'}",
-                         (ON, REPEAT, LEAVE) if played.complete else (REPEAT, ON, LEAVE))
+                         (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
         if answer == LEAVE:
             return
 
 
 def play_one(layout: Layout, settings: Settings, *, sub: str, run: PlannedRun, stage: Stage, console: Console,
-             repeat: bool = False) -> Played:
+             how: str = START) -> Played:
     """Play one run in a child process, show it while it is played, and judge it.
+
+    `how` is ``"start"``, ``"repeat"`` or ``"resume"``.
 
     A run whose process was killed or crashed is recovered from its journal at once.
     """
     where: dict[str, Any] = {"sub": sub, "ses": run.ses, "task": run.task, "run": run.run}
     attempt = last_attempt(layout, **where) + 1
     journal, plan = layout.journal(**where, attempt=attempt), layout.schedule(**where, attempt=attempt)
-    with subprocess.Popen(stage.command(layout, sub=sub, run=run, repeat=repeat), stdout=subprocess.PIPE,
+    with subprocess.Popen(stage.command(layout, sub=sub, run=run, how=how), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as child:
         view = None
         with contextlib.suppress(KeyboardInterrupt):  # the child gets it too, records it and ends

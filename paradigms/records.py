@@ -81,7 +81,7 @@ def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, 
             raise RunLogError(str(journal), came="a run of this subject that is being played now",
                               expected="one run at a time",
                               remedy="Wait until it ends, or end it; nothing was changed.")
-    complete = [path for path in attempts(layout, **where) if is_complete(read_journal(path))]
+    complete = [path for path in attempts(layout, **where) if is_complete(read_journal(path)) and not _is_rest(path)]
     events = layout.events(**where)
     if events.exists() and _sidecar_says_complete(events):
         complete.append(events)
@@ -91,6 +91,17 @@ def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, 
     if events.exists():
         _archive_place(layout, where=where)
     _require_room_for(events)
+
+
+def _is_rest(journal: Path) -> bool:
+    """Say whether an attempt was planned to play a part of the run only."""
+    plan = schedule_beside(journal)
+    return plan.is_file() and read_json(plan).get("first_trial") is not None
+
+
+def schedule_beside(journal: Path) -> Path:
+    """Spell the plan of the attempt that a journal tells of."""
+    return journal.with_name(journal.name.replace("_journal.jsonl", "_schedule.json"))
 
 
 def _require_room_for(events: Path) -> None:
@@ -161,10 +172,11 @@ def require_same_plan(layout: Layout, schedule: Schedule) -> None:
     mine = {event.base_image for event in schedule.events if event.base_image is not None}
     pattern = f"sourcedata/sub-{schedule.sub}/ses-*/*_task-{schedule.task}_*_journal.jsonl"
     for journal in sorted(layout.root.glob(pattern)):  # where there is none, nothing was shown
-        path = journal.with_name(journal.name.replace("_journal.jsonl", "_schedule.json"))
+        path = schedule_beside(journal)
         earlier = read_schedule(path)
         theirs = {event.base_image for event in earlier.events if event.base_image is not None}
-        odd = mine ^ theirs if earlier.ses == schedule.ses else mine & theirs
+        same = theirs - mine if earlier.first_trial is not None else mine ^ theirs  # a rest shows some of them
+        odd = same if earlier.ses == schedule.ses else mine & theirs
         came = (f"{min(odd)} and {len(odd) - 1} more images in another session than now" if odd else
                 f"a repetition time of {earlier.tr_s:g} s" if earlier.tr_s != schedule.tr_s else "")
         if came:
@@ -175,7 +187,8 @@ def require_same_plan(layout: Layout, schedule: Schedule) -> None:
 def _write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int,
                 earlier: list[str]) -> Path:
     table = events_table(records, schedule, response_window_s=response_window_s(settings, schedule.task))
-    sidecar = events_sidecar(schedule, settings, complete=is_complete(records), attempt=attempt,
+    whole = is_complete(records) and schedule.first_trial is None
+    sidecar = events_sidecar(schedule, settings, complete=whole, attempt=attempt,
                              levels=task_of(schedule.task).levels,
                              watch=_watch_of(records, schedule=schedule, settings=settings))
     told = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}

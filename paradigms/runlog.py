@@ -282,7 +282,8 @@ def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, at
     software = {"OperatingSystem": platform.platform(), "SoftwareName": "adversarial-fmri",
                 "SoftwareVersion": versions("adversarial-fmri")["adversarial-fmri"], **screen}
     return {**columns, "StimulusPresentation": software, "TaskName": schedule.task, "RunComplete": complete,
-            "Attempt": attempt, "n_volumes": schedule.n_volumes, "n_pulses": (watch or {}).get("n_pulses"),
+            "Attempt": attempt, "FirstTrial": schedule.first_trial or 1,
+            "n_volumes": schedule.n_volumes, "n_pulses": (watch or {}).get("n_pulses"),
             "PulseWatch": dict(watch or {}), "schedule_digest": schedule.digest,
             "manifest_digest": schedule.manifest_digest, "settings_digest": schedule.settings_digest}
 

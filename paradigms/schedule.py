@@ -101,6 +101,8 @@ class Schedule:
         Length of a step.
     marks : tuple of Mark
         Changes of the fixation point's colour, in order; they may fall into events.
+    first_trial : int or None
+        Number, from 1, of the trial of the whole plan that this one begins with; None for a whole plan.
     """
 
     study: str
@@ -120,6 +122,7 @@ class Schedule:
     steps: tuple[int, ...] = ()
     step_s: float | None = None
     marks: tuple[Mark, ...] = ()
+    first_trial: int | None = None
 
     def __post_init__(self) -> None:
         where = f"schedule of sub-{self.sub} ses-{self.ses} run-{self.run}"
@@ -186,7 +189,43 @@ class Schedule:
                                 remedy="Restore the file from its copy in sourcedata.") from error
 
 
-_OPTIONAL = ("variant", "textures", "steps", "step_s", "marks")
+_OPTIONAL = ("variant", "textures", "steps", "step_s", "marks", "first_trial")
+
+
+def rest_of(schedule: Schedule, *, first_trial: int, lead_s: float) -> Schedule:
+    """Cut off what was shown before a trial, for a run that is resumed there.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The whole plan.
+    first_trial : int
+        Number of the trial to begin with, from 1.
+    lead_s : float
+        From time zero to the beginning of that trial, in seconds.
+
+    Returns
+    -------
+    Schedule
+        The same trials in the same order, onsets shifted by one constant; whole volumes.
+
+    Raises
+    ------
+    ScheduleError
+        If there is no such trial, or the run has a movie or marks, which cannot be shifted.
+    """
+    if schedule.steps or schedule.marks:
+        raise ScheduleError("resume", came=f"a trial of a {schedule.task} run", expected="a task of trials only",
+                            remedy="Play the run again as a whole.")
+    if not 1 <= first_trial <= len(schedule.events):
+        raise ScheduleError("resume", came=f"trial {first_trial}", expected=f"1 to {len(schedule.events)}",
+                            remedy="Leave --from-trial out to begin with the first one that was not shown.")
+    kept, before = schedule.events[first_trial - 1:], schedule.events[:first_trial - 1]
+    shift = lead_s - before[-1].end_s if before else 0.0
+    events = tuple(dataclasses.replace(event, index=k, onset_s=event.onset_s + shift) for k, event in enumerate(kept))
+    volumes = -int(-(schedule.duration_s + shift) // schedule.tr_s)
+    return dataclasses.replace(schedule, events=events, n_volumes=volumes, duration_s=volumes * schedule.tr_s,
+                               first_trial=first_trial)
 
 
 def first_seconds(schedule: Schedule, *, until_s: float) -> Schedule:

@@ -23,6 +23,7 @@ from paradigms.records import (
     require_same_plan,
     write_events,
 )
+from paradigms.resume import resumed
 from paradigms.runlog import Journal
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
 from paradigms.tasks.catalogue import Pictures, task_of
@@ -57,7 +58,8 @@ class RunKey:
 
 def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int, scanner: str,
              display: str, repeat: bool = False, fullscreen: bool = True, n_trials: int | None = None,
-             until_s: float | None = None, folder: Path | None = None, trigger_timeout_s: float | None = None,
+             until_s: float | None = None, resume: bool = False, from_trial: int | None = None,
+             folder: Path | None = None, trigger_timeout_s: float | None = None,
              progress: ProgressWrapper = silent) -> RunOutcome:
     """Play one run of the study and write its record.
 
@@ -79,6 +81,10 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
         Play an excerpt of so many trials. It counts as no attempt, and has a journal but no events table.
     until_s : float, optional
         Play an excerpt of so many first seconds.
+    resume : bool
+        Play the rest of a run that was cut short, with the same plan, as an attempt of its own.
+    from_trial : int, optional
+        Where to resume, from 1. Default: the first trial that the last attempt did not show to its end.
     folder : Path, optional
         Where an excerpt's files go; default ``sourcedata/excerpts`` of the study.
     trigger_timeout_s : float, optional
@@ -104,6 +110,8 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
     if whole:
         require_new(layout, repeat=repeat, **key.names())
         require_same_plan(layout, schedule)
+    if resume:
+        schedule = resumed(layout, schedule, from_trial=from_trial, lead_s=settings.main.lead_in_s)
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                         fullscreen=fullscreen) as devices:

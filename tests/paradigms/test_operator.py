@@ -19,6 +19,7 @@ from paradigms.operator import (
     LEAVE,
     ON,
     REPEAT,
+    RESUME,
     SKIP,
     START,
     Played,
@@ -74,10 +75,12 @@ def test_a_skipped_run_stays_planned_and_a_complete_one_is_passed_over(small_con
 
 @dataclass(frozen=True)
 class DyingStage(Stage):
-    """Plays, and is killed as soon as a few images have been shown."""
+    """Plays, and is killed as soon as a few images have been shown; what is resumed is not."""
 
-    def command(self, layout: Layout, *, sub: str, run: PlannedRun, repeat: bool) -> list[str]:
-        words = super().command(layout, sub=sub, run=run, repeat=repeat)
+    def command(self, layout: Layout, *, sub: str, run: PlannedRun, how: str = START) -> list[str]:
+        words = super().command(layout, sub=sub, run=run, how=how)
+        if how == RESUME:
+            return words
         code = ("import os, signal, sys\n"
                 "from paradigms import engine\n"
                 "shown = engine._Run._show\n"
@@ -101,6 +104,16 @@ def test_a_killed_run_is_recovered_at_once_and_can_be_repeated(small_console: La
     table = read_events(small_console.events(**RUN))
     assert not table.attrs["complete"]
     assert table["image_id"].notna().sum() == 5
+
+
+def test_a_killed_run_can_be_resumed(small_console: Layout) -> None:
+    answers = Answers([START, RESUME, LEAVE])
+    found, _ = walked(small_console, answers, stage=DyingStage("emulated", "virtual"))
+    assert [one.complete for one in found] == [False, True]
+    assert answers.asked[-2][1] == (REPEAT, RESUME, ON, LEAVE)
+    sidecar = read_events(small_console.events(**RUN)).attrs["sidecar"]
+    assert sidecar["FirstTrial"] > 1
+    assert len(sidecar["EarlierAttempts"]) == 1
 
 
 def test_what_the_child_complains_of_is_said(small_console: Layout) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def extract(layout: Layout, settings: Settings, *, network: str | None = None, t
 
 def _fill(writer: FeatureWriter, network: Network, *, layout: Layout, manifest: Manifest, batch: int,
           progress: ProgressWrapper) -> None:
-    """Read the next batch and write the last one while the network is at work."""
+    """Read images and write responses while the network is at work; nothing is written until every image was read."""
     left = manifest.stimuli[writer.n_filled:]
     batches = [left[first:first + batch] for first in range(0, len(left), batch)]
     bar = iter(progress(range(len(left)), label=f"features of {network.name}", total=len(left)))
@@ -111,15 +111,16 @@ def _fill(writer: FeatureWriter, network: Network, *, layout: Layout, manifest: 
         return np.stack([read_pixels(layout.stimuli, one) for one in wanted])
 
     with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
-        ahead = deque(reading.submit(read, wanted) for wanted in batches[:2])
+        images = deque(reading.submit(read, wanted) for wanted in batches)
         written: Future[None] | None = None
-        for k, wanted in enumerate(batches):
-            pixels = ahead.popleft().result()
-            if k + 2 < len(batches):
-                ahead.append(reading.submit(read, batches[k + 2]))
-            responses = network.features(pixels, batch=batch)
+        for wanted in batches:
+            responses = network.features(images.popleft().result(), batch=batch)
             if written is not None:
                 written.result()
+            else:
+                wait(images)
+                for others in images:
+                    others.result()
             written = writing.submit(writer.append, responses)
             for _ in wanted:
                 next(bar, None)

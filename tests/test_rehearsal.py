@@ -59,7 +59,7 @@ def test_identities_run_from_pixels_to_betas(rehearsed: tuple[Layout, str]) -> N
     assert len(ids) == N_IMAGES
     assert {image_id_of(read_pixels(layout.stimuli, one)) for one in manifest.stimuli} == ids
     assert set(open_store(layout.features("demo")).image_ids) == ids
-    shown = pd.concat([read_table(path) for path in layout.root.glob("sub-01/ses-*/func/*_events.tsv")])
+    shown = pd.concat([read_table(path) for path in layout.root.glob("sub-01/ses-*/func/*_task-main_*_events.tsv")])
     assert set(shown["image_id"].dropna()) == ids
     for hemi in ("L", "R"):
         betas = load_betas(layout.derivative("glm", sub="01", hemi=hemi, suffix="betas.h5"))

@@ -42,7 +42,7 @@ def test_build_check_features_and_sheet_end_well(empty: Study, command: Command,
     assert code == 0
     assert re.search(r"^18 of 18 images hold; weakest AN \d+\.\d grey levels RMS$", said, re.MULTILINE)
     code, said, _ = command("features", "--study", root)
-    assert (code, said) == (0, f"2 layers x 18 images taken: {empty.layout.features('tiny')}\n")
+    assert (code, said) == (0, f"2 layers x 18 images taken: {empty.layout.features('tiny')} (0.1 MiB)\n")
     assert "reused" in command("features", "--study", root)[1]
     assert command("sheet", "--study", root, "--out", tmp_path / "sheet.png")[0] == 0
     assert read_image(tmp_path / "sheet.png").shape[1] > 300

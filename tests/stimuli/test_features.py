@@ -75,17 +75,14 @@ def test_batches_change_nothing_beyond_rounding(built: Study, batch: int) -> Non
         np.testing.assert_allclose(store.read(name), wanted[name], atol=1e-5)
 
 
-def test_a_changed_image_leaves_no_features_behind(built: Study) -> None:
+def test_a_changed_image_leaves_nothing_behind(built: Study) -> None:
     path = built.layout.stimuli / "images/AI/fruits-02_AI.png"
     pixels = read_image(path)
     pixels[0, 0, 0] ^= 1
     Image.fromarray(pixels).save(path)
     with pytest.raises(ManifestError, match="fruits-02_AI.png: pixels with digest"):
         extract(built.layout, built.settings)
-    assert not built.layout.features("tiny").exists()
-    pixels[0, 0, 0] ^= 1
-    Image.fromarray(pixels).save(path)
-    assert extract(built.layout, built.settings).n_resumed == 16
+    assert not built.layout.features("tiny").parent.exists()
 
 
 def test_an_unknown_network_is_an_error(built: Study) -> None:

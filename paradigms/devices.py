@@ -67,6 +67,9 @@ class Frame:
         Their diameter.
     dot_level : int
         Their grey level.
+    overlay : uint8 array, (n, n), optional
+        How much white lies over background and image, 0 to 255, row 0 at the top, `n` a power of two; stretched
+        over the square of side `image_px`. The same array from frame to frame is not sent to the display again.
     photodiode : bool or None
         A square in the lower right corner, white or black; None for no square.
     """
@@ -81,6 +84,7 @@ class Frame:
     dots_px: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     dot_px: float = 0.0
     dot_level: int = 255
+    overlay: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
     photodiode: bool | None = None
 
 

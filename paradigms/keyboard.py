@@ -6,7 +6,6 @@ monotonic clock is taken again at every poll.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,12 +63,13 @@ class KeyboardHub:
         self._offset_s, self._polled_s = self._measure_offset(readings=50), self._clock.now()
 
     def close(self) -> None:
-        """Stop listening when the last user is gone."""
+        """Let go of the keyboard when the last user is gone.
+
+        It is not stopped: a queue of Psychtoolbox's that was stopped hears nothing more when it is started again.
+        """
         self._users = max(0, self._users - 1)
-        if not self._users and self._keyboard is not None:
-            board, self._keyboard = self._keyboard, None
-            with contextlib.suppress(Exception):
-                board.stop()
+        if not self._users:
+            self._keyboard = None
 
     def _measure_offset(self, *, readings: int = 3) -> float:
         """Give this clock minus the keyboard's (on Linux that is the wall clock), the best of some readings."""

@@ -251,12 +251,15 @@ class RecordingDisplay:
         return shown
 
     def screenshot(self) -> Pixels:
-        """Compose what is on the screen: background, image behind its aperture, dots, fixation point (no text)."""
+        """Compose what is on the screen: background, image, overlay, dots, fixation point (no text)."""
         width, height = self._size
         frame = self.shown[-1].frame if self.shown else None
         canvas = np.full((height, width, 3), frame.background if frame else 0, dtype=np.uint8)
         if frame is not None and frame.image_id is not None:
             _paste(canvas, self._images[frame.image_id], height_px=round(frame.image_px), aperture=frame.aperture)
+        if frame is not None and frame.overlay is not None:
+            _paste(canvas, np.full((1, 1, 3), 255, dtype=np.uint8), height_px=round(frame.image_px),
+                   aperture=frame.overlay)
         if frame is not None and frame.dots_px is not None:
             for x, y in frame.dots_px:
                 _dot(canvas, diameter=frame.dot_px, color=(frame.dot_level,) * 3, at=(float(x), float(y)))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import shutil
 import sys
@@ -88,6 +89,7 @@ class PsychoPyDisplay:
         self._dot: Any = None
         self._dots: Any = None
         self._square: Any = None
+        self._overlay: tuple[Pixels, Any] | None = None
         self._text: Any = None
 
     @property
@@ -151,7 +153,7 @@ class PsychoPyDisplay:
         if self._window is not None:
             window, self._window = self._window, None
             self._images.clear()
-            self._dots = self._square = self._text = None
+            self._dots = self._square = self._overlay = self._text = None
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 window.close()
@@ -172,7 +174,7 @@ class PsychoPyDisplay:
         window.clearBuffer()
 
     def draw(self, frame: Frame) -> None:
-        """Draw into the back buffer: background, image behind its aperture, dots, fixation point.
+        """Draw into the back buffer: background, image behind its aperture, overlay, dots, fixation.
 
         Raises
         ------
@@ -187,6 +189,8 @@ class PsychoPyDisplay:
                 raise DeviceError("window", came=f"image {frame.image_id!r}", expected="a preloaded image",
                                   remedy="Preload the schedule's images.")
             self._draw_image(self._images[frame.image_id], frame, wide=self._proportions[frame.image_id])
+        if frame.overlay is not None:
+            self._draw_overlay(frame.overlay, side_px=round(frame.image_px))
         if frame.dots_px is not None:
             self._draw_dots(frame)
         self._dot.size = frame.fixation_px / 2.0
@@ -201,12 +205,23 @@ class PsychoPyDisplay:
     def _draw_image(self, stimulus: Any, frame: Frame, *, wide: float) -> None:
         size = (round(frame.image_px * wide), round(frame.image_px))
         stimulus.size = size
-        stimulus.pos = [((extent - side) % 2) / 2.0 for extent, side in zip(self.size_px, size, strict=True)]
+        stimulus.pos = self._on_whole_pixels(size)
         if frame.aperture is not None:
             stimulus.mask = np.flipud(frame.aperture).astype(np.float32) / 127.5 - 1.0  # row 0 is its bottom
         elif stimulus.mask is not None:
             stimulus.mask = None
         stimulus.draw()
+
+    def _on_whole_pixels(self, size: tuple[int, int]) -> list[float]:
+        return [((extent - side) % 2) / 2.0 for extent, side in zip(self.size_px, size, strict=True)]
+
+    def _draw_overlay(self, overlay: Pixels, *, side_px: int) -> None:
+        if self._overlay is None or self._overlay[0] is not overlay:
+            white = visual.ImageStim(self._window, image=Image.new("RGB", (2, 2), (255, 255, 255)), units="pix",
+                                     mask=np.flipud(overlay).astype(np.float32) / 127.5 - 1.0, size=(side_px, side_px),
+                                     pos=self._on_whole_pixels((side_px, side_px)), interpolate=True, autoLog=False)
+            self._overlay = (overlay, white)
+        self._overlay[1].draw()
 
     def _draw_dots(self, frame: Frame) -> None:
         dots = np.asarray(frame.dots_px, dtype=np.float64)
@@ -274,8 +289,9 @@ class Console:
     responses: KeyboardResponses
 
 
+@functools.cache
 def _connect_keyboard() -> Any:
-    """Start PsychoPy's keyboard; a wait for its first key would block."""
+    """Start PsychoPy's keyboard, once for the process; a wait for its first key would block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return keyboard.Keyboard(backend="ptb", bufferSize=100_000, waitForStart=False)

@@ -60,6 +60,7 @@ class Retinotopy(FixationTask):
     mask_px: Annotated[int, Field(ge=16)] = 256
     grid: bool = True
     grid_line_deg: Positive = 0.05
+    grid_opacity: Annotated[float, Field(ge=0, le=1)] = 0.25
 
     @model_validator(mode="after")
     def _times_are_whole_steps(self) -> Retinotopy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -162,13 +163,15 @@ class Player:
     def _grid(self) -> Grid:
         return screen_grid(self.settings.retinotopy.mask_px, size_deg=self.settings.retinotopy.field_deg)
 
+    @cached_property
     def overlay(self) -> NDArray[np.uint8] | None:
-        """Draw the fixation grid, uint8 (mask_px, mask_px), 255 where it is line; None if the settings want none."""
+        """The fixation grid, fine enough for the screen, as a frame's overlay; None if the settings want none."""
         section = self.settings.retinotopy
         if not section.grid:
             return None
-        lines = fixation_grid(self._grid, field_deg=section.field_deg, line_deg=section.grid_line_deg)
-        return np.round(255.0 * lines).astype(np.uint8)
+        fine = screen_grid(_power_of_two(self.settings.display.px_for(section.field_deg)), size_deg=section.field_deg)
+        lines = fixation_grid(fine, field_deg=section.field_deg, line_deg=section.grid_line_deg)
+        return np.round(255.0 * section.grid_opacity * lines).astype(np.uint8)
 
     def frame_at(self, t: float) -> Frame:
         """Say what is drawn at a time."""
@@ -177,7 +180,12 @@ class Player:
         return Frame(image_id=self.schedule.textures[state.texture_index] if seen else None,
                      image_px=display.px_for(section.field_deg), fixation_px=display.px_for(section.fixation_deg),
                      fixation_color=state.fixation_color, background=display.background,
-                     aperture=self.mask_of(state.aperture_index) if seen else None)
+                     aperture=self.mask_of(state.aperture_index) if seen else None, overlay=self.overlay)
+
+
+def _power_of_two(side_px: float) -> int:
+    """Give the next power of two, which graphics cards like best, from 16 to 2048."""
+    return min(2048, max(16, 1 << (math.ceil(side_px) - 1).bit_length()))
 
 
 def movie_steps(schedule: Schedule) -> list[Moment]:

@@ -13,6 +13,7 @@ from paradigms.movie import VARIANTS, movie, segments
 from paradigms.schedule import BLANK, Schedule
 from paradigms.tasks.planning import require_run
 from paradigms.tasks.retinotopy import LEVELS, Player, make_schedule, program
+from paradigms.virtual import RecordingDisplay, VirtualClock
 from stimuli.apertures import Bar, Ring, Wedge, degree_grid, mask
 from subjects.errors import ScheduleError, SettingsError
 from subjects.profile import SubjectProfile
@@ -159,10 +160,29 @@ def test_frames_show_texture_aperture_and_fixation() -> None:
     assert abs(columns.mean() - 127.5) < 2.0
     blank = player.frame_at(3.0)
     assert (blank.image_id, blank.aperture, blank.background) == (None, None, 127)
-    lines = player.overlay()
-    assert lines is not None
-    assert lines.shape == (256, 256)
-    assert Player(plan(), SETTINGS.model_copy(update={"retinotopy": Retinotopy(grid=False)})).overlay() is None
+    bare = Player(plan(), SETTINGS.model_copy(update={"retinotopy": Retinotopy(grid=False)}))
+    assert bare.frame_at(3.0).overlay is None
+
+
+def test_the_fixation_grid_stands_on_every_frame_and_screen() -> None:
+    player = Player(plan(), SETTINGS)
+    overlay = player.frame_at(-1.0).overlay
+    assert overlay is not None
+    assert overlay is player.frame_at(30.0).overlay
+    assert (overlay.shape, overlay.max()) == ((1024, 1024), 64)
+    display = RecordingDisplay(VirtualClock(), size_px=(800, 800), refresh_hz=60.0)
+    display.open()
+    display.draw(player.frame_at(3.0))
+    display.flip()
+    screen = display.screenshot()[:, :, 0]
+    radii = [SETTINGS.display.px_for(12.0) / 2.0 / 2 ** k for k in range(3)]
+    bearing = np.deg2rad(22.5)  # halfway between two spokes
+    for radius in radii:
+        row, column = 400 - radius * np.sin(bearing), 400 + radius * np.cos(bearing)
+        assert screen[int(row), int(column)] > 150
+        inside = screen[int(400 - 0.8 * radius * np.sin(bearing)), int(400 + 0.8 * radius * np.cos(bearing))]
+        assert inside == SETTINGS.display.background
+    assert screen[400, 700] > 150, "the spoke to the right"
 
 
 @pytest.mark.parametrize("refresh_hz", [60.0, 75.0, 120.0])

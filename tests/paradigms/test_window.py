@@ -127,3 +127,7 @@ def _assert_second_image_on_screen(console: Layout, journal: Path, screen: np.nd
                 {"upright": pixels, "upside down": pixels[::-1], "mirrored": pixels[:, ::-1]}.items()}
     assert likeness["upright"] > 0.8
     assert max(likeness["upside down"], likeness["mirrored"]) < 0.3
+
+
+def test_a_second_window_of_a_process_hears_its_keys_and_no_earlier_ones(probed: dict[str, Any]) -> None:
+    assert probed["opened again"] == ["1", "5", "2"]

@@ -101,6 +101,16 @@ def probe_held(console: Any, sender: KeySender) -> int:
     return count + len(console.responses.presses())
 
 
+def probe_again(console: Any, sender: KeySender) -> list[str]:
+    """Tap keys in a second window of the process; what was tapped between the windows is not its."""
+    heard: list[tuple[float, str]] = []
+    for key in ("1", "5", "2"):
+        sender.tap(key)
+        time.sleep(0.05)
+        _listen(console, heard)
+    return [key for _, key in sorted(heard)]
+
+
 def refusal(call: Any, *arguments: Any) -> str:
     """Give the message with which a call is refused."""
     try:
@@ -123,6 +133,9 @@ def main() -> None:
                      "unknown image": refusal(console.display.draw, frame_for(settings, image_id="b"))}
             console.display._window.winHandle.close()
             found["closed"] = refusal(console.display.draw, frame_for(settings))
+        sender.tap("5")
+        with open_console(settings, clock=clock, fullscreen=False) as console:
+            found["opened again"] = probe_again(console, sender)
         sender.close()
     sys.stdout.write(json.dumps(found) + "\n")
 

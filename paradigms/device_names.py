@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from paradigms.devices import Clock, Press, ResponseDevice, TriggerSource
 from paradigms.parallel_port import ParallelTrigger, platform_port
 from paradigms.serial_devices import SerialButtons, SerialLine, SerialTrigger
+from paradigms.stuck_keys import TellsHeld
 from subjects.device_settings import BUTTONS, SCANNERS, byte_value
 from subjects.errors import DeviceError, nearest
 from subjects.settings import Settings
@@ -29,7 +30,7 @@ class JoinedResponses:
 
     def __init__(self, devices: Sequence[ResponseDevice]) -> None:
         self._devices = tuple(devices)
-        self._held: list[Press] = []
+        self._unread: list[Press] = []
 
     def open(self) -> None:
         """Open all."""
@@ -47,13 +48,18 @@ class JoinedResponses:
         failure: DeviceError | None = None
         for device in self._devices:
             try:
-                self._held += device.presses()
+                self._unread += device.presses()
             except DeviceError as error:
                 failure = failure or error
         if failure is not None:
             raise failure
-        given, self._held = sorted(self._held, key=lambda press: press.stamp_s), []
+        given, self._unread = sorted(self._unread, key=lambda press: press.stamp_s), []
         return given
+
+    def keys_down(self) -> dict[str, float]:
+        """Give the keys that are down, of those devices that are told of releases."""
+        told = [device.keys_down() for device in self._devices if isinstance(device, TellsHeld)]
+        return {key: since for one in told for key, since in one.items()}
 
 
 class Inputs:

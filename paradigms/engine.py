@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from paradigms.devices import Clock, Display, Frame, Pixels, Press, Pulse, ResponseDevice, TriggerSource
+from paradigms.journal import Journal
+from paradigms.outcome import RunOutcome, Tally, fault_text, judged
 from paradigms.program import ON, STEP, Change, Program, in_order
-from paradigms.runlog import Journal
 from paradigms.schedule import Event, Schedule
+from paradigms.stuck_keys import StuckKeys, TellsHeld
 from paradigms.tracker import NullTracker, Tracker
-from paradigms.watchdog import PulseWatch, WatchReport, watch
+from paradigms.watchdog import PulseWatch
 from subjects.errors import DeviceError
 from subjects.settings import Settings
 
@@ -60,63 +62,6 @@ class Devices:
     tracker: Tracker = field(default_factory=NullTracker)
 
 
-@dataclass(frozen=True)
-class RunOutcome:
-    """How a run went.
-
-    Parameters
-    ----------
-    complete : bool
-        Played to its end.
-    reason : str
-        Why not, or ``"complete"``.
-    n_events : int
-        Events shown.
-    n_presses : int
-        Presses of the task's keys.
-    onset_errors_s : tuple of float
-        Actual minus planned onset of every image shown.
-    watch : WatchReport
-        Pulses, onsets and clocks.
-    """
-
-    complete: bool
-    reason: str
-    n_events: int
-    n_presses: int
-    onset_errors_s: tuple[float, ...]
-    watch: WatchReport
-
-    @property
-    def n_pulses(self) -> int:
-        """Volumes from time zero on whose pulse came."""
-        return self.watch.n_pulses
-
-    def summary(self) -> str:
-        """Say it in one line."""
-        seen = self.watch
-        onsets = ("no image shown" if seen.onset_median_s is None or seen.onset_p99_s is None else
-                  f"onset error median {1e3 * seen.onset_median_s:.2f} ms, 99 % {1e3 * seen.onset_p99_s:.2f} ms")
-        faults = f"; {'; '.join(seen.faults)}" if seen.faults else ""
-        return (f"{self.reason}: {self.n_events} images, {seen.n_pulses} of {seen.n_expected} pulses, "
-                f"{self.n_presses} presses, {onsets}{faults}")
-
-
-@dataclass
-class _Tally:
-    """What has come in so far; `counted` are the pulses without doubles, `strays` those before the run was armed."""
-
-    pulses: list[float] = field(default_factory=list)
-    counted: list[float] = field(default_factory=list)
-    presses: int = 0
-    errors_s: list[float] = field(default_factory=list)
-    offsets_s: list[float] = field(default_factory=list)
-    zero: float | None = None
-    skipped: int = 0
-    strays: int = 0
-    faults: list[str] = field(default_factory=list)
-
-
 def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Journal, settings: Settings,
          images: Mapping[str, Pixels], on_event: Callable[[Event], None] | None = None,
          trigger_timeout_s: float | None = None, arm_key: str | None = None) -> RunOutcome:
@@ -150,7 +95,7 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
         Also for a run that was aborted; nothing is raised for what happens during a run but
         KeyboardInterrupt and SIGTERM, which are recorded first.
     """
-    run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings, tally=_Tally(),
+    run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings, tally=Tally(),
                on_event=on_event, pulse_watch=PulseWatch(tr_s=schedule.tr_s), arm_key=arm_key)
     reason = "complete"
     try:
@@ -180,7 +125,7 @@ class _Run:
     devices: Devices
     journal: Journal
     settings: Settings
-    tally: _Tally
+    tally: Tally
     on_event: Callable[[Event], None] | None
     pulse_watch: PulseWatch
     arm_key: str | None = None
@@ -188,6 +133,7 @@ class _Run:
     safe_s: float | None = None
     armed_s: float | None = None
     lit: bool = False
+    stuck: StuckKeys = field(default_factory=StuckKeys)
 
     @contextmanager
     def opened(self, images: Mapping[str, Pixels]) -> Iterator[None]:
@@ -232,7 +178,7 @@ class _Run:
 
     def _fault(self, device: str, said: str) -> None:
         """Record what a device that was lost says, each thing once."""
-        text = f"{device} failed: {said}"
+        text = fault_text(device, said)
         if text not in self.tally.faults:
             self.tally.faults.append(text)
             log.warning("%s", text)
@@ -256,7 +202,7 @@ class _Run:
     def wait_for_trigger(self, timeout_s: float | None) -> None:
         """Wait for the first counted pulse, which is time zero by its own stamp; a double counts once."""
         clock, dummies = self.devices.clock, self.settings.scanner.n_dummy_pulses
-        self.state = "waiting"
+        self.state, self.tally.awaited = "waiting", True
         began = clock.now()
         while self.tally.zero is None:
             self.poll()
@@ -328,12 +274,16 @@ class _Run:
 
     def poll(self) -> None:
         """Read and record whatever came in, all of it; then heed the abort key."""
+        if self.journal.refusal is not None:
+            self._fault("journal", f"{self.journal.refusal.strerror}; the run goes on, its record waits")
         pulses = self._read("trigger", self.devices.trigger.pulses)
         presses = self._read("buttons", self.devices.responses.presses)
         for press in presses:
             self._take_press(press)
         for pulse in pulses:
             self._take_pulse(pulse)
+        for said in self.stuck.look(self._held(), now_s=self.devices.clock.now()):
+            self._fault("buttons", said)
         key = self.settings.main.abort_key
         if self.state in ("safe", "waiting", "running") and any(press.key == key for press in presses):
             raise Aborted(f"key {key!r}")
@@ -347,6 +297,11 @@ class _Run:
                 raise
             self._fault(device, str(error))
             return []
+
+    def _held(self) -> Mapping[str, float]:
+        """Ask which keys are down, where the device is told of releases."""
+        responses = self.devices.responses
+        return responses.keys_down() if isinstance(responses, TellsHeld) else {}
 
     def _take_pulse(self, pulse: Pulse) -> None:
         if self.arm_key is not None and (self.armed_s is None or pulse.stamp_s < self.armed_s):
@@ -369,6 +324,8 @@ class _Run:
         task = press.key in self.program.keys
         self.tally.presses += task
         self.journal.write("press", t=press.stamp_s, key=press.key, source=press.source, task=task)
+        if said := self.stuck.see(press.key, stamp_s=press.stamp_s):
+            self._fault("buttons", said)
         asked_s = self.safe_s if self.state == "safe" and self.armed_s is None else None
         if asked_s is not None and press.key == self.arm_key and press.stamp_s >= asked_s:  # not one from before
             self.armed_s = press.stamp_s
@@ -377,16 +334,7 @@ class _Run:
     def finish(self, reason: str) -> RunOutcome:
         """Judge the run and write its last line."""
         self.state = "ended"
-        tally, schedule = self.tally, self.schedule
-        played_s = 0.0 if tally.zero is None else self.devices.clock.now() - tally.zero
-        report = watch(tally.pulses, zero_s=tally.zero, n_dummies=self.settings.scanner.n_dummy_pulses,
-                       n_volumes=schedule.n_volumes, tr_s=schedule.tr_s, played_s=played_s,
-                       onset_errors_s=tally.errors_s, clock_offsets_s=tally.offsets_s,
-                       frame_s=1.0 / self.settings.display.refresh_hz)
-        early = "a pulse" if tally.strays == 1 else f"{tally.strays} pulses"
-        strays = (f"{early} before the run was armed",) if tally.strays else ()
-        report = replace(report, faults=(*report.faults, *strays, *tally.faults))
-        outcome = RunOutcome(reason == "complete", reason, n_events=len(tally.errors_s), n_presses=tally.presses,
-                             onset_errors_s=tuple(tally.errors_s), watch=report)
-        self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=report.to_json())
+        outcome = judged(self.tally, schedule=self.schedule, settings=self.settings, now_s=self.devices.clock.now(),
+                         reason=reason)
+        self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=outcome.watch.to_json())
         return outcome

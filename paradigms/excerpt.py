@@ -11,7 +11,8 @@ from PIL import Image
 from paradigms.attempts import excerpt_files
 from paradigms.devices import HardwareClock
 from paradigms.engine import play
-from paradigms.runlog import Journal, is_complete, of_kind, read_journal
+from paradigms.journal import Journal
+from paradigms.runlog import is_complete, of_kind, read_journal
 from paradigms.schedule import Event
 from paradigms.session import RunKey, opened_devices, prepare, write_plan
 from paradigms.tasks.catalogue import task_of

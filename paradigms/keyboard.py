@@ -47,6 +47,7 @@ class KeyboardHub:
         self._offset_s = self._polled_s = 0.0
         self._users = 0
         self._seen: dict[tuple[str, float], None] = {}
+        self._down: dict[tuple[str, float], _Heard] = {}
         self._queues: dict[bool, list[_Heard]] = {True: [], False: []}
 
     def open(self) -> None:
@@ -71,6 +72,10 @@ class KeyboardHub:
         if not self._users:
             self._keyboard = None
 
+    def keys_down(self) -> dict[str, float]:
+        """Give the keys that are down, each with the stamp of its press."""
+        return {one.key: one.stamp_s for one in self._down.values()}
+
     def _measure_offset(self, *, readings: int = 3) -> float:
         """Give this clock minus the keyboard's (on Linux that is the wall clock), the best of some readings."""
         best = (float("inf"), 0.0)
@@ -90,22 +95,27 @@ class KeyboardHub:
     def _listen(self) -> None:
         if self._keyboard is None:
             return
-        fresh = []
+        fresh: dict[tuple[str, float], float] = {}
+        released: list[tuple[str, float]] = []
         for wait in (False, True):
             for key in self._keyboard.getKeys(waitRelease=wait, clear=wait):
                 mark = (str(key.name), float(key.tDown))
                 if mark not in self._seen:
                     self._seen[mark] = None
-                    fresh.append((mark[0], float(key.rt)))
+                    fresh[mark] = float(key.rt)
+                if wait:
+                    released.append(mark)
         self._forget()
         offset, polled = self._measure_offset(), self._clock.now()
         if abs(offset - self._offset_s) > _STEP_S:
             log.warning("the keyboard's clock was stepped by %.3f s; its stamps are put right",
                         self._offset_s - offset)
-        for name, down in fresh:
-            plain = name.removeprefix("num_")
-            stamp = self._stamp(down, offset_s=offset, polled_s=polled)
-            self._queues[plain == self._trigger_key].append(_Heard(stamp, plain))
+        for mark, down in fresh.items():
+            heard = _Heard(self._stamp(down, offset_s=offset, polled_s=polled), mark[0].removeprefix("num_"))
+            self._queues[heard.key == self._trigger_key].append(heard)
+            self._down[mark] = heard
+        for mark in released:
+            self._down.pop(mark, None)
         self._offset_s, self._polled_s = offset, polled
 
     def _stamp(self, down_s: float, *, offset_s: float, polled_s: float) -> float:
@@ -160,3 +170,7 @@ class KeyboardResponses:
     def presses(self) -> list[Press]:
         """Give the presses since the last call."""
         return [Press(one.stamp_s, one.key, "keyboard") for one in self._hub.hear(trigger=False)]
+
+    def keys_down(self) -> dict[str, float]:
+        """Give the keys that are down, the trigger's too, each with the stamp of its press."""
+        return self._hub.keys_down()

@@ -11,7 +11,9 @@ from typing import Any
 
 from paradigms.attempts import attempts, earlier_attempts
 from paradigms.fixation_task import response_window_s
+from paradigms.journal import restore
 from paradigms.journal_lock import is_held
+from paradigms.outcome import judged, tally_of
 from paradigms.outputs import write_outputs
 from paradigms.runlog import (
     TABLE,
@@ -25,7 +27,6 @@ from paradigms.runlog import (
 )
 from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import task_of
-from paradigms.watchdog import watch
 from subjects.errors import RunLogError, StudyError
 from subjects.layout import Layout
 from subjects.provenance import digest_bytes
@@ -202,14 +203,8 @@ def _watch_of(records: list[Record], *, schedule: Schedule, settings: Settings) 
     ends = of_kind(records, "end")
     if ends and isinstance(ends[-1].get("watch"), dict):
         return dict(ends[-1]["watch"])
-    zero, pulses = time_zero(records), of_kind(records, "pulse")
-    shown = [flip for flip in of_kind(records, "flip") if flip["what"] == "on"]
-    return watch([pulse["t"] for pulse in pulses], zero_s=zero, n_dummies=settings.scanner.n_dummy_pulses,
-                 n_volumes=schedule.n_volumes, tr_s=schedule.tr_s,
-                 played_s=0.0 if zero is None else max(record["t"] for record in records) - zero,
-                 onset_errors_s=[flip["t"] - flip["planned"] for flip in shown],
-                 clock_offsets_s=[pulse["offset"] for pulse in pulses],
-                 frame_s=1.0 / settings.display.refresh_hz).to_json()
+    return judged(tally_of(records), schedule=schedule, settings=settings, reason="cut off",
+                  now_s=max(record["t"] for record in records)).watch.to_json()
 
 
 def archive_events(layout: Layout, *, sub: str, ses: str, task: str, run: int) -> None:
@@ -267,6 +262,9 @@ def recover(layout: Layout) -> list[Recovered]:
         was cut off before its table was written takes the place of an incomplete one, which is kept in
         sourcedata.) A second call finds nothing more to do.
     """
+    for journal in _journals(layout):
+        if not is_held(journal):
+            restore(journal)
     recovered: list[Recovered] = []
     refused: list[StudyError] = []
     for journal in _journals(layout):

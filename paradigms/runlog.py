@@ -1,7 +1,6 @@
-"""The record of a run: an append-only journal, and the BIDS events table that is read out of it.
+"""The record of a run as it is read: its journal, and the BIDS events table that is made of it.
 
-A journal is a text file of JSON objects, one a line, each handed to the operating system the moment it
-is written and flushed to the disk at the edges of a run and once a second in between. ``kind`` says what
+A journal is a text file of JSON objects, one a line (:mod:`paradigms.journal` writes it). ``kind`` says what
 happened, ``t`` when (seconds of the clock), ``wall`` when by the wall clock. Time zero of the events
 table is the stamp of the first counted pulse, in the record of kind ``zero``.
 """
@@ -9,33 +8,24 @@ table is the stamp of the first counted pulse, in the record of kind ``zero``.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from paradigms.devices import Clock
 from paradigms.fixation_task import mark_rows
-from paradigms.journal_lock import hold
 from paradigms.schedule import BLANK, Event, Schedule
 from subjects.errors import RunLogError
 from subjects.provenance import digest_file, versions
 from subjects.settings import Settings
-from subjects.store import plain, read_json, read_table
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from subjects.store import read_json, read_table
 
 Record = dict[str, Any]
 TABLE = "EventsTable"
-SYNC_S = 1.0
 _TEXT = ("trial_type", "stim_file", "image_id", "base_image", "category", "class", "response", "correct_response")
 COLUMNS = {
     "onset": ("Time at which it became visible, from the first counted pulse.", "s"),
@@ -54,86 +44,6 @@ COLUMNS = {
     "onset_planned": ("Time at which the image should have become visible.", "s"),
 }
 LEVELS = {"correct": {"1": "right", "0": "wrong or missing"}}
-
-
-class Journal:
-    """An append-only journal.
-
-    Parameters
-    ----------
-    path : Path
-        A new file; its folder is made.
-    clock : Clock
-        Stamps the lines.
-
-    Raises
-    ------
-    RunLogError
-        If the file exists: a record is never written over.
-    """
-
-    def __init__(self, path: Path, *, clock: Clock) -> None:
-        self.path, self._clock = Path(path), clock
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._file: int | None = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
-        except FileExistsError:
-            raise RunLogError(str(self.path), came="a journal that exists already", expected="a new attempt",
-                              remedy="Start the run again with --repeat; nothing was written.") from None
-        hold(self._file)
-        self._synced, self._dirty = time.monotonic(), True
-
-    def write(self, kind: str, *, t: float | None = None, sync: bool = False, **fields: Any) -> None:
-        """Append one line.
-
-        Parameters
-        ----------
-        kind : str
-            What happened.
-        t : float, optional
-            When, in the clock's seconds. Default: now.
-        sync : bool
-            Flush to the disk now.
-        **fields
-            Whatever belongs to it.
-        """
-        if self._file is None:
-            raise RunLogError(str(self.path), came=f"a line of kind {kind!r} after closing", expected="an open journal",
-                              remedy="Report this as a fault of the toolkit.")
-        stamp = self._clock.now() if t is None else t
-        line = json.dumps({"kind": kind, "t": round(stamp, 6), "wall": round(self._clock.wall(), 6), **fields},
-                          default=plain, separators=(",", ":"), ensure_ascii=False) + "\n"
-        data = line.encode("utf-8")
-        self._dirty = True
-        while data:
-            data = data[os.write(self._file, data):]
-        if sync:
-            self.sync()
-
-    def sync(self) -> None:
-        """Flush to the disk what was written."""
-        if self._file is not None:
-            os.fsync(self._file)
-            self._synced, self._dirty = time.monotonic(), False
-
-    def sync_if_due(self) -> None:
-        """Flush if lines have waited for a second. To be called when nothing urgent is at hand: a disk may be slow."""
-        if self._dirty and time.monotonic() - self._synced >= SYNC_S:
-            self.sync()
-
-    def close(self) -> None:
-        """Flush and close; may be called twice."""
-        if self._file is not None:
-            self.sync()
-            os.close(self._file)
-            self._file = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
 
 
 def read_journal(path: Path) -> list[Record]:

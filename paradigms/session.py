@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from paradigms.attempts import attempt_files, earlier_attempts, excerpt_files, l
 from paradigms.device_names import require_name
 from paradigms.devices import Clock, HardwareClock, Pixels
 from paradigms.engine import Devices, RunOutcome, Terminated, play
+from paradigms.journal import Journal
 from paradigms.participant import SimulatedParticipant, seat_participant
 from paradigms.records import (
     archive_events,
@@ -24,11 +26,11 @@ from paradigms.records import (
     write_events,
 )
 from paradigms.resume import resumed
-from paradigms.runlog import Journal
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
 from paradigms.tasks.catalogue import Pictures, task_of
 from paradigms.tracker import load_tracker
 from paradigms.virtual import EmulatedScanner, RecordingDisplay, VirtualClock
+from paradigms.xserver import tell_if_lost
 from subjects.console import ProgressWrapper, silent
 from subjects.device_settings import SCANNERS
 from subjects.errors import DeviceError
@@ -124,6 +126,8 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
             journal.write("devices", earlier=earlier, scanner=scanner, display=display,
                           buttons=buttons_named(settings, scanner=scanner),
                           versions=versions("adversarial-fmri", "psychopy"))
+            if display == "window":
+                tell_if_lost(lambda: _display_gone(journal))
             for name, value in settings.emulated_scanner.asked().items() if scanner == "emulated" else ():
                 journal.write("asked_fault", name=name, value=value)
             outcome = _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
@@ -134,6 +138,15 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
     elif whole:
         recover_attempt(layout, files.journal)
     return outcome
+
+
+def _display_gone(journal: Journal) -> None:
+    """Close the record of a run whose display's server has gone, with the process about to end."""
+    journal.write("fault", device="display", said="the X server is gone", sync=True)
+    journal.close()
+    sys.stderr.write("error: display: the X server is gone; expected one for as long as a run lasts. Log in at the "
+                     "console again, then `python run_session.py recover`; the record up to now is kept.\n")
+    sys.stderr.flush()
 
 
 def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Settings,

@@ -217,7 +217,7 @@ class PsychoPyDisplay:
 
     def _draw_overlay(self, overlay: Pixels, *, side_px: int) -> None:
         if self._overlay is None or self._overlay[0] is not overlay:
-            white = visual.ImageStim(self._window, image=Image.new("RGB", (2, 2), (255, 255, 255)), units="pix",
+            white = visual.ImageStim(self._window, image=Image.new("RGB", overlay.shape, (255, 255, 255)), units="pix",
                                      mask=np.flipud(overlay).astype(np.float32) / 127.5 - 1.0, size=(side_px, side_px),
                                      pos=self._on_whole_pixels((side_px, side_px)), interpolate=True, autoLog=False)
             self._overlay = (overlay, white)

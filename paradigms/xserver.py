@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -60,6 +60,40 @@ def ensure_display(width_px: int, height_px: int) -> Iterator[str]:
         return
     os.environ["DISPLAY"] = _start_xvfb(width_px, height_px)
     yield os.environ["DISPLAY"]
+
+
+_KEPT: list[object] = []
+
+
+def tell_if_lost(say: Callable[[], None]) -> None:
+    """Have something said when the X server is gone; the process then ends with status 1.
+
+    Xlib ends a process whose server is gone from inside its own code, so that no ``finally`` is reached: this is
+    the last moment in which a record can be closed. Without effect where there is no X.
+
+    Parameters
+    ----------
+    say : callable
+        Called once, from whichever thread met the loss. It must not use the display.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    try:
+        library = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return
+
+    def lost(_: object) -> int:
+        try:
+            say()
+        finally:
+            os._exit(1)
+
+    handler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(lost)
+    _KEPT[:] = [handler]  # Xlib keeps its address, and no reference
+    library.XSetIOErrorHandler(handler)
 
 
 def _require_reachable(name: str) -> None:

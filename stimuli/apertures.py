@@ -213,7 +213,8 @@ def fixation_grid(grid: Grid, *, field_deg: float, line_deg: float, n_spokes: in
         How much of each point is line, 0 to 1.
     """
     r = grid.r_deg
-    gaps = [np.abs(r - field_deg / 2.0 / 2.0 ** k) for k in range(n_circles)]
+    outer = (field_deg - line_deg) / 2.0  # the line lies within the field
+    gaps = [np.abs(r - outer / 2.0 ** k) for k in range(n_circles)]
     for k in range(n_spokes):
         angle = 360.0 * k / n_spokes
         ahead, aside = _along(grid, angle), np.abs(_along(grid, angle + 90.0))

@@ -13,8 +13,9 @@ from PIL import Image
 
 from paradigms.devices import Pixels
 from paradigms.engine import Devices, RunOutcome, play
+from paradigms.journal import Journal
 from paradigms.program import Program
-from paradigms.runlog import Journal, Record, read_journal
+from paradigms.runlog import Record, read_journal
 from paradigms.schedule import Schedule
 from paradigms.tasks.main import make_schedule, program
 from paradigms.tracker import NullTracker, Tracker

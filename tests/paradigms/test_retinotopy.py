@@ -175,7 +175,7 @@ def test_the_fixation_grid_stands_on_every_frame_and_screen() -> None:
     display.draw(player.frame_at(3.0))
     display.flip()
     screen = display.screenshot()[:, :, 0]
-    radii = [SETTINGS.display.px_for(12.0) / 2.0 / 2 ** k for k in range(3)]
+    radii = [(SETTINGS.display.px_for(12.0) - 2) / 2.0 / 2 ** k for k in range(3)]
     bearing = np.deg2rad(22.5)  # halfway between two spokes
     for radius in radii:
         row, column = 400 - radius * np.sin(bearing), 400 + radius * np.cos(bearing)

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from paradigms.journal import Journal
 from paradigms.operator_view import live_panel, verdict_panel, verdict_rows
 from paradigms.run_view import RunView, fold, fold_all, follow
-from paradigms.runlog import Journal, Record
+from paradigms.runlog import Record
 from paradigms.schedule import Event, Schedule
 from paradigms.virtual import VirtualClock
 

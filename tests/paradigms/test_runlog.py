@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -16,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from paradigms import runlog
-from paradigms.runlog import COLUMNS, Journal, Record, events_sidecar, events_table, read_events, read_journal
+from paradigms.journal import Journal
+from paradigms.runlog import COLUMNS, Record, events_sidecar, events_table, read_events, read_journal
 from paradigms.schedule import BLANK, Event, Schedule
 from paradigms.virtual import VirtualClock
 from subjects.errors import RunLogError
@@ -57,70 +55,6 @@ def _table(*presses: Record) -> pd.DataFrame:
 
 
 # ---------------------------------------------------------------- the journal
-
-def test_a_line_is_readable_the_moment_it_is_written(tmp_path: Path) -> None:
-    clock = VirtualClock(start_s=7.0)
-    with Journal(tmp_path / "deep" / "j.jsonl", clock=clock) as journal:
-        journal.write("pulse", n=np.int64(3), path=Path("a/b"))
-        journal.write("press", t=6.5, key="ü")
-        first, second = read_journal(journal.path)
-    assert first == {"kind": "pulse", "t": 7.0, "wall": clock.wall(), "n": 3, "path": "a/b"}
-    assert (second["t"], second["key"]) == (6.5, "ü")
-
-
-def test_a_journal_is_never_written_over(tmp_path: Path) -> None:
-    path = tmp_path / "j.jsonl"
-    path.write_text("kept\n")
-    with pytest.raises(RunLogError, match="a journal that exists already; expected a new attempt"):
-        Journal(path, clock=VirtualClock())
-    assert path.read_text() == "kept\n"
-
-
-def test_one_line_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[bytes] = []
-    real = os.write
-    monkeypatch.setattr(os, "write", lambda file, data: written.append(bytes(data)) or real(file, data))
-    with Journal(tmp_path / "j.jsonl", clock=VirtualClock()) as journal:
-        for k in range(3):
-            journal.write("pulse", n=k)
-    assert len(written) == 3
-    assert all(line.endswith(b"\n") and json.loads(line)["n"] == k for k, line in enumerate(written))
-
-
-def test_a_write_cut_short_by_the_system_is_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.write
-    monkeypatch.setattr(os, "write", lambda file, data: real(file, data[:5]))
-    with Journal(tmp_path / "j.jsonl", clock=VirtualClock()) as journal:
-        journal.write("pulse", name="long enough")
-    assert read_journal(tmp_path / "j.jsonl")[0]["name"] == "long enough"
-
-
-def test_lines_reach_the_disk_at_edges_and_after_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced, now = [], [100.0]
-    monkeypatch.setattr(os, "fsync", synced.append)
-    monkeypatch.setattr(runlog.time, "monotonic", lambda: now[0])
-    journal = Journal(tmp_path / "j.jsonl", clock=VirtualClock())
-    journal.write("pulse")
-    journal.sync_if_due()
-    assert not synced
-    now[0] += 1.0
-    journal.sync_if_due()
-    assert len(synced) == 1
-    now[0] += 5.0
-    journal.sync_if_due()
-    assert len(synced) == 1, "nothing was written since"
-    journal.write("end", sync=True)
-    assert len(synced) == 2
-    journal.close()
-    journal.close()
-
-
-def test_a_closed_journal_refuses_lines(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j.jsonl", clock=VirtualClock())
-    journal.close()
-    with pytest.raises(RunLogError, match="a line of kind 'pulse' after closing"):
-        journal.write("pulse")
-
 
 FIELDS = st.dictionaries(st.text(min_size=1, max_size=8).map("x_".__add__), st.one_of(
     st.integers(), st.booleans(), st.none(), st.text(max_size=30), st.floats(allow_nan=False, allow_infinity=False)),

@@ -214,3 +214,51 @@ def test_jitter_moves_no_onset_but_the_first(bench: BenchMaker, short: Schedule)
     assert zero == of_kind(run.records, "pulse")[0]["t"] != 103.0
     onsets = [event.onset_s for event in short.events if event.image_id]
     assert [flip["planned"] - zero for flip in flips if flip["what"] == "on"] == pytest.approx(onsets, abs=1e-5)
+
+
+# ------------------------------------------------------------------------- stuck
+
+def test_a_key_that_repeats_itself_is_named_once_and_every_press_kept(bench: BenchMaker, short: Schedule) -> None:
+    run = bench(schedule=short)
+    for k in range(50):
+        run.responses.press("2", at_s=112.0 + 0.033 * k)
+    outcome = run.play()
+    assert outcome.complete
+    assert outcome.watch.faults == ("buttons failed: key '2' comes again and again: it is stuck",)
+    assert [fault["said"] for fault in of_kind(run.records, "fault")] == [
+        "key '2' comes again and again: it is stuck"]
+    assert len([press for press in of_kind(run.records, "press") if 112.0 <= press["t"] < 113.7]) >= 50
+
+
+def test_a_key_that_is_never_let_go_is_named(bench: BenchMaker, short: Schedule) -> None:
+    run = bench(schedule=short)
+
+    class Held:
+        """The participant, with a finger that stays on a key from 110 s on."""
+
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        def keys_down(self) -> dict[str, float]:
+            return {"1": 110.0} if run.clock.now() >= 110.0 else {}
+
+    run.responses = Held(run.responses)
+    assert run.play().watch.faults == ("buttons failed: key '1' has been down for 5 s: it is stuck",)
+    assert of_kind(run.records, "fault")[0]["t"] == pytest.approx(115.0, abs=0.5)
+
+
+def test_quick_fingers_are_not_stuck(bench: BenchMaker, short: Schedule) -> None:
+    run = bench(schedule=short)
+    for k in range(40):
+        run.responses.press("12"[k % 2], at_s=112.0 + 0.1 * k)
+    assert run.play().watch.faults == ()
+
+
+def test_silence_is_named_when_a_run_waited_for_its_trigger(bench: BenchMaker, short: Schedule) -> None:
+    run = bench(schedule=short, faults=ScannerFaults(missed=tuple(range(100))), trigger_timeout_s=20.0)
+    outcome = run.play()
+    assert not outcome.complete
+    assert outcome.watch.faults == ("no pulse came",)

@@ -20,9 +20,10 @@ from PIL import Image
 from paradigms import session
 from paradigms.attempts import attempts, last_attempt
 from paradigms.engine import Devices, Terminated
+from paradigms.journal import Journal
 from paradigms.journal_lock import is_held
 from paradigms.records import read_schedule, recover
-from paradigms.runlog import COLUMNS, Journal, of_kind, read_events, read_journal
+from paradigms.runlog import COLUMNS, of_kind, read_events, read_journal
 from paradigms.session import play_run, sigterm_as_exception
 from paradigms.virtual import VirtualClock
 from subjects.errors import DeviceError, ManifestError, ProfileError, RunLogError, ScheduleError
@@ -371,7 +372,7 @@ def test_no_second_run_of_a_subject_starts_beside_one_that_plays(small_console: 
 def test_a_journal_is_held_across_processes_until_its_writer_dies(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     script = ("import sys, time; from pathlib import Path; from paradigms.devices import HardwareClock\n"
-              "from paradigms.runlog import Journal\n"
+              "from paradigms.journal import Journal\n"
               "j = Journal(Path(sys.argv[1]), clock=HardwareClock()); print('held', flush=True); time.sleep(60)")
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None

@@ -11,8 +11,9 @@ import numpy as np
 
 from paradigms.devices import Frame, Press
 from paradigms.engine import Devices, play
+from paradigms.journal import Journal
 from paradigms.program import Program
-from paradigms.runlog import Journal, Record, read_journal
+from paradigms.runlog import Record, read_journal
 from paradigms.schedule import Schedule
 from paradigms.virtual import EmulatedScanner, RecordingDisplay, Shown, VirtualClock
 from subjects.settings import Settings

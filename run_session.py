@@ -272,10 +272,11 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
 
     Each run plays in a process of its own. Ends with 0 when no planned run is left, 1 otherwise.
     """
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
+    from analysis.run_design import design_of, design_panel
     from paradigms.operator import Stage, pass_the_gate, walk
-    from subjects.plan import run_sheet
+    from subjects.plan import PlannedRun, run_sheet
     from subjects.plan_view import sheet_tables
 
     layout = Layout(study).require()
@@ -291,7 +292,11 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
                *(word for fault in faults for word in ("--fault", fault)))
     stage, ask = Stage(scanner, display, options), _first_answer if yes else _ask
     if pass_the_gate(layout, sub=sub, ses=ses, stage=stage, ask=ask):
-        for _ in walk(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask):
+        def describe(run: PlannedRun) -> RenderableType | None:
+            design = design_of(layout, settings, sub=sub, ses=run.ses, task=run.task, run=run.run)
+            return None if design is None else design_panel(design)
+
+        for _ in walk(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask, describe=describe):
             pass
     left = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
     click.echo(f"ses-{ses}: {'every planned run is complete' if not left else f'{len(left)} runs are left'}")

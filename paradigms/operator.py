@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from subjects.settings import Settings
 
 Ask = Callable[[str, Sequence[str]], str]
 """(question, choices, the first being the default) -> the choice."""
+Describe = Callable[[PlannedRun], RenderableType | None]
+"""What more is to be shown of a run that was played."""
 
 START, SKIP, REPEAT, RESUME, ON, LEAVE = "start", "skip", "repeat", "resume", "go on", "leave"
 AGAIN, ANYWAY = "look again", "go on anyway"
@@ -100,7 +103,7 @@ def pass_the_gate(layout: Layout, *, sub: str, ses: str, stage: Stage, ask: Ask)
 
 
 def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage, ask: Ask,
-         console: Console) -> Iterator[Played]:
+         console: Console, describe: Describe = lambda _: None) -> Iterator[Played]:
     """Walk the planned runs of a session.
 
     Parameters
@@ -115,6 +118,8 @@ def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage
         Asks the operator.
     console : Console
         The operator's terminal.
+    describe : callable
+        Gives what is shown after each verdict, for example the design that the run will give.
 
     Yields
     ------
@@ -127,6 +132,8 @@ def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage
                      (START, SKIP, LEAVE))
         while answer in (START, REPEAT, RESUME):
             played = play_one(layout, settings, sub=sub, run=run, stage=stage, console=console, how=answer)
+            if (more := describe(run)) is not None:
+                console.print(more)
             yield played
             rest = (RESUME,) if run.task == MAIN else ()  # a movie has no trial to go on at
             answer = ask(f"{run.task} run {run.run} is {'complete' if played.complete else 'not complete'}",
@@ -146,12 +153,12 @@ def play_one(layout: Layout, settings: Settings, *, sub: str, run: PlannedRun, s
     where: dict[str, Any] = {"sub": sub, "ses": run.ses, "task": run.task, "run": run.run}
     attempt = last_attempt(layout, **where) + 1
     journal, plan = layout.journal(**where, attempt=attempt), layout.schedule(**where, attempt=attempt)
-    with subprocess.Popen(stage.command(layout, sub=sub, run=run, how=how), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True) as child:
+    with _heard(stage.command(layout, sub=sub, run=run, how=how)) as (child, told):
         view = None
         with contextlib.suppress(KeyboardInterrupt):  # the child gets it too, records it and ends
             view = _watch(journal, plan, child=child, settings=settings, stage=stage, console=console)
-        out, err = child.communicate()
+        child.wait()
+        out, err = told()
     if view is None and plan.is_file():
         view = _watch(journal, plan, child=child, settings=settings, stage=stage, console=console)
     said = (err or out).strip().splitlines()[-1:] or [f"ended with status {child.returncode}"]
@@ -162,6 +169,19 @@ def play_one(layout: Layout, settings: Settings, *, sub: str, run: PlannedRun, s
         for one in recover(layout):
             console.print(one.summary(), highlight=False, markup=False)
     return Played(run, child.returncode == 0, said[0])
+
+
+@contextlib.contextmanager
+def _heard(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], Callable[[], tuple[str, str]]]]:
+    """Start a process whose words go to files: a pipe that nobody empties would hold it up in the middle of a run."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        def told() -> tuple[str, str]:
+            out.seek(0)
+            err.seek(0)
+            return out.read(), err.read()
+
+        with subprocess.Popen(command, stdout=out, stderr=err, text=True) as child:
+            yield child, told
 
 
 def _watch(journal: Path, plan: Path, *, child: subprocess.Popen[str], settings: Settings, stage: Stage,

@@ -71,7 +71,7 @@ KINDS = {
     "pulses doubled": Kind(0, "2 double pulses", "2 double pulses", flags=("doubled=2,5",)),
     "TR wrong by 1 %": Kind(0, r"TR is 2\.02\d* s", r"TR is 2\.02\d* s", flags=("tr=1.01",)),
     "wall clock stepped": Kind(0, r"the wall clock stepped by 3(600|599)\.\d+ s", "the wall clock stepped", "clock"),
-    "key stuck": Kind(0, "key '1' (comes again and again|has been down)", "it is stuck", "stuck"),
+    "key stuck": Kind(0, "key '[13]' (comes again and again|has been down)", "it is stuck", "stuck"),
 }
 
 

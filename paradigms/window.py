@@ -68,6 +68,11 @@ with warnings.catch_warnings():
     from psychopy.hardware import keyboard
 
 
+def _take_no_notice(*_: object) -> bool:
+    """Let a key pass that the keyboard reads by itself; PsychoPy's window keeps each in a list that only grows."""
+    return True
+
+
 class PsychoPyDisplay:
     """A window on the subject's screen.
 
@@ -131,6 +136,8 @@ class PsychoPyDisplay:
                               remedy="Check the display and its driver, or use --display virtual.") from error
         self._require_size()
         self._window.mouseVisible = False
+        for event in ("on_key_press", "on_key_release", "on_text", "on_text_motion"):
+            setattr(self._window.winHandle, event, _take_no_notice)
         self._dot = visual.Circle(self._window, radius=1.0, units="pix", edges=64, lineWidth=0, colorSpace="rgb255",
                                   fillColor=(255, 0, 0), autoLog=False, interpolate=True)
         for _ in range(2):

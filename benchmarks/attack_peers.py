@@ -16,6 +16,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from stimuli.manifest import read_manifest, read_pixels
 from stimuli.measures import l2
 from stimuli.network import Network, cpu_threads, network_of, to_pixels, to_tensor
 from stimuli.regular import certain
+from stimuli.torch_network import TorchNetwork
 from subjects.console import rich_progress
 from subjects.dataset import init_study
 from subjects.layout import Layout
@@ -54,15 +56,19 @@ class InOrder(torch.autograd.Function):
 
 
 class TwoLogits(nn.Module):
-    """Log-sum-exp of the others + ln 99, and the target: class 1 wins where the target's P is above .99."""
+    """Log-sum-exp of the others + ln 99, and the target: class 1 wins where the target's P is above .99.
 
-    def __init__(self, network: Network, targets: Tensor) -> None:
+    `lent`: with our network's layout in memory (channels last); else torch's own, which a user of the peers has.
+    """
+
+    def __init__(self, network: TorchNetwork, targets: Tensor, *, lent: bool) -> None:
         super().__init__()
-        self.network, self.targets = network, targets
+        self.network, self.targets, self.lent = network, targets, lent
 
     def forward(self, images: Tensor) -> Tensor:
         """Give two logits for each image, in the order of the targets."""
-        logits = self.network.logits(InOrder.apply(images))
+        logits = (self.network.logits(InOrder.apply(images)) if self.lent else
+                  self.network.module(self.network.preprocess(images)))
         own = logits.gather(1, self.targets[:, None])
         others = logits.scatter(1, self.targets[:, None], -torch.inf).logsumexp(dim=1, keepdim=True)
         return torch.cat([others + math.log(99.0), own], dim=1)
@@ -85,6 +91,11 @@ def carlini_wagner(model: TwoLogits, images: Tensor) -> Tensor:
     not_reached = foolbox.criteria.Misclassification(torch.zeros(len(images), dtype=torch.long))
     _, found, _ = attack(wrapped, images, not_reached, epsilons=None)
     return found
+
+
+def attack_with(attack: Callable[[TwoLogits, Tensor], Tensor], model: TwoLogits, images: Tensor) -> Pixels:
+    """Attack, and round to 8 bits."""
+    return to_pixels(attack(model, images))
 
 
 def ours(network: Network, starts: Pixels, *, targets: np.ndarray, stimuli: Stimuli) -> Pixels:
@@ -143,16 +154,21 @@ def main() -> None:
         starts = np.stack([read_pixels(layout.stimuli, manifest.get(base_image=one.base_image, type="RE"))
                            for one in rows])
         targets = np.array([one.target_index for one in rows], dtype=np.int64)
-        model, images = TwoLogits(network, torch.from_numpy(targets)).eval(), to_tensor(starts).contiguous()
+        if not isinstance(network, TorchNetwork):
+            raise TypeError(f"{NETWORK} is no TorchNetwork")
+        images = to_tensor(starts).contiguous()
         here = {"network": network, "starts": starts, "targets": targets}
         minimal = settings.stimuli.model_copy(update={"ai_method": "minimal", "ai_search": asked.search})
         mine = report("ours, first hit", lambda: ours(network, starts, targets=targets, stimuli=settings.stimuli),
                       **here)
         report(f"ours, minimal ({asked.search})", lambda: ours(network, starts, targets=targets, stimuli=minimal),
                **here)
-        theirs = [report("torchattacks PGDL2", lambda: to_pixels(pgd(model, images)), **here),
-                  report("foolbox L2CW 3x40", lambda: to_pixels(carlini_wagner(model, images)), **here)]
-        print(f"first hit / best peer: {mine / min(theirs):.2f} (asked: at most 0.50)")
+        for lent, how in ((False, "torch's default layout"), (True, "lent our network's layout")):
+            model = TwoLogits(network, torch.from_numpy(targets), lent=lent).eval()
+            print(f"peers with {how}:")
+            theirs = [report("torchattacks PGDL2", partial(attack_with, pgd, model, images), **here),
+                      report("foolbox L2CW 3x40", partial(attack_with, carlini_wagner, model, images), **here)]
+            print(f"first hit / best peer: {mine / min(theirs):.2f} (asked: at most 0.50)")
 
 
 if __name__ == "__main__":

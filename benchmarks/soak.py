@@ -51,7 +51,8 @@ def main() -> None:
         yield devices
         scanners.extend(tap for tap in devices.display.fingers.sent if tap.key == "5")  # type: ignore[attr-defined]
 
-    changes = {"main": {"lead_out_s": max(20.0, options.seconds - 536.0)}, "display": {"refresh_hz": 60.0}}
+    changes = {"main": {"lead_out_s": max(20.0, options.seconds - 536.0)}, "display": {"refresh_hz": 60.0},
+               "emulated_scanner": {"stop_after": 1}}  # two fingers on one key at a time would be one press
     with tempfile.TemporaryDirectory() as folder, ensure_display(1920, 1080), opened_with(with_load):
         layout = make_console_study(Path(folder) / "study", side=227, **changes)
         outcome = play_run(layout, load_settings(layout.root), sub="01", ses="01", task="main", run=1,

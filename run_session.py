@@ -14,12 +14,12 @@ from pathlib import Path
 
 import click
 
-from subjects.console import Name, main, rich_progress, study_option, subject_option
-from subjects.device_settings import BUTTONS, SCANNERS, fault_overrides
+from subjects.cli import Name, main, rich_progress, study_option, subject_option
 from subjects.errors import DeviceError, LayoutError, StimulusError
 from subjects.layout import Layout, label
-from subjects.paradigm_settings import TASKS
-from subjects.settings import Settings, load_settings
+from subjects.settings.devices import BUTTONS, SCANNERS, fault_overrides
+from subjects.settings.paradigms import TASKS
+from subjects.settings.study import Settings, load_settings
 
 DISPLAYS = ("window", "virtual")
 DEMO_SEED = 20210
@@ -85,8 +85,8 @@ def open_rehearsal(layout: Layout, *, seed: int | None, subjects: int) -> Rehear
 
 def build_stimuli(rehearsal: Rehearsal) -> str:
     """Make the 120 images, or find them made."""
-    from stimuli.build import build
-    from stimuli.sheet import write_sheet
+    from stimuli.image_set.build import build
+    from stimuli.image_set.contact_sheet import write_sheet
 
     made = build(rehearsal.layout, rehearsal.settings, progress=rich_progress)
     sheet = rehearsal.layout.derivatives("report") / "stimuli.png"
@@ -96,7 +96,7 @@ def build_stimuli(rehearsal: Rehearsal) -> str:
 
 def check_stimuli(rehearsal: Rehearsal) -> str:
     """Judge every image again from its file."""
-    from stimuli.check import check
+    from stimuli.image_set.check import check
 
     verdict = check(rehearsal.layout, rehearsal.settings, progress=rich_progress)
     if not verdict.ok:
@@ -108,7 +108,7 @@ def check_stimuli(rehearsal: Rehearsal) -> str:
 
 def render_textures(rehearsal: Rehearsal) -> str:
     """Render what retinotopic mapping and the LO localizer show."""
-    from stimuli.texture_set import render
+    from stimuli.textures.render import render
 
     made = render(rehearsal.layout, rehearsal.settings, progress=rich_progress)
     return _reused(made.reused, f"{len(made.table.rows)} pictures")
@@ -116,7 +116,7 @@ def render_textures(rehearsal: Rehearsal) -> str:
 
 def store_features(rehearsal: Rehearsal) -> str:
     """Take the 8 layers' responses to the 120 images."""
-    from stimuli.features import extract
+    from stimuli.image_set.feature_extraction import extract
 
     made = extract(rehearsal.layout, rehearsal.settings, progress=rich_progress)
     return _reused(made.reused, f"{made.n_layers} layers x {made.n_images} images")
@@ -124,7 +124,7 @@ def store_features(rehearsal: Rehearsal) -> str:
 
 def play_scans(rehearsal: Rehearsal) -> str:
     """Play every run of every subject in virtual time, through the engine that plays real ones."""
-    from paradigms.session import play_run
+    from paradigms.playing.play_run import play_run
     from subjects.plan import run_sheet
 
     layout, settings = rehearsal.layout, rehearsal.settings
@@ -139,7 +139,7 @@ def play_scans(rehearsal: Rehearsal) -> str:
 
 def play_excerpt(rehearsal: Rehearsal) -> str:
     """Play ten trials at real pace in a real window, with pulses and presses sent as key events."""
-    from paradigms.excerpt import play_excerpt as play
+    from paradigms.playing.excerpt import play_excerpt as play
 
     return play(rehearsal.layout, rehearsal.settings, sub=rehearsal.subjects[0], progress=rich_progress).summary()
 
@@ -151,7 +151,7 @@ def skip_window(rehearsal: Rehearsal) -> str:  # noqa: ARG001 - a step's signatu
 
 def simulate_bold(rehearsal: Rehearsal) -> str:
     """Make each virtual subject's BOLD from the logged events."""
-    from analysis.simulate import simulate_subject
+    from analysis.simulation.bold import simulate_subject
 
     made = [simulate_subject(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
             for sub in rehearsal.subjects]
@@ -160,7 +160,7 @@ def simulate_bold(rehearsal: Rehearsal) -> str:
 
 def fit_glm(rehearsal: Rehearsal) -> str:
     """Estimate the betas."""
-    from analysis.glm import run_glm
+    from analysis.glm.estimate import run_glm
 
     made = [run_glm(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
             for sub in rehearsal.subjects]
@@ -169,7 +169,7 @@ def fit_glm(rehearsal: Rehearsal) -> str:
 
 def compare_representations(rehearsal: Rehearsal) -> str:
     """Compare RDMs in the brain and in the network."""
-    from analysis.rsa import run_network_rsa, run_rsa
+    from analysis.rsa.run import run_network_rsa, run_rsa
 
     layout, settings = rehearsal.layout, rehearsal.settings
     made = [run_rsa(layout, settings, sub=sub, progress=rich_progress) for sub in rehearsal.subjects]
@@ -179,7 +179,7 @@ def compare_representations(rehearsal: Rehearsal) -> str:
 
 def fit_encoding(rehearsal: Rehearsal) -> str:
     """Train encoding models on RE and test them on AN and AI."""
-    from analysis.encoding import run_encoding
+    from analysis.encoding.run import run_encoding
 
     made = [run_encoding(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
             for sub in rehearsal.subjects]
@@ -188,7 +188,7 @@ def fit_encoding(rehearsal: Rehearsal) -> str:
 
 def write_report(rehearsal: Rehearsal) -> str:
     """Draw the figures and write the page."""
-    from analysis.report import run_report
+    from analysis.report.page import run_report
 
     return run_report(rehearsal.layout, rehearsal.settings, subjects=rehearsal.subjects, progress=rich_progress)
 
@@ -244,7 +244,7 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
         repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...],
         resume: bool, from_trial: int | None) -> int:
     """Play one run and log it. Ends with 0 when it is complete, 1 when it was aborted."""
-    from paradigms.session import play_run
+    from paradigms.playing.play_run import play_run
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
@@ -274,8 +274,8 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     """
     from rich.console import Console, RenderableType
 
-    from analysis.run_design import design_of, design_panel
-    from paradigms.operator import Stage, pass_the_gate, walk
+    from analysis.glm.run_design import design_of, design_panel
+    from paradigms.console.session import Stage, pass_the_gate, walk
     from subjects.plan import PlannedRun, run_sheet
     from subjects.plan_view import sheet_tables
 
@@ -346,8 +346,8 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
     """See that a session can begin: files, clock, refresh, every button, a pulse. Ends with 0 if it can, else 1."""
     from rich.console import Console
 
-    from paradigms.operator_view import gate_panel
-    from paradigms.preflight import pass_gate
+    from paradigms.console.panels import gate_panel
+    from paradigms.console.preflight import pass_gate
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
@@ -366,13 +366,13 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
 @click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
 def card(study: Path, out: Path | None, seconds: float, fullscreen: bool, site: Path | None) -> None:
     """Show the geometry card: ruler in degrees, orientation, field of view, grey levels."""
-    from paradigms.card import draw_card, write_card
+    from paradigms.console.geometry_card import draw_card, write_card
 
     settings = load_settings(Layout(study).require().root, site=site)
     if out is not None:
         click.echo(f"card: {write_card(out, settings)}")
         return
-    from paradigms.console_devices import show_picture
+    from paradigms.playing.assembly import show_picture
 
     shown_s = show_picture(draw_card(settings.display, image_deg=settings.main.image_deg), settings=settings,
                            seconds=seconds, fullscreen=fullscreen)
@@ -383,7 +383,7 @@ def card(study: Path, out: Path | None, seconds: float, fullscreen: bool, site: 
 @study_option
 def recover(study: Path) -> None:
     """Make events tables, marked incomplete, from the journals of runs that were cut off."""
-    from paradigms.records import recover as recover_runs
+    from paradigms.record.events_files import recover as recover_runs
 
     recovered = recover_runs(Layout(study).require())
     for one in recovered:

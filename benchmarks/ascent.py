@@ -18,12 +18,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from stimuli.alexnet import CaffeAlexNet
-from stimuli.attack_rules import interference_rule, noise_rule
-from stimuli.attacks import Rule, ascend
-from stimuli.network import TorchNetwork, cpu_threads, to_tensor
-from stimuli.preprocessing import find_preprocessing
-from subjects.settings import Stimuli
+from stimuli.networks.alexnet import CaffeAlexNet
+from stimuli.networks.preprocessing import find_preprocessing
+from stimuli.networks.registry import TorchNetwork, cpu_threads, to_tensor
+from stimuli.perturbation.ascent import Rule, ascend
+from stimuli.perturbation.rules import interference_rule, noise_rule
+from subjects.settings.study import Stimuli
 
 
 def make_network() -> TorchNetwork:

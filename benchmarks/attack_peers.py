@@ -23,19 +23,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stimuli.attack_rules import interference_rule
-from stimuli.attacks import ascend
-from stimuli.build import build
-from stimuli.check import check
+from stimuli.image_set.build import build
+from stimuli.image_set.check import check
+from stimuli.image_set.measures import l2
 from stimuli.manifest import read_manifest, read_pixels
-from stimuli.measures import l2
-from stimuli.network import Network, cpu_threads, network_of, to_pixels, to_tensor
-from stimuli.regular import certain
-from stimuli.torch_network import TorchNetwork
-from subjects.console import rich_progress
+from stimuli.networks.protocol import TorchNetwork
+from stimuli.networks.registry import Network, cpu_threads, network_of, to_pixels, to_tensor
+from stimuli.perturbation.ascent import ascend
+from stimuli.perturbation.rules import interference_rule
+from stimuli.regular_images.drawn import certain
+from subjects.cli import rich_progress
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.settings import Settings, Stimuli, load_settings
+from subjects.settings.study import Settings, Stimuli, load_settings
 
 NETWORK = "tests.stimuli.efficientnet:load"
 Pixels = np.ndarray

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import run_session
-from paradigms import session
-from paradigms.devices import HardwareClock, Press
-from paradigms.engine import Devices
-from paradigms.journal import Journal
-from paradigms.xserver import KeySender
-from subjects.console import main as run_command
+from paradigms.devices.protocols import HardwareClock, Press
+from paradigms.devices.xserver import KeySender
+from paradigms.playing import play_run as session
+from paradigms.playing.engine import Devices
+from paradigms.record.journal import Journal
+from subjects.cli import main as run_command
 from subjects.errors import DeviceError
 from tests.paradigms.lines import SerialBox
 

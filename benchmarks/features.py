@@ -2,8 +2,9 @@
 
     python benchmarks/features.py [--batch 20] [--repeats 3] [--threads 1]
 
-Full widths, random weights. Ours is `stimuli.features.extract`: PNGs are read and verified, every layer is taken and
-written to HDF5, batch by batch onto the disk. The peer passes the same batches forward and keeps nothing. Both run in
+Full widths, random weights. Ours is `stimuli.image_set.feature_extraction.extract`: PNGs are read and verified,
+every layer is taken and written to HDF5, batch by batch onto the disk. The peer passes the same batches forward and
+keeps nothing. Both run in
 turn in one process, the peer with pixels channels first (as torch lays them out by itself) and channels last (as
 ours does); prints CPU seconds (medians), their ratio, and the peak resident memory of a process of its own
 that extracts once.
@@ -28,17 +29,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stimuli import network as networks
-from stimuli.alexnet import CaffeAlexNet
 from stimuli.feature_store import open_store
-from stimuli.features import extract
+from stimuli.image_set.feature_extraction import extract
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
-from stimuli.network import TorchNetwork, cpu_threads, to_tensor
-from stimuli.preprocessing import find_preprocessing
+from stimuli.networks import registry as networks
+from stimuli.networks.alexnet import CaffeAlexNet
+from stimuli.networks.preprocessing import find_preprocessing
+from stimuli.networks.registry import TorchNetwork, cpu_threads, to_tensor
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images
-from subjects.settings import Settings, load_settings
+from subjects.settings.study import Settings, load_settings
 
 
 def make_network() -> TorchNetwork:

@@ -16,9 +16,9 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from analysis.design import polynomials
-from analysis.hrf import event_response
-from analysis.ols import Model, fit_session
+from analysis.glm.design import polynomials
+from analysis.glm.hrf import event_response
+from analysis.glm.ols import Model, fit_session
 
 N_CONDITIONS = 121
 DEGREE = 4

@@ -18,21 +18,21 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from analysis.betas import HEMISPHERES
-from analysis.brain_patterns import load_roi_patterns
-from analysis.glm import run_glm
-from analysis.rdm import compute_rdm, spearman
-from analysis.simulate import simulate_subject
-from analysis.stats import label_permutations, upper_p
-from paradigms.session import play_run
-from stimuli.build import build
-from stimuli.features import extract
+from analysis.glm.betas import HEMISPHERES
+from analysis.glm.estimate import run_glm
+from analysis.regions.patterns import load_roi_patterns
+from analysis.rsa.rdm import compute_rdm, spearman
+from analysis.rsa.resampling import label_permutations, upper_p
+from analysis.simulation.bold import simulate_subject
+from paradigms.playing.play_run import play_run
+from stimuli.image_set.build import build
+from stimuli.image_set.feature_extraction import extract
 from subjects.dataset import init_study
 from subjects.layout import Layout, label
 from subjects.plan import run_sheet
 from subjects.profile import register
 from subjects.provenance import derive_seed, rng
-from subjects.settings import load_settings
+from subjects.settings.study import load_settings
 
 COARSE = {"roi": {"min_disk": 1, "vertices_per_hemisphere": 90}}
 

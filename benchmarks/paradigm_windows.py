@@ -26,16 +26,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.screens_shown import EVERY, Shot, ShotDisplay, judge
-from paradigms import session
-from paradigms.engine import Devices
-from paradigms.records import read_schedule
+from paradigms.devices.xserver import KeySender, ensure_display
+from paradigms.playing import play_run as session
+from paradigms.playing.engine import Devices
+from paradigms.playing.play_run import play_run
+from paradigms.record.events_files import read_schedule
 from paradigms.runlog import of_kind, read_journal
-from paradigms.session import play_run
 from paradigms.tasks.catalogue import TASKS
-from paradigms.xserver import KeySender, ensure_display
-from stimuli.texture_set import render
+from stimuli.textures.render import render
 from subjects.layout import Layout
-from subjects.settings import Settings, load_settings
+from subjects.settings.study import Settings, load_settings
 from tests.paradigms.conftest import make_console_study
 
 FRAME_S = 1.0 / 60.0

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from analysis.romp import romp_many
+from analysis.encoding.romp import romp_many
 
 
 def dictionary(n_images: int, n_units: int, *, rng: np.random.Generator) -> np.ndarray:

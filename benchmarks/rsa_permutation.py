@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.rdm import compute_rdm, spearman
-from analysis.stats import image_bootstraps, interval, label_permutations, upper_p
+from analysis.rsa.rdm import compute_rdm, spearman
+from analysis.rsa.resampling import image_bootstraps, interval, label_permutations, upper_p
 
 
 def cpu_seconds(work: Callable[[], object], *, repeats: int) -> float:

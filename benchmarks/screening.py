@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stimuli.candidates import Listing, list_candidates
 from stimuli.categories import demo_categories
 from stimuli.drawings import draw
-from stimuli.network import Network, cpu_threads, load_network
-from stimuli.photographs import read_facts, read_photograph, to_square
-from stimuli.screening import P_DIGITS, Screened, screen, size_fault
-from stimuli.selection import select
-from subjects.settings import Settings
+from stimuli.networks.registry import Network, cpu_threads, load_network
+from stimuli.regular_images.candidates import Listing, list_candidates
+from stimuli.regular_images.category_choice import select
+from stimuli.regular_images.photographs import read_facts, read_photograph, to_square
+from stimuli.regular_images.screening import P_DIGITS, Screened, screen, size_fault
+from subjects.settings.study import Settings
 
 STIMULI = Settings().stimuli.model_copy(update={"shortfall": "best"})
 SEED = 1

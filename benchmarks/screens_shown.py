@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from paradigms.devices import Display, Frame, Pixels
+from paradigms.devices.protocols import Display, Frame, Pixels
 from paradigms.runlog import of_kind
 from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import Pictures
 from subjects.layout import Layout
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 
 EVERY = {"main": 1, "lo": 1, "retinotopy": 9, "motion": 4}
 Finding = tuple[str, bool]

@@ -21,11 +21,11 @@ import numpy as np
 import psutil
 
 from benchmarks.paradigm_windows import opened_with
-from paradigms.engine import Devices
+from paradigms.devices.xserver import KeySender, Tap, ensure_display
+from paradigms.playing.engine import Devices
+from paradigms.playing.play_run import play_run
 from paradigms.runlog import of_kind, read_journal
-from paradigms.session import play_run
-from paradigms.xserver import KeySender, Tap, ensure_display
-from subjects.settings import load_settings
+from subjects.settings.study import load_settings
 from tests.paradigms.conftest import make_console_study
 
 KEYS = ("5", "3", "5", "4")

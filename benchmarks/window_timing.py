@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from paradigms.excerpt import play_excerpt
+from paradigms.playing.excerpt import play_excerpt
 from paradigms.runlog import of_kind, read_journal
-from subjects.settings import load_settings
+from subjects.settings.study import load_settings
 from tests.paradigms.conftest import make_console_study
 
 

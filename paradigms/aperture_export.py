@@ -11,10 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paradigms.movie import Movie, movie
-from paradigms.runlog import Record
-from paradigms.schedule import Schedule
-from paradigms.shown_apertures import (
+from paradigms.record.apertures import (
     Shown,
     planned_apertures,
     sample_index,
@@ -22,10 +19,13 @@ from paradigms.shown_apertures import (
     volume_masks,
     volume_weights,
 )
+from paradigms.runlog import Record
+from paradigms.schedule import Schedule
+from paradigms.tasks.aperture_movie import Movie, movie
 from stimuli.apertures import Grid, Mask, degree_grid
 from subjects.errors import RunLogError
 from subjects.provenance import sidecar
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 from subjects.store import whole_file, write_bytes, write_json
 
 EXPORT_PX = 101
@@ -44,7 +44,7 @@ class ApertureMovie:
     tr_s : float
         Length of a volume; the first begins with the first counted pulse.
     index : int32 array, (n_samples, 2)
-        See :func:`paradigms.shown_apertures.sample_index`.
+        See :func:`paradigms.record.apertures.sample_index`.
     as_shown : bool
         Made from a record; otherwise from the plan.
     """

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from paradigms.devices import Frame
+from paradigms.devices.protocols import Frame
 from paradigms.schedule import Schedule
 from subjects.errors import ScheduleError
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 
 ON, OFF, STEP = "on", "off", "step"
 

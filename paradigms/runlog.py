@@ -1,6 +1,6 @@
 """The record of a run as it is read: its journal, and the BIDS events table that is made of it.
 
-A journal is a text file of JSON objects, one a line (:mod:`paradigms.journal` writes it). ``kind`` says what
+A journal is a text file of JSON objects, one a line (:mod:`paradigms.record.journal` writes it). ``kind`` says what
 happened, ``t`` when (seconds of the clock), ``wall`` when by the wall clock. Time zero of the events
 table is the stamp of the first counted pulse, in the record of kind ``zero``.
 """
@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paradigms.fixation_task import mark_rows
 from paradigms.schedule import BLANK, Event, Schedule
+from paradigms.tasks.fixation_task import mark_rows
 from subjects.errors import RunLogError
 from subjects.provenance import digest_file, versions
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 from subjects.store import read_json, read_table
 
 Record = dict[str, Any]

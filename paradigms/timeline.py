@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from paradigms.devices import Frame
+from paradigms.devices.protocols import Frame
 from paradigms.program import OFF, ON, STEP, Change
 from paradigms.schedule import BLANK, Schedule
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from subjects.console import main, rich_progress, study_option
+from subjects.cli import main, rich_progress, study_option
 from subjects.errors import NetworkError, StoreError
 from subjects.layout import Layout
-from subjects.settings import load_settings
+from subjects.settings.study import load_settings
 
 if TYPE_CHECKING:
-    from stimuli.check import Verdict
-    from stimuli.network import Network
-    from subjects.settings import Settings
+    from stimuli.image_set.check import Verdict
+    from stimuli.networks.registry import Network
+    from subjects.settings.study import Settings
 
 
 @click.group(help=__doc__)
@@ -61,8 +61,8 @@ def build(study: Path, overwrite: bool, threads: int, **chosen: Any) -> None:
     A set whose making was interrupted is completed. A set made with other settings is
     replaced with --overwrite only.
     """
-    from stimuli.build import build as make
-    from stimuli.build import fillings
+    from stimuli.image_set.build import build as make
+    from stimuli.image_set.build import fillings
 
     layout = Layout(study).require()
     settings = _settings(study, **chosen)
@@ -104,8 +104,8 @@ def candidates(study: Path, threads: int, **chosen: Any) -> int:
     """
     from rich.console import Console
 
-    from stimuli.candidate_report import report_path, screen_only
     from stimuli.candidate_view import below_lines, selection_table
+    from stimuli.regular_images.candidate_report import report_path, screen_only
 
     layout, settings = Layout(study).require(), _settings(study, **chosen)
     made = screen_only(layout, settings, threads=threads, progress=rich_progress)
@@ -133,7 +133,7 @@ def check(study: Path, as_json: bool, threads: int, also: tuple[str, ...], also_
     Ends with 0 only if every image holds under the set's own network, with 1 if a rule is
     broken, with 2 if a file is missing or was changed.
     """
-    from stimuli.check import check as judge
+    from stimuli.image_set.check import check as judge
 
     layout, settings = Layout(study).require(), _settings(study, **chosen)
     others = _others(also, layout=layout, settings=settings, weights=also_weights,
@@ -146,7 +146,7 @@ def check(study: Path, as_json: bool, threads: int, also: tuple[str, ...], also_
 def _others(names: tuple[str, ...], *, layout: Layout, settings: Settings, weights: Path | None,
             preprocessing: str | None) -> list[Network]:
     """Load the networks of --also; weights and preprocessing belong to one network only."""
-    from stimuli.network import load_network, network_of
+    from stimuli.networks.registry import load_network, network_of
 
     if weights is None and preprocessing is None:
         return [network_of(settings.stimuli, name=name, root=layout.root) for name in names]
@@ -160,7 +160,7 @@ def _others(names: tuple[str, ...], *, layout: Layout, settings: Settings, weigh
 def _print(verdict: Verdict) -> None:
     from rich.console import Console
 
-    from stimuli.check_view import failure_lines, summary, transfer_lines, transfer_table, verdict_table
+    from stimuli.image_set.check_tables import failure_lines, summary, transfer_lines, transfer_table, verdict_table
 
     console = Console()
     console.print(verdict_table(verdict))
@@ -179,7 +179,7 @@ def _print(verdict: Verdict) -> None:
 @overwrite_option
 def sheet(study: Path, out: Path, columns: int, overwrite: bool) -> None:
     """Draw the contact sheet: RE, AN and AI with labels and P."""
-    from stimuli.sheet import write_sheet
+    from stimuli.image_set.contact_sheet import write_sheet
 
     click.echo(f"sheet: {write_sheet(Layout(study).require(), out, columns=columns, overwrite=overwrite)}")
 
@@ -193,7 +193,7 @@ def sheet(study: Path, out: Path, columns: int, overwrite: bool) -> None:
 @overwrite_option
 def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrite: bool) -> None:
     """Render the textures of retinotopic mapping and the LO localizer; what stands and is current is reused."""
-    from stimuli.texture_set import render, write_sheet
+    from stimuli.textures.render import render, write_sheet
 
     layout = Layout(study).require()
     settings = load_settings(study, overrides={} if folder is None else {"textures.folder": str(folder)})
@@ -212,7 +212,7 @@ def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrit
 @threads_option
 def features(study: Path, threads: int, dtype: str | None, **chosen: Any) -> None:
     """Take every layer's responses to the whole set, for the analysis. An interrupted extraction is gone on with."""
-    from stimuli.features import describe, extract
+    from stimuli.image_set.feature_extraction import describe, extract
 
     layout, settings = Layout(study).require(), _settings(study, **chosen)
     if dtype is not None:
@@ -242,7 +242,7 @@ def train_demo(out: Path | None, seed: int, per_category: int, epochs: int, over
 
     Sets that were made with weights that are replaced no longer pass the check.
     """
-    from stimuli import demo_network
+    from stimuli.networks.demo import network as demo_network
 
     weights = (out or demo_network.DATA) / demo_network.WEIGHTS_FILE
     if weights.exists() and not overwrite:

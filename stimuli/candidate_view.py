@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from stimuli.selection import BELOW, CHOSEN, SPARE, Selection
+from stimuli.regular_images.category_choice import BELOW, CHOSEN, SPARE, Selection
 
 _COLUMNS = ("seen", "file", "size", "P", "excluded", "pass", "categories", "chosen", "short")
 

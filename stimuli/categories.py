@@ -13,7 +13,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from importlib.resources import files
 from types import MappingProxyType
 
 from subjects.errors import StimulusError, nearest
@@ -103,7 +103,7 @@ def imagenet_categories() -> tuple[ImagenetCategory, ...]:
     >>> imagenet_categories()[954]
     ImagenetCategory(index=954, wnid='n07753592', name='banana', class_name='fruits')
     """
-    path = Path(__file__).parent / "data" / "imagenet_classes.tsv"
+    path = files("stimuli") / "data" / "imagenet_classes.tsv"
     with path.open(encoding="utf-8", newline="") as file:
         return tuple(ImagenetCategory(int(row["index"]), row["wnid"], row["name"],
                                       None if row["class"] == "n/a" else row["class"])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stimuli.alexnet import TAPS
-from stimuli.caffe_alexnet import NAME, usual_path
-from stimuli.network import load_network
-from stimuli.preprocessing import PREPROCESSINGS
-from stimuli.torchvision_networks import default_weights, torchvision_names, weights_path
+from stimuli.networks.alexnet import TAPS
+from stimuli.networks.caffe_alexnet import NAME, usual_path
+from stimuli.networks.preprocessing import PREPROCESSINGS
+from stimuli.networks.registry import load_network
+from stimuli.networks.torchvision_networks import default_weights, torchvision_names, weights_path
 
 
 def list_networks() -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from subjects.console import main, study_option, subject_option
+from subjects.cli import main, study_option, subject_option
 from subjects.layout import Layout
 
 
@@ -35,7 +35,7 @@ def init(study: Path, name: str, seed: int) -> None:
 def add(study: Path, sub: str, swap_keys: bool, virtual: bool) -> None:
     """Add a subject by pseudonym. No name, birth date or contact is ever stored."""
     from subjects.profile import register
-    from subjects.settings import load_settings
+    from subjects.settings.study import load_settings
 
     layout = Layout(study).require()
     load_settings(study)  # a study that cannot be read gets no subject
@@ -52,7 +52,7 @@ def plan(study: Path, sub: str) -> None:
 
     from subjects.plan import run_sheet
     from subjects.plan_view import sheet_tables
-    from subjects.settings import load_settings
+    from subjects.settings.study import load_settings
 
     layout = Layout(study).require()
     sheet = run_sheet(layout, load_settings(study), sub=sub)
@@ -65,7 +65,7 @@ def plan(study: Path, sub: str) -> None:
 @study_option
 def settings(study: Path) -> None:
     """Print every setting in force, as TOML."""
-    from subjects.settings import as_toml, load_settings
+    from subjects.settings.study import as_toml, load_settings
 
     Layout(study).require()
     click.echo(as_toml(load_settings(study).model_dump(mode="json")))

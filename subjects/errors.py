@@ -1,7 +1,7 @@
 """The error family: every message says where, what came, what was expected and what to do.
 
 An entry point turns any of these into one line on standard error and exit status 2
-(see :func:`subjects.console.main`).
+(see :func:`subjects.cli.main`).
 """
 
 from __future__ import annotations

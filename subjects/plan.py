@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subjects.layout import Layout, label
-from subjects.paradigm_settings import LO, MAIN, RETINOTOPY, TASKS
 from subjects.profile import load_profile, session_images
 from subjects.provenance import derive_seed
-from subjects.settings import Main, Settings
+from subjects.settings.paradigms import LO, MAIN, RETINOTOPY, TASKS
+from subjects.settings.study import Main, Settings
 from subjects.store import read_json
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from subjects.errors import ProfileError, ScheduleError, nearest
 from subjects.layout import Layout, label
 from subjects.provenance import rng
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 from subjects.store import read_json, read_table, write_json, write_table
 
 

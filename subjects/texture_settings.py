@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from subjects.section import Count, NotNegative, Section
+from subjects.settings.section import Count, NotNegative, Section
 
 
 class Textures(Section):

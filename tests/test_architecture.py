@@ -19,7 +19,7 @@ DOORS = {
     ("analysis", "stimuli"): {"manifest", "apertures", "feature_store"},
     ("analysis", "paradigms"): {"runlog"},
 }
-HEAVY = {"torch": {"stimuli"}, "torchvision": {"stimuli"}, "psychopy": {"paradigms.window"}}
+HEAVY = {"torch": {"stimuli"}, "torchvision": {"stimuli"}, "psychopy": {"paradigms.devices.window"}}
 
 
 def _modules(root: Path = ROOT) -> dict[str, Path]:
@@ -107,14 +107,14 @@ def test_imports_keep_direction_and_doors(name: str) -> None:
 
 
 @pytest.mark.parametrize(("source", "fault"), [
-    ("import analysis.rdm", "imports upward"),
-    ("def f():\n    from stimuli.attacks import ascend", "passes the door"),
+    ("import analysis.rsa.rdm", "imports upward"),
+    ("def f():\n    from stimuli.perturbation.ascent import ascend", "passes the door"),
     ("import torch", "imports torch"),
     ("from psychopy import visual", "imports psychopy"),
     ("from stimuli.manifest import read_manifest", None),
 ])
 def test_the_reader_sees_a_breach(source: str, fault: str | None) -> None:
-    faults = _faults("paradigms.engine", _imports("paradigms.engine", source) - set(ORDER))
+    faults = _faults("paradigms.playing.engine", _imports("paradigms.playing.engine", source) - set(ORDER))
     assert faults == [] if fault is None else any(fault in line for line in faults)
 
 
@@ -181,8 +181,8 @@ def test_light_things_stay_light(arguments: list[str]) -> None:
 def test_planning_never_imports_torch_or_psychopy() -> None:
     code = ("import sys, importlib, pkgutil\n"
             "import stimuli.manifest, stimuli.feature_store\n"
-            "import paradigms.session, paradigms.engine, paradigms.runlog, paradigms.schedule\n"
-            "import analysis.rsa, analysis.encoding, analysis.simulate, analysis.report\n"
+            "import paradigms.playing.play_run, paradigms.playing.engine, paradigms.runlog, paradigms.schedule\n"
+            "import analysis.rsa.run, analysis.encoding.run, analysis.simulation.bold, analysis.report.page\n"
             "bad = {'torch', 'psychopy', 'torchvision'} & set(sys.modules)\n"
             "sys.exit(str(bad) if bad else 0)")
     start = time.perf_counter()

@@ -49,7 +49,7 @@ def test_the_last_line_names_the_report(rehearsed: tuple[Layout, str]) -> None:
 
 
 def test_identities_run_from_pixels_to_betas(rehearsed: tuple[Layout, str]) -> None:
-    from analysis.betas import load_betas
+    from analysis.glm.betas import load_betas
     from stimuli.feature_store import open_store
     from stimuli.manifest import image_id_of, read_manifest, read_pixels
 

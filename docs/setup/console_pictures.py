@@ -19,22 +19,22 @@ import numpy as np
 from PIL import Image
 from rich.console import Console, RenderableType
 
-from analysis.run_design import design_of, design_panel
-from paradigms.card import draw_card
-from paradigms.devices import Pixels
-from paradigms.operator_view import gate_panel, live_panel, verdict_panel
-from paradigms.preflight import pass_gate
-from paradigms.records import read_schedule
-from paradigms.run_view import RunView, fold, fold_all
+from analysis.glm.run_design import design_of, design_panel
+from paradigms.console.geometry_card import draw_card
+from paradigms.console.panels import gate_panel, live_panel, verdict_panel
+from paradigms.console.preflight import pass_gate
+from paradigms.console.run_state import RunView, fold, fold_all
+from paradigms.devices.protocols import Pixels
+from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
+from paradigms.playing.play_run import RunKey, play_run, prepare
+from paradigms.record.events_files import read_schedule
 from paradigms.runlog import read_journal
-from paradigms.session import RunKey, play_run, prepare
 from paradigms.tasks.catalogue import task_of
-from paradigms.virtual import RecordingDisplay, VirtualClock
-from stimuli.texture_set import render
+from stimuli.textures.render import render
 from subjects.layout import Layout
 from subjects.plan import run_sheet
 from subjects.plan_view import sheet_tables
-from subjects.settings import Settings, load_settings
+from subjects.settings.study import Settings, load_settings
 from tests.paradigms.conftest import make_console_study
 
 SHOWN_AT_S = {"retinotopy": 31.0, "lo": 16.1, "motion": 33.0}

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from paradigms.devices import Pixels
+from paradigms.devices.protocols import Pixels
 from paradigms.program import Planner
 from paradigms.schedule import BLANK, Schedule
-from paradigms.tasks import lo, motion, retinotopy
-from paradigms.tasks import main as main_task
+from paradigms.tasks import lo_localizer as lo
+from paradigms.tasks import main_task, retinotopy
+from paradigms.tasks import motion_localizer as motion
 from stimuli.manifest import Manifest, read_manifest, read_pixels
 from stimuli.texture_table import TextureTable, read_texture_pixels, read_textures
 from subjects.errors import ScheduleError, nearest
 from subjects.layout import Layout
 from subjects.profile import SubjectProfile
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,18 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from paradigms.devices import Frame
-from paradigms.fixation_task import EPS_S, FIXATION, color_at, plan_marks
-from paradigms.movie import BAR_DIRECTIONS, Movie, Segment, movie, segments
+from paradigms.devices.protocols import Frame
 from paradigms.program import STEP, Program
 from paradigms.schedule import BLANK, Event, Schedule
+from paradigms.tasks.aperture_movie import BAR_DIRECTIONS, Movie, Segment, movie, segments
+from paradigms.tasks.fixation_task import EPS_S, FIXATION, color_at, plan_marks
 from paradigms.tasks.planning import Texture, require_run, textures_digest
 from paradigms.timeline import Moment, changes, moments
 from stimuli.apertures import Grid, fixation_grid, mask, screen_grid
 from subjects.errors import ScheduleError
 from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 
 TASK = "retinotopy"
 MAX_KEPT = 512
@@ -112,7 +112,7 @@ class State:
     step : int
         Number of the movie's step.
     aperture_index : int
-        Place in :attr:`paradigms.movie.Movie.apertures`; 0 for none.
+        Place in :attr:`paradigms.tasks.aperture_movie.Movie.apertures`; 0 for none.
     texture_index : int
         Place in the schedule's textures; -1 for none.
     fixation_color : tuple of int

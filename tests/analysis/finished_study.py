@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from analysis.betas import save_betas
-from analysis.encoding import encoding_origin
-from analysis.rdm import compute_rdm, save_rdms
-from analysis.rois import labels_path, write_labels
-from analysis.rsa import brain_origin, network_origin
-from analysis.surface import save_surface, surface_paths
+from analysis.data.surface import save_surface, surface_paths
+from analysis.encoding.run import encoding_origin
+from analysis.glm.betas import save_betas
+from analysis.regions.labels import labels_path, write_labels
+from analysis.rsa.rdm import compute_rdm, save_rdms
+from analysis.rsa.run import brain_origin, network_origin
 from paradigms.runlog import COLUMNS as EVENT_COLUMNS
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
 from subjects.provenance import sidecar
-from subjects.settings import Settings, load_settings
+from subjects.settings.study import Settings, load_settings
 from subjects.store import write_bytes, write_json, write_table, write_text
 from tests.analysis.fabricated import ROWS, make_betas, make_labels, make_surface
 from tests.analysis.paper_tables import LAYERS, REGIONS, brain_table, encoding_table, network_table

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analysis.__main__ import cli
-from analysis.requirements import choose_subjects, require_betas, require_file, require_runs
+from analysis.steps import choose_subjects, require_betas, require_file, require_runs
 from subjects.errors import AnalysisError, LayoutError, ProfileError, StudyError
 from subjects.layout import Layout
 from subjects.profile import register
-from subjects.settings import load_settings
+from subjects.settings.study import load_settings
 from tests.analysis.finished_study import finish_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,10 +140,10 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("command", "module", "function", "said"), [
-    ("simulate", "analysis.simulate", "simulate_subject", "virtual BOLD made: "),
-    ("glm", "analysis.glm", "run_glm", "betas already current, reused: "),
-    ("rsa", "analysis.rsa", "run_rsa", "similarities current: "),
-    ("encode", "analysis.encoding", "run_encoding", "encoding models current: "),
+    ("simulate", "analysis.simulation.bold", "simulate_subject", "virtual BOLD made: "),
+    ("glm", "analysis.glm.estimate", "run_glm", "betas already current, reused: "),
+    ("rsa", "analysis.rsa.run", "run_rsa", "similarities current: "),
+    ("encode", "analysis.encoding.run", "run_encoding", "encoding models current: "),
 ])
 def test_commands_hand_on_what_they_were_given(finished: Layout, monkeypatch: pytest.MonkeyPatch, command: str,
                                                module: str, function: str, said: str) -> None:
@@ -158,7 +158,7 @@ def test_commands_hand_on_what_they_were_given(finished: Layout, monkeypatch: py
 
     monkeypatch.setattr(importlib.import_module(module), function, record)
     if command == "rsa":
-        monkeypatch.setattr("analysis.rsa.run_network_rsa", record)
+        monkeypatch.setattr("analysis.rsa.run.run_network_rsa", record)
     done = _run(command, "--study", str(finished.root), "--sub", "01", *(["--null"] if command == "simulate" else []))
     assert done.exit_code == 0, done.exception
     assert done.output.startswith(said)

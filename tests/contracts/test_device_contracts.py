@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from paradigms.device_names import JoinedResponses
-from paradigms.devices import (
+from paradigms.devices.inputs import JoinedResponses
+from paradigms.devices.parallel_port import ParallelTrigger
+from paradigms.devices.protocols import (
     PHOTODIODE_PX,
     Clock,
     Display,
@@ -25,11 +26,16 @@ from paradigms.devices import (
     ResponseDevice,
     TriggerSource,
 )
-from paradigms.parallel_port import ParallelTrigger
-from paradigms.serial_devices import SerialButtons, SerialLine, SerialTrigger
-from paradigms.virtual import Answering, EmulatedScanner, RecordingDisplay, SimulatedParticipant, VirtualClock
+from paradigms.devices.serial_port import SerialButtons, SerialLine, SerialTrigger
+from paradigms.emulation.scanner_and_display import (
+    Answering,
+    EmulatedScanner,
+    RecordingDisplay,
+    SimulatedParticipant,
+    VirtualClock,
+)
 from subjects.errors import DeviceError
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 from tests.paradigms.lines import FakePort, SerialBox
 
 SIZE = (640, 480)
@@ -40,12 +46,12 @@ Stimulate = Callable[[list[str]], None]
 @pytest.fixture(scope="module")
 def real() -> Iterator[tuple[Any, Any, HardwareClock]]:
     """Give a window, a keyboard and fingers on it, under Xvfb where there is no display."""
-    from paradigms.xserver import KeySender, ensure_display
+    from paradigms.devices.xserver import KeySender, ensure_display
 
     clock = HardwareClock()
     with contextlib.ExitStack() as stack:
         name = stack.enter_context(ensure_display(*SIZE))
-        from paradigms.window import open_console
+        from paradigms.devices.window import open_console
 
         console = stack.enter_context(open_console(SMALL, clock=clock, fullscreen=False))
         sender = KeySender(name)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from stimuli.alexnet import LAYERS, CaffeAlexNet
-from stimuli.network import Network, TorchNetwork, load_network, to_tensor
+from stimuli.networks.alexnet import LAYERS, CaffeAlexNet
+from stimuli.networks.registry import Network, TorchNetwork, load_network, to_tensor
 from tests.stimuli.weight_files import torchvision_state
 
 OWN = "tests.stimuli.efficientnet:load"

@@ -11,15 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paradigms.devices import Pixels
-from paradigms.engine import Devices, RunOutcome, play
-from paradigms.journal import Journal
-from paradigms.program import Program
-from paradigms.runlog import Record, read_journal
-from paradigms.schedule import Schedule
-from paradigms.tasks.main import make_schedule, program
-from paradigms.tracker import NullTracker, Tracker
-from paradigms.virtual import (
+from paradigms.devices.protocols import Pixels
+from paradigms.devices.tracker import NullTracker, Tracker
+from paradigms.emulation.scanner_and_display import (
     Answering,
     EmulatedScanner,
     RecordingDisplay,
@@ -28,11 +22,17 @@ from paradigms.virtual import (
     VirtualClock,
     simulated_answers,
 )
+from paradigms.playing.engine import Devices, RunOutcome, play
+from paradigms.program import Program
+from paradigms.record.journal import Journal
+from paradigms.runlog import Record, read_journal
+from paradigms.schedule import Schedule
+from paradigms.tasks.main_task import make_schedule, program
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import SubjectProfile, base_images, register
-from subjects.settings import Settings, load_settings
+from subjects.settings.study import Settings, load_settings
 
 
 def noise_set(settings: Settings, *, seed: int, side: int = 16) -> tuple[Manifest, dict[str, Pixels]]:

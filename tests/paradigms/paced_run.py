@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from paradigms import session
-from paradigms.session import play_run
+from paradigms.playing import play_run as session
+from paradigms.playing.play_run import play_run
 from subjects.layout import Layout
-from subjects.settings import load_settings
+from subjects.settings.study import load_settings
 
 
 class PacedClock:

@@ -13,12 +13,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from paradigms import runlog
-from paradigms.journal import Journal
+from paradigms.emulation.scanner_and_display import VirtualClock
+from paradigms.record.journal import Journal
 from paradigms.runlog import COLUMNS, Record, events_sidecar, events_table, read_events, read_journal
 from paradigms.schedule import BLANK, Event, Schedule
-from paradigms.virtual import VirtualClock
 from subjects.errors import RunLogError
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 from subjects.store import write_json, write_table
 
 ZERO = 50.0

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from paradigms.devices import Frame, Press
-from paradigms.engine import Devices, play
-from paradigms.journal import Journal
+from paradigms.devices.protocols import Frame, Press
+from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, Shown, VirtualClock
+from paradigms.playing.engine import Devices, play
 from paradigms.program import Program
+from paradigms.record.journal import Journal
 from paradigms.runlog import Record, read_journal
 from paradigms.schedule import Schedule
-from paradigms.virtual import EmulatedScanner, RecordingDisplay, Shown, VirtualClock
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from paradigms.devices import HardwareClock
-from paradigms.tasks.main import frame_for
-from paradigms.xserver import KeySender, ensure_display
+from paradigms.devices.protocols import HardwareClock
+from paradigms.devices.xserver import KeySender, ensure_display
+from paradigms.tasks.main_task import frame_for
 from subjects.errors import DeviceError
-from subjects.settings import Settings
+from subjects.settings.study import Settings
 
 POLL_S = 0.004
 
@@ -124,7 +124,7 @@ def main() -> None:
     """Probe everything, in one window."""
     settings, clock = Settings(), HardwareClock()
     with ensure_display(1920, 1080) as name:
-        from paradigms.window import open_console
+        from paradigms.devices.window import open_console
 
         sender = KeySender(name)
         with open_console(settings, clock=clock, fullscreen=False) as console:

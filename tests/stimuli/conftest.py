@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stimuli import network as networks
-from stimuli.network import TorchNetwork
+from stimuli.networks import registry as networks
+from stimuli.networks.registry import TorchNetwork
 from subjects.layout import Layout
 from tests.stimuli.tiny import Study, fit_tiny, make_study
 
@@ -32,7 +32,7 @@ def empty(tiny: TorchNetwork, tmp_path: Path) -> Study:
 
 @pytest.fixture(scope="session")
 def _built(tiny: TorchNetwork, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    from stimuli.build import build
+    from stimuli.image_set.build import build
 
     study = make_study(tmp_path_factory.mktemp("built") / "study")
     build(study.layout, study.settings)
@@ -51,7 +51,7 @@ def built(_built: Study, tmp_path: Path) -> Study:
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Give a function that runs ``python -m stimuli ...`` here and gives (exit status, stdout, stderr)."""
     from stimuli.__main__ import cli
-    from subjects.console import main
+    from subjects.cli import main
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["stimuli", *map(str, arguments)])

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from stimuli.categories import imagenet_names
-from stimuli.preprocessing import Preprocessing
-from stimuli.taps import HookedModule
-from stimuli.torch_network import TorchNetwork
-from stimuli.weights import digest_weights, read_weights
+from stimuli.networks.preprocessing import Preprocessing
+from stimuli.networks.protocol import TorchNetwork
+from stimuli.networks.taps import HookedModule
+from stimuli.networks.weights import digest_weights, read_weights
 from subjects.provenance import digest_json
 
 PREPROCESSING = Preprocessing("efficientnet-lite0", 224, "crop", scale=255.0, mean=(127.0, 127.0, 127.0),

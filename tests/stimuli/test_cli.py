@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from stimuli import demo_network
-from stimuli.check import check
+from stimuli.image_set.check import check
 from stimuli.manifest import COLUMNS, Manifest, image_id_of, read_image, read_manifest, write_manifest
+from stimuli.networks.demo import network as demo_network
 from tests.stimuli.tiny import Study
 from tests.stimuli.weight_files import torchvision_state
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from stimuli.categories import DEMO_CATEGORIES
 from stimuli.drawings import draw
-from stimuli.network import TorchNetwork
+from stimuli.networks.registry import TorchNetwork
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.settings import Settings, load_settings
+from subjects.settings.study import Settings, load_settings
 
 SIDE = 24
 CLASSES = ("dogs", "cars", "fruits")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subjects.device_settings import EmulatedScanner, byte_value, fault_overrides
 from subjects.errors import SettingsError
-from subjects.settings import Settings, as_toml, load_settings, write_settings
+from subjects.settings.devices import EmulatedScanner, byte_value, fault_overrides
+from subjects.settings.study import Settings, as_toml, load_settings, write_settings
 
 
 @given(st.integers(0, 255))

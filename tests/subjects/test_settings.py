@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from subjects.errors import SettingsError
-from subjects.settings import Display, Main, Settings, load_settings, write_settings
+from subjects.settings.study import Display, Main, Settings, load_settings, write_settings
 
 
 def test_the_defaults_are_the_protocols_numbers() -> None:

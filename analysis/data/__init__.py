@@ -1,0 +1,1 @@
+"""What the analysis reads: surfaces, GIFTI files, time series, the template brain."""

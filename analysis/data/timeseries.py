@@ -1,0 +1,245 @@
+"""Runs of surface time series: which pipeline they come from, and reading them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
+from numpy.typing import NDArray
+
+from analysis.data.surface import read_gifti
+from paradigms.runlog import read_events
+from subjects.errors import AnalysisError
+from subjects.layout import Layout
+from subjects.provenance import sidecar_path
+from subjects.settings.study import Settings
+from subjects.store import read_json, whole_file
+
+log = logging.getLogger(__name__)
+
+SOURCES = ("fmriprep", "simulated")
+TASK = "main"
+_ENCODING = "GIFTI_ENCODING_B64BIN"  # gzip saves a fifth of the space and takes six times as long to write
+_STRUCTURE = {"L": "CortexLeft", "R": "CortexRight"}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run:
+    """One hemisphere of one run.
+
+    Parameters
+    ----------
+    sub, ses, task : str
+    run : int
+    hemi : {"L", "R"}
+    data : float32 array, (n_volumes, n_vertices)
+        All acquired volumes, in scanner units; a vertex without signal is 0 throughout.
+    tr_s : float
+        Repetition time.
+    start_s : float
+        BIDS ``StartTime``: when in its TR a volume was sampled (0 without slice timing correction).
+
+    Raises
+    ------
+    AnalysisError
+        If `data` is no table of finite float32 numbers.
+    """
+
+    sub: str
+    ses: str
+    task: str
+    run: int
+    hemi: str
+    data: NDArray[np.float32]
+    tr_s: float
+    start_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 2 or self.data.dtype != np.float32:
+            raise AnalysisError(self.name, came=f"{self.data.dtype} data of shape {self.data.shape}",
+                                expected="float32 volumes by vertices", remedy="Read the run with read_run.")
+        wrong = ~np.isfinite(self.data.sum(axis=0, dtype=np.float64))
+        if wrong.any():
+            raise AnalysisError(self.name, came=f"vertex {int(np.argmax(wrong))} with values that are not finite",
+                                expected="finite values, 0 where there is no signal",
+                                remedy="Preprocess the run again, or set such vertices to 0.")
+
+    @property
+    def name(self) -> str:
+        """Say which run and hemisphere it is."""
+        return f"sub-{self.sub} ses-{self.ses} run-{self.run} hemi-{self.hemi}"
+
+
+def choose_source(layout: Layout, settings: Settings, *, sub: str) -> str:
+    """Choose the pipeline whose time series are analysed, and say which.
+
+    Parameters
+    ----------
+    layout : Layout
+    settings : Settings
+        ``analysis.bold``: a pipeline, or ``"auto"`` for the only one that has time series of this subject.
+    sub : str
+
+    Returns
+    -------
+    {"fmriprep", "simulated"}
+
+    Raises
+    ------
+    AnalysisError
+        For ``"auto"`` when both pipelines or none have time series; otherwise when the named one has none.
+    """
+    present = [name for name in SOURCES
+               if any(layout.derivatives(name).glob(f"sub-{sub}/ses-*/func/*_bold.func.gii"))]
+    wanted = settings.analysis.bold
+    if wanted == "auto" and len(present) == 1:
+        log.info("sub-%s: time series of %s, the only ones there", sub, present[0])
+        return present[0]
+    if wanted in present:
+        return wanted
+    came = f"surface time series from {' and '.join(present)}" if present else "no surface time series"
+    if present:
+        remedy = "Set analysis.bold in study.toml to the one to analyse."
+    else:
+        remedy = "Run the preprocessing (or `python -m analysis simulate`) first."
+    raise AnalysisError(f"derivatives of sub-{sub}", came=came, remedy=remedy,
+                        expected="those of one pipeline" if wanted == "auto" else f"those of {wanted}")
+
+
+def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, dict[int, pd.DataFrame]]:
+    """Read the events tables of all runs of a subject.
+
+    Returns
+    -------
+    dict of str to dict of int to DataFrame
+        Session to run to events.
+
+    Raises
+    ------
+    AnalysisError
+        If there is no run, or one that was not played to its end.
+    """
+    sessions: dict[str, dict[int, pd.DataFrame]] = {}
+    for ses, run in layout.find_runs(sub, task):
+        path = layout.events(sub=sub, ses=ses, task=task, run=run)
+        events = read_events(path)
+        if not events.attrs["complete"]:
+            raise AnalysisError(str(path), came="a run that was not played to its end", expected="complete runs",
+                                remedy="Play it again with --repeat, or take it out of the dataset.")
+        sessions.setdefault(ses, {})[run] = events
+    if not sessions:
+        raise AnalysisError(str(layout.root), came=f"no run of sub-{sub}, task {task}", expected="events tables",
+                            remedy="Play the runs first with `python run_session.py`.")
+    return sessions
+
+
+def require_volumes(run: Run, events: pd.DataFrame) -> Run:
+    """Return the run if its volumes are as many as the logged pulses, else stop and say so.
+
+    Parameters
+    ----------
+    run : Run
+    events : DataFrame
+        The run's events table, with ``attrs["n_pulses"]``; None there means that pulses were not counted.
+    """
+    pulses = events.attrs.get("n_pulses")
+    if pulses is not None and int(pulses) != len(run.data):
+        raise AnalysisError(run.name, came=f"{len(run.data)} volumes but {int(pulses)} logged pulses",
+                            expected="one volume a pulse", remedy="See that time series and log are of the same run "
+                            "and that no volumes were cut off; correct the pulse log's count if triggers were lost.")
+    return run
+
+
+def read_run(layout: Layout, settings: Settings, *, source: str, sub: str, ses: str, run: int, hemi: str,
+             task: str = TASK) -> Run:
+    """Read one hemisphere of one run.
+
+    Parameters
+    ----------
+    layout : Layout
+    settings : Settings
+        The repetition time that is expected.
+    source : str
+        See :func:`choose_source`.
+    sub, ses, hemi, task : str
+    run : int
+
+    Raises
+    ------
+    AnalysisError
+        If the file cannot be read, or its sidecar names another repetition time.
+    """
+    path = layout.bold(source, sub=sub, ses=ses, task=task, run=run, hemi=hemi)
+    beside = sidecar_path(path)
+    said = read_json(beside) if beside.is_file() else {}
+    tr_s = _seconds(said, "RepetitionTime", default=settings.scanner.tr_s, path=beside)
+    if abs(tr_s - settings.scanner.tr_s) > 1e-6:
+        raise AnalysisError(str(beside), came=f"RepetitionTime {tr_s:g}", remedy="Correct scanner.tr_s in study.toml.",
+                            expected=f"scanner.tr_s = {settings.scanner.tr_s:g}")
+    return Run(sub=sub, ses=ses, task=task, run=run, hemi=hemi, data=read_timeseries(path, hemi=hemi), tr_s=tr_s,
+               start_s=_seconds(said, "StartTime", default=0.0, path=beside))
+
+
+def _seconds(said: Mapping[str, Any], name: str, *, default: float, path: Path) -> float:
+    value = said.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise AnalysisError(str(path), came=f"{name} {value!r}", expected="seconds", remedy="Correct the sidecar.")
+    return float(value)
+
+
+def read_timeseries(path: Path, *, hemi: str | None = None) -> NDArray[np.float32]:
+    """Read a GIFTI time series, (n_volumes, n_vertices) float32.
+
+    Parameters
+    ----------
+    path : Path
+    hemi : {"L", "R"}, optional
+        The hemisphere that the file must be of, where it says so (``AnatomicalStructurePrimary``).
+
+    Raises
+    ------
+    AnalysisError
+        If it has no volumes, volumes of different sizes, or is of the other hemisphere.
+    """
+    image = read_gifti(path, expected="a surface time series")
+    side = image.meta.get("AnatomicalStructurePrimary", "")
+    if hemi is not None and side in _STRUCTURE.values() and side != _STRUCTURE[hemi]:
+        raise AnalysisError(str(path), came=side, expected=_STRUCTURE[hemi],
+                            remedy="Give the files of the two hemispheres their own names.")
+    arrays = [one.data for one in image.darrays]
+    shapes = sorted({array.shape for array in arrays})
+    if len(shapes) != 1 or len(shapes[0]) != 1:
+        raise AnalysisError(str(path), came=f"arrays of shapes {', '.join(map(str, shapes)) or 'none'}",
+                            expected="one value a vertex in every volume", remedy="Export the time series again.")
+    return np.stack(arrays).astype(np.float32, copy=False)
+
+
+def write_timeseries(path: Path, data: NDArray[np.float32], *, hemi: str, tr_s: float,
+                     overwrite: bool = False) -> Path:
+    """Write a GIFTI time series, one array a volume, as FreeSurfer and fMRIPrep do.
+
+    Parameters
+    ----------
+    path : Path
+    data : float32 array, (n_volumes, n_vertices)
+    hemi : {"L", "R"}
+    tr_s : float
+        Repetition time, kept as ``TimeStep`` in ms.
+    overwrite : bool
+    """
+    image = GiftiImage(meta=GiftiMetaData(AnatomicalStructurePrimary=_STRUCTURE[hemi], TimeStep=f"{1000 * tr_s:g}"))
+    for volume in data:
+        image.add_gifti_data_array(GiftiDataArray(np.ascontiguousarray(volume, dtype=np.float32), datatype="float32",
+                                                  intent="NIFTI_INTENT_TIME_SERIES", encoding=_ENCODING))
+    with whole_file(path, overwrite=overwrite) as beside:
+        nib.save(image, beside)
+    return path

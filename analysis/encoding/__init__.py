@@ -1,0 +1,1 @@
+"""Encoding models: ROMP, generalisation from RE to AN and AI images."""

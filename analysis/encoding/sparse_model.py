@@ -1,0 +1,194 @@
+"""Sparse linear models from network units to responses: standardised, trained and chosen on the RE images alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.encoding.romp import SparseFit, romp_levels
+from subjects.errors import AnalysisError
+
+Floats = NDArray[np.float64]
+
+_CONSTANT = 1e-6  # spread of a unit, as a share of its size, that float32 cannot tell from none
+_TWIN = 1e-6  # difference of projections, below which two columns may be twins
+_TWIN_PRODUCT = 5e-9  # 1 - |product| of unit columns that are twins
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """How units become unit-norm columns, as measured on the training images and on nothing else.
+
+    Parameters
+    ----------
+    kept : int64 array, (n_kept,)
+        Units that vary over the training images and are not the twin of an earlier unit.
+    mean, norm : float64 array, (n_kept,)
+        Mean, and length of the centred column, over the training images.
+    """
+
+    kept: NDArray[np.int64]
+    mean: Floats
+    norm: Floats
+
+    def __post_init__(self) -> None:
+        if not self.kept.shape == self.mean.shape == self.norm.shape or not (self.norm > 0).all():
+            raise AnalysisError("feature scaling", came=f"{len(self.mean)} means, {len(self.norm)} norms",
+                                expected=f"one mean and one positive norm for {len(self.kept)} units",
+                                remedy="Build it with measure_scaling.")
+
+    def apply(self, units: NDArray[np.float32], *, places: NDArray[np.int64] | None = None) -> Floats:
+        """Scale any images' units with the training images' numbers.
+
+        Parameters
+        ----------
+        units : array, (n_images, n_units)
+        places : int64 array, optional
+            Which of the kept units to give; all by default.
+
+        Returns
+        -------
+        float64 array, (n_images, n_kept)
+        """
+        chosen = slice(None) if places is None else places
+        return (units[:, self.kept[chosen]].astype(np.float64) - self.mean[chosen]) / self.norm[chosen]
+
+
+def measure_scaling(units: NDArray[np.float32], *, where: str = "features") -> Scaling:
+    """Measure the scaling of units on the training images.
+
+    Parameters
+    ----------
+    units : array, (n_images, n_units)
+        The training images' units.
+    where : str
+        The layer, for messages.
+
+    Returns
+    -------
+    Scaling
+        Units without variance are dropped. Units that are collinear on these images (as are all that
+        respond to one and the same image only) cannot be told apart: the first is kept.
+
+    Raises
+    ------
+    AnalysisError
+        If a unit is not finite, or none varies.
+    """
+    values = np.asarray(units, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise AnalysisError(where, came=f"unit {np.flatnonzero(~np.isfinite(values).all(axis=0))[0]} not finite",
+                            expected="finite units", remedy="Extract the features again.")
+    mean = values.mean(axis=0)
+    centred = values - mean
+    norm = np.linalg.norm(centred, axis=0)
+    varying = np.flatnonzero(norm > _CONSTANT * np.sqrt(len(values)) * np.abs(values).max(axis=0))
+    if not varying.size:
+        raise AnalysisError(where, came="no unit that varies over the training images", expected="at least one",
+                            remedy="Train on more images, or leave this layer out.")
+    kept = varying[_first_of_twins(centred[:, varying] / norm[varying])]
+    return Scaling(kept, mean[kept], norm[kept])
+
+
+def _first_of_twins(columns: Floats) -> NDArray[np.int64]:
+    """Find the unit-norm columns that are no multiple of an earlier one.
+
+    Twins have equal absolute projections on any vector, so that sorting by one brings them together.
+    """
+    angles = np.arange(1, len(columns) + 1)
+    projections = np.abs(np.cos(angles) @ columns)
+    order = np.argsort(projections, kind="stable")
+    near = np.flatnonzero(np.diff(projections[order]) < _TWIN)
+    products = np.einsum("ij,ij->j", columns[:, order[near]], columns[:, order[near + 1]])
+    starts = np.ones(len(order), dtype=bool)
+    starts[near[1 - np.abs(products) < _TWIN_PRODUCT] + 1] = False
+    return np.sort(np.minimum.reduceat(order, np.flatnonzero(starts)))
+
+
+@dataclass(frozen=True, eq=False)
+class SparseModel:
+    """A trained model of many targets.
+
+    Parameters
+    ----------
+    scaling : Scaling
+    constant : float64 array, (n_targets,)
+        Weight of the column of ones: the targets' means over the training images.
+    fit : SparseFit
+        Weights on the scaled units.
+    """
+
+    scaling: Scaling
+    constant: Floats
+    fit: SparseFit
+
+    def predict(self, units: NDArray[np.float32]) -> Floats:
+        """Predict the targets for any images, (n_images, n_units) to (n_images, n_targets)."""
+        used, places = np.unique(self.fit.support, return_inverse=True)
+        support = places.reshape(self.fit.support.shape)
+        columns = self.scaling.apply(units, places=np.maximum(used, 0))
+        return self.constant + SparseFit(support, self.fit.weights).predict(columns)
+
+
+def train(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels: Sequence[int],
+          where: str = "features") -> dict[int, SparseModel]:
+    """Train sparse models of all targets at several sparsity levels.
+
+    Parameters
+    ----------
+    units : array, (n_images, n_units)
+        Units of one layer on the training images.
+    targets : array, (n_images, n_targets)
+        Responses to the same images in the same order.
+    levels : sequence of int
+        ROMP's n; ``3 n - 1`` columns must stay determined by the images less one for the constant.
+
+    Returns
+    -------
+    dict of int to SparseModel
+
+    Notes
+    -----
+    With units and targets centred on the training images the weight of the column of ones is the
+    targets' mean, so that the column need not compete in ROMP.
+    """
+    _require_determined(len(units), levels=levels, where=where)
+    scaling = measure_scaling(units, where=where)
+    constant = targets.mean(axis=0, dtype=np.float64)
+    fits = romp_levels(scaling.apply(units), targets - constant, levels=levels)
+    return {n: SparseModel(scaling, constant, fit) for n, fit in fits.items()}
+
+
+def _require_determined(n_images: int, *, levels: Sequence[int], where: str) -> None:
+    most = n_images // 3
+    if max(levels) > most:
+        raise AnalysisError(where, came=f"sparsity level {max(levels)} with {n_images} training images",
+                            expected=f"at most {most}, so that 3 n - 1 weights and a constant stay determined",
+                            remedy="Lower encoding.sparsity, or shorten encoding.candidates.")
+
+
+def held_out_predictions(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels: Sequence[int],
+                         folds: int, where: str = "features") -> dict[int, Floats]:
+    """Predict each training image from a model that never saw it.
+
+    Image k is held out in fold ``k mod folds``: with images in class order every fold holds every class.
+    Scaling, constant and weights are made from the other folds alone.
+
+    Returns
+    -------
+    dict of int to float64 array, (n_images, n_targets)
+        One array of predictions a level.
+    """
+    if not 2 <= folds <= len(units):
+        raise AnalysisError("encoding.folds", came=f"{folds} folds of {len(units)} images",
+                            expected=f"2 to {len(units)}", remedy="Change encoding.folds.")
+    fold = np.arange(len(units)) % folds
+    predicted = {n: np.empty(targets.shape) for n in levels}
+    for k in range(folds):
+        models = train(units[fold != k], targets[fold != k], levels=levels, where=where)
+        for n, model in models.items():
+            predicted[n][fold == k] = model.predict(units[fold == k])
+    return predicted

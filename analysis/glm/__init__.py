@@ -1,0 +1,1 @@
+"""The general linear model: design, HRF, least squares, betas."""

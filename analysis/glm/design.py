@@ -1,0 +1,235 @@
+"""Events to design: which conditions a session has, their predicted time courses, and slow drifts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.glm.betas import BLANK, COLUMNS
+from analysis.glm.hrf import LENGTH_S, event_response
+from stimuli.manifest import TYPES
+from subjects.errors import AnalysisError
+
+_NAMES = list(COLUMNS[1:])
+
+
+def name_events(events: pd.DataFrame) -> pd.DataFrame:
+    """Name the condition of each event.
+
+    Parameters
+    ----------
+    events : DataFrame
+        A run's events table with ``trial_type``, ``image_id``, ``base_image``, ``presentation``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``type``, ``image_id``, ``base_image`` and ``presentation``, rows as in `events`. All blank
+        trials are one condition, with empty names and presentation 0.
+    """
+    shown = (events["trial_type"] != BLANK).to_numpy()
+    showing = pd.to_numeric(events["presentation"], errors="coerce").fillna(0)
+    named = pd.DataFrame({
+        "type": events["trial_type"].astype(str).to_numpy(),
+        "image_id": np.where(shown, events["image_id"].fillna("").astype(str), ""),
+        "base_image": np.where(shown, events["base_image"].fillna("").astype(str), ""),
+        "presentation": np.where(shown, showing, 0).astype(int),
+    })
+    nameless = shown & ((named["image_id"] == "") | (named["presentation"] < 1)).to_numpy()
+    if nameless.any():
+        raise AnalysisError("events", came=f"event {int(np.argmax(nameless))} without an image_id or a presentation",
+                            expected="both for every image", remedy="Make the events table again from its journal.")
+    return named
+
+
+def list_conditions(runs: Mapping[int, pd.DataFrame], *, session: str,
+                    base_images: Sequence[str] | None = None) -> pd.DataFrame:
+    """List the conditions of a session.
+
+    Parameters
+    ----------
+    runs : mapping of int to DataFrame
+        Run number to events table.
+    session : str
+        Session label.
+    base_images : sequence of str, optional
+        The study's order of base images; by default alphabetical.
+
+    Returns
+    -------
+    DataFrame
+        Columns :data:`~analysis.glm.betas.COLUMNS`; types RE, AN, AI, in each the base images, in each the
+        presentations; at last the blank trials. 60 images x 2 presentations + 1 = 121 by the protocol.
+
+    Raises
+    ------
+    AnalysisError
+        If a condition is not in every run of the session, or one image has two names.
+    """
+    named = {run: name_events(events).drop_duplicates() for run, events in runs.items()}
+    table = pd.concat(named.values()).drop_duplicates()
+    for run, present in named.items():
+        missing = table.merge(present, how="left", on=_NAMES, indicator=True).query("_merge == 'left_only'")
+        if len(missing):
+            raise AnalysisError(f"ses-{session} run-{run}", came=f"no event of {_describe(missing.iloc[0])}",
+                                expected="every condition in every run of its session",
+                                remedy="Leave the run out of the dataset, or play it again.")
+    table = table.assign(session=session)[list(COLUMNS)]
+    table = table.iloc[order_conditions(table, base_images=base_images)].reset_index(drop=True)
+    twice = table.duplicated(["type", "base_image", "presentation"])
+    if twice.any():
+        raise AnalysisError(f"ses-{session}", came=f"two images as {_describe(table[twice].iloc[0])}",
+                            expected="one image a base image and type", remedy="Use the events of one stimulus set.")
+    return table
+
+
+def order_conditions(table: pd.DataFrame, *, base_images: Sequence[str] | None = None) -> NDArray[np.int64]:
+    """Order conditions by type, base image, presentation and session, blanks last.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns :data:`~analysis.glm.betas.COLUMNS`.
+    base_images : sequence of str, optional
+        The study's order; by default alphabetical.
+
+    Returns
+    -------
+    int64 array, (n_conditions,)
+        The rows of `table` in that order.
+
+    Raises
+    ------
+    AnalysisError
+        If a base image is not among `base_images`.
+    """
+    named = [name for name in table["base_image"] if name]
+    rank = {name: k for k, name in enumerate(sorted(set(named)) if base_images is None else base_images)}
+    unknown = sorted(set(named) - set(rank))
+    if unknown:
+        raise AnalysisError("events", came=f"base image {unknown[0]!r}", expected="the base images of the settings",
+                            remedy="Correct stimuli.classes or stimuli.per_class in study.toml.")
+    kinds = [*TYPES, BLANK]
+    keys = pd.DataFrame({"type": [kinds.index(kind) for kind in table["type"]],
+                         "base_image": [rank.get(name, len(rank)) for name in table["base_image"]],
+                         "presentation": table["presentation"].to_numpy(), "session": table["session"].to_numpy()})
+    return keys.sort_values(keys.columns.to_list(), kind="stable").index.to_numpy(np.int64)
+
+
+def _describe(condition: pd.Series) -> str:
+    return f"{condition['type']} {condition['base_image']} presentation {condition['presentation']}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """When a run's volumes were taken.
+
+    Parameters
+    ----------
+    n_volumes : int
+        Volumes acquired, the discarded ones included.
+    tr_s : float
+        Repetition time.
+    n_discarded : int
+        Volumes left out at the start.
+    start_s : float
+        Time of the first volume's samples after its pulse: 0 without slice timing correction, BIDS
+        ``StartTime`` with it.
+    """
+
+    n_volumes: int
+    tr_s: float
+    n_discarded: int = 0
+    start_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.n_discarded < self.n_volumes and self.tr_s > 0):
+            raise AnalysisError("volumes", expected="some left", remedy="Correct main.discard_s or scanner.tr_s.",
+                                came=f"{self.n_volumes} volumes of {self.tr_s:g} s, {self.n_discarded} discarded")
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """Times of the kept volumes after the first counted pulse."""
+        return self.start_s + self.tr_s * np.arange(self.n_discarded, self.n_volumes, dtype=np.float64)
+
+    @property
+    def minutes(self) -> float:
+        """Length of what is kept."""
+        return (self.n_volumes - self.n_discarded) * self.tr_s / 60.0
+
+
+def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: Sampling) -> NDArray[np.float64]:
+    """Predict the time course of each condition in one run, from the onsets as they were.
+
+    Parameters
+    ----------
+    events : DataFrame
+        The run's events table; ``onset`` and ``duration`` in seconds.
+    conditions : DataFrame
+        See :func:`list_conditions`.
+    sampling : Sampling
+
+    Returns
+    -------
+    float64 array, (n_kept_volumes, n_conditions)
+        Sum over a condition's events of :func:`~analysis.glm.hrf.event_response`: a single event peaks at 1.
+
+    Raises
+    ------
+    AnalysisError
+        If an event has no condition, no length, or starts before the first or after the last volume.
+    """
+    _require_within(events, sampling=sampling)
+    keys = pd.MultiIndex.from_frame(conditions[_NAMES])
+    columns = keys.get_indexer(pd.MultiIndex.from_frame(name_events(events)[_NAMES]))
+    if (columns < 0).any():
+        raise AnalysisError("events", came=f"event {int(np.argmax(columns < 0))} of no listed condition",
+                            expected="one of the session's conditions", remedy="List the conditions of all runs.")
+    times = sampling.times_s
+    design = np.zeros((len(times), len(conditions)))
+    for column, onset, duration in zip(columns, events["onset"], events["duration"], strict=True):
+        near = slice(*np.searchsorted(times, [onset, onset + duration + LENGTH_S]))
+        design[near, column] += event_response(times[near] - onset, duration_s=duration)
+    return design
+
+
+def _require_within(events: pd.DataFrame, *, sampling: Sampling) -> None:
+    end = sampling.n_volumes * sampling.tr_s
+    wrong = ~(events["onset"].between(0, end) & (events["duration"] > 0)).to_numpy()
+    if wrong.any():
+        k = int(np.argmax(wrong))
+        onset, duration = (float(events[name].iloc[k]) for name in ("onset", "duration"))
+        raise AnalysisError("events", came=f"event {k} at {onset:g} s for {duration:g} s",
+                            expected=f"events that last, from 0 to {end:g} s",
+                            remedy="See that events and volumes are of one run.")
+
+
+def drift_degree(sampling: Sampling, *, drift_minutes: float = 2.0) -> int:
+    """Choose the degree of a run's drift polynomials: ``round(L / 2)``, L the minutes kept (Kay et al. 2013).
+
+    Examples
+    --------
+    >>> drift_degree(Sampling(n_volumes=278, tr_s=2.0, n_discarded=9))
+    4
+    """
+    return int(np.floor(sampling.minutes / drift_minutes + 0.5))
+
+
+def polynomials(n_volumes: int, *, degree: int) -> NDArray[np.float64]:
+    """Make orthonormal polynomials of degree 0 to `degree`, (n_volumes, degree + 1).
+
+    Raises
+    ------
+    AnalysisError
+        If there are not more volumes than polynomials.
+    """
+    if degree + 1 >= n_volumes:
+        raise AnalysisError("drifts", came=f"polynomials of degree {degree} for {n_volumes} volumes",
+                            expected="fewer polynomials than volumes", remedy="Raise glm.drift_minutes.")
+    powers = np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, n_volumes), degree)
+    basis, triangle = np.linalg.qr(powers)
+    return basis * np.sign(np.diag(triangle))

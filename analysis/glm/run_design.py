@@ -1,0 +1,145 @@
+"""The design that one run will give, to be looked at while the subject is still in the scanner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from analysis.glm.betas import BLANK
+from analysis.glm.design import Sampling, design_matrix, list_conditions, name_events
+from analysis.glm.hrf import LENGTH_S, event_response
+from paradigms.runlog import read_events
+from subjects.layout import Layout
+from subjects.settings.paradigms import MAIN
+from subjects.settings.study import Settings
+
+FIXATION = "fixation"
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class RunDesign:
+    """What a run's events predict for its volumes.
+
+    Parameters
+    ----------
+    matrix : float64 array, (n_volumes, n_conditions)
+        Each condition's predicted time course; a single event peaks at 1.
+    kinds : tuple of str
+        Trial type of each condition.
+    n_events : tuple of int
+        Events of each condition.
+    """
+
+    matrix: NDArray[np.float64]
+    kinds: tuple[str, ...]
+    n_events: tuple[int, ...]
+
+    @property
+    def likeness(self) -> float:
+        """The largest correlation between two conditions' time courses; 0 for one alone."""
+        moving = self.matrix[:, np.ptp(self.matrix, axis=0) > 0]
+        if moving.shape[1] < 2:
+            return 0.0
+        return float(np.atleast_2d(np.corrcoef(moving.T))[np.triu_indices(moving.shape[1], k=1)].max())
+
+    @property
+    def n_flat(self) -> int:
+        """Conditions whose time course never moves: no beta can be told for them."""
+        return int(np.sum(np.ptp(self.matrix, axis=0) == 0))
+
+    def summary(self) -> str:
+        """Say it in one line."""
+        fewest, most = min(self.n_events, default=0), max(self.n_events, default=0)
+        each = f"{most}" if fewest == most else f"{fewest} to {most}"
+        flat = f"; {self.n_flat} conditions without a response" if self.n_flat else ""
+        n = self.matrix.shape[1]
+        if n == 1:
+            return f"one condition x {len(self.matrix)} volumes, {each} events{flat}"
+        return (f"{n} conditions x {len(self.matrix)} volumes, {each} events each, two at most alike "
+                f"r = {self.likeness:.2f}{flat}")
+
+
+def run_design(events: pd.DataFrame, *, task: str, sampling: Sampling) -> RunDesign:
+    """Predict a run's volumes from the events as they were shown.
+
+    Parameters
+    ----------
+    events : DataFrame
+        The run's events table.
+    task : str
+        ``"main"`` has a condition for each image and presentation and one for the blanks, as the GLM has; the
+        others have one for each trial type, blanks and changes of the fixation point left out.
+    sampling : Sampling
+        The run's volumes.
+
+    Returns
+    -------
+    RunDesign
+    """
+    if task == MAIN:
+        conditions = list_conditions({1: events}, session="01")
+        matrix = design_matrix(events, conditions=conditions, sampling=sampling)
+        named = name_events(events).groupby(["type", "image_id", "presentation"]).size()
+        keys = conditions[["type", "image_id", "presentation"]].itertuples(index=False, name=None)
+        return RunDesign(matrix, tuple(conditions["type"]), tuple(int(named[key]) for key in keys))
+    shown = events[~events["trial_type"].isin([BLANK, FIXATION])]
+    kinds = tuple(dict.fromkeys(shown["trial_type"]))
+    matrix = np.zeros((sampling.n_volumes - sampling.n_discarded, len(kinds)))
+    times = sampling.times_s
+    for kind, onset, duration in zip(shown["trial_type"], shown["onset"], shown["duration"], strict=True):
+        near = slice(*np.searchsorted(times, [onset, onset + duration + LENGTH_S]))
+        matrix[near, kinds.index(kind)] += event_response(times[near] - onset, duration_s=duration)
+    return RunDesign(matrix, kinds, tuple(int((shown["trial_type"] == kind).sum()) for kind in kinds))
+
+
+def design_of(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int) -> RunDesign | None:
+    """Read a run's events and predict its volumes; None without a table, or with too short a one.
+
+    Raises
+    ------
+    StudyError
+        If the table cannot be read.
+    """
+    path = layout.events(sub=sub, ses=ses, task=task, run=run)
+    if not path.is_file():
+        return None
+    events = read_events(path)
+    n_volumes = int(events.attrs["n_pulses"] or 0)
+    if n_volumes < 2:
+        return None
+    sampling = Sampling(n_volumes=n_volumes, tr_s=settings.scanner.tr_s)
+    end = n_volumes * settings.scanner.tr_s
+    return run_design(events[events["onset"] < end], task=task, sampling=sampling)
+
+
+def design_panel(design: RunDesign, *, width: int = 64) -> Panel:
+    """Draw a design for a terminal: the predicted time course of each kind of trial, from the first volume to the last.
+
+    Parameters
+    ----------
+    design : RunDesign
+    width : int
+        Characters for the whole run.
+    """
+    table = Table(box=box.SIMPLE, show_header=False, padding=(0, 1))
+    for kind in dict.fromkeys(design.kinds):
+        table.add_row(kind, _curve(design.matrix[:, [one == kind for one in design.kinds]].sum(axis=1), width=width))
+    return Panel(Group(Text(design.summary()), table), box=box.ROUNDED, padding=(0, 2),
+                 title="design that this run gives")
+
+
+def _curve(course: NDArray[np.float64], *, width: int) -> str:
+    """Draw a time course in eighths of a line's height; volumes are averaged where there are more than characters."""
+    parts = np.array_split(course, min(width, len(course)))
+    means = np.clip([part.mean() for part in parts], 0.0, None)
+    top = means.max() or 1.0
+    return "".join(_BARS[round(float(mean / top) * (len(_BARS) - 1))] for mean in means)

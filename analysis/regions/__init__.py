@@ -1,0 +1,1 @@
+"""Regions of interest: labels, vertex selection, the selected vertices' responses."""

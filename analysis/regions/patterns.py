@@ -1,0 +1,202 @@
+"""Responses of the selected vertices of each region: betas, surfaces and region labels joined."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.data.surface import load_subject_surface, surface_paths
+from analysis.data.timeseries import choose_source
+from analysis.glm.betas import HEMISPHERES, Betas, load_betas
+from analysis.regions.labels import ROIS, labels_path, read_labels
+from analysis.regions.vertex_selection import Disks, select_vertices, split_half_consistency
+from stimuli.manifest import TYPES, Manifest, read_manifest
+from subjects.errors import AnalysisError
+from subjects.layout import Layout
+from subjects.settings.study import Roi, Settings
+
+Showing = int | Literal["mean"]
+_NEEDED: tuple[tuple[str, Showing], ...] = (*((kind, "mean") for kind in TYPES), ("RE", 1), ("RE", 2))
+
+
+@dataclass(frozen=True, eq=False)
+class RoiPatterns:
+    """Responses of one region's selected vertices, both hemispheres side by side.
+
+    Parameters
+    ----------
+    roi : str
+    base_images : tuple of str
+        Rows of every array: the base image that the RE, AN and AI image share.
+    sessions : tuple of str
+        Session in which each of them was shown: labels can be exchanged within a session.
+    image_ids : mapping of str to tuple of str
+        ``"RE"``, ``"AN"``, ``"AI"``: the images that were shown, as the betas name them.
+    responses : mapping of str to float32 array, (n_images, n_vertices)
+        ``"RE"``, ``"AN"``, ``"AI"``: percent signal change, mean of the two presentations, less the mean
+        over all images of the type and session unless ``roi.session_means`` keeps it.
+    halves : (float32 array, float32 array), each (n_images, n_vertices)
+        RE at presentation 1 and at presentation 2.
+    vertices : mapping of str to int64 array
+        Hemisphere to the chosen vertices, in the order of the columns.
+    """
+
+    roi: str
+    base_images: tuple[str, ...]
+    sessions: tuple[str, ...]
+    image_ids: Mapping[str, tuple[str, ...]]
+    responses: Mapping[str, NDArray[np.float32]]
+    halves: tuple[NDArray[np.float32], NDArray[np.float32]]
+    vertices: Mapping[str, NDArray[np.int64]]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.base_images), sum(len(chosen) for chosen in self.vertices.values()))
+        for name, values in [*self.responses.items(), ("RE presentation", self.halves[0]), ("RE", self.halves[1])]:
+            if values.shape != shape:
+                raise AnalysisError(f"{self.roi}, {name}", came=f"responses of shape {values.shape}",
+                                    expected=f"{shape}, images by vertices", remedy="Select all from the same betas.")
+
+
+def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks], labels: Mapping[str, NDArray[np.int16]],
+                    settings: Roi, measure: str = "correlation", where: str = "subject") -> dict[str, RoiPatterns]:
+    """Choose each region's vertices by their RE responses, and gather their responses to all types.
+
+    Parameters
+    ----------
+    betas : mapping of str to Betas
+        Hemisphere to betas.
+    disks : mapping of str to (indptr, indices)
+        Hemisphere to searchlight disks; see :func:`~analysis.regions.vertex_selection.split_half_consistency`.
+    labels : mapping of str to int16 array, (n_vertices,)
+        Hemisphere to region: k + 1 for the k-th of :data:`~analysis.regions.labels.ROIS`, 0 elsewhere.
+    settings : Roi
+        Vertices a hemisphere, the smallest disk that counts, and whether session means are removed.
+    measure : str
+        Dissimilarity of the split-half RDMs.
+    where : str
+        The subject, for messages.
+
+    Returns
+    -------
+    dict of str to RoiPatterns
+    """
+    base_images = _shared_images(betas, where=where)
+    shown = next(iter(betas.values()))
+    names = {"base_images": base_images, "sessions": shown.sessions(),
+             "image_ids": {kind: shown.image_ids(kind) for kind in TYPES}}
+    for hemi, values in betas.items():
+        _require_one_mesh(values, disks=disks[hemi], labels=labels[hemi], where=f"{where} hemi-{hemi}")
+    if settings.session_means == "removed":
+        betas = {hemi: values.without_session_means() for hemi, values in betas.items()}
+    chosen: dict[str, dict[str, NDArray[np.int64]]] = {roi: {} for roi in ROIS}
+    for hemi, values in betas.items():
+        first, second = (values.select(type="RE", presentation=k, base_images=base_images) for k in (1, 2))
+        consistency = split_half_consistency(first, second, disks=disks[hemi], centres=np.flatnonzero(labels[hemi]),
+                                             measure=measure)
+        for k, roi in enumerate(ROIS, start=1):
+            chosen[roi][hemi] = select_vertices(consistency, region=labels[hemi] == k, min_disk=settings.min_disk,
+                                                n=settings.vertices_per_hemisphere, where=f"{where} hemi-{hemi} {roi}")
+    whole = {(kind, showing): {hemi: values.select(type=kind, presentation=showing, base_images=base_images)
+                               for hemi, values in betas.items()} for kind, showing in _NEEDED}
+    return {roi: _gather(roi, whole, vertices=chosen[roi], names=names) for roi in ROIS}
+
+
+def _gather(roi: str, whole: Mapping[tuple[str, Showing], Mapping[str, NDArray[np.float32]]], *,
+            vertices: Mapping[str, NDArray[np.int64]], names: Mapping[str, Any]) -> RoiPatterns:
+    found = {key: np.concatenate([by_hemi[hemi][:, chosen] for hemi, chosen in vertices.items()], axis=1)
+             for key, by_hemi in whole.items()}
+    return RoiPatterns(roi, **names, responses={kind: found[kind, "mean"] for kind in TYPES},
+                       halves=(found["RE", 1], found["RE", 2]), vertices=vertices)
+
+
+def _shared_images(betas: Mapping[str, Betas], *, where: str) -> tuple[str, ...]:
+    first, *others = (values.base_images for values in betas.values())
+    odd = sorted(set().union(*(set(first) ^ set(other) for other in others)))
+    if odd:
+        raise AnalysisError(where, came=f"base image {odd[0]!r} in one hemisphere only ({len(odd)} such)",
+                            expected="the same images in both",
+                            remedy="Fit both hemispheres again with `python -m analysis glm`.")
+    for kind in TYPES:
+        for a, b in itertools.pairwise(betas.values()):
+            pairs = zip(a.image_ids(kind, base_images=first), b.image_ids(kind, base_images=first), strict=True)
+            strange = next((pair for pair in pairs if pair[0] != pair[1]), None)
+            if strange:
+                raise AnalysisError(where, came=f"{kind} images {strange[0]} and {strange[1]} in the same place of "
+                                    "the two hemispheres", expected="the same images in both",
+                                    remedy="Fit both hemispheres again with `python -m analysis glm`.")
+    return first
+
+
+def require_shown(betas: Betas, manifest: Manifest, *, where: str) -> None:
+    """See that what was shown is what the manifest calls by the same name: digest by digest.
+
+    Raises
+    ------
+    AnalysisError
+        If the set was changed or exchanged after the scan.
+    """
+    for kind in TYPES:
+        for name, shown in zip(betas.base_images, betas.image_ids(kind), strict=True):
+            listed = manifest.get(base_image=name, type=kind).image_id
+            if listed != shown:
+                raise AnalysisError(where, came=f"{shown} was shown as {kind} of {name}",
+                                    expected=f"{listed}, as in the manifest",
+                                    remedy="Restore the stimulus set that the subject was scanned with.")
+
+
+def _require_one_mesh(betas: Betas, *, disks: Disks, labels: NDArray[np.int16], where: str) -> None:
+    counts = {"betas": betas.values.shape[1], "surface": len(disks[0]) - 1, "labels": len(labels)}
+    if len(set(counts.values())) > 1:
+        raise AnalysisError(where, came=", ".join(f"{name} of {n} vertices" for name, n in counts.items()),
+                            expected="one mesh", remedy="Export them for the same surface, or fit again.")
+
+
+def brain_inputs(layout: Layout, settings: Settings, *, sub: str) -> dict[str, Path]:
+    """Name the files that a subject's patterns are made from: betas, flat meshes, region labels."""
+    source = choose_source(layout, settings, sub=sub)
+    found = {}
+    for hemi in HEMISPHERES:
+        found[f"betas_{hemi}"] = layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5")
+        found[f"flat_{hemi}"] = surface_paths(layout, source=source, sub=sub, hemi=hemi)["flat"]
+        found[f"labels_{hemi}"] = labels_path(layout, source=source, sub=sub, hemi=hemi)
+    return found
+
+
+def load_roi_patterns(layout: Layout, settings: Settings, *, sub: str) -> dict[str, RoiPatterns]:
+    """Choose and gather the patterns of all regions of one subject from the study's files.
+
+    Parameters
+    ----------
+    layout : Layout
+        A study with betas of the subject, the surfaces that they are on, and region labels.
+    settings : Settings
+        ``roi`` and ``rsa.dissimilarity``.
+    sub : str
+
+    Returns
+    -------
+    dict of str to RoiPatterns
+
+    Raises
+    ------
+    AnalysisError
+        If betas, surface and labels are not on the same vertices, or other images were shown than the
+        manifest lists.
+    """
+    paths = brain_inputs(layout, settings, sub=sub)
+    source = choose_source(layout, settings, sub=sub)
+    betas = {hemi: load_betas(paths[f"betas_{hemi}"]) for hemi in HEMISPHERES}
+    labels = {hemi: read_labels(paths[f"labels_{hemi}"]) for hemi in HEMISPHERES}
+    manifest = read_manifest(layout.manifest)
+    for hemi in HEMISPHERES:
+        require_shown(betas[hemi], manifest, where=f"sub-{sub} hemi-{hemi}")
+    disks = {hemi: load_subject_surface(layout, source=source, sub=sub, hemi=hemi).disks(settings.roi.radius_mm)
+             for hemi in HEMISPHERES}
+    return select_patterns(betas, disks=disks, labels=labels, settings=settings.roi,
+                           measure=settings.rsa.dissimilarity, where=f"sub-{sub}")

@@ -1,0 +1,1 @@
+"""The report: records, tables, figures, scorecard, one HTML page."""

@@ -1,0 +1,97 @@
+"""Fig. 5 of the paper: RE-AI and RE-AN similarities across the layers of a network."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
+
+from analysis.report.figures.style import (
+    ALPHA,
+    COLORS,
+    MUTED,
+    PAPER,
+    draw_intervals,
+    mark_p_row,
+    new_figure,
+    rule_at_zero,
+    styled,
+)
+from analysis.report.wording import say_number, say_p
+
+_DODGE = {"AI": -0.06, "AN": 0.06}
+_DIFFERENCE = "RE-AI minus RE-AN"
+
+
+@styled
+def draw_network_rsa(table: pd.DataFrame, *, network: str) -> Figure:
+    """Draw both similarities over layers with 95 % intervals, and say their trends at the lines' ends.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The network's rows, trends included; columns of :data:`analysis.rsa.run.COLUMNS`.
+    network : str
+        Its name, for the axis.
+
+    Returns
+    -------
+    Figure
+        Filled marker: permutation p < .05; open marker: not. Numbers under the layers: p of the difference.
+    """
+    figure = new_figure(5.6, 3.2)
+    axes = figure.subplots()
+    layers = list(table.loc[table["comparison"] == "RE-AI", "place"])
+    found = {name: part.set_index("place").loc[layers] for name, part in table.groupby("comparison")
+             if not str(name).startswith("trend")}
+    ends = {}
+    for kind in ("AI", "AN"):
+        _draw_line(axes, found[f"RE-{kind}"], kind=kind)
+        ends[kind] = float(found[f"RE-{kind}"]["effect"].iloc[-1])
+    rule_at_zero(axes)
+    axes.set_xticks(range(1, len(layers) + 1))
+    axes.set_xlim(0.6, len(layers) + 0.4)
+    axes.set_xlabel(f"Layer of the network “{network}” ({len(layers)}: softmax output)", labelpad=20)
+    axes.set_ylabel("Similarity of RDMs (Spearman's ρ)")
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="x", length=0)
+    mark_p_row(axes, range(1, len(layers) + 1), values=found[_DIFFERENCE]["p"].tolist(), title="p diff.")
+    _draw_key(axes)
+    _name_lines(axes, table, ends=ends, last=len(layers))
+    return figure
+
+
+def _draw_line(axes: Axes, part: pd.DataFrame, *, kind: str) -> None:
+    x = [k + _DODGE[kind] for k in range(1, len(part) + 1)]
+    axes.plot(x, part["effect"], color=COLORS[kind], label=f"RE-{kind}", zorder=2)
+    draw_intervals(axes, x, low=part["low"].tolist(), high=part["high"].tolist(), color=COLORS[kind],
+                   name=f"RE-{kind} interval")
+    for place, effect, p in zip(x, part["effect"], part["p"], strict=True):
+        axes.plot([place], [effect], marker="o", markersize=5, color=COLORS[kind], label="_marker", zorder=4,
+                  markerfacecolor=COLORS[kind] if p < ALPHA else PAPER, markeredgewidth=1.1)
+
+
+def _name_lines(axes: Axes, table: pd.DataFrame, *, ends: dict[str, float], last: int) -> None:
+    """Write name and trend right of each line, moved apart where the lines end close together."""
+    low, high = axes.get_ylim()
+    least = 0.17 * (high - low)
+    upper, lower = sorted(ends, key=lambda kind: -ends[kind])
+    gap = max(0.0, least - (ends[upper] - ends[lower])) / 2
+    for kind, y in ((upper, ends[upper] + gap), (lower, ends[lower] - gap)):
+        trend = table[table["comparison"] == f"trend RE-{kind}"].iloc[0]
+        axes.annotate(f"RE-{kind}", (last + 0.3, y), color=COLORS[kind], fontweight="bold", va="bottom",
+                      annotation_clip=False)
+        axes.annotate(f"trend τ = {say_number(trend['effect'])}\n{say_p(trend['p'])}", (last + 0.3, y), va="top",
+                      color=COLORS[kind], fontsize=7, annotation_clip=False)
+
+
+def _draw_key(axes: Axes) -> None:
+    """Say what filled and open markers mean, above the panel."""
+    figure = axes.get_figure(root=True)
+    for x, face, words in ((6, MUTED, "p < .05 against shuffled labels"), (150, PAPER, "not significant")):
+        place = offset_copy(axes.transAxes, fig=figure, x=x, y=10, units="points")
+        axes.plot([0], [1], marker="o", markersize=5, markerfacecolor=face, markeredgecolor=MUTED, clip_on=False,
+                  markeredgewidth=1.1, transform=place, label="_key", linestyle="none")
+        axes.annotate(words, (0, 1), xycoords="axes fraction", xytext=(x + 7, 10), textcoords="offset points",
+                      va="center", fontsize=7.5)

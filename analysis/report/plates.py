@@ -1,0 +1,195 @@
+"""The figures of a report, drawn from its records, each with a caption that says n, test and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.regions.labels import ROIS
+from analysis.report.figures.brain_rsa import draw_brain_rsa
+from analysis.report.figures.encoding import draw_encoding
+from analysis.report.figures.flatmap import draw_flatmap
+from analysis.report.figures.network_rsa import draw_network_rsa
+from analysis.report.figures.rdms import draw_rdms
+from analysis.report.figures.stimuli import Shown, draw_stimuli
+from analysis.report.figures.style import SavedFigure, save
+from analysis.report.figures.timing import RunTiming, draw_timing
+from analysis.report.records import StudyRecords, SubjectRecords
+from stimuli.manifest import TYPES, Manifest, Stimulus, read_pixels
+from subjects.cli import ProgressWrapper, silent
+
+N_TRIPLETS = 5
+RDM_PLACE = "V1"
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure of the report.
+
+    Parameters
+    ----------
+    section : str
+        Where it stands: ``"stimuli"``, ``"runs"``, ``"regions"`` or ``"results"``.
+    title, caption : str
+    saved : SavedFigure
+    """
+
+    section: str
+    title: str
+    caption: str
+    saved: SavedFigure
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A figure yet to be drawn; see :class:`Plate`."""
+
+    section: str
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[], Figure]
+
+
+def draw_plates(records: StudyRecords, *, progress: ProgressWrapper = silent) -> tuple[Plate, ...]:
+    """Draw all figures into ``derivatives/report/figures``, as PNG and SVG.
+
+    Parameters
+    ----------
+    records : StudyRecords
+    progress : ProgressWrapper
+
+    Returns
+    -------
+    tuple of Plate
+    """
+    plans = plan_plates(records)
+    return tuple(Plate(plan.section, plan.title, plan.caption,
+                       save(plan.draw(), records.layout.figures, name=plan.name))
+                 for plan in progress(plans, label="figures", total=len(plans)))
+
+
+def plan_plates(records: StudyRecords) -> tuple[Plan, ...]:
+    """List the figures of a study in the order in which they are shown."""
+    of_subjects = [plan for one in records.subjects for plan in _of_subject(records, one)]
+    return (_stimuli(records), *of_subjects, _brain(records), _network(records), _encoding(records))
+
+
+def _stimuli(records: StudyRecords) -> Plan:
+    manifest = records.manifest
+    chosen = example_bases(manifest)
+    caption = (f"{len(chosen)} of {len(manifest.base_images)} triplets, from as many classes as there are. Under each "
+               f"image, what the network “{manifest.stimuli[0].network}” takes it for, and with which probability, "
+               "judged on the 8-bit pixels that were shown.")
+    return Plan("stimuli", "stimuli", "Regular and adversarial images", caption,
+                lambda: draw_stimuli([[_shown(records, manifest.get(base_image=name, type=kind)) for kind in TYPES]
+                                      for name in chosen]))
+
+
+def example_bases(manifest: Manifest, n: int = N_TRIPLETS) -> tuple[str, ...]:
+    """Pick base images to show: the first of every class, then the next ones."""
+    turn: dict[str, int] = {}
+    order: list[tuple[int, int, str]] = []
+    for name in manifest.base_images:
+        kind = manifest.get(base_image=name, type="RE").class_name
+        turn[kind] = turn.get(kind, 0) + 1
+        order.append((turn[kind], len(order), name))
+    chosen = sorted(order)[:n]
+    return tuple(name for _, _, name in sorted(chosen, key=lambda item: item[1]))
+
+
+def _shown(records: StudyRecords, one: Stimulus) -> Shown:
+    pixels = read_pixels(records.layout.stimuli, one)
+    return Shown(one.type, pixels, (one.target_category or one.category).replace("_", " "), one.p_after)
+
+
+def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[Plan, ...]:
+    return _timing(records, one), _flatmap(records, one), _rdms(one)
+
+
+def _timing(records: StudyRecords, one: SubjectRecords) -> Plan:
+    runs = [RunTiming(f"ses-{run.ses} run-{run.run}", run.onset_errors_s, _count(run.events.attrs.get("n_pulses")),
+                      _count(run.events.attrs["sidecar"].get("n_volumes")), bool(run.events.attrs["complete"]))
+            for run in one.runs]
+    runs += [RunTiming("window excerpt", excerpt.onset_errors_s, excerpt.logged["pulses"], excerpt.sent["pulses"], True)
+             for excerpt in one.excerpts]
+    caption = ("When each image became visible, against its plan. Time zero is the first counted "
+               "pulse. One dot an image, black line: median; right: median and 99th percentile of the absolute error.")
+    return Plan("runs", f"sub-{one.sub}_timing", f"Onset errors, subject {one.sub}", caption,
+                lambda: draw_timing(runs, frame_s=1 / records.settings.display.refresh_hz))
+
+
+def _count(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) else None
+
+
+def _flatmap(records: StudyRecords, one: SubjectRecords) -> Plan:
+    n = {roi: sum(len(hemisphere.selected.get(roi, ())) for hemisphere in one.flat) for roi in ROIS}
+    counts = str(next(iter(n.values()))) if len(set(n.values())) == 1 else ", ".join(f"{k} {v}" for k, v in n.items())
+    kind = "schematic, drawn with ruler and compass" if one.source == "simulated" else "as labelled for this subject"
+    caption = (f"The occipital cortex, flattened. Tints: regions ({kind}). Dots: the {counts} "
+               f"vertices a region that were selected by the split-half consistency of their RE patterns, on disks of "
+               f"{records.settings.roi.radius_mm:g} mm.")
+    return Plan("regions", f"sub-{one.sub}_flatmap", f"Regions and selected vertices, subject {one.sub}", caption,
+                lambda: draw_flatmap(one.flat, regions=ROIS))
+
+
+def _rdms(one: SubjectRecords) -> Plan:
+    rdms = {kind: one.rdms[f"{RDM_PLACE}/{kind}"] for kind in TYPES}
+    rows = one.rsa[one.rsa["place"] == RDM_PLACE]
+    caption = (f"Dissimilarities ({rdms['RE'].measure}) of all pairs of "
+               f"{len(rdms['RE'])} images as percentile ranks, base images in the same order in all three. "
+               f"ρ: Spearman's correlation with the RE matrix; p: {_tests(rows, 'RE-AI')}.")
+    return Plan("regions", f"sub-{one.sub}_rdms", f"Dissimilarity matrices of {RDM_PLACE}, subject {one.sub}", caption,
+                lambda: draw_rdms(rdms, statistics=rows))
+
+
+def _brain(records: StudyRecords) -> Plan:
+    table = records.brain
+    caption = (f"Correlation of the AI (vermilion) and AN (blue) images' dissimilarities with those of the RE images; "
+               f"{_n(table)} images. Bars and asterisks: {_tests(table, 'RE-AI')}. Numbers under the regions: p of the "
+               f"difference ({_tests(table, 'RE-AI minus RE-AN')}). Grey: noise ceiling from the two presentations of "
+               f"the RE images. {_resamples(table, records)}")
+    return Plan("results", "brain-rsa", "RE-AI and RE-AN similarities in the brain", caption,
+                lambda: draw_brain_rsa(table))
+
+
+def _network(records: StudyRecords) -> Plan:
+    table, name = records.network, records.settings.stimuli.network
+    layers = table[~table["comparison"].str.startswith("trend")]
+    caption = (f"The same similarities in the layers of the network “{name}”; {_n(layers)} images. Markers and lines: "
+               f"{_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "
+               f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. "
+               f"{_resamples(layers, records)}")
+    return Plan("results", "network-rsa", "RE-AI and RE-AN similarities in the network", caption,
+                lambda: draw_network_rsa(table, network=name))
+
+
+def _encoding(records: StudyRecords) -> Plan:
+    table = records.encoding
+    caption = (f"Correlation of measured with predicted responses, for models trained on RE images and tested on AI "
+               f"(warm) and AN (cool) images; shades: layers, from light to dark. Mean of {_n(table)} vertices. "
+               f"{_tests(table, 'AI', column='type')[:1].upper()}{_tests(table, 'AI', column='type')[1:]}. "
+               f"{_resamples(table, records)}")
+    return Plan("results", "encoding", "Encoding models, from RE to AI and AN", caption, lambda: draw_encoding(table))
+
+
+def _tests(table: pd.DataFrame, name: str, *, column: str = "comparison") -> str:
+    """Give the test of a kind of row in its own words."""
+    return "; ".join(dict.fromkeys(table.loc[table[column] == name, "test"].astype(str)))
+
+
+def _n(table: pd.DataFrame) -> str:
+    found = sorted(table["n"].astype(int).unique())
+    return str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
+
+
+def _resamples(table: pd.DataFrame, records: StudyRecords) -> str:
+    found = sorted(table["n_resamples"].astype(int).unique())
+    corrections = "; ".join(dict.fromkeys(table["correction"].astype(str)))
+    draws = str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
+    return (f"{draws} draws a test, seeds derived from the study's {records.settings.study.seed} and kept in the "
+            f"tables; correction for multiple tests: {corrections}.")

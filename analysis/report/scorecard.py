@@ -1,0 +1,285 @@
+"""The paper's claims against the data at hand: a pure function of the result tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from analysis.report.wording import say_number, say_p, say_share
+from subjects.errors import AnalysisError
+
+Verdict = Literal["holds", "does not hold", "not tested"]
+ALPHA = 0.05
+ALMOST_ALL = 0.9
+N_LAYERS = 8
+KEYS = {"brain": ("sub", "place", "comparison"), "network": ("place", "comparison"),
+        "encoding": ("sub", "roi", "layer", "type")}
+COMMANDS = {"brain": "python -m analysis rsa", "network": "python -m analysis rsa",
+            "encoding": "python -m analysis encode"}
+_TRENDS = ("trend RE-AN", "trend RE-AI")
+_SIMILARITIES = ("RE-AN", "RE-AI", "RE-AI minus RE-AN")
+_TESTED = {"brain": _SIMILARITIES, "network": (*_SIMILARITIES, *_TRENDS), "encoding": ("AN", "AI", "AI minus AN")}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One claim of the paper and what this study says to it.
+
+    Parameters
+    ----------
+    id : str
+        ``"B1"`` ... ``"S2"``.
+    claim, paper : str
+        What the paper says, and by which numbers.
+    rule : str
+        When the claim is said to hold here.
+    here : str
+        This study's numbers, or why there are none.
+    verdict : {"holds", "does not hold", "not tested"}
+    """
+
+    id: str
+    claim: str
+    paper: str
+    rule: str
+    here: str
+    verdict: Verdict
+
+    def __post_init__(self) -> None:
+        if self.verdict not in ("holds", "does not hold", "not tested"):
+            raise AnalysisError(f"scorecard, {self.id}", came=repr(self.verdict),
+                                expected="holds, does not hold or not tested", remedy="Correct the rule.")
+
+
+Judge = Callable[[pd.DataFrame], tuple[bool, str]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, the table that decides it, and the rule by which it is decided.
+
+    Parameters
+    ----------
+    source : {"brain", "network", "encoding"} or None
+        None for a claim that this toolkit cannot test yet; `rule` then says why.
+    judge : callable, optional
+        Table to (holds, numbers in words).
+    """
+
+    id: str
+    claim: str
+    paper: str
+    rule: str
+    source: str | None = None
+    judge: Judge | None = None
+
+
+def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = None,
+          encoding: pd.DataFrame | None = None) -> tuple[Line, ...]:
+    """Hold the paper's claims against result tables.
+
+    Parameters
+    ----------
+    brain, network : DataFrame, optional
+        Columns of :data:`analysis.rsa.run.COLUMNS`; `brain` holds all subjects.
+    encoding : DataFrame, optional
+        Columns of :data:`analysis.encoding.run.COLUMNS`, all subjects.
+
+    Returns
+    -------
+    tuple of Line
+        In the order of the protocol. A claim whose table is not given is not tested.
+
+    Raises
+    ------
+    AnalysisError
+        If a table lacks a column, has a row twice, lacks a subject's row for a place, or has a p outside (0, 1].
+    """
+    tables = {"brain": brain, "network": network, "encoding": encoding}
+    for source, table in tables.items():
+        if table is not None:
+            require_whole(table, source=source)
+    return tuple(_line(claim, tables) for claim in CLAIMS)
+
+
+def tally(lines: Sequence[Line]) -> dict[Verdict, int]:
+    """Count the verdicts."""
+    kinds: tuple[Verdict, ...] = ("holds", "does not hold", "not tested")
+    return {kind: sum(line.verdict == kind for line in lines) for kind in kinds}
+
+
+def _line(claim: Claim, tables: Mapping[str, pd.DataFrame | None]) -> Line:
+    if claim.source is None or claim.judge is None:
+        return Line(claim.id, claim.claim, claim.paper, "–", claim.rule, "not tested")
+    table = tables[claim.source]
+    if table is None:
+        here = f"no {claim.source} results yet; run {COMMANDS[claim.source]}"
+        return Line(claim.id, claim.claim, claim.paper, claim.rule, here, "not tested")
+    if claim.source == "network" and len(layers_of(table)) != N_LAYERS:
+        here = f"the claim speaks of {N_LAYERS} layers; this network has {len(layers_of(table))}"
+        return Line(claim.id, claim.claim, claim.paper, claim.rule, here, "not tested")
+    holds, here = claim.judge(table)
+    return Line(claim.id, claim.claim, claim.paper, claim.rule, here, "holds" if holds else "does not hold")
+
+
+def require_whole(table: pd.DataFrame, *, source: str) -> None:
+    """Check that a result table has its columns, each row once, and every subject's every place.
+
+    Raises
+    ------
+    AnalysisError
+        Naming the first fault.
+    """
+    keys, remedy = list(KEYS[source]), f"Make it again with `{COMMANDS[source]}`."
+    missing = [name for name in (*keys, "effect", "p") if name not in table.columns]
+    if missing or table.empty:
+        raise AnalysisError(f"{source} table", came=f"no column {missing[0]!r}" if missing else "no rows",
+                            expected="a table of results", remedy=remedy)
+    twice = table[table.duplicated(keys)]
+    if len(twice):
+        raise AnalysisError(f"{source} table", came=f"two rows for {_named(twice.iloc[0], keys)}",
+                            expected="one row each", remedy=remedy)
+    bad = table[~(table["p"].gt(0) & table["p"].le(1) & table["effect"].notna())]
+    if len(bad):
+        first = bad.iloc[0]
+        raise AnalysisError(f"{source} table", came=f"effect {first['effect']}, p {first['p']} for "
+                            f"{_named(first, keys)}", expected="an effect, and a p in (0, 1]", remedy=remedy)
+    absent = [name for name in _TESTED[source] if name not in set(table[keys[-1]])]
+    if absent:
+        raise AnalysisError(f"{source} table", came=f"no row for {absent[0]!r}", expected=", ".join(_TESTED[source]),
+                            remedy=remedy)
+    _require_crossed(table[~table[keys[-1]].isin(_TRENDS)], keys=keys, source=source, remedy=remedy)
+
+
+def _require_crossed(table: pd.DataFrame, *, keys: list[str], source: str, remedy: str) -> None:
+    wanted = pd.MultiIndex.from_product([table[key].unique() for key in keys], names=keys)
+    absent = wanted.difference(pd.MultiIndex.from_frame(table[keys]))
+    if len(absent):
+        raise AnalysisError(f"{source} table", came=f"no row for {', '.join(map(str, absent[0]))}",
+                            expected="every place of every subject", remedy=remedy)
+
+
+def _named(row: pd.Series, keys: list[str]) -> str:
+    return ", ".join(str(row[key]) for key in keys)
+
+
+def layers_of(network: pd.DataFrame) -> tuple[str, ...]:
+    """List the layers of a network's table in their order, the trends' rows left out."""
+    return tuple(network.loc[~network["comparison"].isin(_TRENDS), "place"].unique())
+
+
+def _pick(table: pd.DataFrame, comparison: str) -> pd.DataFrame:
+    column = "comparison" if "comparison" in table else "type"
+    return table[table[column] == comparison]
+
+
+def _below(table: pd.DataFrame, alpha: float) -> int:
+    return int((table["p"] < alpha).sum())
+
+
+def _brain_ai(brain: pd.DataFrame) -> tuple[bool, str]:
+    rows = _pick(brain, "RE-AI")
+    n, of = _below(rows, ALPHA), len(rows)
+    return n == of, (f"{say_share(n, of)} p < .05, {say_share(_below(rows, 0.005), of)} p < .005; "
+                     f"largest {say_p(rows['p'].max())}")
+
+
+def _brain_an(brain: pd.DataFrame) -> tuple[bool, str]:
+    rows = _pick(brain, "RE-AN")
+    n, of = _below(rows, ALPHA), len(rows)
+    return 2 * n < of, f"{say_share(n, of)} p < .05"
+
+
+def _brain_difference(brain: pd.DataFrame) -> tuple[bool, str]:
+    rows = _pick(brain, "RE-AI minus RE-AN")
+    gained = rows[rows["effect"] > 0]
+    n, of = _below(gained, ALPHA), len(rows)
+    return n == of, (f"{say_share(len(gained), of)} higher, {say_share(n, of)} with p < .05; "
+                     f"largest {say_p(rows['p'].max())}")
+
+
+def _network_ai(network: pd.DataFrame) -> tuple[bool, str]:
+    rows, trend = _layers(network, "RE-AI"), _trend(network, "RE-AI")
+    n, of = _below(rows, ALPHA), len(rows)
+    falls = bool(trend["effect"] < 0 and trend["p"] < ALPHA)
+    return n == of and falls, f"{say_share(n, of)} layers p < .05, largest {say_p(rows['p'].max())}; {_say(trend)}"
+
+
+def _network_an(network: pd.DataFrame) -> tuple[bool, str]:
+    rows, trend = _layers(network, "RE-AN"), _trend(network, "RE-AN")
+    early, late = rows.iloc[:2], rows.iloc[2:]
+    rises = bool(trend["effect"] > 0 and trend["p"] < ALPHA)
+    n_early, n_late = _below(early, ALPHA), _below(late, ALPHA)
+    return n_early == 0 and n_late == len(late) and rises, (
+        f"p < .05 in {say_share(n_early, 2)} of layers 1–2, {say_share(n_late, len(late))} of 3–8; {_say(trend)}")
+
+
+def _network_difference(network: pd.DataFrame) -> tuple[bool, str]:
+    rows = _layers(network, "RE-AI minus RE-AN")
+    higher = (rows["effect"] < 0) & (rows["p"] < ALPHA)
+    names = [str(k) for k, is_higher in enumerate(higher, start=1) if is_higher]
+    said = f"higher in layer {', '.join(names)}" if names else "higher in no layer"
+    return names == [str(N_LAYERS)], (f"{said}; layer 7 {say_p(rows['p'].iloc[-2])}, "
+                                      f"layer 8 {say_p(rows['p'].iloc[-1])}")
+
+
+def _layers(network: pd.DataFrame, comparison: str) -> pd.DataFrame:
+    return _pick(network, comparison).set_index("place").loc[list(layers_of(network))]
+
+
+def _trend(network: pd.DataFrame, comparison: str) -> pd.Series:
+    return _pick(network, f"trend {comparison}").iloc[0]
+
+
+def _say(trend: pd.Series) -> str:
+    return f"τ = {say_number(trend['effect'])}, {say_p(trend['p'])}"
+
+
+def _encoding_ai(encoding: pd.DataFrame) -> tuple[bool, str]:
+    rows = _pick(encoding, "AI")
+    n, of = _below(rows, ALPHA), len(rows)
+    return n >= ALMOST_ALL * of, f"{say_share(n, of)} models p < .05"
+
+
+def _encoding_an(encoding: pd.DataFrame) -> tuple[bool, str]:
+    rows = _pick(encoding, "AN")
+    n, of = len(rows) - _below(rows, ALPHA), len(rows)
+    return n >= ALMOST_ALL * of, f"{say_share(n, of)} models p ≥ .05"
+
+
+def _encoding_difference(encoding: pd.DataFrame) -> tuple[bool, str]:
+    rows = _pick(encoding, "AI minus AN")
+    n, of = _below(rows[rows["effect"] > 0], ALPHA), len(rows)
+    return n >= ALMOST_ALL * of, f"{say_share(n, of)} models with AI higher, p < .05"
+
+
+CLAIMS = (
+    Claim("B1", "Brain: RE-AI similarity above null", "15/15 ROI × subject, p < .005",
+          "p < .05 in every ROI of every subject", "brain", _brain_ai),
+    Claim("B2", "Brain: RE-AN similarity mostly not above null", "4/15 with p < .05",
+          "p < .05 in fewer than half of them", "brain", _brain_an),
+    Claim("B3", "Brain: RE-AI above RE-AN", "15/15, p < .0001",
+          "higher, with p < .05, in every ROI of every subject", "brain", _brain_difference),
+    Claim("N1", "Network: RE-AI above null in all layers, falling with depth",
+          "all p < .001; Mann-Kendall p = .009", "p < .05 in all 8 layers; τ < 0 with p < .05", "network", _network_ai),
+    Claim("N2", "Network: RE-AN at null in layers 1–2, above it in 3–8, rising",
+          "Mann-Kendall p < .001", "p ≥ .05 in layers 1–2, p < .05 in 3–8; τ > 0 with p < .05", "network",
+          _network_an),
+    Claim("N3", "Network: RE-AN above RE-AI in layer 8 only", "layer 8 p < .05; layer 7 p = .375",
+          "RE-AN higher, with p < .05, in layer 8 and in no other", "network", _network_difference),
+    Claim("E1", "Encoding models generalise to AI", "113/120 models p < .05",
+          "p < .05 in at least 90 % of the models", "encoding", _encoding_ai),
+    Claim("E2", "Encoding models do not generalise to AN", "111/120 models p > .05",
+          "p ≥ .05 in at least 90 % of the models", "encoding", _encoding_an),
+    Claim("E3", "AI is predicted better than AN", "all but one of 120 (S2, LO, layer 8: p = .11)",
+          "higher, with p < .05, in at least 90 % of the models", "encoding", _encoding_difference),
+    Claim("H1", "AI: low layers explain more vertices than high ones; AN: not", "p < .0001; p = .2351",
+          "not tested yet: the shares of vertices by layer (Fig. S1) are not computed"),
+    Claim("H2", "AI: the share of high layers changes from V1 to LO; AN: not", "p = .0004; p = .5631",
+          "not tested yet: the shares of vertices by layer (Fig. S1) are not computed"),
+    Claim("S2", "B1–B3 hold with 400 vertices a region", "Fig. S2",
+          "not tested yet: needs a second selection with roi.vertices_per_hemisphere = 200"),
+)

@@ -1,0 +1,216 @@
+"""The tables of a report as plain rows of text, made from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.regions.labels import ROIS
+from analysis.report.open_choices import OPEN_CHOICES
+from analysis.report.records import RunRecord, StudyRecords
+from analysis.report.wording import say_number, say_p, say_probability
+from stimuli.manifest import TYPES
+from subjects.provenance import digest_file, sidecar_path, versions
+from subjects.settings.study import Settings
+from subjects.store import read_json
+
+PACKAGES = ("adversarial-fmri", "numpy", "scipy", "pandas", "h5py", "nibabel", "nilearn", "matplotlib", "torch",
+            "psychopy")
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table ready to be set.
+
+    Parameters
+    ----------
+    columns : tuple of str
+    rows : tuple of tuple of str
+        Each as long as `columns`.
+    n_text : int
+        How many columns from the left are words; the others are numbers and set flush right.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    n_text: int = 1
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{len(row)} cells under {len(self.columns)} columns: {row}")
+
+
+def stimuli_table(records: StudyRecords) -> TextTable:
+    """Sum up the set by type: probabilities, contrast, distance from the start."""
+    rows = []
+    for kind in TYPES:
+        ones = [one for one in records.manifest.stimuli if one.type == kind]
+        cells = [_range([getattr(one, name) for one in ones], digits=digits) for name, digits in
+                 (("contrast_rms", 1), ("l2", 2), ("linf", 3), ("ssim", 2), ("iterations", 0))]
+        rows.append((kind, str(len(ones)), _probabilities([one.p_after for one in ones]), *cells))
+    columns = ("Type", "Images", "P of target", "Contrast (grey levels)", "L2", "L∞", "SSIM", "Steps")
+    return TextTable(columns, tuple(rows))
+
+
+def _probabilities(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    low, high = (say_probability(float(edge), digits=4) for edge in (np.min(values), np.max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def _range(values: Sequence[float], *, digits: int) -> str:
+    """Give the median and, in brackets, smallest and largest."""
+    if not values:
+        return "–"
+    low, middle, high = np.min(values), float(np.median(values)), np.max(values)
+    if low == high:
+        return say_number(middle, digits=digits)
+    return (f"{say_number(middle, digits=digits)} ({say_number(float(low), digits=digits)}–"
+            f"{say_number(float(high), digits=digits)})")
+
+
+def runs_table(records: StudyRecords) -> TextTable:
+    """Tell of every run: trials, pulses, onset errors, completeness, answers."""
+    columns = ("Subject", "Session", "Run", "State", "Watch", "Scanner, display", "Trials", "Pulses",
+               "Onset error, median (ms)", "99 % (ms)", "Correct", "Median RT (s)")
+    return TextTable(columns, tuple(_run_row(run) for one in records.subjects for run in one.runs), n_text=6)
+
+
+def _run_row(run: RunRecord) -> tuple[str, ...]:
+    sidecar, images = run.events.attrs["sidecar"], run.images
+    size = 1e3 * np.abs(run.onset_errors_s)
+    middle, far = (float(np.percentile(size, q)) if len(size) else None for q in (50, 99))
+    answered = pd.to_numeric(images["response_time"], errors="coerce").dropna()
+    correct = pd.to_numeric(images["correct"], errors="coerce").dropna()
+    faults = (sidecar.get("PulseWatch") or {}).get("faults") or ()
+    pulses = f"{_or_dash(sidecar.get('n_pulses'))}/{_or_dash(sidecar.get('n_volumes'))}"
+    share = f"{100 * correct.mean():.0f} %" if len(correct) else "–"
+    return (run.sub, run.ses, str(run.run), "complete" if run.events.attrs["complete"] else "incomplete",
+            "; ".join(faults) or "ok", f"{run.scanner}, {run.display}",
+            f"{len(run.events)} ({len(run.events) - len(images)} blank)", pulses,
+            say_number(middle, digits=2), say_number(far, digits=2), share,
+            say_number(float(answered.median()) if len(answered) else None, digits=2))
+
+
+def excerpts_table(records: StudyRecords) -> TextTable:
+    """Tell of the excerpts in a real window: images, onset errors, key events sent and logged."""
+    columns = ("Subject", "Images shown", "Onset error, median (ms)", "99 % (ms)", "Pulses logged", "Presses logged")
+    rows = []
+    for one in (excerpt for subject in records.subjects for excerpt in subject.excerpts):
+        size = 1e3 * np.abs(one.onset_errors_s)
+        middle, far = (float(np.percentile(size, q)) if len(size) else None for q in (50, 99))
+        keys = (f"{one.logged[name]}/{one.sent[name]}" for name in ("pulses", "presses"))
+        rows.append((one.sub, f"{len(size)}/{one.n_planned}", say_number(middle), say_number(far), *keys))
+    return TextTable(columns, tuple(rows))
+
+
+def _or_dash(value: object) -> str:
+    return "–" if value is None else str(value)
+
+
+def glm_table(records: StudyRecords) -> TextTable:
+    """Tell how the model fitted: conditions, and median R2 in all vertices and in each region."""
+    columns = ("Subject", "Hemisphere", "Vertices", "Conditions", *(f"R², {name}" for name in ("all", *ROIS)))
+    rows = tuple((fit.sub, fit.hemi, f"{fit.n_vertices}" + (f" ({fit.n_silent} silent)" if fit.n_silent else ""),
+                  " + ".join(str(n) for n in fit.conditions.values()),
+                  *(say_number(fit.r2.get(name)) for name in ("all", *ROIS)))
+                 for one in records.subjects for fit in one.glm)
+    return TextTable(columns, rows, n_text=2)
+
+
+def brain_table(records: StudyRecords) -> TextTable:
+    """Set every similarity in the brain, one line a region and subject."""
+    return _statistics(records.brain, lines=("sub", "place"), kinds=("RE-AI", "RE-AN", "RE-AI minus RE-AN"),
+                       heads=("Subject", "Region"), ceiling=True)
+
+
+def network_table(records: StudyRecords) -> TextTable:
+    """Set every similarity in the network, one line a layer; the trends over layers below."""
+    table = records.network
+    trend = table["comparison"].str.startswith("trend ")
+    layers = _statistics(table[~trend], lines=("place",), kinds=("RE-AI", "RE-AN", "RE-AI minus RE-AN"),
+                         heads=("Layer",))
+    rows: list[Any] = list(table[trend].itertuples())
+    found = {row.comparison: f"τ = {say_number(row.effect)}, {say_p(row.p)}" for row in rows}
+    return TextTable(layers.columns, (*layers.rows, ("trend", found["trend RE-AI"], found["trend RE-AN"], "–")))
+
+
+def encoding_table(records: StudyRecords) -> TextTable:
+    """Set every encoding model, one line a region, layer and subject."""
+    return _statistics(records.encoding, lines=("sub", "roi", "layer"), kinds=("AI", "AN", "AI minus AN"),
+                       heads=("Subject", "Region", "Layer"), tail=("sparsity", "Sparsity"))
+
+
+def _statistics(table: pd.DataFrame, *, lines: tuple[str, ...], kinds: tuple[str, ...], heads: tuple[str, ...],
+                ceiling: bool = False, tail: tuple[str, str] | None = None) -> TextTable:
+    """Put the kinds of one place side by side: effect, interval, p."""
+    column = "comparison" if "comparison" in table else "type"
+    rows = []
+    for place, part in table.groupby(list(lines), sort=False):
+        found = {getattr(row, column): row for row in part.itertuples()}
+        extra = [_ceiling(found[kinds[0]])] if ceiling else []
+        extra += [str(getattr(found[kinds[0]], tail[0]))] if tail else []
+        rows.append((*map(str, place), *(say_statistic(found[kind]) for kind in kinds), *extra))
+    more = (("Noise ceiling",) if ceiling else ()) + ((tail[1],) if tail else ())
+    return TextTable((*heads, *(kind.replace(" minus ", " − ") for kind in kinds), *more), tuple(rows),
+                     n_text=len(lines))
+
+
+def say_statistic(row: Any) -> str:
+    """Write a tested number: effect, interval, p."""
+    return (f"{say_number(row.effect, digits=3)} [{say_number(row.low, digits=3)}, {say_number(row.high, digits=3)}] "
+            f"{say_p(row.p)}")
+
+
+def _ceiling(row: Any) -> str:
+    if not np.isfinite(row.ceiling_low):
+        return "–"
+    return f"{say_number(row.ceiling_low)}–{say_number(row.ceiling_high)}"
+
+
+def departures_table(settings: Settings) -> TextTable:
+    """List where the settings leave the protocol."""
+    rows = tuple((key, _value(theirs), _value(ours)) for key, theirs, ours in settings.departures())
+    return TextTable(("Setting", "Protocol", "This study"), rows, n_text=3)
+
+
+def choices_table(settings: Settings) -> TextTable:
+    """List the protocol's open points, and what was chosen."""
+    rows = tuple((one.topic, one.paper, one.here,
+                  f"{one.setting} = {_value(one.value(settings))}" if one.setting else "–") for one in OPEN_CHOICES)
+    return TextTable(("About", "The paper", "Here", "Setting"), rows, n_text=4)
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def files_table(records: StudyRecords) -> TextTable:
+    """Name every result file with size, digest and what it was made from."""
+    root = records.layout.root
+    rows = tuple((path.relative_to(root).as_posix(), f"{path.stat().st_size / 1024:,.0f} KiB", digest_file(path),
+                  "; ".join(_made_from(path))) for path in records.files)
+    return TextTable(("File", "Size", "Digest", "Made from"), rows, n_text=4)
+
+
+def _made_from(path: Any) -> Iterator[str]:
+    beside = sidecar_path(path)
+    content = read_json(beside) if beside.is_file() else {}
+    inputs = content.get("inputs", {}) if isinstance(content, Mapping) else {}
+    for name, digest in inputs.items():
+        yield f"{name} {str(digest)[:8]}"
+
+
+def provenance_rows(records: StudyRecords) -> TextTable:
+    """Give the seeds, digests and versions behind everything."""
+    first = records.manifest.stimuli[0]
+    digests = {"Study seed": records.settings.study.seed, "Settings": records.settings.digest,
+               "Manifest": records.manifest.digest, f"Network “{first.network}”": first.network_digest}
+    found = [(name, str(value)) for name, value in digests.items()]
+    return TextTable(("What", "Value"), (*found, *versions(*PACKAGES).items()), n_text=2)

@@ -1,0 +1,1 @@
+"""Representational similarity analysis in the brain and in the network."""

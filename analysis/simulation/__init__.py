@@ -1,0 +1,1 @@
+"""The virtual subject: responses, noise, BOLD."""

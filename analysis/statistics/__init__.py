@@ -1,0 +1,1 @@
+"""What is tested: statistics, draws, intervals, trends, dissimilarities, tables of results."""

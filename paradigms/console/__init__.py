@@ -1,0 +1,1 @@
+"""What the operator works with: sessions, panels, the preflight, the geometry card."""

@@ -1,0 +1,165 @@
+"""How a run looks in the operator's terminal: one panel while it is played, one table when it is over.
+
+Pure functions from a :class:`~paradigms.console.run_state.RunView` to rich's renderables; nothing here is ever drawn
+on the subject's display.
+"""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from paradigms.console.preflight import Gate
+from paradigms.console.run_state import RunView
+from paradigms.schedule import BLANK, Event
+
+GOOD, BAD, DIM, PLAIN = "green", "bold red", "dim", "bold"
+_COLOURS = {"waiting for the trigger": "yellow", "running": "cyan", "complete": "green", "ended early": "red"}
+LATE_SHARE = 0.01
+
+
+def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in the subject's window ends the run"
+               ) -> Panel:
+    """Draw a run that is being played.
+
+    Parameters
+    ----------
+    view : RunView
+    now_s : float, optional
+        The clock now; default: the time of the last record (as in a run in virtual time).
+    hint : str
+        What can be done.
+    """
+    plan = view.schedule
+    state = Text(view.state.upper(), style=f"bold {_COLOURS.get(view.state, 'yellow')}")
+    grid = Table.grid(padding=(0, 2), expand=True)
+    for name_width, value_width in ((13, 30), (23, 22)):  # least widths, so that nothing moves while it runs
+        grid.add_column(justify="right", min_width=name_width)
+        grid.add_column(min_width=value_width)
+    grid.add_row(*_pair("volume", f"{view.volume} of {plan.n_volumes}"),
+                 *_pair("time left", _minutes(view.left_s(now_s))))
+    grid.add_row(*_pair("pulses missed", str(view.n_missed), bad=view.n_missed > 0),
+                 *_pair("doubled or off the grid", str(view.n_amiss), bad=view.n_amiss > 0))
+    grid.add_row(*_pair("shown", f"{view.n_shown} of {_n_shown(view)}"),
+                 *_pair("late by a frame", f"{view.n_late}  (worst {1e3 * view.worst_s:.1f} ms)",
+                        bad=view.n_late > LATE_SHARE * max(view.n_shown, 1)))
+    grid.add_row(*_pair("last button", _last_button(view, now_s)),
+                 *_pair("right answers", _hits(view), bad=_few(view)))
+    grid.add_row(*_pair("next", _next(view, now_s)), "", "")
+    bar = ProgressBar(total=plan.duration_s, completed=view.elapsed_s(now_s), width=None, complete_style="cyan")
+    body: list[RenderableType] = [state, Text(), bar, Text(), grid]
+    body += [Text(fault, style=BAD) for fault in view.faults if not view.ended]
+    if view.reason and view.reason != "complete":
+        body.append(Text(view.reason, style=BAD))
+    return Panel(Group(*body), box=box.ROUNDED, padding=(1, 2), subtitle=Text(hint, style=DIM), subtitle_align="right",
+                 title=Text(f"sub-{plan.sub}  ses-{plan.ses}  {plan.task}  run {plan.run}", style=PLAIN))
+
+
+def _pair(name: str, value: str, *, bad: bool = False) -> tuple[Text, Text]:
+    return Text(name, style=DIM), Text(value, style=BAD if bad else PLAIN)
+
+
+def _minutes(seconds: float) -> str:
+    """Write a time as minutes and seconds.
+
+    Examples
+    --------
+    >>> _minutes(556.0)
+    '9:16'
+    """
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+def _n_shown(view: RunView) -> int:
+    return sum(event.trial_type != BLANK for event in view.schedule.events)
+
+
+def _last_button(view: RunView, now_s: float | None) -> str:
+    if view.last_key is None or view.last_key_s is None:
+        return "none yet"
+    now = view.now_s if now_s is None or view.ended else now_s
+    return f"{view.last_key!r}, {max(0.0, now - view.last_key_s):.0f} s ago"
+
+
+def _hits(view: RunView) -> str:
+    right, asked = view.answers
+    return f"{100 * right / asked:.0f} %  ({right} of {asked})" if asked else "none asked yet"
+
+
+def _few(view: RunView) -> bool:
+    return view.answers[1] >= 5 and (view.hit_rate or 0.0) < 0.5
+
+
+def _next(view: RunView, now_s: float | None) -> str:
+    event = view.next_event(now_s)
+    if event is None:
+        return "the end of the run"
+    if view.zero_s is None:
+        return f"{_name(event)} at {event.onset_s:.0f} s"
+    return f"{_name(event)} in {max(0.0, event.onset_s - view.elapsed_s(now_s)):.0f} s"
+
+
+def _name(event: Event) -> str:
+    if event.trial_type == BLANK:
+        return "blank"
+    return event.trial_type if event.category is None else f"{event.trial_type} ({event.category})"
+
+
+def gate_panel(gate: Gate, *, sub: str, ses: str) -> Panel:
+    """Lay out the findings of a preflight."""
+    table = Table(box=box.SIMPLE_HEAD, expand=True)
+    table.add_column("check", no_wrap=True)
+    table.add_column("found", ratio=1)
+    table.add_column("verdict", no_wrap=True)
+    for one in gate.findings:
+        accepted = not one.ok and one.name in gate.accepted
+        verdict = Text("good", style=GOOD) if one.ok else Text("accepted", style="yellow") if accepted else \
+            Text("NOT YET", style=BAD)
+        said = Text(one.came) if one.ok else Text.assemble(one.came, "\n", (one.remedy, DIM))
+        table.add_row(one.name, said, verdict)
+    head = Text("the session can begin" if gate.open else "the gate is shut", style=GOOD if gate.open else BAD)
+    return Panel(Group(head, table), box=box.ROUNDED, padding=(1, 2),
+                 title=Text(f"preflight: sub-{sub}  ses-{ses}", style=PLAIN))
+
+
+def verdict_panel(view: RunView) -> Panel:
+    """Judge a run that is over: what was asked, what came, and whether that is good.
+
+    Parameters
+    ----------
+    view : RunView
+        Folded from a whole journal.
+    """
+    table = Table(box=box.SIMPLE_HEAD, expand=True)
+    for name in ("", "asked", "came", "verdict"):
+        table.add_column(name)
+    for name, asked, came, good in verdict_rows(view):
+        table.add_row(name, asked, came, Text("good", style=GOOD) if good else Text("LOOK", style=BAD))
+    faults = [Text(f"- {fault}", style=BAD) for fault in view.faults]
+    good = view.state == "complete" and not faults
+    head = Text("this run can be used" if good else "look at this run before you go on", style=GOOD if good else BAD)
+    plan = view.schedule
+    return Panel(Group(head, table, *faults), box=box.ROUNDED, padding=(1, 2),
+                 title=Text(f"verdict: sub-{plan.sub}  ses-{plan.ses}  {plan.task}  run {plan.run}", style=PLAIN))
+
+
+def verdict_rows(view: RunView) -> list[tuple[str, str, str, bool]]:
+    """Give the rows of the verdict: what, asked, came, good."""
+    plan, rate = view.schedule, view.hit_rate
+    came = view.n_pulses - view.n_amiss
+    rows = [
+        ("played to the end", "complete", view.reason or view.state, view.state == "complete"),
+        ("pulses", f"at least {plan.n_volumes}", str(came), came >= plan.n_volumes and not view.n_missed),
+        ("shown", str(_n_shown(view)), str(view.n_shown), view.n_shown == _n_shown(view)),
+        ("onsets late by a frame", "at most 1 %", f"{view.n_late}, worst {1e3 * view.worst_s:.1f} ms",
+         view.n_late <= LATE_SHARE * max(view.n_shown, 1)),
+    ]
+    if rate is not None:
+        right, asked = view.answers
+        rows.append(("right answers", "at least 50 %", f"{100 * rate:.0f} % ({right} of {asked})", rate >= 0.5))
+    return rows

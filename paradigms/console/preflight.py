@@ -1,0 +1,314 @@
+"""One gate before a session: everything that can be known to be wrong is told before the subject lies in the bore.
+
+Checks of files and clocks are here; what a device must show (a refresh rate, every button, a pulse) is asked of the
+same devices that a run uses.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from paradigms.devices.protocols import Clock, Display, Frame, HardwareClock
+from paradigms.emulation.scanner_and_display import VirtualClock
+from paradigms.playing.engine import Devices
+from paradigms.playing.play_run import RunKey, opened_devices, prepare, require_devices
+from paradigms.record.events_files import recoverable
+from stimuli.manifest import TYPES, read_manifest, read_pixels
+from stimuli.texture_table import Texture, read_texture_pixels, read_textures
+from subjects.cli import ProgressWrapper, silent
+from subjects.errors import ScheduleError, StudyError
+from subjects.layout import Layout
+from subjects.plan import run_counts
+from subjects.profile import load_profile, session_images
+from subjects.settings.paradigms import LO, RETINOTOPY
+from subjects.settings.study import Settings
+from subjects.store import read_json, write_json
+
+LEAST_FREE_GB = 1.0
+REFRESH_TOLERANCE = 0.01
+CLOCK_WATCH_S = 0.5
+CLOCK_STEP_S = 0.01
+N_FLIPS = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the gate.
+
+    Parameters
+    ----------
+    name : str
+        What was looked at.
+    ok : bool
+        Whether a run may start.
+    came : str
+        What was found.
+    remedy : str
+        What to do, where something is wrong.
+    """
+
+    name: str
+    ok: bool
+    came: str
+    remedy: str = ""
+
+
+def check_images(layout: Layout, settings: Settings, *, sub: str, ses: str,
+                 progress: ProgressWrapper = silent) -> Finding:
+    """Read every image that the session shows and hold it against its digest."""
+    try:
+        manifest = read_manifest(layout.manifest)
+        wanted = [manifest.get(base_image=name, type=kind) for name in session_images(settings, sub=sub)[ses]
+                  for kind in TYPES]
+        textures = _needed_textures(layout, settings, ses=ses)
+        for one in progress(wanted, label="images", total=len(wanted)):
+            read_pixels(layout.stimuli, one)
+        for texture in progress(textures, label="textures", total=len(textures)) if textures else ():
+            read_texture_pixels(layout.stimuli, texture)
+    except StudyError as error:
+        return Finding("images", ok=False, came=str(error),
+                       remedy="Restore the images, or make them again: `python -m stimuli build` or `textures`.")
+    more = f", {len(textures)} textures" if textures else ""
+    return Finding("images", ok=True, came=f"{len(wanted)} of {len(wanted)} as in the manifest{more}")
+
+
+def _needed_textures(layout: Layout, settings: Settings, *, ses: str) -> tuple[Texture, ...]:
+    """List the textures, if a run of the session shows any."""
+    shown = sum(run_counts(settings, task).get(ses, 0) for task in (RETINOTOPY, LO))
+    return read_textures(layout.textures).rows if shown else ()
+
+
+def check_disk(layout: Layout, *, least_gb: float = LEAST_FREE_GB) -> Finding:
+    """See that records can be written and flushed, and that there is room for them."""
+    folder = layout.root / "sourcedata"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".preflight-") as file:
+            file.write(b"0" * 65536)
+            file.flush()
+            os.fsync(file.fileno())
+        free_gb = shutil.disk_usage(folder).free / 1e9
+    except OSError as error:
+        return Finding("disk", ok=False, came=f"{folder}: {error.strerror}",
+                       remedy="Check the folder, its permissions and free space.")
+    return Finding("disk", ok=free_gb >= least_gb, came=f"{free_gb:.1f} GB free, a record can be written",
+                   remedy=f"Make room: at least {least_gb:g} GB.")
+
+
+def check_clock(clock: Clock, *, seconds: float = CLOCK_WATCH_S) -> Finding:
+    """See that the wall clock runs with the monotonic one."""
+    before = clock.wall() - clock.now()
+    clock.wait_until(clock.now() + seconds)
+    step = clock.wall() - clock.now() - before
+    return Finding("clock", ok=abs(step) < CLOCK_STEP_S,
+                   came=f"wall clock moved by {1e3 * step:.1f} ms against the monotonic one in {seconds:g} s",
+                   remedy="Let the time service settle, or switch it off for the session.")
+
+
+def check_records(layout: Layout) -> Finding:
+    """See that no run that was cut off waits for its events table."""
+    waiting = recoverable(layout)
+    came = "every journal has its end" if not waiting else f"{len(waiting)} cut off: {waiting[0].name}"
+    return Finding("records", ok=not waiting, came=came, remedy="Run `python run_session.py recover` first.")
+
+
+def check_settings(layout: Layout, settings: Settings, *, sub: str) -> Finding:
+    """Name every setting that differs from those of the subject's last run."""
+    last = newest(layout.root, f"sourcedata/sub-{sub}/ses-*/*_settings.json")
+    if last is None:
+        return Finding("settings", ok=True, came="no earlier run of this subject")
+    before = dict(read_json(last))
+    before.pop("digest", None)
+    changed = list(differences(before, settings.model_dump(mode="json")))
+    came = f"as in {last.name.removesuffix('_settings.json')}" if not changed else "; ".join(changed)
+    return Finding("settings", ok=not changed, came=came,
+                   remedy="Restore study.toml, or go on if the change is meant (--accept settings).")
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> Iterator[str]:
+    """Name the settings that differ.
+
+    Examples
+    --------
+    >>> list(differences({"main": {"runs": 5, "blank_s": 2.0}}, {"main": {"runs": 4, "blank_s": 2.0}}))
+    ['main.runs: 5 then, 4 now']
+    """
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, prefix=f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}: {old} then, {new} now"
+
+
+def check_resolution(display: Display, settings: Settings) -> Finding:
+    """See that the display has the pixels of the settings."""
+    wanted = (settings.display.width_px, settings.display.height_px)
+    size = tuple(display.size_px)
+    return Finding("resolution", ok=size == wanted, came="{}x{}".format(*size),
+                   remedy="Set the screen to {}x{}, or correct display.width_px and height_px.".format(*wanted))
+
+
+def check_refresh(devices: Devices, settings: Settings, *, n_flips: int = N_FLIPS) -> Finding:
+    """Measure the frame period over some flips: the median, which a single late frame does not move."""
+    wanted = settings.display.refresh_hz
+    stamps = []
+    for _ in range(n_flips):
+        devices.display.draw(Frame(None, image_px=0.0, fixation_px=8.0, fixation_color=(255, 0, 0),
+                                   background=settings.display.background))
+        stamps.append(devices.display.flip())
+    period = statistics.median(b - a for a, b in itertools.pairwise(stamps))
+    if period < 0.5 / wanted:
+        return Finding("refresh", ok=False,
+                       came=f"flips return after {1e3 * period:.2f} ms: nothing waits for the retrace",
+                       remedy="Switch vertical synchronisation on in the driver (a window without a screen has none).")
+    hz = 1.0 / period
+    return Finding("refresh", ok=abs(hz / wanted - 1.0) <= REFRESH_TOLERANCE,
+                   came=f"{hz:.2f} Hz, {wanted:g} in the settings",
+                   remedy=f"Set the projector to {wanted:g} Hz, or display.refresh_hz to its rate.")
+
+
+def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -> tuple[Finding, Finding]:
+    """Wait until every button was pressed once and a pulse came.
+
+    Parameters
+    ----------
+    devices : Devices
+        Opened. Pulses and presses that are seen here start nothing.
+    keys : tuple of str
+        Buttons of the task.
+    timeout_s : float
+        How long to wait for all of them.
+
+    Returns
+    -------
+    (Finding, Finding)
+        Buttons, trigger.
+    """
+    clock = devices.clock
+    seen: dict[str, int] = {}
+    n_pulses, end = 0, clock.now() + timeout_s
+    while clock.now() < end and (n_pulses == 0 or any(key not in seen for key in keys)):
+        n_pulses += len(devices.trigger.pulses())
+        for press in devices.responses.presses():
+            seen[press.key] = seen.get(press.key, 0) + 1
+        clock.wait_until(clock.now() + devices.poll_s)
+    missing = [key for key in keys if key not in seen]
+    pressed = ", ".join(repr(key) for key in seen) or "no press"
+    named = ", ".join(map(repr, missing))
+    buttons = Finding("buttons", ok=not missing, came=pressed,
+                      remedy=f"Press {named}; check the box, its cable and the keys in the settings.")
+    trigger = Finding("trigger", ok=n_pulses > 0, came="no pulse" if not n_pulses else f"pulses: {n_pulses}",
+                      remedy="Start a test scan; check the cable, scanner.trigger_key and the trigger box's mode.")
+    return buttons, trigger
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The findings of a preflight, and those that were accepted although they are not good.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+    accepted : tuple of str
+        Names of findings that do not keep the gate shut.
+    """
+
+    findings: tuple[Finding, ...]
+    accepted: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Say whether a run may start."""
+        return all(one.ok or one.name in self.accepted for one in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as what JSON can hold."""
+        return {"open": self.open, "accepted": list(self.accepted), "findings": [asdict(one) for one in self.findings]}
+
+
+def pass_gate(layout: Layout, settings: Settings, *, sub: str, ses: str, scanner: str, display: str,
+              accepted: Sequence[str] = (), fullscreen: bool = True, timeout_s: float = 60.0,
+              progress: ProgressWrapper = silent) -> Gate:
+    """Look at everything before a session and keep the result in sourcedata.
+
+    Parameters
+    ----------
+    layout, settings
+        The study.
+    sub, ses : str
+        Whose session.
+    scanner, display : str
+        As for a run. Emulated fingers press the buttons; a person has `timeout_s` for them.
+    accepted : sequence of str
+        Findings that may be bad, by name; recorded as accepted.
+    fullscreen : bool
+        Fill the screen.
+    timeout_s : float
+        How long to wait for buttons and pulse.
+    progress : ProgressWrapper
+
+    Returns
+    -------
+    Gate
+
+    Raises
+    ------
+    StudyError
+        If subject, session or devices are not what the study has.
+    """
+    require_devices(scanner=scanner, display=display)
+    load_profile(layout, sub)
+    planned = session_images(settings, sub=sub)
+    if ses not in planned:
+        raise ScheduleError("session", came=repr(ses), expected=f"one of {', '.join(planned)}",
+                            remedy="See `python -m subjects plan`.")
+    clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
+    found = [check_disk(layout), check_records(layout), check_settings(layout, settings, sub=sub),
+             check_images(layout, settings, sub=sub, ses=ses, progress=progress), check_clock(clock)]
+    if found[3].ok:
+        schedule, _ = prepare(layout, settings, key=RunKey(sub, ses, "main", 1), n_trials=1)
+        with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
+                            fullscreen=fullscreen) as devices:
+            found += _look_at_devices(devices, settings, timeout_s=timeout_s)
+    gate = Gate(tuple(found), tuple(accepted))
+    if found[0].ok:
+        write_json(_report_path(layout, sub=sub, ses=ses), {**gate.to_json(), "scanner": scanner, "display": display,
+                                                           "wall": time.time()})
+    return gate
+
+
+def _look_at_devices(devices: Devices, settings: Settings, *, timeout_s: float) -> list[Finding]:
+    keys = (settings.main.animal_key, settings.main.not_animal_key)
+    with ExitStack() as stack:
+        for device in (devices.display, devices.responses, devices.trigger):
+            stack.callback(device.close)
+            device.open()
+        devices.display.preload({})
+        found = [check_resolution(devices.display, settings), check_refresh(devices, settings)]
+        if devices.prompt is not None:
+            devices.prompt(keys)
+        return [*found, *check_inputs(devices, keys=keys, timeout_s=timeout_s)]
+
+
+def _report_path(layout: Layout, *, sub: str, ses: str) -> Path:
+    folder = layout.source_dir(sub, ses)
+    stem = f"sub-{sub}_ses-{ses}_preflight-"
+    taken = [int(path.stem.removeprefix(stem)) for path in folder.glob(f"{stem}*.json")]
+    return folder / f"{stem}{max(taken, default=0) + 1:02d}.json"
+
+
+def newest(folder: Path, pattern: str) -> Path | None:
+    """Give the file that was written last, if there is any."""
+    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None

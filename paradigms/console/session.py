@@ -1,0 +1,208 @@
+"""A whole session from one command: the planned runs in order, each in a process of its own, followed on disk.
+
+The run is played by a child process that draws and records; this one asks, shows, judges, and can be lost without
+any harm to the run. What is shown comes from the journal, so it is what is on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from paradigms.console.panels import live_panel, verdict_panel
+from paradigms.console.run_state import RunView, fold, follow
+from paradigms.record.events_files import read_schedule, recover
+from paradigms.record.run_files import last_attempt
+from paradigms.tasks.fixation_task import response_window_s
+from subjects.layout import Layout
+from subjects.plan import PlannedRun, run_sheet
+from subjects.settings.paradigms import MAIN
+from subjects.settings.study import Settings
+
+Ask = Callable[[str, Sequence[str]], str]
+"""(question, choices, the first being the default) -> the choice."""
+Describe = Callable[[PlannedRun], RenderableType | None]
+"""What more is to be shown of a run that was played."""
+
+START, SKIP, REPEAT, RESUME, ON, LEAVE = "start", "skip", "repeat", "resume", "go on", "leave"
+AGAIN, ANYWAY = "look again", "go on anyway"
+
+
+@dataclass(frozen=True)
+class Played:
+    """A run that was tried in a session.
+
+    Parameters
+    ----------
+    run : PlannedRun
+    complete : bool
+        Whether it can be used.
+    said : str
+        What the playing process said last.
+    """
+
+    run: PlannedRun
+    complete: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a session plays.
+
+    Parameters
+    ----------
+    scanner, display : str
+        As for a single run.
+    options : tuple of str
+        Further options of `run_session.py run`.
+    """
+
+    scanner: str
+    display: str
+    options: tuple[str, ...] = ()
+
+    def command(self, layout: Layout, *, sub: str, run: PlannedRun, how: str = START) -> list[str]:
+        """Spell the command that plays one run: from its start, once more, or the rest of it."""
+        words = [*self._words("run", layout, sub=sub, ses=run.ses), "--task", run.task, "--run", str(run.run)]
+        return [*words, f"--{how}"] if how in (REPEAT, RESUME) else words
+
+    def preflight(self, layout: Layout, *, sub: str, ses: str) -> list[str]:
+        """Spell the command that looks at everything before a session."""
+        return self._words("preflight", layout, sub=sub, ses=ses)
+
+    def _words(self, verb: str, layout: Layout, *, sub: str, ses: str) -> list[str]:
+        return [sys.executable, "-m", "run_session", verb, "--study", str(layout.root), "--sub", sub, "--ses", ses,
+                "--scanner", self.scanner, "--display", self.display, *self.options]
+
+
+def pass_the_gate(layout: Layout, *, sub: str, ses: str, stage: Stage, ask: Ask) -> bool:
+    """Look at everything before a session, as often as the operator wants; say whether it begins.
+
+    The looking is done by a process of its own, which needs the subject's display; it shows its findings on this
+    terminal and keeps them in sourcedata.
+    """
+    while True:
+        done = subprocess.run(stage.preflight(layout, sub=sub, ses=ses), check=False)
+        if done.returncode == 0:
+            return True
+        answer = ask("the gate is shut" if done.returncode == 1 else "the preflight could not be made",
+                     (LEAVE, AGAIN, ANYWAY))
+        if answer != AGAIN:
+            return answer == ANYWAY
+
+
+def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage, ask: Ask,
+         console: Console, describe: Describe = lambda _: None) -> Iterator[Played]:
+    """Walk the planned runs of a session.
+
+    Parameters
+    ----------
+    layout, settings
+        The study.
+    sub, ses : str
+        Subject and session.
+    stage : Stage
+        Devices of every run.
+    ask : callable
+        Asks the operator.
+    console : Console
+        The operator's terminal.
+    describe : callable
+        Gives what is shown after each verdict, for example the design that the run will give.
+
+    Yields
+    ------
+    Played
+        Every attempt. Runs that were completed before are passed over.
+    """
+    waiting = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
+    for k, run in enumerate(waiting, start=1):
+        answer = ask(f"{run.task} run {run.run} ({k} of {len(waiting)} to play): when the subject is ready",
+                     (START, SKIP, LEAVE))
+        while answer in (START, REPEAT, RESUME):
+            played = play_one(layout, settings, sub=sub, run=run, stage=stage, console=console, how=answer)
+            if (more := describe(run)) is not None:
+                console.print(more)
+            yield played
+            rest = (RESUME,) if run.task == MAIN else ()  # a movie has no trial to go on at
+            answer = ask(f"{run.task} run {run.run} is {'complete' if played.complete else 'not complete'}",
+                         (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
+        if answer == LEAVE:
+            return
+
+
+def play_one(layout: Layout, settings: Settings, *, sub: str, run: PlannedRun, stage: Stage, console: Console,
+             how: str = START) -> Played:
+    """Play one run in a child process, show it while it is played, and judge it.
+
+    `how` is ``"start"``, ``"repeat"`` or ``"resume"``.
+
+    A run whose process was killed or crashed is recovered from its journal at once.
+    """
+    where: dict[str, Any] = {"sub": sub, "ses": run.ses, "task": run.task, "run": run.run}
+    attempt = last_attempt(layout, **where) + 1
+    journal, plan = layout.journal(**where, attempt=attempt), layout.schedule(**where, attempt=attempt)
+    with _heard(stage.command(layout, sub=sub, run=run, how=how)) as (child, told):
+        view = None
+        with contextlib.suppress(KeyboardInterrupt):  # the child gets it too, records it and ends
+            view = _watch(journal, plan, child=child, settings=settings, stage=stage, console=console)
+        child.wait()
+        out, err = told()
+    if view is None and plan.is_file():
+        view = _watch(journal, plan, child=child, settings=settings, stage=stage, console=console)
+    said = (err or out).strip().splitlines()[-1:] or [f"ended with status {child.returncode}"]
+    if view is not None:
+        console.print(verdict_panel(view))
+    if child.returncode not in (0, 1):
+        console.print(said[0], style="bold red", highlight=False, markup=False)
+        for one in recover(layout):
+            console.print(one.summary(), highlight=False, markup=False)
+    return Played(run, child.returncode == 0, said[0])
+
+
+@contextlib.contextmanager
+def _heard(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], Callable[[], tuple[str, str]]]]:
+    """Start a process whose words go to files: a pipe that nobody empties would hold it up in the middle of a run."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        def told() -> tuple[str, str]:
+            out.seek(0)
+            err.seek(0)
+            return out.read(), err.read()
+
+        with subprocess.Popen(command, stdout=out, stderr=err, text=True) as child:
+            yield child, told
+
+
+def _watch(journal: Path, plan: Path, *, child: subprocess.Popen[str], settings: Settings, stage: Stage,
+           console: Console) -> RunView | None:
+    """Show the run until its process ends; give the last view, None if it never began."""
+    view: RunView | None = None
+    real = stage.display == "window"
+    with Live(console=console, refresh_per_second=8, transient=True) as live:
+        for records in follow(journal, alive=lambda: child.poll() is None):
+            if view is None and plan.is_file():
+                schedule = read_schedule(plan)
+                view = RunView(schedule, frame_s=1.0 / settings.display.refresh_hz,
+                               window_s=response_window_s(settings, schedule.task))
+            if view is None:
+                live.update(_starting(stage))
+                continue
+            for record in records:
+                view = fold(view, record)
+            live.update(live_panel(view, now_s=time.monotonic() if real else None))
+    return view
+
+
+def _starting(stage: Stage) -> RenderableType:
+    return f"opening the {stage.display} display and the {stage.scanner} trigger ..."

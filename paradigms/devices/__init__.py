@@ -1,0 +1,1 @@
+"""Devices: display, trigger, buttons, tracker, and the protocols that they keep."""

@@ -1,0 +1,213 @@
+"""Trigger and button box on serial lines: every byte is stamped by a thread of its own the moment it arrives.
+
+Common boxes send pulses and presses down one line; trigger and buttons on the same port share its reader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from paradigms.devices.protocols import Clock, Press, Pulse
+from paradigms.reader_thread import Inbox, ReaderThread
+from subjects.errors import DeviceError
+
+TIMEOUT_S = 0.1
+
+
+class SerialLine:
+    """One serial port and the thread that reads it, for as many devices as it carries.
+
+    Parameters
+    ----------
+    port : str
+        For example ``"/dev/ttyUSB0"`` or ``"COM3"``.
+    baud : int
+        Speed of the line.
+    clock : Clock
+        Whose time the bytes are stamped in.
+    connect : callable, optional
+        Gives the port, an object with the methods of ``serial.Serial``. Default: pyserial opens it.
+    """
+
+    def __init__(self, port: str, *, baud: int, clock: Clock, connect: Callable[[], Any] | None = None) -> None:
+        self.port, self.baud, self._clock = port, baud, clock
+        self._connect = connect or self._open_port
+        self._serial: Any = None
+        self._thread: ReaderThread | None = None
+        self._users = 0
+        self._boxes: dict[int, Inbox] = {}
+        self._rest: Inbox | None = None
+
+    def wants(self, inbox: Inbox, byte: int) -> None:
+        """Have one byte delivered to an inbox.
+
+        Raises
+        ------
+        DeviceError
+            If another device of this line has this byte.
+        """
+        if self._boxes.get(byte, inbox) is not inbox:
+            raise DeviceError(f"serial port {self.port}", came=f"byte {byte} as pulse and as button",
+                              expected="a byte of its own for each",
+                              remedy="Correct serial_trigger.pulse or buttons.keys.")
+        self._boxes[byte] = inbox
+
+    def wants_rest(self, inbox: Inbox) -> None:
+        """Have every byte that no other device wants delivered to an inbox."""
+        self._rest = inbox
+
+    def open(self) -> None:
+        """Listen from now on; counts its users.
+
+        Raises
+        ------
+        DeviceError
+            If the port cannot be opened.
+        """
+        if self._serial is None:
+            try:
+                self._serial = self._connect()
+            except (OSError, ValueError) as error:  # pyserial's own error is an OSError
+                raise DeviceError(f"serial port {self.port or '(none)'}", came=_reason(error),
+                                  expected=f"a serial port at {self.baud} baud that may be read",
+                                  remedy=_what_to_do()) from error
+            for inbox in self._inboxes():
+                inbox.clear()
+            self._thread = ReaderThread(f"serial {self.port}", read=self._read, failed=self._fail)
+            self._thread.start()
+        self._users += 1
+
+    def close(self) -> None:
+        """Stop listening when the last user is gone."""
+        self._users = max(0, self._users - 1)
+        if not self._users and self._serial is not None and self._thread is not None:
+            port, self._serial = self._serial, None
+            with contextlib.suppress(Exception):
+                port.cancel_read()
+            self._thread.stop()
+            with contextlib.suppress(OSError):
+                port.close()
+
+    def _open_port(self) -> Any:
+        import serial
+
+        if not self.port:
+            raise ValueError("no port is set")
+        extra = {"exclusive": True} if sys.platform != "win32" else {}
+        port = serial.Serial(self.port, self.baud, timeout=TIMEOUT_S, **extra)
+        with contextlib.suppress(Exception):  # an FTDI chip else keeps bytes back for 16 ms; others have no such mode
+            port.set_low_latency_mode(True)
+        port.reset_input_buffer()
+        return port
+
+    def _read(self, stop: threading.Event) -> None:
+        port = self._serial
+        while not stop.is_set():
+            data = port.read(1)
+            stamp = self._clock.now()
+            if data:
+                self._deliver(stamp, data)
+                waiting = port.in_waiting
+                if waiting:
+                    self._deliver(self._clock.now(), port.read(waiting))
+
+    def _deliver(self, stamp_s: float, data: bytes) -> None:
+        for byte in data:
+            inbox = self._boxes.get(byte, self._rest)
+            if inbox is not None:
+                inbox.put(stamp_s, byte)
+
+    def _fail(self, error: OSError) -> None:
+        for inbox in self._inboxes():
+            inbox.fail(DeviceError(f"serial port {self.port}", came=f"a line that broke ({_reason(error)})",
+                                   expected="an open line", remedy="Check the cable and plug the box in again; "
+                                   "what had come before is recorded."))
+
+    def _inboxes(self) -> list[Inbox]:
+        found = {id(inbox): inbox for inbox in (*self._boxes.values(), self._rest) if inbox is not None}
+        return list(found.values())
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _what_to_do() -> str:
+    from serial.tools import list_ports
+
+    found = ", ".join(sorted(port.device for port in list_ports.comports())) or "none"
+    return f"Plug the box in and set its port in the settings; ports found: {found}."
+
+
+class SerialTrigger:
+    """A scanner's trigger that arrives as a byte.
+
+    Parameters
+    ----------
+    line : SerialLine
+        May be shared with a button box.
+    pulse : int
+        The byte, 0..255; other bytes are no pulses.
+    """
+
+    def __init__(self, line: SerialLine, *, pulse: int) -> None:
+        self._line, self._inbox = line, Inbox()
+        line.wants(self._inbox, pulse)
+
+    def open(self) -> None:
+        """Start listening."""
+        self._line.open()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._line.close()
+
+    def pulses(self) -> list[Pulse]:
+        """Give the pulses since the last call; a line that broke is an error, once."""
+        return [Pulse(stamp, f"serial {self._line.port}", byte_name(byte)) for stamp, byte in self._inbox.take()]
+
+
+class SerialButtons:
+    """A button box that sends a byte a press.
+
+    Parameters
+    ----------
+    line : SerialLine
+        May be shared with a trigger.
+    keys : mapping of int to str
+        The key that each byte stands for. Other bytes are recorded under their own names and answer nothing.
+    """
+
+    def __init__(self, line: SerialLine, *, keys: Mapping[int, str]) -> None:
+        self._line, self._keys, self._inbox = line, dict(keys), Inbox()
+        for byte in self._keys:
+            line.wants(self._inbox, byte)
+        line.wants_rest(self._inbox)
+
+    def open(self) -> None:
+        """Start listening."""
+        self._line.open()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._line.close()
+
+    def presses(self) -> list[Press]:
+        """Give the presses since the last call; a line that broke is an error, once."""
+        return [Press(stamp, self._keys.get(byte, byte_name(byte)), f"serial {self._line.port}")
+                for stamp, byte in self._inbox.take()]
+
+
+def byte_name(byte: int) -> str:
+    """Name a byte that has no other name.
+
+    Examples
+    --------
+    >>> byte_name(53), byte_name(1)
+    ("byte '5'", 'byte 1')
+    """
+    return f"byte {chr(byte)!r}" if 32 < byte < 127 else f"byte {byte}"

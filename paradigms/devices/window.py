@@ -1,0 +1,334 @@
+"""The real display and keyboard, through PsychoPy. The only file that imports it.
+
+Traps that this file works around, each measured and held by a test in ``tests/paradigms/devices/test_window.py``:
+
+- ``getKeys(waitRelease=False)`` loses presses that are already released, ``waitRelease=True`` sees a press
+  only on release: the union of both, told apart by ``tDown``, loses nothing and is soon told.
+- ``flip()`` gives no time without a retrace to wait for: the clock is read after ``glFinish``.
+- NumPy images have row 0 at the bottom, PIL images at the top: images go in as PIL.
+- Degrees are linear in PsychoPy: everything here is in pixels, computed by the settings.
+- A ``Monitor`` is made in code: no dialog. At import PsychoPy makes a folder in the user's home, reads the
+  person's preferences there and puts that folder's packages on the path of this process and its children:
+  it gets a folder of its own instead, which goes with the process.
+- A texture that is stretched fades at its rim over half a texel (3 px of the study's images): images are brought
+  to their size before they go to the graphics card.
+- An image of odd side in a window of even width lies half a pixel off its own pixels and is blurred: it is
+  moved by that half pixel.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from paradigms.devices.keyboard import KeyboardHub, KeyboardResponses, KeyboardTrigger
+from paradigms.devices.protocols import PHOTODIODE_PX, Clock, Frame, Pixels
+from paradigms.devices.xserver import grab_screen
+from subjects.errors import DeviceError
+from subjects.settings.study import Display as DisplaySettings
+from subjects.settings.study import Settings
+
+
+@contextlib.contextmanager
+def _own_home() -> Iterator[None]:
+    """Let PsychoPy find an empty home, and leave the environment and the module path as they were."""
+    folder = tempfile.mkdtemp(prefix="psychopy-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    environment, path = dict(os.environ), list(sys.path)
+    os.environ.update({"HOME": folder, "APPDATA": folder, "PSYCHOPYNOPACKAGES": "1"})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[:] = path
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # PsychoPy's own dependencies warn at import; nothing of ours can
+    with _own_home():  # not around the windows, whose X connection looks for its key in the real home
+        from psychopy import logging as psychopy_logging
+        from psychopy import monitors
+
+    psychopy_logging.console.setLevel(psychopy_logging.CRITICAL)
+    import pyglet
+    from psychopy import visual
+    from psychopy.hardware import keyboard
+
+
+def _take_no_notice(*_: object) -> bool:
+    """Let a key pass that the keyboard reads by itself; PsychoPy's window keeps each in a list that only grows."""
+    return True
+
+
+class PsychoPyDisplay:
+    """A window on the subject's screen.
+
+    Parameters
+    ----------
+    settings : subjects.settings.study.Display
+        Resolution, refresh rate, geometry, background.
+    clock : Clock
+        Whose time flips are given in.
+    fullscreen : bool
+        Fill the screen and wait for its retrace; a plain window does not wait.
+    """
+
+    def __init__(self, settings: DisplaySettings, *, clock: Clock, fullscreen: bool) -> None:
+        self._settings, self._clock, self._fullscreen = settings, clock, fullscreen
+        self._window: Any = None
+        self._images: dict[str, Any] = {}
+        self._proportions: dict[str, float] = {}
+        self._dot: Any = None
+        self._dots: Any = None
+        self._square: Any = None
+        self._overlay: tuple[Pixels, Any] | None = None
+        self._text: Any = None
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._settings.width_px, self._settings.height_px
+
+    @property
+    def refresh_hz(self) -> float:
+        """Frames a second, from the settings."""
+        return self._settings.refresh_hz
+
+    @property
+    def lead_s(self) -> float:
+        """Half a frame where a flip waits for the retrace, else nothing."""
+        return 0.5 / self._settings.refresh_hz if self._fullscreen else 0.0
+
+    def open(self) -> None:
+        """Open the window and show the background.
+
+        Raises
+        ------
+        DeviceError
+            If no window can be had.
+        """
+        if self._window is not None:
+            return
+        monitor = monitors.Monitor("console", width=self._settings.width_cm, distance=self._settings.distance_cm)
+        monitor.setSizePix(self.size_px)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._window = visual.Window(
+                    self.size_px, monitor=monitor, fullscr=self._fullscreen, units="pix", colorSpace="rgb255",
+                    color=[self._settings.background] * 3, allowGUI=False, allowStencil=False, checkTiming=False,
+                    waitBlanking=self._fullscreen, winType="pyglet", multiSample=False, autoLog=False)
+        except Exception as error:
+            raise DeviceError("window", came=f"no window ({error})", expected="an OpenGL window on the display",
+                              remedy="Check the display and its driver, or use --display virtual.") from error
+        self._require_size()
+        self._window.mouseVisible = False
+        for event in ("on_key_press", "on_key_release", "on_text", "on_text_motion"):
+            setattr(self._window.winHandle, event, _take_no_notice)
+        self._dot = visual.Circle(self._window, radius=1.0, units="pix", edges=64, lineWidth=0, colorSpace="rgb255",
+                                  fillColor=(255, 0, 0), autoLog=False, interpolate=True)
+        for _ in range(2):
+            self._window.flip()
+
+    def _require_size(self) -> None:
+        """Refuse a screen on which an image would not have its angle, or not be wholly seen."""
+        width, height = self.size_px
+        screen = self._window.winHandle.screen
+        fits = screen.width >= width and screen.height >= height
+        if tuple(self._window.size) != (width, height) or not fits:
+            came = f"a window of {'x'.join(map(str, self._window.size))} on a screen of {screen.width}x{screen.height}"
+            self.close()
+            raise DeviceError("window", came=came, expected=f"{width}x{height}, the study's display settings",
+                              remedy="Set the screen to this resolution, or display.width_px and height_px to the "
+                                     "screen's.")
+
+    def close(self) -> None:
+        """Close the window."""
+        if self._window is not None:
+            window, self._window = self._window, None
+            self._images.clear()
+            self._dots = self._square = self._overlay = self._text = None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                window.close()
+
+    def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:
+        """Put images on the graphics card at their size, and draw each once so that it is there."""
+        window = self._require_window()
+        for image_id, pixels in images.items():
+            picture = Image.fromarray(pixels)
+            if height_px is not None:
+                wide = round(height_px * pixels.shape[1] / pixels.shape[0])
+                picture = picture.resize((wide, round(height_px)), Image.Resampling.BILINEAR)
+            stimulus = visual.ImageStim(window, image=picture, units="pix", size=(64, 64), interpolate=True,
+                                        autoLog=False)
+            stimulus.draw()
+            self._images[image_id] = stimulus
+            self._proportions[image_id] = pixels.shape[1] / pixels.shape[0]
+        window.clearBuffer()
+
+    def draw(self, frame: Frame) -> None:
+        """Draw into the back buffer: background, image behind its aperture, overlay, dots, fixation.
+
+        Raises
+        ------
+        DeviceError
+            If the window is gone or the image was not preloaded.
+        """
+        window = self._require_window()
+        window.color = [frame.background] * 3
+        window.clearBuffer()
+        if frame.image_id is not None:
+            if frame.image_id not in self._images:
+                raise DeviceError("window", came=f"image {frame.image_id!r}", expected="a preloaded image",
+                                  remedy="Preload the schedule's images.")
+            self._draw_image(self._images[frame.image_id], frame, wide=self._proportions[frame.image_id])
+        if frame.overlay is not None:
+            self._draw_overlay(frame.overlay, side_px=round(frame.image_px))
+        if frame.dots_px is not None:
+            self._draw_dots(frame)
+        self._dot.size = frame.fixation_px / 2.0
+        self._dot.fillColor = frame.fixation_color
+        self._dot.draw()
+        if frame.photodiode is not None:
+            self._draw_photodiode(lit=frame.photodiode)
+        if frame.text is not None:
+            self._write(frame.text)
+        pyglet.gl.glFinish()
+
+    def _draw_image(self, stimulus: Any, frame: Frame, *, wide: float) -> None:
+        size = (round(frame.image_px * wide), round(frame.image_px))
+        stimulus.size = size
+        stimulus.pos = self._on_whole_pixels(size)
+        if frame.aperture is not None:
+            stimulus.mask = np.flipud(frame.aperture).astype(np.float32) / 127.5 - 1.0  # row 0 is its bottom
+        elif stimulus.mask is not None:
+            stimulus.mask = None
+        stimulus.draw()
+
+    def _on_whole_pixels(self, size: tuple[int, int]) -> list[float]:
+        return [((extent - side) % 2) / 2.0 for extent, side in zip(self.size_px, size, strict=True)]
+
+    def _draw_overlay(self, overlay: Pixels, *, side_px: int) -> None:
+        if self._overlay is None or self._overlay[0] is not overlay:
+            white = visual.ImageStim(self._window, image=Image.new("RGB", overlay.shape, (255, 255, 255)), units="pix",
+                                     mask=np.flipud(overlay).astype(np.float32) / 127.5 - 1.0, size=(side_px, side_px),
+                                     pos=self._on_whole_pixels((side_px, side_px)), interpolate=True, autoLog=False)
+            self._overlay = (overlay, white)
+        self._overlay[1].draw()
+
+    def _draw_dots(self, frame: Frame) -> None:
+        dots = np.asarray(frame.dots_px, dtype=np.float64)
+        if self._dots is None or self._dots.nElements != len(dots):
+            self._dots = visual.ElementArrayStim(self._window, units="pix", nElements=len(dots), elementTex=None,
+                                                 elementMask="circle", colorSpace="rgb255", autoLog=False)
+        self._dots.xys = dots
+        self._dots.sizes = frame.dot_px
+        self._dots.colors = [frame.dot_level] * 3
+        self._dots.draw()
+
+    def _draw_photodiode(self, *, lit: bool) -> None:
+        width, height = self.size_px
+        if self._square is None:
+            self._square = visual.Rect(self._window, units="pix", size=(PHOTODIODE_PX, PHOTODIODE_PX), lineWidth=0,
+                                       pos=((width - PHOTODIODE_PX) / 2, -(height - PHOTODIODE_PX) / 2),
+                                       colorSpace="rgb255", autoLog=False)
+        self._square.fillColor = (255 * lit,) * 3
+        self._square.draw()
+
+    def _write(self, text: str) -> None:
+        if self._text is None:
+            self._text = visual.TextStim(self._window, units="pix", height=40, autoLog=False)
+        self._text.text = text
+        self._text.draw()
+
+    def flip(self) -> float:
+        """Show the back buffer; give the time after the graphics card has finished.
+
+        Raises
+        ------
+        DeviceError
+            If the window was closed.
+        """
+        window = self._require_window()
+        window.flip(clearBuffer=False)
+        pyglet.gl.glFinish()
+        return self._clock.now()
+
+    def screenshot(self) -> Pixels:
+        """Read what is on the screen: from the X server where there is one, else from the front buffer.
+
+        (Mesa's software renderer gives a black front buffer while the screen shows the image.)
+        """
+        window = self._require_window()
+        if sys.platform == "linux":
+            return grab_screen(self.size_px, window_id=window.winHandle._window)
+        return np.asarray(window._getFrame(buffer="front").convert("RGB"), dtype=np.uint8).copy()
+
+    def _require_window(self) -> Any:
+        window = self._window
+        gone = window is None or getattr(window, "_closed", False)
+        if gone or getattr(window.winHandle, "context", None) is None or window.winHandle.has_exit:
+            raise DeviceError("window", came="a window that is closed", expected="an open window",
+                              remedy="Start the run again with --repeat; the record of this attempt is kept.")
+        return window
+
+
+@dataclass(frozen=True)
+class Console:
+    """The real display, trigger and responses."""
+
+    display: PsychoPyDisplay
+    trigger: KeyboardTrigger
+    responses: KeyboardResponses
+
+
+@functools.cache
+def _connect_keyboard() -> Any:
+    """Start PsychoPy's keyboard, once for the process; a wait for its first key would block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return keyboard.Keyboard(backend="ptb", bufferSize=100_000, waitForStart=False)
+
+
+@contextlib.contextmanager
+def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True,
+                 trigger_key: str | None = None) -> Iterator[Console]:
+    """Open window and keyboard for as long as the block lasts.
+
+    Parameters
+    ----------
+    settings : Settings
+        Display, trigger key.
+    clock : Clock
+        The hardware clock.
+    fullscreen : bool
+        See :class:`PsychoPyDisplay`.
+    trigger_key : str, optional
+        Key that is the trigger, none if empty. Default: that of the settings.
+    """
+    key = settings.scanner.trigger_key if trigger_key is None else trigger_key
+    hub = KeyboardHub(_connect_keyboard, clock=clock, trigger_key=key)
+    console = Console(PsychoPyDisplay(settings.display, clock=clock, fullscreen=fullscreen), KeyboardTrigger(hub),
+                      KeyboardResponses(hub))
+    devices: Sequence[Any] = (console.display, console.trigger, console.responses)
+    try:
+        for device in devices:
+            device.open()
+        yield console
+    finally:
+        for device in devices:
+            device.close()

@@ -1,0 +1,1 @@
+"""Doubles of the devices: scanner, display, participant, sent keys."""

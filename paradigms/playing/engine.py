@@ -1,0 +1,340 @@
+"""Plays a schedule on four devices: absolute deadlines from the first counted pulse, every line on disk.
+
+A run is *safe* until the operator arms it, *waiting* until the trigger comes, *running* until the schedule ends,
+then *ended*. Pulses that come while it is safe start nothing. A trigger, a button box or a tracker that is lost
+while the run is on is recorded as a fault, and the run goes on. Whatever happens, the journal holds how it ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from paradigms.devices.protocols import Clock, Display, Frame, Pixels, Press, Pulse, ResponseDevice, TriggerSource
+from paradigms.devices.stuck_keys import StuckKeys, TellsHeld
+from paradigms.devices.tracker import NullTracker, Tracker
+from paradigms.program import ON, STEP, Change, Program, in_order
+from paradigms.record.journal import Journal
+from paradigms.record.outcome import RunOutcome, Tally, fault_text, judged
+from paradigms.record.watchdog import PulseWatch
+from paradigms.schedule import Event, Schedule
+from subjects.errors import DeviceError
+from subjects.settings.study import Settings
+
+log = logging.getLogger(__name__)
+SYNC_MARGIN_S = 0.25
+T = TypeVar("T")
+
+
+class Aborted(Exception):  # noqa: N818 - an end, not a fault
+    """The run was ended before its time; the message says why."""
+
+
+class Terminated(SystemExit):
+    """The process was asked to end (SIGTERM); its exit status is 128 and the signal's number."""
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The four machines of a run.
+
+    Parameters
+    ----------
+    clock, trigger, responses, display
+        See :mod:`paradigms.devices.protocols`.
+    poll_s : float
+        How often inputs are read at least. Stamps do not depend on it; the abort key's effect does.
+    prompt : callable, optional
+        Asks simulated fingers to press each of some keys; None where a person does.
+    tracker : Tracker
+        Told of the run's edges and events.
+    """
+
+    clock: Clock
+    trigger: TriggerSource
+    responses: ResponseDevice
+    display: Display
+    poll_s: float = 0.004
+    prompt: Callable[[Sequence[str]], None] | None = None
+    tracker: Tracker = field(default_factory=NullTracker)
+
+
+def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Journal, settings: Settings,
+         images: Mapping[str, Pixels], on_event: Callable[[Event], None] | None = None,
+         trigger_timeout_s: float | None = None, arm_key: str | None = None) -> RunOutcome:
+    """Play a run.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        What is planned.
+    program : Program
+        What is drawn for it, and when.
+    devices : Devices
+        The machines; opened here, and closed here whatever happens.
+    journal : Journal
+        An open journal.
+    settings : Settings
+        Keys, geometry, dummies.
+    images : mapping of str to uint8 array
+        Every image of the schedule, by ``image_id``.
+    on_event : callable, optional
+        Told of every image when it has become visible (progress, operator's view).
+    trigger_timeout_s : float, optional
+        How long to wait for the arm key, and then for the first pulse. Default: for ever.
+    arm_key : str, optional
+        The key that arms the run; pulses stamped before its press start nothing and are recorded as strays.
+        Default: armed from the beginning.
+
+    Returns
+    -------
+    RunOutcome
+        Also for a run that was aborted; nothing is raised for what happens during a run but
+        KeyboardInterrupt and SIGTERM, which are recorded first.
+    """
+    run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings, tally=Tally(),
+               on_event=on_event, pulse_watch=PulseWatch(tr_s=schedule.tr_s), arm_key=arm_key)
+    reason = "complete"
+    try:
+        with run.opened(images), run.tracked():
+            run.wait_until_armed(trigger_timeout_s)
+            run.wait_for_trigger(trigger_timeout_s)
+            run.show_all()
+    except Aborted as stop:
+        reason = f"aborted: {stop}"
+    except DeviceError as error:
+        reason = f"device failed: {error}"
+    except (KeyboardInterrupt, Terminated) as stop:
+        run.finish("terminated" if isinstance(stop, Terminated) else "interrupted")
+        raise
+    except Exception as error:
+        run.finish(f"failed: {error!r}")
+        raise
+    return run.finish(reason)
+
+
+@dataclass
+class _Run:
+    """The state of one run while it is played."""
+
+    schedule: Schedule
+    program: Program
+    devices: Devices
+    journal: Journal
+    settings: Settings
+    tally: Tally
+    on_event: Callable[[Event], None] | None
+    pulse_watch: PulseWatch
+    arm_key: str | None = None
+    state: str = "closed"
+    safe_s: float | None = None
+    armed_s: float | None = None
+    lit: bool = False
+    stuck: StuckKeys = field(default_factory=StuckKeys)
+
+    @contextmanager
+    def opened(self, images: Mapping[str, Pixels]) -> Iterator[None]:
+        """Open the devices, display first, and close every one of them at the end."""
+        devices = self.devices
+        with ExitStack() as stack:
+            for device in (devices.display, devices.responses, devices.trigger):
+                stack.callback(device.close)
+                device.open()
+            devices.display.preload(images, height_px=self.program.image_px)
+            self._flip(self.program.blank)
+            self.journal.write("start", sync=True, schedule_digest=self.schedule.digest, seed=self.schedule.seed,
+                               size_px=devices.display.size_px, refresh_hz=devices.display.refresh_hz)
+            try:
+                yield
+            finally:
+                self._drain()
+
+    def _drain(self) -> None:
+        """Record what came in up to the end; a device that has failed has nothing more to say."""
+        self.state = "ended"
+        self.poll()
+
+    @contextmanager
+    def tracked(self) -> Iterator[None]:
+        """Have the tracker record the run."""
+        plan = self.schedule
+        self._tell("open")
+        self._tell("start_run", f"sub-{plan.sub}_ses-{plan.ses}_task-{plan.task}_run-{plan.run:02d}")
+        try:
+            yield
+        finally:
+            self._tell("stop_run")
+            self._tell("close")
+
+    def _tell(self, call: str, *words: str) -> None:
+        """Tell the tracker something; whatever it raises is a fault of its own and never the run's."""
+        try:
+            getattr(self.devices.tracker, call)(*words)
+        except Exception as error:  # noqa: BLE001 - the lab's own code, which may raise anything
+            self._fault("tracker", f"{call}: {error!r}")
+
+    def _fault(self, device: str, said: str) -> None:
+        """Record what a device that was lost says, each thing once."""
+        text = fault_text(device, said)
+        if text not in self.tally.faults:
+            self.tally.faults.append(text)
+            log.warning("%s", text)
+            self.journal.write("fault", device=device, said=said)
+
+    def wait_until_armed(self, timeout_s: float | None) -> None:
+        """Wait for the operator's key, if there is to be one. Simulated fingers press it by themselves."""
+        if self.arm_key is None:
+            return
+        self.state, self.safe_s = "safe", self.devices.clock.now()
+        self.journal.write("safe", key=self.arm_key, sync=True)
+        if self.devices.prompt is not None:
+            self.devices.prompt((self.arm_key,))
+        while self.armed_s is None:
+            self.poll()
+            self.journal.sync_if_due()
+            if timeout_s is not None and self.devices.clock.now() - self.safe_s > timeout_s:
+                raise Aborted(f"not armed within {timeout_s:g} s")
+            self.devices.clock.wait_until(self.devices.clock.now() + self.devices.poll_s)
+
+    def wait_for_trigger(self, timeout_s: float | None) -> None:
+        """Wait for the first counted pulse, which is time zero by its own stamp; a double counts once."""
+        clock, dummies = self.devices.clock, self.settings.scanner.n_dummy_pulses
+        self.state, self.tally.awaited = "waiting", True
+        began = clock.now()
+        while self.tally.zero is None:
+            self.poll()
+            self.journal.sync_if_due()
+            if len(self.tally.counted) > dummies:
+                self.tally.zero = self.tally.counted[dummies]
+                self.journal.write("zero", t=self.tally.zero, sync=True, dummies=dummies, noticed=clock.now())
+                self._tell("message", "zero")
+            elif timeout_s is not None and clock.now() - began > timeout_s:
+                raise Aborted(f"no trigger within {timeout_s:g} s")
+            else:
+                clock.wait_until(clock.now() + self.devices.poll_s)
+        self.state = "running"
+
+    def show_all(self) -> None:
+        """Make every change at its deadline, then wait for the end of the run."""
+        for change in in_order(self.program.changes()):
+            self._show(change)
+        self._poll_until(self._clock_time(self.schedule.duration_s))
+        self.state = "ended"
+
+    def _show(self, change: Change) -> None:
+        deadline = self._clock_time(change.at_s)
+        display = self.devices.display
+        if change.what == STEP and self.devices.clock.now() > self._clock_time(change.until_s) - display.lead_s:
+            self.tally.skipped += 1
+            self.journal.write("skip", planned=round(deadline, 6), step=change.step)
+            return
+        frame = self._with_diode(change.frame)
+        display.draw(frame)
+        self._poll_until(deadline - display.lead_s - self.devices.poll_s)
+        self.devices.clock.wait_until(deadline - display.lead_s)
+        actual = display.flip()
+        step: dict[str, Any] = {} if change.step is None else {"step": change.step}
+        self.journal.write("flip", t=actual, event=change.event, what=change.what, planned=round(deadline, 6),
+                           image_id=change.frame.image_id, **step)
+        if change.what == ON and change.event is not None:
+            self.tally.errors_s.append(actual - deadline)
+            shown = self.schedule.events[change.event]
+            self._tell("message", f"event {shown.index} {shown.trial_type} {shown.image_id or '-'}")
+            if self.on_event is not None:
+                self.on_event(self.schedule.events[change.event])
+
+    def _with_diode(self, frame: Frame) -> Frame:
+        """Turn the photodiode's square over at every change, if there is to be one; black before the first."""
+        if not self.settings.display.photodiode:
+            return frame
+        self.lit = not self.lit
+        return replace(frame, photodiode=self.lit)
+
+    def _flip(self, frame: Frame) -> None:
+        self.devices.display.draw(replace(frame, photodiode=False) if self.settings.display.photodiode else frame)
+        self.devices.display.flip()
+
+    def _clock_time(self, at_s: float) -> float:
+        if self.tally.zero is None:
+            raise DeviceError("engine", came="a deadline before the trigger", expected="wait_for_trigger() first",
+                              remedy="Keep to the order of calls.")
+        return self.tally.zero + at_s
+
+    def _poll_until(self, t: float) -> None:
+        clock = self.devices.clock
+        self.poll()
+        while (now := clock.now()) < t:
+            if t - now > SYNC_MARGIN_S:
+                self.journal.sync_if_due()
+            clock.wait_until(min(t, now + self.devices.poll_s))
+            self.poll()
+
+    def poll(self) -> None:
+        """Read and record whatever came in, all of it; then heed the abort key."""
+        if self.journal.refusal is not None:
+            self._fault("journal", f"{self.journal.refusal.strerror}; the run goes on, its record waits")
+        pulses = self._read("trigger", self.devices.trigger.pulses)
+        presses = self._read("buttons", self.devices.responses.presses)
+        for press in presses:
+            self._take_press(press)
+        for pulse in pulses:
+            self._take_pulse(pulse)
+        for said in self.stuck.look(self._held(), now_s=self.devices.clock.now()):
+            self._fault("buttons", said)
+        key = self.settings.main.abort_key
+        if self.state in ("safe", "waiting", "running") and any(press.key == key for press in presses):
+            raise Aborted(f"key {key!r}")
+
+    def _read(self, device: str, read: Callable[[], list[T]]) -> list[T]:
+        """Read an input; one that is lost before time zero ends the run, later it is a fault."""
+        try:
+            return read()
+        except DeviceError as error:
+            if self.state not in ("running", "ended"):
+                raise
+            self._fault(device, str(error))
+            return []
+
+    def _held(self) -> Mapping[str, float]:
+        """Ask which keys are down, where the device is told of releases."""
+        responses = self.devices.responses
+        return responses.keys_down() if isinstance(responses, TellsHeld) else {}
+
+    def _take_pulse(self, pulse: Pulse) -> None:
+        if self.arm_key is not None and (self.armed_s is None or pulse.stamp_s < self.armed_s):
+            self.tally.strays += 1
+            self.journal.write("stray", t=pulse.stamp_s, source=pulse.source, name=pulse.name)
+            log.warning("a pulse at %.3f s, before the run was armed, starts nothing", pulse.stamp_s)
+            return
+        tally, clock = self.tally, self.devices.clock
+        amiss, offset = self.pulse_watch.see(pulse.stamp_s), clock.wall() - clock.now()
+        tally.pulses.append(pulse.stamp_s)
+        tally.offsets_s.append(offset)
+        if amiss != "double":
+            tally.counted.append(pulse.stamp_s)
+        if amiss:
+            log.warning("pulse %d at %.3f s: %s", len(tally.pulses), pulse.stamp_s, amiss)
+        self.journal.write("pulse", t=pulse.stamp_s, n=len(tally.pulses), source=pulse.source, name=pulse.name,
+                           amiss=amiss, offset=round(offset, 6))
+
+    def _take_press(self, press: Press) -> None:
+        task = press.key in self.program.keys
+        self.tally.presses += task
+        self.journal.write("press", t=press.stamp_s, key=press.key, source=press.source, task=task)
+        if said := self.stuck.see(press.key, stamp_s=press.stamp_s):
+            self._fault("buttons", said)
+        asked_s = self.safe_s if self.state == "safe" and self.armed_s is None else None
+        if asked_s is not None and press.key == self.arm_key and press.stamp_s >= asked_s:  # not one from before
+            self.armed_s = press.stamp_s
+            self.journal.write("armed", t=press.stamp_s, sync=True)
+
+    def finish(self, reason: str) -> RunOutcome:
+        """Judge the run and write its last line."""
+        self.state = "ended"
+        outcome = judged(self.tally, schedule=self.schedule, settings=self.settings, now_s=self.devices.clock.now(),
+                         reason=reason)
+        self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=outcome.watch.to_json())
+        return outcome

@@ -1,0 +1,245 @@
+"""One run from its plan to its events table: schedule and settings first, then devices, then the record."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from paradigms.devices.inputs import require_name
+from paradigms.devices.protocols import Clock, HardwareClock, Pixels
+from paradigms.devices.tracker import load_tracker
+from paradigms.devices.xserver import tell_if_lost
+from paradigms.emulation.participant import SimulatedParticipant, seat_participant
+from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, VirtualClock
+from paradigms.playing.engine import Devices, RunOutcome, Terminated, play
+from paradigms.playing.resume import resumed
+from paradigms.record.events_files import archive_events, recover_attempt, require_new, require_same_plan, write_events
+from paradigms.record.journal import Journal
+from paradigms.record.run_files import attempt_files, earlier_attempts, excerpt_files, last_attempt
+from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
+from paradigms.tasks.catalogue import Pictures, task_of
+from subjects.cli import ProgressWrapper, silent
+from subjects.errors import DeviceError
+from subjects.layout import Layout
+from subjects.profile import load_profile
+from subjects.provenance import versions
+from subjects.settings.devices import SCANNERS
+from subjects.settings.study import Settings
+from subjects.store import write_json
+
+DISPLAYS = ("virtual", "window")
+VIRTUAL_POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """Which run: subject, session, task, run number."""
+
+    sub: str
+    ses: str
+    task: str
+    run: int
+
+    def names(self) -> dict[str, Any]:
+        """Give the entities as keywords for the speller of paths."""
+        return {"sub": self.sub, "ses": self.ses, "task": self.task, "run": self.run}
+
+
+def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int, scanner: str,
+             display: str, repeat: bool = False, fullscreen: bool = True, n_trials: int | None = None,
+             until_s: float | None = None, resume: bool = False, from_trial: int | None = None,
+             folder: Path | None = None, trigger_timeout_s: float | None = None,
+             progress: ProgressWrapper = silent) -> RunOutcome:
+    """Play one run of the study and write its record.
+
+    Parameters
+    ----------
+    layout, settings
+        The study.
+    sub, ses, task, run
+        Which run.
+    scanner : {"emulated", "keyboard", "serial", "parallel"}
+        Where the pulses come from.
+    display : {"virtual", "window"}
+        Where the images go. A virtual display runs in virtual time and wants the emulated scanner.
+    repeat : bool
+        Play again what was completed before. Every earlier attempt is kept.
+    fullscreen : bool
+        Whether a window fills the screen.
+    n_trials : int, optional
+        Play an excerpt of so many trials. It counts as no attempt, and has a journal but no events table.
+    until_s : float, optional
+        Play an excerpt of so many first seconds.
+    resume : bool
+        Play the rest of a run that was cut short, with the same plan, as an attempt of its own.
+    from_trial : int, optional
+        Where to resume, from 1. Default: the first trial that the last attempt did not show to its end.
+    folder : Path, optional
+        Where an excerpt's files go; default ``sourcedata/excerpts`` of the study.
+    trigger_timeout_s : float, optional
+        How long to wait for the trigger. Default: for ever.
+    progress : ProgressWrapper
+        Told of every image shown.
+
+    Returns
+    -------
+    RunOutcome
+        Also of a run that was aborted: its events table is marked incomplete.
+
+    Raises
+    ------
+    StudyError
+        Before anything is shown or written: for an unknown device or task, a run that was completed
+        before, an image that is not what the manifest says, no display.
+    """
+    require_devices(scanner=scanner, display=display)
+    key = RunKey(sub, ses, task, run)
+    schedule, images = prepare(layout, settings, key=key, n_trials=n_trials, until_s=until_s)
+    whole = n_trials is None and until_s is None
+    if whole:
+        require_new(layout, repeat=repeat, **key.names())
+        require_same_plan(layout, schedule)
+    if resume:
+        schedule = resumed(layout, schedule, from_trial=from_trial, lead_s=settings.main.lead_in_s)
+    clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
+    with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
+                        fullscreen=fullscreen) as devices:
+        attempt = last_attempt(layout, **key.names()) + 1
+        files = (attempt_files(layout, **key.names(), attempt=attempt) if whole else
+                 excerpt_files(layout, **key.names(), folder=folder))
+        write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
+        with Journal(files.journal, clock=clock) as journal, sigterm_as_exception():
+            earlier = earlier_attempts(layout, attempt=attempt, **key.names()) if whole else []
+            journal.write("devices", earlier=earlier, scanner=scanner, display=display,
+                          buttons=buttons_named(settings, scanner=scanner),
+                          versions=versions("adversarial-fmri", "psychopy"))
+            if display == "window":
+                tell_if_lost(lambda: _display_gone(journal))
+            for name, value in settings.emulated_scanner.asked().items() if scanner == "emulated" else ():
+                journal.write("asked_fault", name=name, value=value)
+            outcome = _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
+                              trigger_timeout_s=trigger_timeout_s, progress=progress)
+    if outcome.complete and whole:
+        archive_events(layout, **key.names())
+        write_events(layout, settings, attempt=attempt, **key.names())
+    elif whole:
+        recover_attempt(layout, files.journal)
+    return outcome
+
+
+def _display_gone(journal: Journal) -> None:
+    """Close the record of a run whose display's server has gone, with the process about to end."""
+    journal.write("fault", device="display", said="the X server is gone", sync=True)
+    journal.close()
+    sys.stderr.write("error: display: the X server is gone; expected one for as long as a run lasts. Log in at the "
+                     "console again, then `python run_session.py recover`; the record up to now is kept.\n")
+    sys.stderr.flush()
+
+
+def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Settings,
+            images: dict[str, Pixels], trigger_timeout_s: float | None, progress: ProgressWrapper) -> RunOutcome:
+    """Play with a progress bar that advances at every image."""
+    shown = sum(event.trial_type != BLANK for event in schedule.events)
+    bar = progress(range(shown), label=f"sub-{schedule.sub} ses-{schedule.ses} {schedule.task} run-{schedule.run}")
+
+    def advance(_: Event) -> None:
+        next(bar, None)
+
+    program = task_of(schedule.task).program(schedule, settings)
+    outcome = play(schedule, program=program, devices=devices, journal=journal, settings=settings, images=images,
+                   on_event=advance, trigger_timeout_s=trigger_timeout_s, arm_key=settings.scanner.arm_key or None)
+    for _ in bar if outcome.complete else ():
+        pass
+    return outcome
+
+
+def require_devices(*, scanner: str, display: str) -> None:
+    """Refuse unknown or impossible devices; there is no dummy to fall back on."""
+    for kind, name, known in (("scanner", scanner, SCANNERS), ("display", display, DISPLAYS)):
+        require_name(kind, name, known=known)
+    if display == "virtual" and scanner != "emulated":
+        raise DeviceError("display", came="a virtual display with a real trigger",
+                          expected="the emulated scanner, whose time can jump",
+                          remedy="Use --scanner emulated, or --display window.")
+
+
+def prepare(layout: Layout, settings: Settings, *, key: RunKey,
+            n_trials: int | None = None, until_s: float | None = None) -> tuple[Schedule, dict[str, Pixels]]:
+    """Make a run's schedule or an excerpt of it, and read and verify every image it needs.
+
+    Raises
+    ------
+    StudyError
+        For an unknown task, subject, session or run, or an image that does not hold.
+    """
+    task, profile, pictures = task_of(key.task), load_profile(layout, key.sub), Pictures(layout)
+    schedule = task.make_schedule(settings, pictures=pictures, profile=profile, ses=key.ses, run=key.run)
+    if n_trials is not None:
+        schedule = excerpt(schedule, n_trials=n_trials)
+    if until_s is not None:
+        schedule = first_seconds(schedule, until_s=until_s)
+    return schedule, pictures.read(schedule)
+
+
+def write_plan(schedule: Schedule, settings: Settings, *, schedule_path: Path, settings_path: Path) -> None:
+    """Write the plan and the resolved settings before anything is shown."""
+    write_json(schedule_path, {**schedule.to_json(), "digest": schedule.digest})
+    write_json(settings_path, {**settings.model_dump(mode="json"), "digest": settings.digest})
+
+
+@contextlib.contextmanager
+def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str, display: str,
+                   fullscreen: bool = True) -> Iterator[Devices]:
+    """Put the four devices of a run together, real or virtual, and the lab's own tracker."""
+    tracker = load_tracker(settings.hooks.tracker)
+    if display == "virtual":
+        yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker)
+        return
+    from paradigms.playing.assembly import window_devices
+
+    with window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, fullscreen=fullscreen) as devices:
+        yield replace(devices, tracker=tracker)
+
+
+def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> Devices:
+    """Make an emulated scanner, a simulated participant and a recording display on one clock."""
+    participant = simulated_participant(settings, schedule=schedule, clock=clock)
+    size = (settings.display.width_px, settings.display.height_px)
+    screen = RecordingDisplay(clock, size_px=size, refresh_hz=settings.display.refresh_hz, on_flip=participant.see)
+    scanner = EmulatedScanner.for_run(settings, schedule=schedule, clock=clock)
+    return Devices(clock, trigger=scanner, responses=participant, display=screen, poll_s=VIRTUAL_POLL_S,
+                   prompt=participant.press_each)
+
+
+def simulated_participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
+    """Seat a participant who knows what a schedule asks for."""
+    return seat_participant(settings, schedule=schedule, clock=clock)
+
+
+def buttons_named(settings: Settings, *, scanner: str) -> str:
+    """Say which buttons a run has: the emulated scanner brings a simulated participant."""
+    return "simulated participant" if scanner == "emulated" else settings.buttons.device
+
+
+@contextlib.contextmanager
+def sigterm_as_exception() -> Iterator[None]:
+    """Let SIGTERM unwind the engine, so that the record is closed; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+        raise Terminated(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

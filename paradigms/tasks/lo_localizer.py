@@ -1,0 +1,185 @@
+"""Localizer of the lateral occipital cortex: blocks of intact and of scrambled images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.random import Generator
+
+from paradigms.devices.protocols import Frame
+from paradigms.program import Program
+from paradigms.schedule import BLANK, Event, Mark, Schedule
+from paradigms.tasks.fixation_task import FIXATION, color_at, plan_marks
+from paradigms.tasks.planning import Texture, require_run, textures_digest
+from paradigms.timeline import changes, moments
+from subjects.errors import ScheduleError
+from subjects.profile import SubjectProfile
+from subjects.provenance import derive_seed
+from subjects.settings.study import Settings
+
+TASK = "lo"
+INTACT, SCRAMBLED = "intact", "scrambled"
+LEVELS = {INTACT: "an intact image", SCRAMBLED: "the same image, scrambled",
+          BLANK: "a blank block, only the fixation point",
+          FIXATION: "the fixation point takes the colour that category names"}
+GRID_S = 0.1
+Shown = tuple[str, int, bool]
+"""Kind, number of the picture, and whether it is the one before it again."""
+
+
+def make_schedule(settings: Settings, *, textures: Sequence[Texture], profile: SubjectProfile, ses: str,
+                  run: int) -> Schedule:
+    """Plan one run of the LO localizer.
+
+    Parameters
+    ----------
+    settings : Settings
+        The study's settings; ``lo.design`` says whether intact and scrambled images alternate block by block
+        (``"blocks"``) or image by image (``"within"``), ``lo.task`` what is to be answered.
+    textures : sequence of Texture
+        The table of textures. The k-th row of the kinds ``lo.intact`` and the k-th of ``lo.scrambled`` are one picture.
+    profile : SubjectProfile
+        Who is scanned.
+    ses, run
+        Session label and run number, from 1.
+
+    Returns
+    -------
+    Schedule
+        Events are images and blank blocks. Odd runs begin with intact images, even ones with scrambled; every
+        picture of an intact block is shown scrambled in the next one, and pictures are shown about equally often.
+        With the protocol's settings 21 blocks of 16 s.
+
+    Raises
+    ------
+    ScheduleError
+        For a run that is not planned, or pictures that are too few or have no partner.
+    """
+    section = settings.lo
+    require_run(section.runs, ses=ses, run=run)
+    seed = derive_seed(settings.study.seed, profile.sub, ses, TASK, run, "order")
+    rng = np.random.default_rng(seed)
+    pairs = _pairs(textures, settings=settings)
+    # Runs are counted over the sessions, so that one run a session is counterbalanced too.
+    odd = (sum(section.runs[:int(ses) - 1]) + run) % 2 == 1
+    kinds = (INTACT, SCRAMBLED) if odd else (SCRAMBLED, INTACT)
+    blocks = list(_blocks(settings, kinds=kinds, n_pictures=len(pairs), rng=rng))
+    return Schedule(
+        study=settings.study.name, task=TASK, sub=profile.sub, ses=ses, run=run, seed=seed,
+        tr_s=settings.scanner.tr_s, n_volumes=round(section.duration_s / settings.scanner.tr_s),
+        duration_s=section.duration_s, events=tuple(_events(settings, blocks=blocks, pairs=pairs)),
+        manifest_digest=textures_digest(textures), settings_digest=settings.digest, variant=section.design,
+        marks=_marks(settings, rng=rng))
+
+
+def _marks(settings: Settings, *, rng: Generator) -> tuple[Mark, ...]:
+    section = settings.lo
+    if section.task == "one_back":
+        return (Mark(0, 0.0, section.fixation_colors[0]),)
+    return plan_marks(section, duration_s=section.duration_s, grid_s=GRID_S, rng=rng)
+
+
+def _pairs(textures: Sequence[Texture], *, settings: Settings) -> list[dict[str, Texture]]:
+    section = settings.lo
+    intact = [one for one in textures if one.kind in section.intact]
+    scrambled = [one for one in textures if one.kind in section.scrambled]
+    needed = _distinct(settings)
+    if len(intact) != len(scrambled) or len(intact) < needed:
+        raise ScheduleError("LO textures", came=f"{len(intact)} of kind {', '.join(section.intact)} and "
+                            f"{len(scrambled)} of kind {', '.join(section.scrambled)}",
+                            expected=f"{needed} or more of each, as many of one as of the other",
+                            remedy="Render the textures again.")
+    return [{INTACT: whole, SCRAMBLED: broken} for whole, broken in zip(intact, scrambled, strict=True)]
+
+
+def _distinct(settings: Settings) -> int:
+    """Give the number of different pictures in a block."""
+    section = settings.lo
+    if section.design == "within":
+        return section.images_per_block // 2
+    return section.images_per_block - (section.repeats if section.task == "one_back" else 0)
+
+
+def _blocks(settings: Settings, *, kinds: tuple[str, str], n_pictures: int, rng: Generator) -> Iterator[list[Shown]]:
+    section, distinct = settings.lo, _distinct(settings)
+    draws = _pictures(n_pictures, size=distinct, rng=rng)
+    pictures: list[int] = []
+    for block in range(section.blocks):
+        if section.design == "within":
+            pictures = next(draws)
+            orders = [rng.permutation(pictures) for _ in kinds]
+            yield [(kinds[k % 2], int(orders[k % 2][k // 2]), False) for k in range(section.images_per_block)]
+            continue
+        pictures = next(draws) if block % 2 == 0 else [int(k) for k in rng.permutation(pictures)]
+        n_repeats = section.images_per_block - distinct
+        again = _repeat_places(section.images_per_block, n=n_repeats, rng=rng)
+        queue = iter(pictures)
+        shown: list[Shown] = []
+        for k in range(section.images_per_block):
+            shown.append((kinds[block % 2], shown[-1][1] if k in again else next(queue), k in again))
+        yield shown
+
+
+def _pictures(n: int, *, size: int, rng: Generator) -> Iterator[list[int]]:
+    """Deal pictures out in hands of `size`: none twice in a hand, none again before all were dealt, or nearly so."""
+    deck: list[int] = []
+    while True:
+        hand = deck[:size]
+        deck = deck[size:]
+        if len(hand) < size:
+            fresh = [int(k) for k in rng.permutation(n)]
+            add = [k for k in fresh if k not in hand][:size - len(hand)]
+            deck = [k for k in fresh if k not in add]
+            hand += add
+        yield hand
+
+
+def _repeat_places(size: int, *, n: int, rng: Generator) -> set[int]:
+    """Draw `n` places from 1 to `size` - 1, no two beside each other, all choices alike."""
+    picked = np.sort(rng.choice(size - n, n, replace=False)) if n else np.zeros(0, dtype=int)
+    return {int(place) + k + 1 for k, place in enumerate(picked)}
+
+
+def _events(settings: Settings, *, blocks: list[list[Shown]], pairs: list[dict[str, Texture]]) -> Iterator[Event]:
+    section = settings.lo
+    showings: Counter[str] = Counter()
+    index, start = 0, 0.0
+    for number in range(len(blocks) + 1):
+        if number % section.blocks_per_blank == 0:
+            yield Event(index=index, onset_s=start, duration_s=section.block_s, trial_type=BLANK)
+            index, start = index + 1, start + section.block_s
+        for k, (kind, picture, again) in enumerate(blocks[number] if number < len(blocks) else ()):
+            image = pairs[picture][kind]
+            showings[image.texture_id] += 1
+            yield Event(index=index, onset_s=round(start + k * (section.image_s + section.gap_s), 9),
+                        duration_s=section.image_s, trial_type=kind, image_id=image.texture_id, stim_file=image.file,
+                        presentation=showings[image.texture_id], correct_key=section.press_key if again else None)
+            index += 1
+        start += section.block_s
+
+
+def frame_for(settings: Settings, *, image_id: str | None, color: tuple[int, int, int]) -> Frame:
+    """Say what the LO localizer draws: the image if there is one, and always the fixation point."""
+    section, display = settings.lo, settings.display
+    return Frame(image_id=image_id, image_px=display.px_for(section.image_deg),
+                 fixation_px=display.px_for(section.fixation_deg), fixation_color=color,
+                 background=display.background)
+
+
+def frame_at(schedule: Schedule, t: float, *, settings: Settings) -> Frame:
+    """Say what is drawn `t` seconds after the first counted pulse."""
+    at = t + 1e-6
+    image_id = next((event.image_id for event in schedule.events if event.onset_s <= at < event.end_s), None)
+    return frame_for(settings, image_id=image_id, color=color_at(schedule.marks, t))
+
+
+def program(schedule: Schedule, settings: Settings) -> Program:
+    """Say how a run of the LO localizer is drawn and answered."""
+    def frame(t: float) -> Frame:
+        return frame_at(schedule, t, settings=settings)
+
+    return Program(blank=frame(-1.0), changes=partial(changes, moments(schedule), frame_at=frame),
+                   keys=(settings.lo.press_key,), image_px=settings.display.px_for(settings.lo.image_deg))

@@ -1,0 +1,126 @@
+"""The main task: 2 s blank then 2 s image, two showings of each image and blank trials, in random order."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.random import Generator
+
+from paradigms.devices.protocols import Frame
+from paradigms.program import Program, image_changes
+from paradigms.schedule import BLANK, Event, Schedule
+from stimuli.manifest import TYPES, Manifest, Stimulus
+from subjects.errors import ScheduleError
+from subjects.plan import main_duration_s
+from subjects.profile import SubjectProfile, session_images
+from subjects.provenance import derive_seed
+from subjects.settings.study import Settings
+
+TASK = "main"
+
+
+def make_schedule(settings: Settings, *, manifest: Manifest, profile: SubjectProfile, ses: str, run: int) -> Schedule:
+    """Plan one run of the main task.
+
+    Parameters
+    ----------
+    settings : Settings
+        The study's settings.
+    manifest : Manifest
+        The stimulus set.
+    profile : SubjectProfile
+        Who is scanned, and whether the two keys are exchanged.
+    ses : str
+        Session label.
+    run : int
+        Run number, from 1.
+
+    Returns
+    -------
+    Schedule
+        With the protocol's settings 129 trials, 556 s, 278 volumes. No image follows itself.
+
+    Raises
+    ------
+    ScheduleError
+        For a session or run that is not planned, or an image that the manifest lacks.
+    """
+    images = _session_stimuli(settings, manifest=manifest, sub=profile.sub, ses=ses)
+    if not 1 <= run <= settings.main.runs:
+        raise ScheduleError("run", came=str(run), expected=f"1 to {settings.main.runs}",
+                            remedy="See `python -m subjects plan`.")
+    seed = derive_seed(settings.study.seed, profile.sub, ses, TASK, run, "order")
+    order = _order(len(images), settings=settings, rng=np.random.default_rng(seed))
+    duration_s = main_duration_s(settings.main, len(images))
+    return Schedule(
+        study=settings.study.name, task=TASK, sub=profile.sub, ses=ses, run=run, seed=seed,
+        tr_s=settings.scanner.tr_s, n_volumes=round(duration_s / settings.scanner.tr_s), duration_s=duration_s,
+        events=_events(order, images=images, settings=settings, swap_keys=profile.swap_keys),
+        manifest_digest=manifest.digest, settings_digest=settings.digest)
+
+
+def _session_stimuli(settings: Settings, *, manifest: Manifest, sub: str, ses: str) -> tuple[Stimulus, ...]:
+    split = session_images(settings, sub=sub)
+    if ses not in split:
+        raise ScheduleError("session", came=repr(ses), expected=f"one of {', '.join(split)}",
+                            remedy="See `python -m subjects plan`.")
+    return tuple(manifest.get(base_image=name, type=kind) for name in split[ses] for kind in TYPES)
+
+
+def _order(n_images: int, *, settings: Settings, rng: Generator) -> list[int]:
+    """Shuffle image numbers, -1 for blanks, until no image follows itself."""
+    main = settings.main
+    trials = np.repeat(np.arange(n_images), main.presentations)
+    trials = np.concatenate([trials, np.full(main.blank_trials, -1)])
+    for _ in range(10_000):
+        order = rng.permutation(trials)
+        if not np.any((order[1:] == order[:-1]) & (order[1:] >= 0)):
+            return [int(k) for k in order]
+    raise ScheduleError("main task", came=f"{n_images} images shown {main.presentations} times each",
+                        expected="an order in which no image follows itself", remedy="Show more images a run.")
+
+
+def _events(order: list[int], *, images: tuple[Stimulus, ...], settings: Settings,
+            swap_keys: bool) -> tuple[Event, ...]:
+    main = settings.main
+    trial_s = main.blank_s + main.image_s
+    shown = [0] * len(images)
+    events = []
+    for index, k in enumerate(order):
+        start = main.lead_in_s + index * trial_s
+        if k < 0:
+            events.append(Event(index=index, onset_s=start, duration_s=trial_s, trial_type=BLANK))
+            continue
+        shown[k] += 1
+        events.append(_image_event(images[k], index=index, onset_s=start + main.blank_s, settings=settings,
+                                   presentation=shown[k], swap_keys=swap_keys))
+    return tuple(events)
+
+
+def _image_event(image: Stimulus, *, index: int, onset_s: float, settings: Settings, presentation: int,
+                 swap_keys: bool) -> Event:
+    animal = image.class_name in settings.stimuli.animal_classes
+    keys = (settings.main.animal_key, settings.main.not_animal_key)
+    return Event(index=index, onset_s=onset_s, duration_s=settings.main.image_s, trial_type=image.type,
+                 image_id=image.image_id, stim_file=image.file, base_image=image.base_image,
+                 category=image.category, class_name=image.class_name, presentation=presentation,
+                 correct_key=keys[int(animal == swap_keys)])
+
+
+def frame_for(settings: Settings, *, image_id: str | None = None, text: str | None = None) -> Frame:
+    """Say what the main task draws: the image if there is one, and always the fixation point."""
+    main, display = settings.main, settings.display
+    return Frame(image_id=image_id, image_px=display.px_for(main.image_deg),
+                 fixation_px=display.px_for(main.fixation_deg), fixation_color=main.fixation_color,
+                 background=display.background, text=text)
+
+
+def program(schedule: Schedule, settings: Settings) -> Program:
+    """Say how a run of the main task is drawn and answered."""
+    def frame_of(image_id: str | None) -> Frame:
+        return frame_for(settings, image_id=image_id)
+
+    return Program(blank=frame_of(None), changes=partial(image_changes, schedule, frame_of=frame_of),
+                   keys=(settings.main.animal_key, settings.main.not_animal_key),
+                   image_px=settings.display.px_for(settings.main.image_deg))

@@ -1,0 +1,140 @@
+"""Localizer of hMT+: dots that stand still for a while, then move in and out, on black."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from paradigms.devices.protocols import Frame
+from paradigms.program import STEP, Program
+from paradigms.schedule import BLANK, Event, Schedule
+from paradigms.tasks.dots import DotField, make_dots, plan_flow, screen_px
+from paradigms.tasks.fixation_task import EPS_S, FIXATION, color_at, plan_marks
+from paradigms.tasks.planning import require_run
+from paradigms.timeline import Moment, changes, moments
+from subjects.profile import SubjectProfile
+from subjects.provenance import derive_seed
+from subjects.provenance import rng as generator
+from subjects.settings.study import Settings
+
+TASK = "motion"
+STATIC, MOVING = "static", "moving"
+LEVELS = {STATIC: "dots that stand still", MOVING: "dots that move in and out; category says which way first",
+          BLANK: "no dots, only the fixation point",
+          FIXATION: "the fixation point takes the colour that category names"}
+_FIRST = {"outward": 1, "inward": -1}
+GRID_S = 0.1
+
+
+def make_schedule(settings: Settings, *, profile: SubjectProfile, ses: str, run: int) -> Schedule:
+    """Plan one run of the hMT+ localizer.
+
+    Parameters
+    ----------
+    settings : Settings
+        The study's settings.
+    profile : SubjectProfile
+        Who is scanned.
+    ses, run
+        Session label and run number, from 1.
+
+    Returns
+    -------
+    Schedule
+        With the protocol's settings 8 s blank, 10 times 24 s static and 8 s moving dots, 8 s blank: 336 s. Half of
+        the moving periods begin outward, in random order. The dots' paths follow from the schedule's seed.
+
+    Raises
+    ------
+    ScheduleError
+        For a run that is not planned.
+    """
+    section = settings.motion
+    require_run(section.runs, ses=ses, run=run)
+    seed = derive_seed(settings.study.seed, profile.sub, ses, TASK, run, "order")
+    rng = np.random.default_rng(seed)
+    return Schedule(
+        study=settings.study.name, task=TASK, sub=profile.sub, ses=ses, run=run, seed=seed,
+        tr_s=settings.scanner.tr_s, n_volumes=round(section.duration_s / settings.scanner.tr_s),
+        duration_s=section.duration_s, events=tuple(_events(settings, rng=rng)), manifest_digest="none",
+        settings_digest=settings.digest,
+        marks=plan_marks(section, duration_s=section.duration_s, grid_s=GRID_S, rng=rng))
+
+
+def _events(settings: Settings, *, rng: Generator) -> Iterator[Event]:
+    section = settings.motion
+    first = rng.permutation([name for k in range(section.blocks) for name in [list(_FIRST)[k % 2]]])
+    parts: list[tuple[str, float, str | None]] = [(BLANK, section.lead_s, None)]
+    for way in first:
+        parts += [(STATIC, section.static_s, None), (MOVING, section.moving_s, str(way))]
+    parts.append((BLANK, section.lead_s, None))
+    onset = 0.0
+    for index, (kind, duration, way) in enumerate((kind, s, way) for kind, s, way in parts if s > 0.0):
+        yield Event(index=index, onset_s=onset, duration_s=duration, trial_type=kind, category=way)
+        onset += duration
+
+
+@dataclass(frozen=True, eq=False)
+class Player:
+    """What a run draws, as a function of time."""
+
+    schedule: Schedule
+    settings: Settings
+
+    @cached_property
+    def dots(self) -> DotField:
+        """The dots' paths over the moving time of the whole run."""
+        section = self.settings.motion
+        flow = plan_flow([_FIRST[str(event.category)] for event in self._moving], moving_s=section.moving_s,
+                         direction_s=section.direction_s)
+        return make_dots(section, flow=flow, rng=generator(self.schedule.seed, "dots"))
+
+    @cached_property
+    def _moving(self) -> tuple[Event, ...]:
+        return tuple(event for event in self.schedule.events if event.trial_type == MOVING)
+
+    def moved_s(self, t: float) -> float:
+        """Say for how long the dots have moved `t` seconds after the first counted pulse."""
+        return sum(min(max(t - event.onset_s, 0.0), event.duration_s) for event in self._moving)
+
+    def dots_at(self, t: float) -> NDArray[np.float64]:
+        """Give the dots' places at a time, float64 (n_dots, 2) in degrees; none in a blank.
+
+        Static dots stand where the moving period before left them, and where the next one takes them up.
+        """
+        shown = any(event.trial_type != BLANK and event.onset_s - EPS_S <= t < event.end_s - EPS_S
+                    for event in self.schedule.events)
+        return self.dots.at(self.moved_s(t)) if shown else np.zeros((0, 2))
+
+    def frame_at(self, t: float) -> Frame:
+        """Say what is drawn at a time."""
+        section, display = self.settings.motion, self.settings.display
+        places = self.dots_at(t)
+        return Frame(image_id=None, image_px=display.px_for(section.side_deg),
+                     fixation_px=display.px_for(section.fixation_deg),
+                     fixation_color=color_at(self.schedule.marks, t), background=section.background,
+                     dots_px=screen_px(places, display) if len(places) else None,
+                     dot_px=display.px_for(section.dot_deg), dot_level=section.dot_level)
+
+
+def movie_steps(schedule: Schedule, settings: Settings) -> Iterator[Moment]:
+    """List a step for every frame (or every few) of the moving periods, each worth showing until the next."""
+    step_s = settings.motion.frames_per_step / settings.display.refresh_hz
+    for event in schedule.events:
+        if event.trial_type == MOVING:
+            for k in range(int(np.ceil(event.duration_s / step_s - EPS_S))):
+                at = event.onset_s + k * step_s
+                yield Moment(at, STEP, event.index, step=k, until_s=at + step_s)
+
+
+def program(schedule: Schedule, settings: Settings) -> Program:
+    """Say how a run of the hMT+ localizer is drawn and answered."""
+    player = Player(schedule, settings)
+    planned = moments(schedule, steps=movie_steps(schedule, settings))
+    return Program(blank=player.frame_at(-1.0), changes=partial(changes, planned, frame_at=player.frame_at),
+                   keys=(settings.motion.press_key,), image_px=settings.display.px_for(settings.motion.side_deg))

@@ -1,0 +1,1 @@
+"""The image set: built, checked, shown, and described by a network's features."""

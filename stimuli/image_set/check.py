@@ -1,0 +1,144 @@
+"""Validation of a stimulus set from its files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stimuli.image_set.image_rules import ImageVerdict, is_filling, judge_image, without_nan
+from stimuli.image_set.set_rules import set_failures
+from stimuli.image_set.transfer import Transfer, transfer
+from stimuli.manifest import Manifest, Pixels, read_manifest, read_pixels
+from stimuli.networks.registry import Network, cpu_threads, network_of
+from stimuli.perturbation.start_image import started
+from subjects.cli import ProgressWrapper, silent
+from subjects.errors import ManifestError
+from subjects.layout import Layout
+from subjects.settings.study import Settings
+
+__all__ = ["ImageVerdict", "Verdict", "check", "is_filling", "judge_image"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The check of a whole set.
+
+    Parameters
+    ----------
+    images : tuple of ImageVerdict
+        Every image.
+    set_failures : tuple of str
+        What is wrong with the set as such.
+    network : str
+        The set's own network.
+    fillings : tuple of str
+        Files of the RE that fill a shortfall.
+    transfers : tuple of Transfer
+        The set under other networks. They never decide whether it holds.
+    """
+
+    images: tuple[ImageVerdict, ...]
+    set_failures: tuple[str, ...]
+    network: str
+    fillings: tuple[str, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+
+    @property
+    def n_images(self) -> int:
+        """Count the images."""
+        return len(self.images)
+
+    @property
+    def n_failed(self) -> int:
+        """Count the images that break a rule."""
+        return sum(bool(one.failures) for one in self.images)
+
+    @property
+    def ok(self) -> bool:
+        """Say whether every image and the set hold."""
+        return not self.n_failed and not self.set_failures
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the verdict as what JSON can hold; null stands for what could not be measured."""
+        content = {"ok": self.ok, "n_images": self.n_images, "n_failed": self.n_failed, **asdict(self)}
+        return dict(without_nan(content))
+
+
+def check(layout: Layout, settings: Settings, *, also: Sequence[Network] = (), threads: int = 1,
+          progress: ProgressWrapper = silent) -> Verdict:
+    """Check every rule of the set from manifest and PNG files.
+
+    Parameters
+    ----------
+    layout, settings
+        The study.
+    also : sequence of Network
+        Other networks that are asked about the same images.
+    threads : int
+        CPU threads of the networks.
+    progress : ProgressWrapper
+        Told of images.
+
+    Returns
+    -------
+    Verdict
+        Rules that do not hold are listed, not raised.
+
+    Raises
+    ------
+    ManifestError
+        If the manifest cannot be read, or a file is missing, not square, or changed by as much as one pixel since
+        it was made, or the set was made with another network.
+    """
+    manifest = read_manifest(layout.manifest)
+    network = _require_network(layout, manifest, network_of(settings.stimuli, root=layout.root))
+    network = started(layout, settings, network=network)
+    pixels = {one.image_id: read_pixels(layout.stimuli, one)
+              for one in progress(manifest.stimuli, label="reading images", total=len(manifest))}
+    with cpu_threads(threads):
+        verdicts = tuple(progress(_judge_all(manifest, pixels, network=network, settings=settings),
+                                  label="judging images", total=len(manifest)))
+        transfers = tuple(transfer(manifest, pixels, network=other, batch=settings.stimuli.batch)
+                          for other in progress(also, label="asking other networks", total=len(also))) if also else ()
+    fillings = tuple(one.file for one in verdicts if is_filling(one.type, p=one.p, settings=settings))
+    return Verdict(verdicts, tuple(set_failures(manifest, settings, pixels=pixels)), network.name, fillings, transfers)
+
+
+def _require_network(layout: Layout, manifest: Manifest, network: Network) -> Network:
+    for one in manifest.stimuli:
+        if (one.network, one.network_digest) != (network.name, network.digest):
+            raise ManifestError(f"{layout.manifest}, {one.file}", came=f"network {one.network} {one.network_digest}",
+                                expected=f"{network.name} {network.digest}, the network of the settings",
+                                remedy="Use the network that the set was made with, or build the set again.")
+    return network
+
+
+def _judge_all(manifest: Manifest, pixels: Mapping[str, Pixels], *, network: Network,
+               settings: Settings) -> Iterator[ImageVerdict]:
+    size = settings.stimuli.batch
+    answers = _answers(pixels, network=network, batch=size)
+    regular = {one.base_image: one.image_id for one in manifest.stimuli if one.type == "RE"}
+    mean = np.clip(np.rint(network.mean_image), 0, 255).astype(np.uint8)
+    at_mean = network.probabilities(mean[None])[0]
+    unjudged = np.full(len(network.class_names), np.nan)
+    for one in manifest.stimuli:
+        base = regular.get(one.base_image)
+        base_pixels = None if base is None else pixels[base]
+        own = (network.mean_image, at_mean) if one.type == "AN" else (base_pixels, answers.get(base or "", unjudged))
+        yield judge_image(one, image=pixels[one.image_id], start=own[0], chances_before=own[1], regular=base_pixels,
+                          chances=answers.get(one.image_id, unjudged), network=network, settings=settings)
+
+
+def _answers(pixels: Mapping[str, Pixels], *, network: Network, batch: int) -> dict[str, NDArray[np.float64]]:
+    """Ask the network about every image of its size, a batch at a time."""
+    fitting = [name for name, image in pixels.items() if image.shape[0] == network.input_size]
+    answers: dict[str, NDArray[np.float64]] = {}
+    for first in range(0, len(fitting), batch):
+        names = fitting[first:first + batch]
+        rows = network.probabilities(np.stack([pixels[name] for name in names]), batch=batch)
+        answers.update(zip(names, rows, strict=True))
+    return answers

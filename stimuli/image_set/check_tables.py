@@ -1,0 +1,106 @@
+"""The check of a set as tables for the terminal: a row for each base image; one for each type under each network."""
+
+from __future__ import annotations
+
+import math
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from stimuli.image_set.check import Verdict
+from stimuli.image_set.image_rules import ImageVerdict
+from stimuli.image_set.transfer import Transfer
+
+
+def verdict_table(verdict: Verdict) -> Table:
+    """Lay a verdict out, one row a base image; names that are too long for the terminal go on in the next line.
+
+    Columns: P of the own category for RE and AN, noise of AN (RMS distance from the start, grey levels), the wrong
+    category and its P for AI.
+    """
+    table = _table(f"Network {verdict.network!r} on the pixels of the PNG files")
+    table.add_column("image", no_wrap=True)
+    table.add_column("category", overflow="fold")
+    for name in ("P RE", "P AN", "noise", "P AI"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("AI taken for", overflow="fold")
+    table.add_column("", no_wrap=True)
+    by_base: dict[str, dict[str, ImageVerdict]] = {}
+    for one in verdict.images:
+        by_base.setdefault(one.base_image, {})[one.type] = one
+    for base, types in by_base.items():
+        failed = any(one.failures for one in types.values())
+        table.add_row(base, *_cells(types), "FAILS" if failed else "holds", style="bold red" if failed else None)
+    return table
+
+
+def transfer_table(verdict: Verdict) -> Table:
+    """Lay out how other networks see the set: a row for each network and type.
+
+    Columns: how many images are compared, the share whose most probable category is the intended one, and the median
+    P of the intended category and of the original one.
+    """
+    table = _table("The same images under other networks (medians; they do not decide whether the set holds)")
+    table.add_column("network", overflow="fold")
+    table.add_column("type", no_wrap=True)
+    for name in ("compared", "top-1 intended", "P intended", "P original"):
+        table.add_column(name, justify="right", overflow="fold")
+    for other in verdict.transfers:
+        for k, row in enumerate(other.rows):
+            table.add_row(other.network if k == 0 else "", row.type, f"{row.n} of {row.n + row.n_incomparable}",
+                          "-" if row.n == 0 else f"{100 * row.top1_intended:.0f} %",
+                          _number(row.p_intended), _number(row.p_original), end_section=k == len(other.rows) - 1)
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, title_style="bold")
+
+
+def _cells(types: dict[str, ImageVerdict]) -> list[str]:
+    noise, interference = types.get("AN"), types.get("AI")
+    return [next(iter(types.values())).category, _chance(types.get("RE")), _chance(noise),
+            "-" if noise is None or math.isnan(noise.noise) else f"{noise.noise:.1f}", _chance(interference),
+            "-" if interference is None else interference.judged_as]
+
+
+def _chance(one: ImageVerdict | None) -> str:
+    return "-" if one is None else _number(one.p)
+
+
+def _number(p: float) -> str:
+    """Write P with four digits, cut and never rounded up to the limit."""
+    return "-" if math.isnan(p) else f"{math.floor(p * 1e4) / 1e4:.4f}"
+
+
+def failure_lines(verdict: Verdict) -> list[str]:
+    """Say what fails, one line a rule, the image's file first."""
+    lines = [f"{one.file}: {failure}" for one in verdict.images for failure in one.failures]
+    return [*lines, *(f"the set: {failure}" for failure in verdict.set_failures)]
+
+
+def transfer_lines(verdict: Verdict) -> list[str]:
+    """Say which categories each other network does not know, and where images were resampled for it."""
+    own = verdict.network
+    return [line for other in verdict.transfers for line in _transfer_lines(other, own=own)]
+
+
+def _transfer_lines(other: Transfer, *, own: str) -> list[str]:
+    if not other.unknown:
+        return []
+    shown = ", ".join(other.unknown[:5]) + (f" and {len(other.unknown) - 5} more" if len(other.unknown) > 5 else "")
+    why = f"{other.network} has no category by the name that {own} gives it"
+    return [f"{other.network}: not comparable, since {why}: {shown}"]
+
+
+def summary(verdict: Verdict) -> str:
+    """Say in one line how many images hold, and how strong the noise of AN is."""
+    good = verdict.n_images - verdict.n_failed
+    said = f"{good} of {verdict.n_images} images hold"
+    noise = [min(one.noise, one.contrast) for one in verdict.images if one.type == "AN"]
+    said += f"; weakest AN {min(noise):.1f} grey levels RMS" if noise else ""
+    if verdict.fillings:
+        low = [one for one in verdict.images if one.file in verdict.fillings]
+        said += f"; {len(low)} RE below the threshold fill a shortfall, as the settings allow: " + \
+            ", ".join(f"{one.base_image} {one.category} (P {one.p:.4f})" for one in low)
+    return said if not verdict.set_failures else f"{said}; {len(verdict.set_failures)} failures of the set"

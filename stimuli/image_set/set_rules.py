@@ -1,0 +1,92 @@
+"""The rules that concern a set as a whole: its rows and their order, its pairing, and images that are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from stimuli.duplicates import BITS, near_duplicates
+from stimuli.manifest import TYPES, Manifest, Pixels
+from subjects.errors import ManifestError
+from subjects.profile import base_images
+from subjects.settings.study import Settings
+
+_FIRST_ROW = 2  # row 1 of the table is its header
+
+
+def set_failures(manifest: Manifest, settings: Settings, *, pixels: Mapping[str, Pixels]) -> Iterator[str]:
+    """Name what is wrong with the set as such.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The table.
+    settings : Settings
+        Which base images, classes and targets there should be.
+    pixels : mapping of str to uint8 array, (side, side, 3)
+        ``image_id`` -> image.
+    """
+    yield from row_failures(manifest, settings)
+    yield from _pairing_failures(manifest, settings)
+    named = [one.category for one in manifest.stimuli if one.type == "RE"]
+    yield from (f"category {name} has {named.count(name)} base images" for name in dict.fromkeys(named)
+                if named.count(name) > 1)
+    yield from _likeness_failures(manifest, settings, pixels=pixels)
+
+
+def row_failures(manifest: Manifest, settings: Settings) -> list[str]:
+    """Name missing rows, rows that the settings do not know, and the first row out of its place.
+
+    Rows stand base image by base image in the order of the settings' classes, each as RE, AN, AI.
+    """
+    wanted = [(base, kind) for base in base_images(settings) for kind in TYPES]
+    found = [(one.base_image, one.type) for one in manifest.stimuli]
+    there, known = set(found), set(wanted)
+    failures = [f"no {kind} of {base}" for base, kind in wanted if (base, kind) not in there]
+    failures += [f"{base} {kind} is not in the settings" for base, kind in found if (base, kind) not in known]
+    ordered = [place for place in wanted if place in there]
+    shared = [(row, place) for row, place in enumerate(found, start=_FIRST_ROW) if place in known]
+    for (row, place), should in zip(shared, ordered, strict=True):
+        if place != should:
+            moved = f"row {row} of the manifest is {' '.join(place)}, wanted {' '.join(should)}"
+            return [*failures, f"{moved}: the rows are not in the order in which they were written"]
+    return failures
+
+
+def require_rows(manifest: Manifest, settings: Settings, *, path: Path) -> None:
+    """Refuse a manifest from which a row is missing, or whose rows were moved.
+
+    Raises
+    ------
+    ManifestError
+        With every row concerned (at most 3 by name).
+    """
+    failures = row_failures(manifest, settings)
+    if failures:
+        more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
+        raise ManifestError(str(path), came="; ".join(failures[:3]) + more,
+                            expected=f"RE, AN and AI of the {len(base_images(settings))} base images of the settings, "
+                                     "in the order in which they were written",
+                            remedy="Restore the table, or build the set again with --overwrite.")
+
+
+def _pairing_failures(manifest: Manifest, settings: Settings) -> Iterator[str]:
+    found = {(one.base_image, one.type): one for one in manifest.stimuli}
+    class_of = {one.category: one.class_name for one in manifest.stimuli}
+    for (base, kind), one in found.items():
+        regular = found.get((base, "RE"), one)
+        if (one.category, one.class_name) != (regular.category, regular.class_name):
+            yield f"{base} {kind} is of {one.category} ({one.class_name}), its RE of {regular.category}"
+        if base.rpartition("-")[0] != one.class_name:
+            yield f"{base} {kind} is of class {one.class_name}"
+        if kind == "AI" and settings.stimuli.ai_target == "other_class" and \
+                class_of.get(one.target_category or "", one.class_name) == one.class_name:
+            yield f"{base} AI aims at {one.target_category}, not at a category of another class"
+
+
+def _likeness_failures(manifest: Manifest, settings: Settings, *, pixels: Mapping[str, Pixels]) -> Iterator[str]:
+    regular = {one.file: pixels[one.image_id] for one in manifest.stimuli if one.type == "RE"}
+    limit = settings.stimuli.near_duplicate_bits
+    for pair in near_duplicates(regular, bits=limit):
+        yield (f"{pair.first} and {pair.second} are nearly the same image: {pair.bits} of {BITS} bits of their "
+               f"perceptual hashes differ, wanted more than {limit} (stimuli.near_duplicate_bits)")

@@ -1,0 +1,147 @@
+"""How other networks see a set that was made for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus
+from stimuli.networks.registry import Network
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One image, as another network sees it.
+
+    Parameters
+    ----------
+    image_id, file, type : str
+        Which image.
+    intended, original : str
+        The category that the image was made to be taken for, and that of its base image.
+    seen : str
+        The other network's most probable category.
+    p_seen, p_intended, p_original : float
+        Their probabilities.
+    """
+
+    image_id: str
+    file: str
+    type: str
+    intended: str
+    original: str
+    seen: str
+    p_seen: float
+    p_intended: float
+    p_original: float
+
+
+@dataclass(frozen=True)
+class TransferRow:
+    """One type of image under another network; shares and medians are over `n`, NaN where that is 0.
+
+    Parameters
+    ----------
+    type : {"RE", "AN", "AI"}
+        Which images.
+    n, n_incomparable : int
+        How many were judged; how many are of a category, or aim at one, that the network does not know.
+    top1_intended : float
+        Share of images whose most probable category is the intended one.
+    p_intended, p_original : float
+        Median probability of the intended category, and of the base image's.
+    """
+
+    type: str
+    n: int
+    n_incomparable: int
+    top1_intended: float
+    p_intended: float
+    p_original: float
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A set under another network.
+
+    Parameters
+    ----------
+    network, network_digest : str
+        The other network.
+    input_size : int
+        Side of its images, px; the set's images are resampled (bicubic) where theirs is another.
+    rows : tuple of TransferRow
+        One for each type.
+    unknown : tuple of str
+        Categories of the set that the network does not know by the same name: not comparable.
+    images : tuple of Sight
+        Every image that was judged.
+    """
+
+    network: str
+    network_digest: str
+    input_size: int
+    rows: tuple[TransferRow, ...]
+    unknown: tuple[str, ...]
+    images: tuple[Sight, ...]
+
+
+def transfer(manifest: Manifest, pixels: Mapping[str, Pixels], *, network: Network, batch: int = 20) -> Transfer:
+    """Ask another network about every image whose categories it knows.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The set.
+    pixels : mapping of str to uint8 array, (side, side, 3)
+        ``image_id`` -> image.
+    network : Network
+        The other network. Categories are compared by name, never by index.
+    batch : int
+        How many images at a time.
+    """
+    places = {name: index for index, name in enumerate(network.class_names)}
+    known = [one for one in manifest.stimuli if {one.category, _intended(one)} <= set(places)]
+    images = []
+    for first in range(0, len(known), batch):
+        part = known[first:first + batch]
+        shown = np.stack([fit_side(pixels[one.image_id], side=network.input_size) for one in part])
+        rows = network.probabilities(shown, batch=batch)
+        images += [_sight(one, chances=row, places=places, names=network.class_names)
+                   for one, row in zip(part, rows, strict=True)]
+    named = dict.fromkeys(name for one in manifest.stimuli for name in (one.category, _intended(one)))
+    rows_of_types = tuple(_row(kind, manifest=manifest, images=images) for kind in TYPES)
+    return Transfer(network.name, network.digest, network.input_size, rows_of_types,
+                    tuple(name for name in named if name not in places), tuple(images))
+
+
+def _intended(one: Stimulus) -> str:
+    return one.category if one.target_category is None else one.target_category
+
+
+def fit_side(pixels: Pixels, *, side: int) -> Pixels:
+    """Resample a square image to another side (bicubic); one of that side is handed on as it is."""
+    if pixels.shape == (side, side, 3):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
+def _sight(one: Stimulus, *, chances: NDArray[np.float64], places: Mapping[str, int],
+           names: tuple[str, ...]) -> Sight:
+    top = int(chances.argmax())
+    return Sight(one.image_id, one.file, one.type, _intended(one), one.category, names[top], float(chances[top]),
+                 float(chances[places[_intended(one)]]), float(chances[places[one.category]]))
+
+
+def _row(kind: str, *, manifest: Manifest, images: list[Sight]) -> TransferRow:
+    mine = [one for one in images if one.type == kind]
+    n_all = sum(one.type == kind for one in manifest.stimuli)
+    if not mine:
+        return TransferRow(kind, 0, n_all, np.nan, np.nan, np.nan)
+    return TransferRow(kind, len(mine), n_all - len(mine), float(np.mean([one.seen == one.intended for one in mine])),
+                       float(np.median([one.p_intended for one in mine])),
+                       float(np.median([one.p_original for one in mine])))

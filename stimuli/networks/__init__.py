@@ -1,0 +1,1 @@
+"""Networks: one protocol, a registry of names, AlexNets, torchvision, weights, preprocessing."""

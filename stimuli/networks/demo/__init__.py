@@ -1,0 +1,1 @@
+"""The small network that ships with the project, and its training."""

@@ -1,0 +1,159 @@
+"""The networks that can be asked for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from stimuli.networks.protocol import Images, Network, Tapped, TorchNetwork, cpu_threads, to_pixels, to_tensor
+from subjects.errors import NetworkError, nearest
+from subjects.provenance import digest_json
+from subjects.settings.study import Stimuli
+
+__all__ = ["NETWORKS", "Images", "Network", "Tapped", "TorchNetwork", "cpu_threads", "load_network", "network_of",
+           "to_pixels", "to_tensor"]
+
+_MEMBERS = ("name", "digest", "input_size", "class_names", "layers", "tap", "mean_image", "logits", "probabilities",
+            "features")
+
+
+def _load_demo(*, weights: Path | None = None, preprocessing: str | None = None, tap: str | None = None) -> Network:
+    from stimuli.networks.alexnet import AFTER, LAYERS, require_tap
+    from stimuli.networks.demo import network as demo_network
+
+    for what, value, own in (("weights", weights, None), ("preprocessing", preprocessing, "unit")):
+        if value not in (None, own):
+            raise NetworkError("demo", came=f"{what} {str(value)!r}", expected="the network as it ships",
+                               remedy=f"Leave {what} unset, or choose another network (--network).")
+    module, names = demo_network.load_module(), demo_network.class_names()
+    module.tap = require_tap(tap or AFTER)
+    digest = digest_json({"weights": demo_network.weights_digest(), "preprocessing": "rgb, (x - 0.5) / 0.25",
+                          "widths": module.widths, "fc": module.fc_widths, "class_names": names})
+    return TorchNetwork(name="demo", digest=digest, class_names=names, layers=LAYERS, tap=module.tap,
+                        mean_image=demo_network.mean_image(), module=module, preprocess=demo_network.preprocess)
+
+
+def _load_caffe(**options: Any) -> Network:
+    from stimuli.networks.caffe_alexnet import load_alexnet_caffe
+
+    return load_alexnet_caffe(**options)
+
+
+def _load_alexnet_torchvision(**options: Any) -> Network:
+    from stimuli.networks.torchvision_networks import load_torchvision
+
+    return load_torchvision("alexnet", called="alexnet-torchvision", **options)
+
+
+NETWORKS: Mapping[str, Callable[..., Network]] = MappingProxyType({
+    "demo": _load_demo, "alexnet-caffe": _load_caffe, "alexnet-torchvision": _load_alexnet_torchvision})
+"""Name -> loader; torchvision's other classification networks are found by their own names. A loader imports what it
+needs when it is called, and takes the options of :func:`load_network` that are given."""
+
+
+def load_network(name: str, *, weights: Path | None = None, preprocessing: str | None = None,
+                 tap: str | None = None) -> Network:
+    """Load a network by name.
+
+    Parameters
+    ----------
+    name : str
+        ``"demo"``; ``"alexnet-caffe"``; ``"alexnet-torchvision"``; the name of any classification network of
+        torchvision, ``"squeezenet1_0"`` for example; or ``"package.module:function"``, a function of the user's own
+        that takes nothing and returns a :class:`Network`.
+    weights : Path, optional
+        A file that :func:`stimuli.weights.read_weights` reads. Default: for torchvision's networks its own file,
+        from its cache or downloaded to it; for ``alexnet-caffe`` Caffe's file in the same folder.
+    preprocessing : str, optional
+        As :func:`stimuli.preprocessing.find_preprocessing` takes it. Default: the network's own.
+    tap : str, optional
+        ``"after norm and pool"`` (default) or ``"before norm and pool"``.
+
+    Raises
+    ------
+    NetworkError
+        If no network has that name (the nearest one is named), or its files are not there or do not fit.
+    """
+    options = {"weights": weights, "preprocessing": preprocessing, "tap": tap}
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    if ":" in name:
+        return _load_own(name, given)
+    if name in NETWORKS:
+        return NETWORKS[name](**given)
+    from stimuli.networks.torchvision_networks import load_torchvision, torchvision_names
+
+    if name not in torchvision_names():
+        raise NetworkError("network", came=repr(name), expected="a network that is installed",
+                           remedy=nearest(name, [*NETWORKS, *torchvision_names()]))
+    return load_torchvision(name, **given)
+
+
+def network_of(settings: Stimuli, *, name: str | None = None, root: Path | None = None) -> Network:
+    """Load the network that a study's settings ask for.
+
+    Parameters
+    ----------
+    settings : Stimuli
+        ``network``, ``weights``, ``preprocessing`` and ``tap``.
+    name : str, optional
+        Another network; weights and preprocessing of the settings are not its, and are left out then.
+    root : Path, optional
+        The study's folder, from where relative paths start. Default: the working directory.
+
+    Raises
+    ------
+    NetworkError
+        As :func:`load_network`.
+    """
+    if name is not None and name != settings.network:
+        return load_network(name, tap=settings.tap)
+    folder, preprocessing = Path(root or "."), settings.preprocessing
+    if preprocessing is not None and ":" in preprocessing:
+        kind, _, file = preprocessing.partition(":")
+        preprocessing = f"{kind}:{folder / file}"
+    weights = None if settings.weights is None else folder / settings.weights
+    return load_network(settings.network, weights=weights, preprocessing=preprocessing, tap=settings.tap)
+
+
+def _load_own(name: str, given: Mapping[str, Any]) -> Network:
+    """Call a function of the user's own and hold what it returns against the protocol."""
+    unused = [key for key in given if key != "tap"]
+    if unused:
+        raise NetworkError(name, came=f"{unused[0]} {str(given[unused[0]])!r}",
+                           expected="a function that loads all by itself",
+                           remedy=f"Leave {unused[0]} unset; choose inside the function.")
+    network = _own_function(name)()
+    missing = [member for member in _MEMBERS if not hasattr(network, member)]
+    if missing or not isinstance(network, Network):
+        raise NetworkError(name, came=f"a {type(network).__name__} without {', '.join(missing)}",
+                           expected="a Network (stimuli.network.Network)",
+                           remedy="Return a TorchNetwork, or complete the class.")
+    side, names = network.input_size, network.class_names
+    for holds, came, expected in (
+            (len(names) == len(set(names)) > 1, f"{len(names)} class names, {len(set(names))} different",
+             "a name of its own for every output"),
+            (len(network.layers) == len(set(network.layers)) > 0, f"layers {network.layers}", "named layers"),
+            (network.mean_image.shape == (side, side, 3), f"a mean image of shape {network.mean_image.shape}",
+             f"({side}, {side}, 3)"),
+            (given.get("tap") in (None, network.tap), f"tap {network.tap!r}", f"{given.get('tap')!r}, as asked for")):
+        if not holds:
+            raise NetworkError(name, came=came, expected=expected, remedy="Correct what the function returns.")
+    return network
+
+
+def _own_function(name: str) -> Callable[[], Any]:
+    place, _, function = name.partition(":")
+    try:
+        module = import_module(place)
+    except (ImportError, ValueError) as error:
+        raise NetworkError(name, came=f"a module that cannot be imported ({error})", expected="package.module:function",
+                           remedy="Run from the folder that holds the package, or install it.") from error
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise NetworkError(name, came=f"{function!r}, which is no function of {place}",
+                           expected="package.module:function",
+                           remedy=nearest(function, [one for one in vars(module) if not one.startswith("_")]))
+    return found

@@ -1,0 +1,1 @@
+"""Perturbation: one batched gradient ascent, the rules of AN and AI, targets, start image."""

@@ -1,0 +1,265 @@
+"""Gradient ascent on pixels: one sealed, batched loop; the small hooks that make AN and AI of it are its rules.
+
+The network judges the image as it will be stored: in every step the gradient is taken at the image
+rounded to 8 bits and applied to the unrounded one (straight-through), and an image is finished when
+its rounded form satisfies the rule. What comes out is that very form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stimuli.manifest import Pixels
+from stimuli.networks.registry import Network, to_pixels, to_tensor
+
+Done = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(P of the target (n,), rounded images, starts (n, 3, side, side)) -> bool (n,): which are finished."""
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """One step of some images, handed to the projection.
+
+    Parameters
+    ----------
+    before, after : Tensor, (n, 3, side, side)
+        The unrounded images before and after the step.
+    starts : Tensor, (n, 3, side, side)
+        What they were made from.
+    chances : Tensor, (n,)
+        P of the target on the rounded images before the step.
+    iteration : int
+        Steps taken before this one.
+    """
+
+    before: Tensor
+    after: Tensor
+    starts: Tensor
+    chances: Tensor
+    iteration: int
+
+
+Project = Callable[[Move], Tensor]
+"""A step -> the images that are allowed."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is raised: ``f(P) - pull * ||I - start||**2`` on RGB in [0, 1], equation (1) of Zhang et al. (2021).
+
+    Parameters
+    ----------
+    kind : {"log_prob", "prob"}
+        f is the logarithm, or P itself as in the paper.
+    pull : float
+        The paper's lambda. With 0 both kinds have the same direction, since a step has a fixed length.
+    ceiling : float
+        P above which the ascent turns back, so that it stays near where it is to end; 1 for never.
+    """
+
+    kind: Literal["log_prob", "prob"] = "log_prob"
+    pull: float = 0.0
+    ceiling: float = 1.0
+
+    def slope(self, log_odds: Tensor) -> Tensor:
+        """Give the derivative of f by the log odds of P, exact also where P is 1 in float64.
+
+        Examples
+        --------
+        >>> Objective("prob").slope(torch.zeros(1)), Objective("log_prob").slope(torch.zeros(1))
+        (tensor([0.2500]), tensor([0.5000]))
+        """
+        rest = torch.sigmoid(-log_odds)
+        return rest if self.kind == "log_prob" else rest * torch.sigmoid(log_odds)
+
+    def direction(self, gradient: Tensor, *, log_odds: Tensor, offset: Tensor) -> Tensor:
+        """Give the gradient of the objective up to a positive factor for each image.
+
+        Parameters
+        ----------
+        gradient : Tensor, (n, 3, side, side)
+            Of the log odds by the pixels.
+        log_odds : Tensor, (n,)
+            Of P.
+        offset : Tensor, (n, 3, side, side)
+            Image minus start.
+        """
+        if self.ceiling < 1.0:
+            above = log_odds > math.log(self.ceiling / (1.0 - self.ceiling))
+            gradient = torch.where(above[:, None, None, None], -gradient, gradient)
+        if self.pull == 0.0:
+            return gradient
+        slope = self.slope(log_odds.double())
+        share = (slope / (slope + 2.0 * self.pull)).to(gradient.dtype)[:, None, None, None]
+        return share * gradient - (1.0 - share) * offset
+
+
+def _clip(move: Move) -> Tensor:
+    """Keep values in [0, 1]."""
+    return move.after.clamp(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The hooks of one kind of perturbation.
+
+    Parameters
+    ----------
+    objective : Objective
+        What is raised.
+    done : callable
+        When an image is finished, judged on its rounded form.
+    step : float
+        Length of a step, L2 on RGB in [0, 1].
+    max_iterations : int
+        Steps after which an image is given up.
+    project : callable
+        Applied after every step.
+    search : int
+        Steps for which an image stays even when it is finished, and looks for a finished form closer to its
+        start: the closest one is its result. 0 takes the first.
+    """
+
+    objective: Objective
+    done: Done
+    step: float
+    max_iterations: int
+    project: Project = _clip
+    search: int = 0
+
+
+@dataclass(frozen=True)
+class Ascended:
+    """An image that left the loop.
+
+    Parameters
+    ----------
+    index : int
+        Its place in the batch.
+    pixels : uint8 array, (side, side, 3)
+        Its last rounded form; after a search the finished one that is closest to its start.
+    p_before, p_after : float
+        Probability of the target on the rounded start and on `pixels`.
+    iterations : int
+        Steps taken.
+    reached : bool
+        Whether the rule is satisfied; if not, the steps ran out.
+    """
+
+    index: int
+    pixels: Pixels
+    p_before: float
+    p_after: float
+    iterations: int
+    reached: bool
+
+
+def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
+    """Give log(P / (1 - P)) of each row's target: its logit minus the log-sum-exp of all others.
+
+    Parameters
+    ----------
+    logits : Tensor, (n, n_classes)
+    targets : Tensor, (n,)
+        Indices of the targets.
+
+    Examples
+    --------
+    >>> log_odds(torch.tensor([[2.0, 0.5]]), torch.tensor([0]))
+    tensor([1.5000])
+    """
+    own = logits.gather(1, targets[:, None])[:, 0]
+    others = logits.scatter(1, targets[:, None], -torch.inf)
+    return own - torch.logsumexp(others, dim=1)
+
+
+def ascend(network: Network, starts: NDArray[np.generic], *, targets: NDArray[np.integer],
+           rule: Rule) -> Iterator[Ascended]:
+    """Raise the target's probability from each start until the rule is satisfied.
+
+    Parameters
+    ----------
+    network : Network
+        Gives logits that can be differentiated by the pixels.
+    starts : array, (n, side, side, 3)
+        RGB in 0..255; all go through the network together.
+    targets : int array, (n,)
+        Output to raise, for each image.
+    rule : Rule
+        What is raised, how far, how fast.
+
+    Yields
+    ------
+    Ascended
+        Each image as soon as it is finished or given up. An image's path does not depend on the
+        others beyond rounding: gradient, step length and stop are its own.
+    """
+    origin = to_tensor(starts)
+    images, goals = origin.clone(), torch.from_numpy(np.asarray(targets, dtype=np.int64))
+    before = np.full(len(starts), np.nan)
+    live, closest = torch.arange(len(starts)), _Closest(len(starts))
+    for iteration in range(rule.max_iterations + 1):
+        rounded = (torch.round(images * 255.0) / 255.0).requires_grad_()
+        odds = log_odds(network.logits(rounded).double(), goals[live])
+        chances = torch.sigmoid(odds.detach())
+        if iteration == 0:
+            before = chances.numpy()
+        reached = rule.done(chances, rounded.detach(), origin[live])
+        closest.see(live, rounded.detach(), starts=origin[live], chances=chances, reached=reached)
+        leaving = (closest.found[live] & (iteration >= rule.search)) | (iteration == rule.max_iterations)
+        for row in torch.nonzero(leaving)[:, 0].tolist():
+            index = int(live[row])
+            pixels, chance = closest.result(index, otherwise=(rounded.detach()[row], float(chances[row])))
+            yield Ascended(index, pixels, float(before[index]), chance, iteration, bool(closest.found[index]))
+        staying = ~leaving
+        if not staying.any():
+            return
+        step = _step(rounded, odds, starts=origin[live], rule=rule)[staying]
+        live, images = live[staying], images[staying]
+        images = rule.project(Move(images, images + step, origin[live], chances[staying], iteration))
+
+
+class _Closest:
+    """The finished form of each image that is closest to its start, of those seen so far."""
+
+    def __init__(self, n: int) -> None:
+        self._l2 = torch.full((n,), torch.inf)
+        self._kept: dict[int, tuple[Pixels, float]] = {}
+
+    @property
+    def found(self) -> Tensor:
+        """Say which images have one, bool (n,)."""
+        return self._l2 < torch.inf
+
+    def see(self, live: Tensor, rounded: Tensor, *, starts: Tensor, chances: Tensor, reached: Tensor) -> None:
+        """Look at the images of an iteration."""
+        if not reached.any():
+            return
+        l2 = lengths(rounded - starts)
+        for row in torch.nonzero(reached & (l2 < self._l2[live]))[:, 0].tolist():
+            index = int(live[row])
+            self._l2[index] = l2[row]
+            self._kept[index] = to_pixels(rounded[row:row + 1])[0], float(chances[row])
+
+    def result(self, index: int, *, otherwise: tuple[Tensor, float]) -> tuple[Pixels, float]:
+        """Give an image's closest finished form and its P, or else this one."""
+        return self._kept.get(index) or (to_pixels(otherwise[0][None])[0], otherwise[1])
+
+
+def lengths(values: Tensor) -> Tensor:
+    """Give the L2 norm of each image, (n,)."""
+    return torch.linalg.vector_norm(values.flatten(1), dim=1)
+
+
+def _step(rounded: Tensor, odds: Tensor, *, starts: Tensor, rule: Rule) -> Tensor:
+    gradient, = torch.autograd.grad(odds.sum(), rounded)
+    uphill = rule.objective.direction(gradient, log_odds=odds.detach(), offset=rounded.detach() - starts)
+    length = lengths(uphill).clamp(min=torch.finfo(uphill.dtype).tiny)
+    return rule.step * uphill / length[:, None, None, None]

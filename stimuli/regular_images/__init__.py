@@ -1,0 +1,1 @@
+"""The regular (RE) images: photographs or drawings, screened and chosen."""

@@ -1,0 +1,196 @@
+"""The report of every candidate, and the way from it into the set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stimuli.networks.registry import Network, cpu_threads, network_of
+from stimuli.regular_images.candidates import Listing, digest_of, list_candidates
+from stimuli.regular_images.category_choice import Selection, require_names, require_pins, select
+from stimuli.regular_images.drawn import Choice, Slot
+from stimuli.regular_images.photographs import read_photograph, to_square
+from stimuli.regular_images.screening import Screened, screen
+from subjects.cli import ProgressWrapper, silent
+from subjects.errors import StimulusError
+from subjects.layout import Layout
+from subjects.profile import base_images
+from subjects.provenance import is_current, sidecar
+from subjects.settings.study import Settings
+from subjects.store import read_table, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("file", "wnid", "category", "class", "width", "height", "aspect", "P", "verdict", "rule", "reason", "note")
+_SHAPE_P = ("size_px", "resize", "min_px", "min_aspect", "max_aspect")
+
+
+def report_path(layout: Layout) -> Path:
+    """Spell the path of the report: beside the manifest."""
+    return layout.stimuli / "candidates.tsv"
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """The photographs of a study, from the folder to the chosen ones.
+
+    Parameters
+    ----------
+    layout, settings
+        The study; ``stimuli.images`` names the folder.
+    network : Network
+        The judge.
+    progress : ProgressWrapper
+        Told of candidates.
+    """
+
+    layout: Layout
+    settings: Settings
+    network: Network
+    progress: ProgressWrapper = silent
+
+    @cached_property
+    def listing(self) -> Listing:
+        """List the candidates; see :func:`stimuli.regular_images.candidates.list_candidates`."""
+        stimuli = self.settings.stimuli
+        labels = None if stimuli.labels is None else self.layout.root / stimuli.labels
+        listing = list_candidates(self.layout.root / (stimuli.images or ""), class_names=self.network.class_names,
+                                  classes=stimuli.classes, labels=labels)
+        require_names(listing, stimuli)
+        return listing
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return self.listing.digests(progress=self.progress)
+
+    @property
+    def digest(self) -> str:
+        """Digest the candidates: their names, labels and content."""
+        return digest_of(self.listing, self._digests)
+
+    @cached_property
+    def selection(self) -> Selection:
+        """Screen every candidate, or take P from a report that is current; choose, and write the report."""
+        path, stimuli = report_path(self.layout), self.settings.stimuli
+        inputs = {"network": self.network.digest, "candidates": self.digest}
+        parameters = {name: getattr(stimuli, name) for name in _SHAPE_P}
+        rows = _read_rows(path, self.listing) if is_current(path, inputs=inputs, parameters=parameters) else \
+            list(self.progress(screen(self.listing, network=self.network, stimuli=stimuli, digests=self._digests),
+                               label="screening candidates", total=len(self.listing.candidates)))
+        selection = select(rows, stimuli=stimuli, seed=self.settings.study.seed)
+        write_table(path, _table(selection), overwrite=True)
+        sidecar(path, inputs=inputs, parameters=parameters, extra={"network": self.network.name})
+        return selection
+
+    @cached_property
+    def _chosen(self) -> Mapping[Slot, Screened]:
+        places = zip(base_images(self.settings), self.selection.chosen, strict=True)
+        return {Slot(base, one.candidate.class_name, one.candidate.category, one.candidate.category_index): one
+                for base, one in places}
+
+    def slots(self) -> tuple[Slot, ...]:
+        """Give every base image of the study its category.
+
+        Raises
+        ------
+        StimulusError
+            If a pin cannot be kept, or a class falls short and ``stimuli.shortfall`` does not say to
+            fill it up, or cannot be filled up. The report of every candidate is written before.
+        """
+        selection, stimuli = self.selection, self.settings.stimuli
+        require_pins(selection, stimuli)
+        if len(selection.chosen) < len(base_images(self.settings)):
+            counts = ", ".join(f"{one.found} of {one.wanted} {one.class_name}" for one in selection.shortfalls)
+            fill = 'set stimuli.shortfall = "best" to fill up with the next highest P, ' \
+                if stimuli.shortfall == "refuse" else ""
+            raise StimulusError(str(self.layout.root / (stimuli.images or "")),
+                                came=f"too few categories with a candidate that passes the rules: {counts}",
+                                expected=f"{stimuli.per_class} categories of each class",
+                                remedy=f"Add photographs, {fill}or lower stimuli.re_p; every candidate and why "
+                                       f"it fell out is in {report_path(self.layout)}.")
+        return tuple(self._chosen)
+
+    def choose(self, slots: Iterable[Slot]) -> Iterator[Choice]:
+        """Read the chosen photograph of each slot, resized to the network's input."""
+        seen = Counter(one.screened.candidate.category_index for one in self.selection.verdicts)
+        for slot in slots:
+            one = self._chosen[slot]
+            photograph = read_photograph(self.listing.path(one.candidate))
+            pixels = to_square(photograph.pixels, side=self.network.input_size, resize=self.settings.stimuli.resize)
+            yield Choice(slot, pixels, one.p or 0.0, seen[slot.category_index])
+
+
+def photographs_of(layout: Layout, settings: Settings, *, network: Network,
+                   progress: ProgressWrapper = silent) -> Photographs | None:
+    """Give the study's photographs, or None for a study of drawings.
+
+    Raises
+    ------
+    StimulusError
+        If labels are named and no folder.
+    """
+    if settings.stimuli.images is not None:
+        return Photographs(layout, settings, network, progress)
+    if settings.stimuli.labels is not None:
+        raise StimulusError("stimuli.labels", came=f"{settings.stimuli.labels} without stimuli.images",
+                            expected="the folder of the photographs that it labels",
+                            remedy="Name the folder with --images, or leave --labels out.")
+    return None
+
+
+def screen_only(layout: Layout, settings: Settings, *, network: str | None = None, threads: int = 1,
+                progress: ProgressWrapper = silent) -> Selection:
+    """Screen a study's photographs and write the report of every candidate.
+
+    Raises
+    ------
+    StimulusError
+        If the study has no photographs, a label does not hold, or a pin cannot be kept.
+    """
+    photographs = photographs_of(layout, settings, network=network_of(settings.stimuli, name=network, root=layout.root),
+                                 progress=progress)
+    if photographs is None:
+        raise StimulusError("stimuli.images", came="none", expected="a folder of photographs",
+                            remedy="Name one with --images; the RE of this study are drawn.")
+    with cpu_threads(threads):
+        selection = photographs.selection
+    require_pins(selection, settings.stimuli)
+    return selection
+
+
+def _table(selection: Selection) -> pd.DataFrame:
+    import pandas as pd
+
+    rows: list[tuple[Any, ...]] = []
+    for one in selection.verdicts:
+        row, candidate = one.screened, one.screened.candidate
+        aspect = None if row.width is None or row.height is None else round(row.width / row.height, 4)
+        rows.append((candidate.file, candidate.wnid or None, candidate.category, candidate.class_name, row.width,
+                     row.height, aspect, row.p, one.verdict, one.rule or None, _line(one.reason), _line(row.note)))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({"width": "Int64", "height": "Int64"})
+
+
+def _line(text: str) -> str | None:
+    """Keep a reason within its cell."""
+    return " ".join(text.split()) or None
+
+
+def _read_rows(path: Path, listing: Listing) -> list[Screened]:
+    """Read back what was screened; `listing` is the one that the report was made from."""
+    table = read_table(path, text_columns=COLUMNS).astype(object)
+    rows = table.where(table.notna(), None).to_dict("records")
+    return [Screened(candidate, _whole(row["width"]), _whole(row["height"]),
+                     p=float(row["P"]), note=row["note"] or "") if row["P"] is not None else
+            Screened(candidate, _whole(row["width"]), _whole(row["height"]), rule=row["rule"], reason=row["reason"],
+                     note=row["note"] or "")
+            for candidate, row in zip(listing.candidates, rows, strict=True)]
+
+
+def _whole(cell: str | None) -> int | None:
+    return None if cell is None else int(cell)

@@ -1,0 +1,1 @@
+"""Textures: what retinotopic mapping and the LO localizer show."""

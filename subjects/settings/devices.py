@@ -1,0 +1,183 @@
+"""The settings of trigger, button box, emulated scanner and simulated participant, and the names of devices.
+
+A byte of a serial line is written as one character ("5") or as a number from 0 to 255 (53).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from subjects.errors import SettingsError, nearest
+from subjects.settings.section import Count, NotNegative, Positive, Section
+
+SCANNERS = ("emulated", "keyboard", "serial", "parallel")
+BUTTONS = ("keyboard", "serial")
+FAULTS = {"jitter": "jitter_s", "missed": "missed", "extra": "extra_s", "doubled": "doubled", "tr": "tr_factor",
+          "stop": "stop_after", "late": "late_s"}
+_LISTS = ("missed", "doubled", "extra_s")
+
+
+def byte_value(spelled: int | str) -> int:
+    """Give the value of a byte that is written as a number or as one character.
+
+    Examples
+    --------
+    >>> byte_value("5"), byte_value(53)
+    (53, 53)
+    """
+    return ord(spelled) if isinstance(spelled, str) else spelled
+
+
+def _require_byte(spelled: int | str) -> int | str:
+    wrong = len(spelled) != 1 if isinstance(spelled, str) else isinstance(spelled, bool)
+    if wrong or not 0 <= byte_value(spelled) <= 255:
+        raise ValueError("a byte is one character or a number from 0 to 255")
+    return spelled
+
+
+Byte = Annotated[int | str, AfterValidator(_require_byte)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Volume = Annotated[int, Field(ge=0)]
+
+
+class Scanner(Section):
+    """The scanner's repetition time, its dummy volumes, its trigger as a key, and the key that arms a run.
+
+    With `arm_key` a run is safe until the operator presses that key: pulses before it start nothing. An empty
+    `arm_key` arms a run at once.
+    """
+
+    tr_s: Positive = 2.0
+    trigger_key: str = "5"
+    n_dummies: Annotated[int, Field(ge=0)] = 0
+    dummies_send_pulses: bool = True
+    arm_key: str = "space"
+
+    @property
+    def n_dummy_pulses(self) -> int:
+        """Pulses before time zero: none where dummy volumes send none."""
+        return self.n_dummies if self.dummies_send_pulses else 0
+
+
+class SerialTrigger(Section):
+    """Pulses as bytes of a serial line."""
+
+    port: str = ""
+    baud: Count = 115200
+    pulse: Byte = "5"
+
+
+class ParallelTrigger(Section):
+    """Pulses as a level of a parallel port: a device on Linux, an address on Windows."""
+
+    device: str = "/dev/parport0"
+    address: Annotated[int, Field(ge=0)] = 0x378
+    pin: Literal[10, 11, 12, 13, 15] = 10
+    edge: Literal["rising", "falling"] = "rising"
+    poll_s: Annotated[float, Field(gt=0, le=0.001)] = 0.00025
+
+
+class Buttons(Section):
+    """The subject's button box: keys of a keyboard, or bytes of a serial line, each with the key that it stands for."""
+
+    device: Literal["keyboard", "serial"] = "keyboard"
+    port: str = ""
+    baud: Count = 115200
+    keys: tuple[tuple[Byte, str], ...] = (("1", "1"), ("2", "2"), ("3", "3"), ("4", "4"))
+
+    @model_validator(mode="after")
+    def _bytes_differ(self) -> Buttons:
+        if len({byte_value(byte) for byte, _ in self.keys}) != len(self.keys):
+            raise ValueError("keys names one byte twice")
+        return self
+
+
+class EmulatedScanner(Section):
+    """What the emulated scanner does wrong, on request. Volumes count from 0, dummies included.
+
+    Volumes past the run's last are without effect. `extra_s` are further pulses in seconds from the first one;
+    negative ones come before it. `late_s` delays the first pulse.
+    """
+
+    jitter_s: NotNegative = 0.0
+    missed: tuple[Volume, ...] = ()
+    doubled: tuple[Volume, ...] = ()
+    extra_s: tuple[float, ...] = ()
+    tr_factor: Positive = 1.0
+    stop_after: Count | None = None
+    late_s: NotNegative = 0.0
+
+    def asked(self) -> dict[str, Any]:
+        """Give the faults that are asked for, by the names of the settings.
+
+        Examples
+        --------
+        >>> EmulatedScanner(missed=(3,)).asked()
+        {'missed': [3]}
+        """
+        right = EmulatedScanner().model_dump(mode="json")
+        return {name: value for name, value in self.model_dump(mode="json").items() if value != right[name]}
+
+
+class Participant(Section):
+    """How the simulated participant answers; reaction times are normal, never under 150 ms."""
+
+    accuracy: Share = 0.95
+    omission: Share = 0.02
+    rt_mean_s: Positive = 0.65
+    rt_sd_s: NotNegative = 0.12
+
+
+class Hooks(Section):
+    """The lab's own code: `tracker` names a function without arguments that gives a Tracker, "package.module:name"."""
+
+    tracker: str = ""
+
+
+def fault_overrides(asked: Sequence[str]) -> dict[str, Any]:
+    """Turn faults that were asked for on the command line into settings.
+
+    Parameters
+    ----------
+    asked : sequence of str
+        ``"name=value"``, lists with commas; names as in :data:`FAULTS` or as the settings have them.
+
+    Returns
+    -------
+    dict
+        Dotted settings and their values.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown name or a value that is no number.
+
+    Examples
+    --------
+    >>> fault_overrides(["jitter=0.005", "missed=3,7"])
+    {'emulated_scanner.jitter_s': 0.005, 'emulated_scanner.missed': [3, 7]}
+    """
+    found: dict[str, Any] = {}
+    for one in asked:
+        name, _, text = one.partition("=")
+        key = FAULTS.get(name, name)
+        if key not in FAULTS.values():
+            raise SettingsError("--fault", came=repr(one), expected=f"name=value, name one of {', '.join(FAULTS)}",
+                                remedy=nearest(name, FAULTS))
+        try:
+            values = [_number(part) for part in text.split(",")]
+        except ValueError:
+            values = []
+        if not values or (len(values) > 1 and key not in _LISTS):
+            wanted = "numbers with commas" if key in _LISTS else "a number"
+            raise SettingsError("--fault", came=repr(one), expected=f"{name}= and {wanted}",
+                                remedy="For example: --fault jitter=0.005 --fault missed=3,7")
+        found[f"emulated_scanner.{key}"] = values if key in _LISTS else values[0]
+    return found
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.strip().lstrip("+-").isdigit() else float(text)

@@ -1,0 +1,152 @@
+"""Time series files, their source, and the pulses that must agree with them."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nilearn.surface import load_surf_data
+
+from analysis.data.timeseries import (
+    Run,
+    choose_source,
+    read_run,
+    read_sessions,
+    read_timeseries,
+    require_volumes,
+    write_timeseries,
+)
+from subjects.errors import AnalysisError, LayoutError
+from subjects.layout import Layout
+from subjects.provenance import sidecar_path
+from subjects.settings.study import Analysis, Settings
+from subjects.store import write_json
+
+WHERE = {"sub": "01", "ses": "01", "task": "main", "run": 1, "hemi": "L"}
+
+
+def series(n_volumes: int = 7, n_vertices: int = 11) -> np.ndarray:
+    return np.random.default_rng(0).normal(800, 10, (n_volumes, n_vertices)).astype(np.float32)
+
+
+def put(layout: Layout, source: str, *, space: str = "fsnative") -> None:
+    write_timeseries(layout.bold(source, space=space, **WHERE), series(), hemi="L", tr_s=2.0)
+
+
+def read(layout: Layout, source: str = "simulated") -> Run:
+    return read_run(layout, Settings(), source=source, sub="01", ses="01", run=1, hemi="L")
+
+
+def test_a_series_round_trip_and_reads_elsewhere(tmp_path):
+    path = write_timeseries(tmp_path / "a.func.gii", series(), hemi="R", tr_s=1.5)
+    np.testing.assert_array_equal(read_timeseries(path), series())
+    np.testing.assert_array_equal(load_surf_data(str(path)), series().T)
+    assert nib.load(path).meta["TimeStep"] == "1500"
+
+
+@pytest.mark.parametrize("encoding", ["GIFTI_ENCODING_B64GZ", "GIFTI_ENCODING_ASCII"])
+def test_other_encodings_are_read(tmp_path, encoding):
+    arrays = [nib.gifti.GiftiDataArray(volume, encoding=encoding, datatype="float32") for volume in series()]
+    nib.save(nib.gifti.GiftiImage(darrays=arrays), tmp_path / "a.func.gii")
+    np.testing.assert_allclose(read_timeseries(tmp_path / "a.func.gii"), series(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("source", ["fmriprep", "simulated"])
+def test_the_only_source_is_taken(study, source):
+    put(study, source)
+    assert choose_source(study, Settings(), sub="01") == source
+
+
+def test_two_sources_want_a_choice(study):
+    put(study, "fmriprep")
+    put(study, "simulated")
+    with pytest.raises(AnalysisError, match="from fmriprep and simulated; expected those of one pipeline"):
+        choose_source(study, Settings(), sub="01")
+    assert choose_source(study, Settings(analysis=Analysis(bold="fmriprep")), sub="01") == "fmriprep"
+
+
+def test_no_source_is_an_error(study):
+    with pytest.raises(AnalysisError, match="no surface time series; expected those of one pipeline"):
+        choose_source(study, Settings(), sub="01")
+    put(study, "simulated")
+    with pytest.raises(AnalysisError, match="time series from simulated; expected those of fmriprep"):
+        choose_source(study, Settings(analysis=Analysis(bold="fmriprep")), sub="01")
+
+
+def test_a_run_is_read_with_what_its_sidecar_says(study):
+    put(study, "fmriprep")
+    path = study.bold("fmriprep", **WHERE)
+    assert read(study, "fmriprep").start_s == 0.0
+    write_json(path.with_name(path.name.replace(".func.gii", ".json")), {"RepetitionTime": 2.0, "StartTime": 0.98})
+    run = read(study, "fmriprep")
+    assert run.start_s == 0.98
+    assert run.data.dtype == np.float32
+    np.testing.assert_array_equal(run.data, series())
+
+
+def test_another_repetition_time_is_refused(study):
+    put(study, "simulated")
+    path = study.bold("simulated", **WHERE)
+    write_json(path.with_name(path.name.replace(".func.gii", ".json")), {"RepetitionTime": 2.1})
+    with pytest.raises(AnalysisError, match=r"RepetitionTime 2.1; expected scanner.tr_s = 2"):
+        read(study)
+
+
+def test_two_spaces_are_refused(study):
+    put(study, "simulated")
+    put(study, "simulated", space="fsaverage5")
+    with pytest.raises(LayoutError, match="2 files in different spaces"):
+        read(study)
+
+
+def test_pulses_must_agree_with_volumes(study):
+    put(study, "simulated")
+    run, events = read(study), pd.DataFrame({"onset": [1.0]})
+    assert require_volumes(run, events) is run
+    events.attrs["n_pulses"] = 7
+    assert require_volumes(run, events) is run
+    events.attrs["n_pulses"] = 6
+    with pytest.raises(AnalysisError, match="sub-01 ses-01 run-1 hemi-L: 7 volumes but 6 logged pulses"):
+        require_volumes(run, events)
+
+
+@pytest.mark.parametrize(("data", "text"), [
+    (series().astype(float), "float64 data"),
+    (series()[0], r"float32 data of shape \(11,\)"),
+    (np.where(np.arange(77).reshape(7, 11) == 40, np.float32(np.nan), series()), "vertex 7 with values that are not"),
+])
+def test_a_run_with_one_fault_is_refused(data, text):
+    with pytest.raises(AnalysisError, match=text):
+        Run(**WHERE, data=data, tr_s=2.0)
+
+
+def test_ragged_or_empty_series_are_refused(tmp_path):
+    arrays = [nib.gifti.GiftiDataArray(volume, datatype="float32") for volume in (series()[0], series()[1][:-1])]
+    nib.save(nib.gifti.GiftiImage(darrays=arrays), tmp_path / "a.func.gii")
+    with pytest.raises(AnalysisError, match=r"arrays of shapes \(10,\), \(11,\); expected one value a vertex"):
+        read_timeseries(tmp_path / "a.func.gii")
+    nib.save(nib.gifti.GiftiImage(), tmp_path / "b.func.gii")
+    with pytest.raises(AnalysisError, match="arrays of shapes none"):
+        read_timeseries(tmp_path / "b.func.gii")
+
+
+def test_a_subject_without_runs_is_refused(study):
+    with pytest.raises(AnalysisError, match="no run of sub-01, task main; expected events tables"):
+        read_sessions(study, sub="01")
+
+
+@pytest.mark.parametrize(("name", "value"), [("StartTime", "abc"), ("RepetitionTime", "2 s"), ("RepetitionTime", True)])
+def test_a_sidecar_with_a_time_that_is_no_number_is_refused(study, name, value):
+    put(study, "simulated")
+    path = study.bold("simulated", **WHERE)
+    write_json(sidecar_path(path), {name: value}, overwrite=True)
+    with pytest.raises(AnalysisError, match=f"{name} {value!r}; expected seconds"):
+        read(study)
+
+
+def test_a_series_of_the_other_hemisphere_is_refused(tmp_path):
+    path = write_timeseries(tmp_path / "x_hemi-L_bold.func.gii", series(), hemi="R", tr_s=2.0)
+    assert read_timeseries(path).shape == (7, 11)
+    with pytest.raises(AnalysisError, match="CortexRight; expected CortexLeft"):
+        read_timeseries(path, hemi="L")

@@ -1,0 +1,83 @@
+"""The response in closed form against numerical integration and nilearn's sampled version."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from nilearn.glm.first_level import compute_regressor, spm_hrf
+from scipy.integrate import cumulative_trapezoid, quad
+from scipy.stats import gamma
+
+from analysis.glm.hrf import LENGTH_S, canonical, event_response
+
+FINE = np.arange(0.0, 60.0, 0.005)
+
+
+@pytest.mark.parametrize("duration_s", [0.5, 2.0, 4.0, 30.0])
+@pytest.mark.parametrize("time_s", [1.0, 5.3, 9.0, 17.0, 31.0])
+def test_event_response_is_the_integral_of_the_impulse_response(duration_s, time_s):
+    grid = np.arange(0.0, 14.0 + duration_s, 0.001)
+    passed = cumulative_trapezoid(impulse(grid), grid, initial=0.0)
+    peak = (passed - np.interp(grid - duration_s, grid, passed)).max()
+    area = quad(impulse, max(0.0, time_s - duration_s), time_s, epsabs=1e-12)[0]
+    assert event_response(time_s, duration_s=duration_s) == pytest.approx(area / peak, abs=2e-6)
+
+
+def impulse(time_s):
+    """SPM's formula by scipy's own densities."""
+    return gamma.pdf(time_s, 6) - gamma.pdf(time_s, 16) / 6
+
+
+def test_it_peaks_at_one_whatever_the_duration():
+    for duration_s in (0.1, 2.0, 4.0, 16.0):
+        assert event_response(FINE, duration_s=duration_s).max() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_impulse_response_is_a_difference_of_gamma_densities():
+    np.testing.assert_allclose(canonical(FINE - 1.0), impulse(FINE - 1.0), atol=1e-14)
+
+
+def test_nothing_before_the_event_and_nothing_left_after_its_length():
+    assert not event_response(np.linspace(-30, 0, 50), duration_s=2.0).any()
+    assert np.abs(event_response(LENGTH_S + 2.0 + FINE, duration_s=2.0)).max() < 2e-3
+
+
+def test_the_impulse_response_is_spms():
+    sampled = spm_hrf(t_r=0.1, oversampling=1, time_length=32.0)
+    own = canonical(np.linspace(0, 32.0, len(sampled)) - 0.1)  # nilearn starts one step late
+    assert np.corrcoef(own, sampled)[0, 1] > 0.9999
+    assert canonical(FINE).argmax() * 0.005 == pytest.approx(5.0, abs=0.05)
+    assert canonical(FINE).sum() * 0.005 == pytest.approx(5 / 6, abs=1e-4)
+
+
+def test_a_regressor_equals_nilearns_oversampled_convolution():
+    times = 2.0 * np.arange(60)
+    onsets = np.array([4.03, 31.5, 70.0])
+    theirs, _ = compute_regressor(np.array([onsets, [2.0] * 3, [1.0] * 3]), "spm", times, oversampling=200,
+                                  min_onset=0)
+    own = sum(event_response(times - onset, duration_s=2.0) for onset in onsets)
+    assert np.abs(own - theirs[:, 0] * (own.max() / theirs.max())).max() < 0.01
+
+
+def test_a_long_event_is_the_sum_of_short_ones():
+    short = sum(event_response(FINE - 2.0 * k, duration_s=2.0) for k in range(4))
+    np.testing.assert_allclose(event_response(FINE, duration_s=8.0), short / short.max(), atol=1e-6)
+
+
+def test_the_response_changes_at_the_rate_of_the_impulse_response():
+    inner = FINE[1:-1]
+    for duration_s in (2.0, 4.0):
+        slope = np.gradient(event_response(FINE, duration_s=duration_s), FINE)[1:-1]
+        rate = canonical(inner) - canonical(inner - duration_s)
+        np.testing.assert_allclose(slope * (rate.max() / slope.max()), rate, atol=1e-5)
+
+
+def test_a_short_event_is_an_impulse():
+    impulse_like = canonical(FINE) / canonical(FINE).max()
+    np.testing.assert_allclose(event_response(FINE, duration_s=1e-3), impulse_like, atol=2e-4)
+
+
+def test_a_longer_event_peaks_later():
+    peaks = [FINE[event_response(FINE, duration_s=duration_s).argmax()] for duration_s in (0.5, 2.0, 4.0, 8.0)]
+    assert peaks == sorted(set(peaks))
+    assert 5.0 < peaks[1] < 7.0

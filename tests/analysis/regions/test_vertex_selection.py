@@ -1,0 +1,140 @@
+"""Vertex selection against a loop over disks; RE responses only."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from analysis.regions.vertex_selection import Consistency, select_vertices, split_half_consistency
+from analysis.rsa.rdm import compute_rdm
+from subjects.errors import AnalysisError
+
+N_IMAGES = 10
+
+
+def ring_disks(n_vertices: int, *, reach: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Disks on a ring of vertices; `reach` neighbours to either side, cycling through the list."""
+    members = [(v + np.arange(-reach[v % len(reach)], reach[v % len(reach)] + 1)) % n_vertices
+               for v in range(n_vertices)]
+    return np.cumsum([0, *map(len, members)]), np.concatenate(members)
+
+
+@pytest.fixture
+def halves() -> tuple[np.ndarray, np.ndarray]:
+    """Vertices 0 to 19 carry a pattern that repeats, 20 to 59 noise."""
+    rng = np.random.default_rng(0)
+    shared = np.zeros((N_IMAGES, 60))
+    shared[:, :20] = 3 * rng.normal(size=(N_IMAGES, 20))
+    first, second = (shared + rng.normal(size=shared.shape) for _ in range(2))
+    return first.astype(np.float32), second.astype(np.float32)
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean"])
+def test_consistency_equals_a_loop_over_disks(halves, measure):
+    indptr, indices = ring_disks(60, reach=[2, 4, 5])
+    found = split_half_consistency(*halves, disks=(indptr, indices), measure=measure)
+    for v in range(60):
+        disk = indices[indptr[v]:indptr[v + 1]]
+        rdms = [compute_rdm(half[:, disk], labels=range(N_IMAGES), measure=measure).condensed for half in halves]
+        assert found.values[v] == pytest.approx(spearmanr(*rdms).statistic, abs=1e-10)
+        assert found.disk_sizes[v] == len(disk)
+
+
+def test_blocks_and_chosen_centres_change_nothing(halves):
+    disks = ring_disks(60, reach=[2, 4])
+    everywhere = split_half_consistency(*halves, disks=disks).values
+    small = split_half_consistency(*halves, disks=disks, block_values=1).values
+    np.testing.assert_allclose(small, everywhere, atol=1e-12)
+    some = split_half_consistency(*halves, disks=disks, centres=np.array([50, 3])).values
+    np.testing.assert_allclose(some[[3, 50]], everywhere[[3, 50]], atol=1e-12)
+    assert np.isnan(np.delete(some, [3, 50])).all()
+
+
+def test_consistency_does_not_depend_on_the_order_of_images_or_of_disk_members(halves):
+    indptr, indices = ring_disks(60, reach=[3])
+    before = split_half_consistency(*halves, disks=(indptr, indices)).values
+    order = np.random.default_rng(1).permutation(N_IMAGES)
+    backward = indices.reshape(60, 7)[:, ::-1].ravel()
+    after = split_half_consistency(*(half[order] for half in halves), disks=(indptr, backward)).values
+    np.testing.assert_allclose(after, before, atol=1e-10)
+
+
+def test_a_vertex_without_data_makes_its_disks_unusable(halves):
+    halves[0][:, 30] = np.nan
+    found = split_half_consistency(*halves, disks=ring_disks(60, reach=[2])).values
+    assert np.flatnonzero(np.isnan(found)).tolist() == [28, 29, 30, 31, 32]
+
+
+def test_a_disk_of_one_vertex_has_no_consistency(halves):
+    found = split_half_consistency(*halves, disks=ring_disks(60, reach=[0, 2]))
+    assert np.isnan(found.values[::2]).all()
+    assert np.isfinite(found.values[1::2]).all()
+
+
+def test_the_consistent_vertices_are_chosen(halves):
+    found = split_half_consistency(*halves, disks=ring_disks(60, reach=[3]))
+    region = np.ones(60, dtype=bool)
+    chosen = select_vertices(found, region=region, n=12, min_disk=5)
+    assert len(chosen) == 12
+    assert chosen.max() < 23
+    assert (np.diff(chosen) > 0).all()
+    assert np.min(found.values[chosen]) >= np.max(np.delete(found.values, chosen))
+
+
+def test_only_the_region_is_chosen_from(halves):
+    found = split_half_consistency(*halves, disks=ring_disks(60, reach=[3]))
+    region = np.arange(60) >= 40
+    assert select_vertices(found, region=region, n=5, min_disk=5).min() >= 40
+
+
+def test_equal_consistencies_go_to_the_lower_vertex():
+    found = Consistency(np.array([0.5, 0.9, 0.5, 0.5]), np.full(4, 12))
+    assert select_vertices(found, region=np.ones(4, dtype=bool), n=2, min_disk=1).tolist() == [0, 1]
+
+
+def test_a_sparse_mesh_is_refused_with_its_disk_sizes(halves):
+    found = split_half_consistency(*halves, disks=ring_disks(60, reach=[2]))
+    text = (r"hemi-L V1: 0 of 60 vertices with a usable disk of 10 or more "
+            r"\(disks hold 5 to 5 vertices, median 5\); expected 20 of them.*denser mesh")
+    with pytest.raises(AnalysisError, match=text):
+        select_vertices(found, region=np.ones(60, dtype=bool), n=20, min_disk=10, where="hemi-L V1")
+
+
+def test_one_vertex_too_few_is_refused():
+    found = Consistency(np.array([0.5, np.nan, 0.5]), np.full(3, 12))
+    region = np.ones(3, dtype=bool)
+    assert len(select_vertices(found, region=region, n=2, min_disk=10)) == 2
+    with pytest.raises(AnalysisError, match="2 of 3 vertices"):
+        select_vertices(found, region=region, n=3, min_disk=10)
+
+
+def test_an_empty_region_is_refused():
+    found = Consistency(np.zeros(3), np.full(3, 12))
+    with pytest.raises(AnalysisError, match="the region is empty"):
+        select_vertices(found, region=np.zeros(3, dtype=bool), n=1, min_disk=10)
+
+
+def test_small_disks_among_large_ones_are_warned_of(caplog):
+    found = Consistency(np.linspace(0, 1, 4), np.array([12, 12, 12, 4]))
+    with caplog.at_level(logging.WARNING):
+        chosen = select_vertices(found, region=np.ones(4, dtype=bool), n=2, min_disk=10, where="hemi-R LO")
+    assert chosen.tolist() == [1, 2]
+    assert "hemi-R LO: 3 of 4 vertices with a usable disk of 10 or more" in caplog.text
+
+
+def test_presentations_of_different_shape(halves):
+    with pytest.raises(AnalysisError, match=r"shapes \(10, 60\) and \(9, 60\)"):
+        split_half_consistency(halves[0], halves[1][:9], disks=ring_disks(60, reach=[2]))
+
+
+def test_disks_of_another_mesh(halves):
+    with pytest.raises(AnalysisError, match="60 vertices for 61 disks"):
+        split_half_consistency(*halves, disks=ring_disks(61, reach=[2]))
+
+
+def test_values_and_sizes_must_agree():
+    with pytest.raises(AnalysisError, match="one value and one disk size a vertex"):
+        Consistency(np.zeros(3), np.zeros(2, dtype=np.int64))

@@ -1,0 +1,154 @@
+"""The scorecard's truth table: tables in which all claims hold, and one-element changes that turn each verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from analysis.report.scorecard import CLAIMS, Line, layers_of, score, tally
+from subjects.errors import AnalysisError
+from tests.analysis.paper_tables import brain_table, changed, encoding_table, network_table
+
+TESTED = ("B1", "B2", "B3", "N1", "N2", "N3", "E1", "E2", "E3")
+
+
+def _verdicts(**tables: pd.DataFrame) -> dict[str, str]:
+    given = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table(), **tables}
+    return {line.id: line.verdict for line in score(**given)}
+
+
+def _here(claim: str, **tables: pd.DataFrame) -> str:
+    given = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table(), **tables}
+    return next(line.here for line in score(**given) if line.id == claim)
+
+
+def test_the_papers_own_pattern_holds_throughout() -> None:
+    found = _verdicts()
+    assert {name: found[name] for name in TESTED} == dict.fromkeys(TESTED, "holds")
+    assert {name: found[name] for name in ("H1", "H2", "S2")} == dict.fromkeys(("H1", "H2", "S2"), "not tested")
+
+
+def test_the_claims_stand_in_the_protocols_order() -> None:
+    assert [claim.id for claim in CLAIMS] == [*TESTED, "H1", "H2", "S2"]
+
+
+BRAIN = {"sub": "02", "place": "V3"}
+ENCODING = {"sub": "02", "roi": "V3", "layer": "layer4"}
+
+
+@pytest.mark.parametrize(("source", "where", "values", "turned"), [
+    ("brain", {**BRAIN, "comparison": "RE-AI"}, {"p": 0.05}, {"B1"}),
+    ("brain", {**BRAIN, "comparison": "RE-AI"}, {"p": 0.0499}, set()),
+    ("brain", {**BRAIN, "comparison": "RE-AI minus RE-AN"}, {"p": 0.05}, {"B3"}),
+    ("brain", {**BRAIN, "comparison": "RE-AI minus RE-AN"}, {"effect": -0.1}, {"B3"}),
+    ("network", {"place": "layer5", "comparison": "RE-AI"}, {"p": 0.06}, {"N1"}),
+    ("network", {"comparison": "trend RE-AI"}, {"p": 0.05}, {"N1"}),
+    ("network", {"comparison": "trend RE-AI"}, {"effect": 0.5}, {"N1"}),
+    ("network", {"place": "layer2", "comparison": "RE-AN"}, {"p": 0.04}, {"N2"}),
+    ("network", {"place": "layer3", "comparison": "RE-AN"}, {"p": 0.05}, {"N2"}),
+    ("network", {"comparison": "trend RE-AN"}, {"effect": -0.5}, {"N2"}),
+    ("network", {"comparison": "trend RE-AN"}, {"p": 0.2}, {"N2"}),
+    ("network", {"place": "layer8", "comparison": "RE-AI minus RE-AN"}, {"p": 0.05}, {"N3"}),
+    ("network", {"place": "layer8", "comparison": "RE-AI minus RE-AN"}, {"effect": 0.1}, {"N3"}),
+    ("network", {"place": "layer7", "comparison": "RE-AI minus RE-AN"}, {"effect": -0.1, "p": 0.01}, {"N3"}),
+    ("network", {"place": "layer7", "comparison": "RE-AI minus RE-AN"}, {"effect": -0.1}, set()),
+    ("encoding", {**ENCODING, "type": "AI"}, {"p": 0.5}, set()),
+    ("encoding", {"sub": "02", "roi": "V3", "type": "AI"}, {"p": 0.5}, set()),
+    ("encoding", {"sub": "02", "type": "AI"}, {"p": 0.5}, {"E1"}),
+    ("encoding", {"sub": "02", "type": "AN"}, {"p": 0.01}, {"E2"}),
+    ("encoding", {"sub": "02", "type": "AI minus AN"}, {"effect": -0.1}, {"E3"}),
+    ("encoding", {"sub": "02", "type": "AI minus AN"}, {"p": 0.06}, {"E3"}),
+])
+def test_one_change_turns_one_verdict(source: str, where: dict[str, object], values: dict[str, float],
+                                      turned: set[str]) -> None:
+    base = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table()}[source]
+    found = _verdicts(**{source: changed(base, where, **values)})
+    assert {name for name in TESTED if found[name] == "does not hold"} == turned
+
+
+@pytest.mark.parametrize(("n_below", "verdict"), [(7, "holds"), (8, "does not hold")])
+def test_mostly_means_fewer_than_half(n_below: int, verdict: str) -> None:
+    table = brain_table()
+    rows = table.index[table["comparison"] == "RE-AN"][:n_below]
+    table.loc[rows, "p"] = 0.01
+    assert _verdicts(brain=table)["B2"] == verdict
+    assert _here("B2", brain=table) == f"{n_below}/15 p < .05"
+
+
+@pytest.mark.parametrize(("n_above", "verdict"), [(12, "holds"), (13, "does not hold")])
+def test_almost_all_means_nine_in_ten(n_above: int, verdict: str) -> None:
+    table = encoding_table()
+    rows = table.index[table["type"] == "AI"][:n_above]
+    table.loc[rows, "p"] = 0.05
+    assert _verdicts(encoding=table)["E1"] == verdict
+    assert _here("E1", encoding=table) == f"{120 - n_above}/120 models p < .05"
+
+
+def test_the_numbers_are_this_studys() -> None:
+    assert _here("B1") == "15/15 p < .05, 15/15 p < .005; largest p < .001"
+    assert _here("B1", brain=changed(brain_table(), {**BRAIN, "comparison": "RE-AI"}, p=0.0123)) == (
+        "15/15 p < .05, 14/15 p < .005; largest p = .012")
+    assert _here("N3") == "higher in layer 8; layer 7 p = .375, layer 8 p = .002"
+    assert _here("N2") == "p < .05 in 0/2 of layers 1–2, 6/6 of 3–8; τ = 1.00, p < .001"
+    assert _here("B3", brain=brain_table(("01",))) == "5/5 higher, 5/5 with p < .05; largest p = .002"
+
+
+def test_rows_may_come_in_any_order() -> None:
+    shuffled = {name: table.sample(frac=1, random_state=5) for name, table in
+                (("brain", brain_table()), ("encoding", encoding_table()))}
+    assert _verdicts(**shuffled) == _verdicts()
+
+
+@pytest.mark.parametrize(("source", "claims"), [("brain", "B"), ("network", "N"), ("encoding", "E")])
+def test_a_table_that_is_not_there_leaves_its_claims_open(source: str, claims: str) -> None:
+    given = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table(), source: None}
+    for line in score(**given):
+        if line.id.startswith(claims):
+            assert line.verdict == "not tested"
+            assert "python -m analysis" in line.here
+        elif line.id in TESTED:
+            assert line.verdict == "holds"
+
+
+def test_a_network_of_another_depth_is_not_held_against_eight_layers() -> None:
+    shallow = network_table()[lambda table: table["place"] != "layer5"]
+    assert len(layers_of(shallow)) == 7
+    lines = {line.id: line for line in score(network=shallow)}
+    assert lines["N2"].verdict == "not tested"
+    assert lines["N2"].here == "the claim speaks of 8 layers; this network has 7"
+
+
+@pytest.mark.parametrize(("source", "fault", "said"), [
+    ("brain", lambda t: t.drop(columns="p"), "no column 'p'"),
+    ("brain", lambda t: t.iloc[:0], "no rows"),
+    ("brain", lambda t: pd.concat([t, t.iloc[[4]]]), "two rows for 01, V2, RE-AI"),
+    ("brain", lambda t: t.drop(index=4), "no row for 01, V2, RE-AI"),
+    ("brain", lambda t: t[t["comparison"] != "RE-AI"], "no row for 'RE-AI'"),
+    ("brain", lambda t: changed(t, {**BRAIN, "comparison": "RE-AI"}, p=0.0), "p 0.0 for 02, V3, RE-AI"),
+    ("brain", lambda t: changed(t, {**BRAIN, "comparison": "RE-AI"}, p=float("nan")), "p nan for 02, V3, RE-AI"),
+    ("brain", lambda t: changed(t, {**BRAIN, "comparison": "RE-AI"}, effect=float("nan")), "effect nan"),
+    ("network", lambda t: t[t["comparison"] != "trend RE-AN"], "no row for 'trend RE-AN'"),
+    ("encoding", lambda t: t.drop(index=7), "no row for 01, V1, layer3, AI"),
+])
+def test_a_broken_table_is_refused(source: str, fault: object, said: str) -> None:
+    base = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table()}[source]
+    with pytest.raises(AnalysisError, match=said) as caught:
+        score(**{source: fault(base)})  # type: ignore[operator]
+    assert str(caught.value).startswith(f"{source} table: ")
+    assert "python -m analysis" in str(caught.value)
+
+
+def test_lines_are_sealed() -> None:
+    line = score()[0]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        line.verdict = "holds"  # type: ignore[misc]
+    with pytest.raises(AnalysisError, match="'maybe'"):
+        Line("B1", "c", "p", "r", "h", "maybe")  # type: ignore[arg-type]
+
+
+def test_the_tally_counts_every_line() -> None:
+    counts = tally(score(brain=changed(brain_table(), {**BRAIN, "comparison": "RE-AI"}, p=0.5)))
+    assert counts == {"holds": 2, "does not hold": 1, "not tested": 9}
+    assert sum(counts.values()) == len(CLAIMS)

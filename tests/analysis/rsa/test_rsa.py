@@ -1,0 +1,230 @@
+"""Similarities of brain regions and layers: cores on arrays, then a small fabricated study on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau, spearmanr
+
+from analysis.regions.labels import ROIS
+from analysis.regions.patterns import load_roi_patterns
+from analysis.rsa.rdm import compute_rdm, load_rdms
+from analysis.rsa.run import COLUMNS, DIFFERENCE, compare_types, layer_trends, run_network_rsa, run_rsa
+from subjects.errors import AnalysisError, StudyError
+from subjects.provenance import sidecar_path
+from subjects.settings.study import Rsa, load_settings
+from subjects.store import read_json
+from tests.analysis.fabricated import LAYERS, make_study
+
+QUICK = Rsa(n_permutations=200, n_bootstraps=200)
+
+
+def names(n: int = 20) -> tuple[str, ...]:
+    return tuple(f"dogs-{k:02d}" for k in range(1, n + 1))
+
+
+def similar_responses(*, ai: float = 1.0, an: float = 0.0, n: int = 20, seed: int = 0) -> dict[str, np.ndarray]:
+    """RE patterns; AI and AN share them with these weights."""
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(n, 50))
+    weights = {"RE": 1.0, "AN": an, "AI": ai}
+    return {kind: (weight * shared + 0.5 * rng.normal(size=shared.shape)).astype(np.float32)
+            for kind, weight in weights.items()}
+
+
+def test_planted_similarity_is_found_where_it_was_planted():
+    found = compare_types(similar_responses(), labels=names(), settings=QUICK, seed=3, percent=68).statistics
+    assert found["RE-AI"].p == 1 / 201
+    assert found["RE-AN"].p > 0.01
+    assert found[DIFFERENCE].p == pytest.approx(2 / 201)
+    assert found[DIFFERENCE].low > 0
+    assert found["RE-AI"].low < found["RE-AI"].high
+
+
+def test_effects_equal_spearman_of_the_rdms_by_scipy():
+    responses = similar_responses(an=0.4)
+    found = compare_types(responses, labels=names(), settings=QUICK, seed=3, percent=68).statistics
+    rdms = {kind: compute_rdm(values, labels=names()).condensed for kind, values in responses.items()}
+    for kind in ("AN", "AI"):
+        assert found[f"RE-{kind}"].effect == pytest.approx(spearmanr(rdms["RE"], rdms[kind]).statistic, abs=1e-12)
+    assert found[DIFFERENCE].effect == pytest.approx(found["RE-AI"].effect - found["RE-AN"].effect)
+
+
+def test_the_difference_turns_round_with_the_types():
+    responses = similar_responses()
+    turned = {"RE": responses["RE"], "AN": responses["AI"], "AI": responses["AN"]}
+    first, second = (compare_types(x, labels=names(), settings=QUICK, seed=3, percent=68).statistics[DIFFERENCE]
+                     for x in (responses, turned))
+    assert (second.effect, second.low, second.high, second.p) == \
+        pytest.approx((-first.effect, -first.high, -first.low, first.p))
+
+
+def test_the_interval_holds_the_effect_though_repeated_vertices_lower_the_draws():
+    found = compare_types(similar_responses(an=0.3), labels=names(), settings=QUICK, seed=3, percent=68).statistics
+    for comparison in ("RE-AN", "RE-AI"):
+        assert found[comparison].low < found[comparison].effect < found[comparison].high
+
+
+def test_wider_intervals_hold_narrower_ones():
+    narrow, wide = (compare_types(similar_responses(), labels=names(), settings=QUICK, seed=3, percent=percent)
+                    .statistics["RE-AI"] for percent in (68, 95))
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert "95 % interval" in wide.test
+
+
+def test_the_same_seed_gives_the_same_statistics_and_another_does_not():
+    once, again, other = (compare_types(similar_responses(), labels=names(), settings=QUICK, seed=seed, percent=68)
+                          .statistics["RE-AI"] for seed in (1, 1, 2))
+    assert once == again
+    assert once.low != other.low
+
+
+def test_scaling_all_responses_changes_nothing():
+    responses = similar_responses(an=0.3)
+    before = compare_types(responses, labels=names(), settings=QUICK, seed=3, percent=68).statistics
+    scaled = {kind: 4 * values for kind, values in responses.items()}
+    assert compare_types(scaled, labels=names(), settings=QUICK, seed=3, percent=68).statistics == before
+
+
+def test_a_ceiling_travels_with_the_similarities_and_not_with_the_difference():
+    found = compare_types(similar_responses(), labels=names(), settings=QUICK, seed=3, percent=68,
+                          ceiling=(0.4, 0.6)).statistics
+    assert found["RE-AI"].ceiling == (0.4, 0.6)
+    assert found[DIFFERENCE].ceiling is None
+
+
+def test_one_constant_pattern_names_place_type_and_image():
+    responses = similar_responses()
+    responses["AN"][4] = 0
+    with pytest.raises(AnalysisError, match=r"sub-01 V3, AN: 1 constant pattern\(s\), first 'dogs-05'"):
+        compare_types(responses, labels=names(), settings=QUICK, seed=3, percent=68, where="sub-01 V3")
+
+
+def test_layer_trends_are_exact_mann_kendall_tests():
+    rising, falling = [0.1, 0.2, 0.15, 0.3, 0.5, 0.6, 0.8, 0.9], [0.99, 0.9, 0.8, 0.7, 0.5, 0.55, 0.2, 0.1]
+    found = layer_trends({"RE-AN": rising, "RE-AI": falling})
+    for name, values in (("trend RE-AN", rising), ("trend RE-AI", falling)):
+        theirs = kendalltau(np.arange(8), values, method="exact")
+        assert (found[name].effect, found[name].p) == pytest.approx((theirs.statistic, theirs.pvalue))
+        assert (found[name].n, found[name].n_resamples, found[name].seed) == (8, 0, None)
+
+
+@pytest.mark.slow
+def test_null_subjects_are_rejected_at_five_percent():
+    """200 null subjects through the whole comparison, 5 +- 2 %; both similarities count."""
+    settings = Rsa(n_permutations=199, n_bootstraps=5)
+    p = [compare_types({kind: np.random.default_rng([7, k, j]).normal(size=(40, 200)).astype(np.float32)
+                        for j, kind in enumerate(("RE", "AN", "AI"))},
+                       labels=names(40), settings=settings, seed=k, percent=68).statistics[comparison].p
+         for k in range(200) for comparison in ("RE-AN", "RE-AI")]
+    assert 0.03 <= np.mean(np.array(p) <= 0.05) <= 0.07
+
+
+# --- a fabricated study on disk ------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def fabricated(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("rsa") / "study")
+
+
+def test_a_subjects_similarities_are_found_and_written(fabricated):
+    layout, settings = fabricated
+    table = run_rsa(layout, settings, sub="01")
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 3 * len(ROIS)
+    assert set(table["system"]) == {"brain"}
+    assert set(table["sub"]) == {"01"}
+    by_name = table.set_index(["place", "comparison"])
+    for roi in ROIS:
+        assert by_name.loc[(roi, "RE-AI"), "p"] == pytest.approx(1 / 201)
+        assert by_name.loc[(roi, DIFFERENCE), "low"] > 0
+        assert by_name.loc[(roi, "RE-AI"), "effect"] > 0.6
+        assert abs(by_name.loc[(roi, "RE-AN"), "effect"]) < 0.3
+        assert 0.5 < by_name.loc[(roi, "RE-AI"), "ceiling_low"] < by_name.loc[(roi, "RE-AI"), "ceiling_high"] < 1
+    assert (layout.derivatives("rsa") / "dataset_description.json").is_file()
+
+
+def test_the_written_rdms_are_those_of_the_patterns(fabricated):
+    layout, settings = fabricated
+    run_rsa(layout, settings, sub="01")
+    rdms = load_rdms(layout.derivative("rsa", sub="01", suffix="rdms.h5"))
+    patterns = load_roi_patterns(layout, settings, sub="01")
+    assert set(rdms) == {f"{roi}/{kind}" for roi in ROIS for kind in ("RE", "AN", "AI")}
+    expected = compute_rdm(patterns["V4"].responses["AI"], labels=patterns["V4"].base_images)
+    np.testing.assert_array_equal(rdms["V4/AI"].condensed, expected.condensed)
+
+
+def test_a_current_result_is_read_back_and_a_stale_one_made_again(fabricated):
+    layout, settings = fabricated
+    before = run_rsa(layout, settings, sub="01")
+    path = layout.derivative("rsa", sub="01", suffix="rsa.tsv")
+    stamp = path.stat().st_mtime_ns
+    again = run_rsa(layout, settings, sub="01")
+    assert path.stat().st_mtime_ns == stamp
+    assert again.equals(before)
+    other = run_rsa(layout, load_settings(layout.root, overrides={"study.seed": 8}), sub="01")
+    assert path.stat().st_mtime_ns != stamp
+    assert not other["seed"].equals(before["seed"])
+    assert other["effect"].equals(before["effect"])
+    back = run_rsa(layout, settings, sub="01")
+    assert back.equals(before)
+
+
+def test_the_sidecar_names_inputs_settings_and_what_the_ceiling_is(fabricated):
+    layout, settings = fabricated
+    run_rsa(layout, settings, sub="01")
+    content = read_json(sidecar_path(layout.derivative("rsa", sub="01", suffix="rsa.tsv")))
+    assert {"betas_L", "betas_R", "labels_L", "flat_R"} <= set(content["inputs"])
+    assert content["parameters"]["rsa"]["dissimilarity"] == "correlation"
+    assert content["Ceiling"].startswith("split-half")
+
+
+def test_progress_passes_over_the_regions(fabricated):
+    layout, _ = fabricated
+    seen = []
+
+    def note(iterable, *, label, total=None):
+        for item in iterable:
+            seen.append((label, item, total))
+            yield item
+
+    run_rsa(layout, load_settings(layout.root, overrides={"study.seed": 99}), sub="01", progress=note)
+    assert seen == [("RSA sub-01", roi, 5) for roi in ROIS]
+
+
+def test_a_networks_similarities_and_trends(fabricated):
+    layout, settings = fabricated
+    table = run_network_rsa(layout, settings, network="demo")
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 3 * len(LAYERS) + 2
+    by_name = table.set_index(["place", "comparison"])
+    assert by_name.loc[("layer1", "RE-AI"), "effect"] > 0.9
+    assert by_name.loc[("layer8", "RE-AN"), "effect"] > 0.9
+    assert by_name.loc[("layer1", DIFFERENCE), "effect"] > 0 > by_name.loc[("layer8", DIFFERENCE), "effect"]
+    assert by_name.loc[("layers", "trend RE-AN"), "effect"] > 0.7
+    assert by_name.loc[("layers", "trend RE-AI"), "effect"] < -0.7
+    assert by_name.loc[("layers", "trend RE-AI"), "p"] < 0.02
+    assert table["seed"].isna().sum() == 2
+    assert table["ceiling_low"].isna().all()
+    assert set(table["sub"]) == {""}
+    assert (layout.derivatives("rsa") / "network-demo_rsa.tsv").is_file()
+    assert set(load_rdms(layout.derivatives("rsa") / "network-demo_rdms.h5")) == \
+        {f"{layer}/{kind}" for layer in LAYERS for kind in ("RE", "AN", "AI")}
+    assert run_network_rsa(layout, settings, network="demo").equals(table)
+
+
+def test_a_network_without_features_says_how_to_take_them(fabricated):
+    layout, settings = fabricated
+    with pytest.raises(StudyError, match=r"network-other_features.h5: no such file.*python -m stimuli features"):
+        run_network_rsa(layout, settings, network="other")
+
+
+def test_missing_betas_say_how_to_fit_them(fabricated):
+    layout, settings = fabricated
+    path = layout.derivative("glm", sub="01", hemi="R", suffix="betas.h5")
+    away = path.rename(path.with_suffix(".away"))
+    try:
+        with pytest.raises(AnalysisError, match=r"hemi-R_betas.h5: no such file.*python -m analysis glm"):
+            run_rsa(layout, settings, sub="01")
+    finally:
+        away.rename(path)

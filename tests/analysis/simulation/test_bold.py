@@ -1,0 +1,447 @@
+"""A virtual subject: what is put in comes out, a null subject holds nothing, and nothing is made twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.data.surface import load_subject_surface
+from analysis.data.template import load_fsaverage5, occipital_patch
+from analysis.data.timeseries import read_run, read_sessions
+from analysis.glm.betas import Betas, load_betas
+from analysis.glm.design import Sampling, design_matrix, list_conditions
+from analysis.glm.estimate import GlmResult, require_current_fit, run_glm
+from analysis.regions.labels import ROIS, labels_path, read_labels, schematic_regions
+from analysis.simulation.bold import amplitudes, count_volumes, load_truth, simulate_subject
+from analysis.simulation.ground_truth import AI_OWN, Truth, component_scores, draw_truth, shown_scores
+from analysis.simulation.noise import autocorrelated_noise, drifts, smooth_maps, smoother
+from paradigms.runlog import COLUMNS, events_sidecar
+from paradigms.tasks.main_task import make_schedule
+from stimuli.feature_writer import write_store
+from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
+from subjects.dataset import init_study
+from subjects.errors import AnalysisError
+from subjects.layout import Layout
+from subjects.profile import base_images, load_profile, register
+from subjects.settings.study import Settings, Simulate, load_settings
+from subjects.store import read_json, write_json, write_table
+
+SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "simulate": {"subdivisions": 0}}
+LAYERS = tuple(f"layer{k}" for k in range(1, 9))
+
+
+def image_id(name: str, kind: str) -> str:
+    return f"px-{kind}-{name}"
+
+
+def stimulus(name: str, kind: str) -> Stimulus:
+    file = f"images/{kind}/{name}_{kind}.png"
+    return Stimulus(image_id(name, kind), file, kind, name, name, 0, name[:-3], None, None, "demo",
+                    "0" * 16, 0.5, 0.999, 0.0, 0.0, 1.0, 20.0, 1, 1)
+
+
+def log_run(layout: Layout, settings: Settings, manifest: Manifest, *, sub: str, ses: str, run: int) -> None:
+    """Log a run as it was planned, 3 ms late."""
+    schedule = make_schedule(settings, manifest=manifest, profile=load_profile(layout, sub), ses=ses, run=run)
+    rows = [{"onset": event.onset_s + 0.003, "duration": event.duration_s, "trial_type": event.trial_type,
+             "stim_file": event.stim_file, "image_id": event.image_id, "base_image": event.base_image,
+             "category": event.category, "class": event.class_name, "presentation": event.presentation,
+             "onset_planned": event.onset_s} for event in schedule.events]
+    path = layout.events(sub=sub, ses=ses, task="main", run=run)
+    write_table(path, pd.DataFrame(rows, columns=list(COLUMNS)))
+    said = events_sidecar(schedule, settings, complete=True, attempt=1, levels={},
+                          watch={"n_pulses": schedule.n_volumes})
+    write_json(path.with_suffix(".json"), said)
+
+
+def make_study(root: Path) -> tuple[Layout, Settings]:
+    layout = init_study(Layout(root), name="virtual", seed=11, changes=SMALL)
+    settings = load_settings(root)
+    register(layout, "01", virtual=True)
+    names = base_images(settings)
+    manifest = Manifest(tuple(stimulus(name, kind) for name in names for kind in TYPES))
+    write_manifest(layout.manifest, manifest)
+    rng = np.random.default_rng(0)
+    units = {layer: rng.standard_normal((3 * len(names), 40), dtype=np.float32) for layer in LAYERS}
+    write_store(layout.features("demo"), units, network="demo", network_digest="0" * 16, tap="none", layers=LAYERS,
+                image_ids=[one.image_id for one in manifest.stimuli])
+    for ses in ("01", "02"):
+        for run in (1, 2):
+            log_run(layout, settings, manifest, sub="01", ses=ses, run=run)
+    return layout, settings
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory) -> tuple[Layout, Settings]:
+    return make_study(tmp_path_factory.mktemp("virtual") / "study")
+
+
+@pytest.fixture(scope="module")
+def simulated(logged):
+    layout, settings = logged
+    return simulate_subject(layout, settings, sub="01")
+
+
+@pytest.fixture(scope="module")
+def fitted(logged, simulated) -> GlmResult:
+    layout, settings = logged
+    return run_glm(layout, settings, sub="01")
+
+
+def centred(patterns: np.ndarray) -> np.ndarray:
+    return patterns - patterns.mean(axis=0)
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def test_the_glm_recovers_what_was_put_in(logged, simulated, fitted):
+    layout, _ = logged
+    for hemi in ("L", "R"):
+        betas, truth = load_betas(fitted.paths[hemi]), load_truth(simulated.truth, hemi=hemi)
+        inside = read_labels(labels_path(layout, source="simulated", sub="01", hemi=hemi)) > 0
+        assert betas.base_images == truth.base_images
+        for kind in TYPES:
+            found, true = betas.select(type=kind)[:, inside], truth.responses[kind][:, inside]
+            assert correlation(centred(found), centred(true)) > 0.5
+            assert found.mean() == pytest.approx(true.mean(), rel=0.1)
+        assert np.abs(betas.select(type="RE")[:, ~inside].mean()) < 0.1
+        assert np.nanmedian(betas.r2[inside]) > np.nanmedian(betas.r2[~inside])
+
+
+@pytest.fixture(scope="module")
+def noiseless(logged, tmp_path_factory) -> tuple[Layout, Settings]:
+    """The same subject without noise and drifts: BOLD in, GLM out."""
+    layout, settings = logged
+    root = tmp_path_factory.mktemp("noiseless") / "study"
+    shutil.copytree(layout.root, root, ignore=shutil.ignore_patterns("simulated", "glm"))
+    quiet = settings.model_copy(update={"simulate": Simulate(subdivisions=0, noise_sd_pct=0.0, drift_sd_pct=0.0)})
+    simulate_subject(Layout(root), quiet, sub="01")
+    run_glm(Layout(root), quiet, sub="01")
+    return Layout(root), quiet
+
+
+def test_without_noise_the_glm_gives_the_truth(noiseless):
+    layout, _ = noiseless
+    for hemi in ("L", "R"):
+        betas = load_betas(layout.derivative("glm", sub="01", hemi=hemi, suffix="betas.h5"))
+        truth = load_truth(layout.derivative("simulated", sub="01", suffix="truth.h5"), hemi=hemi)
+        inside = np.abs(truth.responses["RE"]).sum(axis=0) > 0
+        for kind in TYPES:
+            for presentation in (1, 2):
+                found = betas.select(type=kind, presentation=presentation)[:, inside]
+                true = truth.responses[kind][:, inside]
+                assert np.abs(found - true).max() < 0.06 * np.abs(true).max()  # percent of a mean that holds responses
+                assert correlation(centred(found), centred(true)) > 0.999
+        assert np.median(betas.r2[inside]) > 0.999
+        blanks = betas.values[betas.conditions["type"] == "blank"]
+        assert np.abs(blanks[:, inside]).max() < 1e-3
+        assert np.isnan(blanks[:, ~inside]).all()  # constant: no signal to take a percentage of
+
+
+def test_without_noise_bold_is_design_times_truth(noiseless):
+    layout, settings = noiseless
+    events = read_sessions(layout, sub="01")["01"]
+    conditions = list_conditions(events, session="01")
+    truth = load_truth(layout.derivative("simulated", sub="01", suffix="truth.h5"), hemi="R")
+    run = read_run(layout, settings, source="simulated", sub="01", ses="01", run=2, hemi="R")
+    design = design_matrix(events[2], conditions=conditions, sampling=Sampling(n_volumes=len(run.data), tr_s=2.0))
+    expected = 1 + design @ np.stack([
+        np.zeros(run.data.shape[1]) if kind == "blank" else truth.responses[kind][truth.base_images.index(name)]
+        for kind, name in zip(conditions["type"], conditions["base_image"], strict=True)]) / 100
+    np.testing.assert_allclose(run.data / run.data[0], expected / expected[0], rtol=1e-5)
+
+
+def test_slice_timing_corrected_series_are_modelled_at_their_time(noiseless, tmp_path):
+    layout, settings = noiseless
+    shutil.copytree(layout.root, tmp_path / "study", ignore=shutil.ignore_patterns("glm"))
+    copy = Layout(tmp_path / "study")
+    for path in copy.derivatives("simulated").rglob("*_bold.json"):
+        write_json(path, {**read_json(path), "StartTime": 1.0}, overwrite=True)
+    late, right = (load_betas(run_glm(one, settings, sub="01").paths["L"]) for one in (copy, layout))
+    inside = right.r2 > 0.5
+    assert np.median(late.r2[inside]) < np.median(right.r2[inside]) - 0.005
+
+
+def test_sessions_and_regions_have_their_own_noise_and_scores(logged, simulated):
+    layout, settings = logged
+    truth = load_truth(simulated.truth, hemi="L").responses["RE"]
+    labels = read_labels(labels_path(layout, source="simulated", sub="01", hemi="L"))
+    patterns = [np.corrcoef(centred(truth[:, labels == k]))[np.triu_indices(len(truth), 1)] for k in range(1, 6)]
+    apart = np.corrcoef(patterns)[np.triu_indices(5, 1)]
+    assert np.abs(apart).max() < 0.6
+    one, two = (read_run(layout, settings, source="simulated", sub="01", ses=ses, run=1, hemi="L").data[:, labels == 0]
+                for ses in ("01", "02"))
+    assert abs(correlation(centred(one), centred(two))) < 0.1
+
+
+def test_ai_images_are_seen_as_re_images_and_an_images_as_neither(fitted, simulated):
+    betas = load_betas(fitted.paths["L"])
+    patterns = {kind: centred(betas.select(type=kind)) for kind in TYPES}
+    assert correlation(patterns["RE"], patterns["AI"]) > 0.25
+    truth = load_truth(simulated.truth, hemi="L").responses
+    assert correlation(centred(truth["RE"]), centred(truth["AI"])) > 0.8
+    assert abs(correlation(centred(truth["RE"]), centred(truth["AN"]))) < 0.35
+
+
+def within_sessions(betas: Betas, presentation: int) -> np.ndarray:
+    """RE responses without each session's mean over all images, which carries the error of its baseline."""
+    values = betas.values.copy()
+    images = betas.conditions["type"] != "blank"
+    for session in ("01", "02"):
+        rows = np.flatnonzero(images & (betas.conditions["session"] == session))
+        values[rows] -= values[rows].mean(axis=0)
+    return Betas(hemi=betas.hemi, values=values, conditions=betas.conditions, r2=betas.r2,
+                 mean_signal=betas.mean_signal).select(type="RE", presentation=presentation)
+
+
+def test_a_null_subject_holds_no_image(logged, fitted, tmp_path):
+    layout, settings = logged
+    shutil.copytree(layout.root, tmp_path / "study", ignore=shutil.ignore_patterns("derivatives"))
+    shutil.copytree(layout.derivatives("features"), tmp_path / "study" / "derivatives" / "features")
+    null = Layout(tmp_path / "study")
+    made = simulate_subject(null, settings, sub="01", null=True)
+    truth = load_truth(made.truth, hemi="L")
+    for kind in TYPES:
+        assert not np.ptp(truth.responses[kind], axis=0).any()
+    found = run_glm(null, settings, sub="01")
+    halves = {name: [within_sessions(load_betas(one.paths["L"]), k) for k in (1, 2)]
+              for name, one in (("null", found), ("human", fitted))}
+    inside = schematic_regions(load_subject_surface(null, source="simulated", sub="01", hemi="L")) > 0
+    assert abs(correlation(*(half[:, inside] for half in halves["null"]))) < 0.08
+    assert correlation(*(half[:, inside] for half in halves["human"])) > 0.12
+
+
+def test_nothing_is_made_twice(logged, simulated, fitted):
+    layout, settings = logged
+    before = {path: path.stat().st_mtime_ns for path in layout.root.rglob("*") if path.is_file()}
+    assert simulate_subject(layout, settings, sub="01").reused
+    assert run_glm(layout, settings, sub="01").reused
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert not simulated.reused
+    assert not fitted.reused
+
+
+def test_the_same_study_makes_the_same_bold_and_another_seed_another(logged, simulated, tmp_path):
+    _, settings = logged
+    first = [path.read_bytes() for path in simulated.bold[:2]]
+    other, _ = make_study(tmp_path / "study")
+    again = simulate_subject(other, settings, sub="01")
+    assert [path.read_bytes() for path in again.bold[:2]] == first
+    reseeded = settings.model_copy(update={"study": settings.study.model_copy(update={"seed": 12})})
+    changed = simulate_subject(other, reseeded, sub="01")
+    assert not changed.reused
+    assert [path.read_bytes() for path in changed.bold[:2]] != first
+
+
+def test_the_files_are_a_bids_derivative(logged, simulated):
+    layout, settings = logged
+    folder = layout.derivatives("simulated")
+    assert read_json(folder / "dataset_description.json")["DatasetType"] == "derivative"
+    names = {path.name for path in folder.rglob("*.gii")}
+    assert "sub-01_ses-01_task-main_run-1_hemi-L_space-occipital_bold.func.gii" in names
+    assert len(names) == 4 * 2 + 3 * 2
+    said = read_json(simulated.bold[0].with_name(simulated.bold[0].name.replace(".func.gii", ".json")))
+    assert said["RepetitionTime"] == settings.scanner.tr_s
+    assert said["Simulated"] is True
+    run = read_run(layout, settings, source="simulated", sub="01", ses="02", run=2, hemi="R")
+    assert run.data.shape[1] == simulated.n_vertices["R"]
+    assert run.data.mean() == pytest.approx(800, rel=0.05)
+
+
+def test_a_sidecar_of_betas_says_how_they_were_made(fitted):
+    said = read_json(fitted.paths["L"].with_name("sub-01_hemi-L_betas.json"))
+    assert said["parameters"]["source"] == fitted.source == "simulated"
+    assert set(said["ConditionNumbers"]) == {"01", "02"}
+    assert 1 < said["ConditionNumbers"]["01"] < 100
+    assert {"ses-01_run-1_bold", "ses-02_run-2_events", "ses-02_run-2_log"} <= set(said["inputs"])
+
+
+def test_lost_pulses_stop_the_glm(logged, simulated, tmp_path):
+    layout, settings = logged
+    shutil.copytree(layout.root, tmp_path / "study", ignore=shutil.ignore_patterns("glm"))
+    copy = Layout(tmp_path / "study")
+    path = copy.events_sidecar(sub="01", ses="02", task="main", run=2)
+    said = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, {**said, "n_pulses": said["n_pulses"] - 1}, overwrite=True)
+    with pytest.raises(AnalysisError, match="ses-02 run-2 hemi-L: .* volumes but .* logged pulses"):
+        run_glm(copy, settings, sub="01")
+    write_json(path, {**said, "RunComplete": False}, overwrite=True)
+    with pytest.raises(AnalysisError, match="a run that was not played to its end"):
+        run_glm(copy, settings, sub="01")
+
+
+@pytest.fixture(scope="module")
+def patch():
+    return occipital_patch(load_fsaverage5()["L"], subdivisions=0)
+
+
+def test_smooth_maps_have_unit_variance_and_the_kernels_correlation(patch):
+    maps = smooth_maps(4000, kernel=smoother(patch, sd_mm=4.0), rng=np.random.default_rng(0))
+    assert maps.dtype == np.float32
+    np.testing.assert_allclose(maps.var(axis=0), 1.0, atol=0.15)
+    a, b = patch.edges.T
+    near = np.array([np.corrcoef(maps[:, v], maps[:, w])[0, 1] for v, w in zip(a[:50], b[:50], strict=True)])
+    assert near.mean() > 0.6
+    corner = np.argmax(np.linalg.norm(patch.flat - patch.flat[0], axis=1))
+    assert abs(np.corrcoef(maps[:, 0], maps[:, corner])[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("ar1", [0.0, 0.3, 0.8])
+def test_noise_is_autocorrelated_and_stationary(patch, ar1):
+    noise = autocorrelated_noise(400, kernel=smoother(patch, sd_mm=1.0), ar1=ar1, rng=np.random.default_rng(1))
+    assert noise.dtype == np.float32
+    assert (noise[1:] * noise[:-1]).mean() == pytest.approx(ar1, abs=0.02)
+    assert noise[0].var() == pytest.approx(1.0, abs=0.15)
+    assert noise[-1].var() == pytest.approx(1.0, abs=0.15)
+
+
+def test_drifts_are_slow_and_centred(patch):
+    kernel = smoother(patch, sd_mm=1.0)
+    slow = drifts(200, degree=3, kernel=kernel, rng=np.random.default_rng(2))
+    assert np.abs(slow.mean(axis=0)).max() < 1e-4
+    assert slow.var() == pytest.approx(1.0, abs=0.2)
+    powers = np.polynomial.legendre.legvander(np.linspace(-1, 1, 200), 3)
+    left = slow - powers @ np.linalg.lstsq(powers, slow, rcond=None)[0]
+    assert np.abs(left).max() < 1e-4
+    assert not drifts(200, degree=0, kernel=kernel, rng=np.random.default_rng(2)).any()
+
+
+def test_component_scores_equal_a_plain_svd():
+    features = np.random.default_rng(3).standard_normal((12, 300)).astype(np.float32)
+    u, s, _ = np.linalg.svd((features - features.mean(axis=0)).astype(float), full_matrices=False)
+    expected = u[:, :5] * s[:5]
+    expected *= np.sqrt(12 / np.square(expected).sum())
+    found = component_scores(features, n_components=5)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), rtol=1e-3, atol=1e-4)
+    assert found.var(axis=0).sum() == pytest.approx(1.0)
+    assert (np.take_along_axis(found, np.abs(found).argmax(axis=0)[None], axis=0) > 0).all()
+    np.testing.assert_allclose(component_scores(features[:, ::-1] * 7, n_components=5), found, rtol=1e-3, atol=1e-4)
+
+
+def test_a_layer_that_responds_alike_is_refused():
+    with pytest.raises(AnalysisError, match="a layer that responds alike to all images"):
+        component_scores(np.ones((5, 9), dtype=np.float32))
+
+
+def test_types_are_seen_as_the_formulas_say():
+    scores = np.random.default_rng(4).standard_normal((4000, 3)) * [1.0, 0.5, 0.1]
+    seen = shown_scores(scores, rng=np.random.default_rng(5))
+    np.testing.assert_array_equal(seen["RE"], scores)
+    for kind, shared in (("AI", np.sqrt(1 - AI_OWN**2)), ("AN", 0.0)):
+        np.testing.assert_allclose(seen[kind].std(axis=0), scores.std(axis=0), rtol=0.05)
+        for k in range(3):
+            assert np.corrcoef(seen[kind][:, k], scores[:, k])[0, 1] == pytest.approx(shared, abs=0.05)
+
+
+def test_truth_is_silent_outside_the_regions_and_tuned_within(patch):
+    labels = schematic_regions(patch)
+    rng = np.random.default_rng(6)
+    scores = {roi: shown_scores(rng.standard_normal((6, 3)), rng=rng) for roi in ROIS}
+    names = tuple("abcdef")
+    truth = draw_truth(scores, base_images=names, labels=labels, kernel=smoother(patch, sd_mm=2.5), signal_pct=2.0,
+                       null=False, rng=rng)
+    for values in truth.responses.values():
+        assert not values[:, labels == 0].any()
+        assert (np.ptp(values[:, labels > 0], axis=0) > 0).all()
+        assert values[:, labels > 0].mean() == pytest.approx(2.0, rel=0.15)
+
+
+def test_amplitudes_follow_the_conditions():
+    names = ("a-01", "b-01")
+    truth = Truth(names, {kind: np.arange(4, dtype=np.float32).reshape(2, 2) + 10 * k for k, kind in enumerate(TYPES)})
+    events = pd.DataFrame({"trial_type": ["AN", "blank", "RE"], "image_id": ["px-2", np.nan, "px-1"],
+                           "base_image": ["b-01", np.nan, "a-01"], "presentation": [1, np.nan, 2]})
+    table = list_conditions({1: events}, session="01")
+    found = amplitudes(truth, table)
+    assert table["type"].tolist() == ["RE", "AN", "blank"]
+    np.testing.assert_array_equal(found, [[0, 1], [12, 13], [0, 0]])
+    with pytest.raises(AnalysisError, match="base image 'b-01'; expected base images of the manifest"):
+        amplitudes(Truth(names[:1], {kind: values[:1] for kind, values in truth.responses.items()}), table)
+
+
+def test_truth_with_one_row_missing_is_refused():
+    with pytest.raises(AnalysisError, match="1 rows of AN; expected 2, one a base image"):
+        Truth(("a", "b"), {"RE": np.zeros((2, 3), np.float32), "AN": np.zeros((1, 3), np.float32)})
+
+
+def test_volumes_are_the_pulses_or_else_the_plan():
+    events = pd.DataFrame({"onset": []})
+    events.attrs.update(n_pulses=None, sidecar={"n_volumes": 31})
+    assert count_volumes(events) == 31
+    events.attrs["n_pulses"] = 30
+    assert count_volumes(events) == 30
+    events.attrs.clear()
+    with pytest.raises(AnalysisError, match="neither n_pulses nor n_volumes"):
+        count_volumes(events)
+
+
+def test_no_truth_no_file(tmp_path):
+    with pytest.raises(AnalysisError, match="no such file; expected a virtual subject's true responses"):
+        load_truth(tmp_path / "truth.h5", hemi="L")
+
+
+def test_the_sampling_of_a_logged_run(logged):
+    layout, settings = logged
+    said = read_json(layout.events_sidecar(sub="01", ses="01", task="main", run=1))
+    assert Sampling(n_volumes=said["n_pulses"], tr_s=settings.scanner.tr_s).minutes == pytest.approx(
+        (40 + 4 * (5 * 3 * 2 + 9)) / 60)
+
+
+# ------------------------------------------------------------------ betas that are out of date
+
+def test_betas_that_fit_the_study_are_current(logged, fitted):
+    layout, settings = logged
+    require_current_fit(layout, settings, sub="01")
+
+
+def test_betas_of_other_settings_or_files_are_refused(logged, fitted, tmp_path):
+    layout, settings = logged
+    for changed in ({"glm": {"drift_minutes": 9.0}}, {"main": {"discard_s": 8.0}}):
+        sections = {name: getattr(settings, name).model_copy(update=values) for name, values in changed.items()}
+        with pytest.raises(AnalysisError, match=r"betas of other events.*python -m analysis glm"):
+            require_current_fit(layout, settings.model_copy(update=sections), sub="01")
+    copy = Layout(tmp_path / "study")
+    shutil.copytree(layout.root, copy.root)
+    for path, old, new in ((simulated_sidecar(copy), '"StartTime": 0.0', '"StartTime": 1.0'),
+                           (copy.events(sub="01", ses="01", task="main", run=1), "\t", "\t")):
+        require_current_fit(copy, settings, sub="01")
+        before = path.read_text(encoding="utf-8")
+        assert old in before
+        path.write_text(before.replace(old, new, 1) + ("" if old != new else "\n"), encoding="utf-8")
+        with pytest.raises(AnalysisError):
+            require_current_fit(copy, settings, sub="01")
+        path.write_text(before, encoding="utf-8")
+
+
+def simulated_sidecar(layout: Layout) -> Path:
+    return sorted((layout.derivatives("simulated")).rglob("*hemi-R*bold*.json"))[0]
+
+
+def test_a_hemisphere_that_cannot_be_fitted_leaves_the_other_alone(logged, fitted, tmp_path):
+    layout, settings = logged
+    copy = Layout(tmp_path / "study")
+    shutil.copytree(layout.root, copy.root)
+    settings = settings.model_copy(update={"glm": settings.glm.model_copy(update={"drift_minutes": 9.0})})
+    broken = sorted(copy.derivatives("simulated").rglob("*hemi-R*bold.func.gii"))[0]
+    broken.write_bytes(b"no image")
+    before = {path: path.stat().st_mtime_ns for path in copy.derivatives("glm").rglob("*") if path.is_file()}
+    with pytest.raises(AnalysisError):
+        run_glm(copy, settings, sub="01")
+    assert {path: path.stat().st_mtime_ns for path in copy.derivatives("glm").rglob("*") if path.is_file()} == before
+
+
+def test_betas_from_elsewhere_are_taken_and_said_to_be(logged, fitted, tmp_path, caplog):
+    layout, settings = logged
+    copy = Layout(tmp_path / "study")
+    shutil.copytree(layout.root, copy.root)
+    for path in copy.derivatives("glm").rglob("*betas.json"):
+        path.unlink()
+    require_current_fit(copy, settings, sub="01")
+    assert "betas without a sidecar, from elsewhere" in caplog.text

@@ -1,0 +1,75 @@
+"""Result tables: nothing is lost on the way to the file and back."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from analysis.rsa.resampling import Statistic
+from analysis.statistics.results import as_table, read_results, statistic_row, write_results
+from subjects.errors import StoreError
+from subjects.provenance import is_current, sidecar_path
+from subjects.store import read_json
+
+SEED = 2**63 - 25  # more digits than a float holds
+COLUMNS = ("sub", "place", "effect", "low", "high", "p", "n", "n_resamples", "seed", "test", "correction",
+           "ceiling_low", "ceiling_high")
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    tested = Statistic(0.1 + 0.2, 0.25, 0.35, 1 / 1001, 40, 1000, SEED, "label permutation", ceiling=(0.4, 0.6))
+    exact = Statistic(1.0, float("nan"), float("nan"), 5e-5, 8, 0, None, "Mann-Kendall")
+    rows = [statistic_row(tested, sub="01", place="V1"), statistic_row(exact, sub="", place="layers")]
+    return as_table(rows, columns=COLUMNS)
+
+
+def test_every_digit_survives_the_file(tmp_path, table):
+    path = write_results(tmp_path / "sub-01_rsa.tsv", table, inputs={}, parameters={})
+    found = read_results(path)
+    pd.testing.assert_frame_equal(found, table)
+    assert found["seed"][0] == SEED
+    assert found["effect"][0] == 0.1 + 0.2
+
+
+def test_missing_values_are_written_the_bids_way(tmp_path, table):
+    path = write_results(tmp_path / "sub-01_rsa.tsv", table, inputs={}, parameters={})
+    line = path.read_text().splitlines()[2].split("\t")
+    assert dict(zip(COLUMNS, line, strict=True)) == {
+        "sub": "", "place": "layers", "effect": "1.0", "low": "n/a", "high": "n/a", "p": "5e-05", "n": "8",
+        "n_resamples": "0", "seed": "n/a", "test": "Mann-Kendall", "correction": "none", "ceiling_low": "n/a",
+        "ceiling_high": "n/a"}
+
+
+def test_subjects_keep_their_zeros(tmp_path, table):
+    path = write_results(tmp_path / "sub-01_rsa.tsv", table, inputs={}, parameters={})
+    assert read_results(path)["sub"].tolist() == ["01", ""]
+
+
+def test_the_sidecar_makes_the_table_current_until_something_changes(tmp_path, table):
+    source = tmp_path / "betas.h5"
+    source.write_bytes(b"one")
+    made_from = {"inputs": {"betas": source}, "parameters": {"seed": 7}}
+    path = write_results(tmp_path / "sub-01_rsa.tsv", table, **made_from, extra={"Ceiling": "split-half"})
+    assert is_current(path, **made_from)
+    assert read_json(sidecar_path(path))["Ceiling"] == "split-half"
+    assert not is_current(path, inputs={"betas": source}, parameters={"seed": 8})
+    source.write_bytes(b"two")
+    assert not is_current(path, **made_from)
+
+
+def test_a_second_result_replaces_the_first(tmp_path, table):
+    path = tmp_path / "sub-01_rsa.tsv"
+    write_results(path, table, inputs={}, parameters={})
+    write_results(path, table.iloc[:1], inputs={}, parameters={})
+    assert len(read_results(path)) == 1
+
+
+def test_columns_that_no_row_fills_are_missing():
+    row = statistic_row(Statistic(0.5, 0.4, 0.6, 0.01, 40, 1000, 7, "t"), sub="01")
+    assert as_table([row], columns=("sub", "effect", "seed", "sparsity"))["sparsity"].isna().all()
+
+
+def test_a_missing_table_says_so(tmp_path):
+    with pytest.raises(StoreError, match=r"rsa.tsv: no such file; expected a tab-separated table"):
+        read_results(tmp_path / "rsa.tsv")

@@ -1,0 +1,133 @@
+"""A run that was cut short goes on at a trial with the same plan, and both parts are kept and linked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from paradigms.playing import play_run as session
+from paradigms.playing.engine import Devices
+from paradigms.playing.play_run import RunKey, play_run, prepare
+from paradigms.record.events_files import read_schedule, recover
+from paradigms.runlog import read_events
+from paradigms.schedule import BLANK, rest_of
+from run_session import cli
+from subjects.errors import RunLogError, ScheduleError
+from subjects.layout import Layout
+from subjects.plan import run_sheet
+from subjects.settings.study import Settings, load_settings
+from tests.bids import bids_errors
+
+RUN: dict[str, Any] = {"sub": "01", "ses": "01", "task": "main", "run": 1}
+VIRTUAL = {"scanner": "emulated", "display": "virtual"}
+
+
+def _play(layout: Layout, **changes: Any) -> Any:
+    return play_run(layout, load_settings(layout.root), **{**RUN, **VIRTUAL, **changes})
+
+
+def _abort_at(monkeypatch: pytest.MonkeyPatch, at_s: float) -> None:
+    real = session.virtual_devices
+
+    def with_finger(settings: Settings, **given: Any) -> Devices:
+        devices = real(settings, **given)
+        devices.responses.press("escape", at_s=at_s)  # type: ignore[attr-defined]
+        return devices
+
+    monkeypatch.setattr(session, "virtual_devices", with_finger)
+
+
+def _cut(layout: Layout, monkeypatch: pytest.MonkeyPatch, at_s: float = 150.0) -> int:
+    """Abort the run; give how many of its trials had ended."""
+    with monkeypatch.context() as patch:
+        _abort_at(patch, at_s)
+        assert not _play(layout).complete
+    table = read_events(layout.events(**RUN))
+    plan = read_schedule(layout.schedule(**RUN, attempt=1))
+    last = (table["onset"] + table["duration"]).max()
+    return sum(event.end_s <= last + 0.01 for event in plan.events)
+
+
+def test_the_rest_is_the_same_trials_in_the_same_order(small_console: Layout,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    n_shown = _cut(small_console, monkeypatch)
+    assert 0 < n_shown < 39
+    assert _play(small_console, resume=True).complete
+    whole, rest = (read_schedule(small_console.schedule(**RUN, attempt=k)) for k in (1, 2))
+    assert rest.first_trial == n_shown + 1
+    assert [event.image_id for event in rest.events] == [event.image_id for event in whole.events[n_shown:]]
+    shifts = {round(a.onset_s - b.onset_s, 6) for a, b in zip(whole.events[n_shown:], rest.events, strict=True)}
+    assert len(shifts) == 1
+    first = rest.events[0]
+    assert first.onset_s == pytest.approx(6.0 + (0.0 if first.trial_type == BLANK else 2.0))
+    assert rest.duration_s == pytest.approx(whole.duration_s - shifts.pop(), abs=2.0)
+
+
+def test_both_parts_are_kept_linked_and_neither_is_called_whole(small_console: Layout,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    n_shown = _cut(small_console, monkeypatch)
+    _play(small_console, resume=True)
+    later, earlier = (read_events(path) for path in (small_console.events(**RUN),
+                                                     small_console.attempt_file("events.tsv", **RUN, attempt=1)))
+    assert not later.attrs["complete"]
+    assert not earlier.attrs["complete"]
+    said = later.attrs["sidecar"]
+    assert (said["Attempt"], said["FirstTrial"], len(said["EarlierAttempts"])) == (2, n_shown + 1, 1)
+    whole = read_schedule(small_console.schedule(**RUN, attempt=1))
+    assert list(later["image_id"].dropna()) == [event.image_id for event in whole.events[n_shown:] if event.image_id]
+    assert recover(small_console) == []
+    assert not run_sheet(small_console, load_settings(small_console.root), sub="01").runs[0].done
+    assert bids_errors(small_console.root) == []
+    assert _play(small_console).complete  # as a whole, needing no leave
+    assert read_events(small_console.events(**RUN)).attrs["complete"]
+
+
+def test_a_rest_that_was_cut_short_is_resumed_where_it_ended(small_console: Layout,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    n_shown = _cut(small_console, monkeypatch)
+    with monkeypatch.context() as patch:
+        _abort_at(patch, 140.0)
+        _play(small_console, resume=True)
+    _play(small_console, resume=True)
+    second, third = (read_schedule(small_console.schedule(**RUN, attempt=k)) for k in (2, 3))
+    assert second.first_trial == n_shown + 1 < (third.first_trial or 0)
+    assert third.events[-1].image_id == second.events[-1].image_id
+
+
+def test_a_trial_can_be_named(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    _cut(small_console, monkeypatch)
+    done = CliRunner().invoke(cli, ["run", "--study", str(small_console.root), "--sub", "01", "--ses", "01", "--run",
+                                    "1", "--scanner", "emulated", "--display", "virtual", "--from-trial", "3"])
+    assert done.exit_code == 0, done.output
+    assert read_schedule(small_console.schedule(**RUN, attempt=2)).first_trial == 3
+
+
+def test_what_cannot_be_resumed_is_refused(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RunLogError, match="no earlier attempt; expected one that was cut short"):
+        _play(small_console, resume=True)
+    _cut(small_console, monkeypatch)
+    with pytest.raises(ScheduleError, match="trial 99; expected 1 to 39"):
+        _play(small_console, resume=True, from_trial=99)
+    changed = load_settings(small_console.root, overrides={"main.image_s": 1.0})
+    with pytest.raises(RunLogError, match="an attempt of another plan; expected the plan of the settings now"):
+        play_run(small_console, changed, **RUN, **VIRTUAL, resume=True)
+    assert _play(small_console).complete
+    with pytest.raises(RunLogError, match="a run that was played before"):
+        _play(small_console, resume=True)
+    with pytest.raises(RunLogError, match="an attempt that showed every trial"):
+        _play(small_console, resume=True, repeat=True)
+    assert len(list(small_console.source_dir("01", "01").glob("*_journal.jsonl"))) == 2
+
+
+def test_a_movie_cannot_be_cut(tmp_path: Path, small_console: Layout) -> None:
+    whole, _ = prepare(small_console, load_settings(small_console.root), key=RunKey("01", "01", "main", 1))
+    assert rest_of(whole, first_trial=1, lead_s=6.0).events == whole.events
+    from tests.paradigms.conftest import make_console_study
+
+    layout = make_console_study(tmp_path / "other")
+    motion, _ = prepare(layout, load_settings(layout.root), key=RunKey("01", "01", "motion", 1))
+    with pytest.raises(ScheduleError, match="a trial of a motion run; expected a task of trials only"):
+        rest_of(motion, first_trial=2, lead_s=6.0)

@@ -1,0 +1,159 @@
+"""Every paradigm through the command's own path: planned, played, recorded, scored, exported, valid."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from paradigms.console.run_state import fold_all
+from paradigms.playing.play_run import RunKey, play_run, prepare
+from paradigms.record.events_files import read_schedule
+from paradigms.runlog import read_events, read_journal
+from paradigms.tasks.catalogue import TASKS, task_of
+from stimuli.textures.render import render
+from subjects.errors import ManifestError, RunLogError, ScheduleError
+from subjects.layout import Layout
+from subjects.plan import run_sheet
+from subjects.settings.study import load_settings
+from tests.bids import bids_errors
+from tests.paradigms.conftest import make_console_study
+
+TEXTURES: dict[str, object] = {"size_px": 32, "scramble_cells": 4, "pieces_across": 2, "words_across": 2}
+VIRTUAL = {"scanner": "emulated", "display": "virtual"}
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Both sessions of every paradigm but the main task, with the protocol's settings, and one main run."""
+    layout = make_console_study(tmp_path_factory.mktemp("tasks") / "study", textures=TEXTURES)
+    settings = load_settings(layout.root)
+    render(layout, settings)
+    for item in run_sheet(layout, settings, sub="01").runs:
+        if item.task != "main" or (item.ses, item.run) == ("01", 1):
+            outcome = play_run(layout, settings, sub="01", ses=item.ses, task=item.task, run=item.run, **VIRTUAL)
+            assert outcome.complete, outcome.summary()
+    return layout
+
+
+def _keys(layout: Layout) -> list[dict[str, Any]]:
+    sheet = run_sheet(layout, load_settings(layout.root), sub="01")
+    return [{"sub": "01", "ses": item.ses, "task": item.task, "run": item.run} for item in sheet.runs if item.done]
+
+
+def test_every_run_has_the_length_of_the_run_sheet(played: Layout) -> None:
+    sheet = run_sheet(played, load_settings(played.root), sub="01")
+    assert Counter(item.task for item in sheet.runs if item.done) == {"main": 1, "retinotopy": 6, "lo": 2, "motion": 2}
+    for item in (item for item in sheet.runs if item.done):
+        where = {"sub": "01", "ses": item.ses, "task": item.task, "run": item.run}
+        plan, table = read_schedule(played.schedule(**where)), read_events(played.events(**where))
+        records = read_journal(played.journal(**where))
+        assert (plan.seed, plan.duration_s, plan.n_volumes) == (item.seed, item.duration_s, item.n_volumes)
+        assert table.attrs["n_pulses"] == item.n_volumes
+        assert set(table["trial_type"]) <= set(task_of(item.task).levels)
+        zero = next(record["t"] for record in records if record["kind"] == "zero")
+        assert max(record["t"] for record in records) - zero == pytest.approx(item.duration_s, abs=0.02)
+        assert {"main": 556.0, "retinotopy": 300.0, "lo": 336.0, "motion": 336.0}[item.task] == item.duration_s
+
+
+def test_the_blocks_of_the_localizers_lie_where_the_protocol_has_them(played: Layout) -> None:
+    lo = read_events(played.events(sub="01", ses="01", task="lo", run=1))
+    blanks = lo[lo.trial_type == "blank"]["onset"].to_numpy()
+    np.testing.assert_allclose(blanks, [0.0, 80.0, 160.0, 240.0, 320.0])
+    shown = lo[lo.trial_type.isin(["intact", "scrambled"])]
+    assert Counter(shown.trial_type) == {"intact": 160, "scrambled": 160}
+    np.testing.assert_allclose(shown.duration, 0.3, atol=0.02)
+    motion = read_events(played.events(sub="01", ses="02", task="motion", run=1))
+    moving = motion[motion.trial_type == "moving"]
+    np.testing.assert_allclose(moving.onset, 8.0 + 24.0 + 32.0 * np.arange(10), atol=0.01)
+    np.testing.assert_allclose(moving.duration, 8.0, atol=0.02)
+
+
+def test_the_stim_files_named_are_there(played: Layout) -> None:
+    for where in _keys(played):
+        for file in read_events(played.events(**where))["stim_file"].dropna().unique():
+            assert (played.stimuli / file).is_file()
+
+
+def test_every_run_is_scored(played: Layout) -> None:
+    for where in _keys(played):
+        table = pd.read_csv(played.attempt_file("behavior.tsv", **where, attempt=1), sep="\t", na_values=["n/a"])
+        row = table.iloc[0]
+        assert row["task"] == where["task"]
+        assert row["n_targets"] > 50
+        assert 0.8 < row["accuracy"] <= 1.0
+        assert 0.5 < row["rt_median"] < 0.8
+        described = json.loads(played.attempt_file("behavior.json", **where, attempt=1).read_text(encoding="utf-8"))
+        assert set(described) == set(table.columns)
+
+
+def test_the_live_view_counts_what_the_score_counts(played: Layout) -> None:
+    for where in _keys(played):
+        plan = read_schedule(played.schedule(**where))
+        window = {"main": 4.0}.get(where["task"], 1.0)
+        view = fold_all(plan, read_journal(played.journal(**where)), window_s=window)
+        score = pd.read_csv(played.attempt_file("behavior.tsv", **where, attempt=1), sep="\t").iloc[0]
+        right, asked = view.answers
+        assert asked == pytest.approx(score["n_targets"], abs=1)
+        assert right / asked == pytest.approx(score["accuracy"], abs=0.02)
+        assert view.n_shown == sum(event.trial_type != "blank" for event in plan.events)
+
+
+def test_the_apertures_shown_are_exported_for_the_fit(played: Layout) -> None:
+    for where in (key for key in _keys(played) if key["task"] == "retinotopy"):
+        names = {key: where[key] for key in ("ses", "task", "run")}
+        npz = played.derivative("apertures", sub="01", suffix="apertures.npz", **names)
+        with np.load(npz) as movie:
+            masks = movie["masks"]
+            assert masks.shape == (150, 101, 101)
+            assert movie["tr_s"] == 2.0
+        image = nib.load(npz.with_suffix(".nii.gz"))
+        assert image.shape == (101, 101, 1, 150)
+        np.testing.assert_allclose(np.asarray(image.dataobj)[:, ::-1, 0].transpose(2, 1, 0), masks)
+        assert masks[:7].max() == 0.0
+        assert masks.max() == pytest.approx(1.0)
+        stim = pd.read_csv(played.stim(**where), sep="\t", header=None)
+        assert stim.shape == (4500, 2)
+
+
+@pytest.mark.timeout(300)
+def test_the_whole_dataset_is_valid(played: Layout) -> None:
+    assert bids_errors(played.root) == []
+
+
+def test_ten_seeds_give_ten_orders_and_the_same_seed_the_same_bytes(played: Layout) -> None:
+    plans: dict[str, set[str]] = {task: set() for task in TASKS}
+    for seed in (*range(10), 0):
+        settings = load_settings(played.root, overrides={"study.seed": seed})
+        for task in TASKS:
+            schedule, _ = prepare(played, settings, key=RunKey("01", "01", task, 1))
+            plans[task].add(json.dumps(schedule.to_json(), sort_keys=True))
+    assert {task: len(texts) for task, texts in plans.items()} == dict.fromkeys(TASKS, 10)
+
+
+def test_without_textures_nothing_is_shown_and_the_command_is_named(tmp_path: Path) -> None:
+    layout = make_console_study(tmp_path / "study")
+    for task in ("retinotopy", "lo"):
+        with pytest.raises(ManifestError, match=r"textures.tsv: no such file; .* `python -m stimuli textures`"):
+            play_run(layout, load_settings(layout.root), sub="01", ses="01", task=task, run=1, **VIRTUAL)
+    assert not layout.source_dir("01", "01").exists()
+    assert play_run(layout, load_settings(layout.root), sub="01", ses="01", task="motion", run=1, **VIRTUAL).complete
+
+
+@pytest.mark.parametrize(("change", "text"), [({"ses": "03"}, "session: '03'; expected one of 01, 02"),
+                                              ({"run": 2}, "run of session 01: 2; expected 1 to 1")])
+def test_a_run_that_is_not_planned_is_refused(played: Layout, change: dict[str, Any], text: str) -> None:
+    where = {"sub": "01", "ses": "01", "task": "motion", "run": 1, **change}
+    with pytest.raises(ScheduleError, match=text):
+        play_run(played, load_settings(played.root), **where, **VIRTUAL)
+
+
+def test_a_completed_run_is_refused(played: Layout) -> None:
+    with pytest.raises(RunLogError, match="a run that was played before"):
+        play_run(played, load_settings(played.root), sub="01", ses="01", task="lo", run=1, **VIRTUAL)

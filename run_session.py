@@ -18,8 +18,9 @@ from subjects.cli import Name, main, rich_progress, study_option, subject_option
 from subjects.errors import DeviceError, LayoutError, StimulusError
 from subjects.layout import Layout, label
 from subjects.settings.devices import BUTTONS, SCANNERS, fault_overrides
+from subjects.settings.loading import load_settings
 from subjects.settings.paradigms import TASKS
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.study import Settings
 
 DISPLAYS = ("window", "virtual")
 DEMO_SEED = 20210
@@ -276,8 +277,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
 
     from analysis.glm.run_design import design_of, design_panel
     from paradigms.console.session import Stage, pass_the_gate, walk
-    from subjects.plan import PlannedRun, run_sheet
-    from subjects.plan_view import sheet_tables
+    from subjects.plan import PlannedRun, run_sheet, sheet_tables
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
@@ -383,7 +383,7 @@ def card(study: Path, out: Path | None, seconds: float, fullscreen: bool, site: 
 @study_option
 def recover(study: Path) -> None:
     """Make events tables, marked incomplete, from the journals of runs that were cut off."""
-    from paradigms.record.events_files import recover as recover_runs
+    from paradigms.record.recovery import recover as recover_runs
 
     recovered = recover_runs(Layout(study).require())
     for one in recovered:

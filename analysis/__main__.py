@@ -21,7 +21,7 @@ def cli() -> None:
 
 def _open(study: Path, sub: str) -> tuple[Layout, Settings]:
     from subjects.profile import load_profile
-    from subjects.settings.study import load_settings
+    from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
     settings = load_settings(study)
@@ -100,7 +100,7 @@ def encode(study: Path, sub: str) -> None:
 def report(study: Path, subjects: tuple[str, ...]) -> None:
     """Draw the figures, score the paper's claims, and write one HTML page."""
     from analysis.steps import choose_subjects
-    from subjects.settings.study import load_settings
+    from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
     settings = load_settings(study)

@@ -23,7 +23,7 @@ from stimuli.networks.preprocessing import find_preprocessing
 from stimuli.networks.registry import TorchNetwork, cpu_threads, to_tensor
 from stimuli.perturbation.ascent import Rule, ascend
 from stimuli.perturbation.rules import interference_rule, noise_rule
-from subjects.settings.study import Stimuli
+from subjects.settings.images import Stimuli
 
 
 def make_network() -> TorchNetwork:

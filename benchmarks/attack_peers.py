@@ -31,11 +31,13 @@ from stimuli.networks.protocol import TorchNetwork
 from stimuli.networks.registry import Network, cpu_threads, network_of, to_pixels, to_tensor
 from stimuli.perturbation.ascent import ascend
 from stimuli.perturbation.rules import interference_rule
-from stimuli.regular_images.drawn import certain
+from stimuli.regular_images.slots import certain
 from subjects.cli import rich_progress
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.settings.study import Settings, Stimuli, load_settings
+from subjects.settings.images import Stimuli
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 
 NETWORK = "tests.stimuli.efficientnet:load"
 Pixels = np.ndarray

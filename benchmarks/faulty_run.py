@@ -20,7 +20,7 @@ from typing import Any
 
 import run_session
 from paradigms.devices.protocols import HardwareClock, Press
-from paradigms.devices.xserver import KeySender
+from paradigms.emulation.fake_keys import KeySender
 from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices
 from paradigms.record.journal import Journal

@@ -39,7 +39,8 @@ from stimuli.networks.registry import TorchNetwork, cpu_threads, to_tensor
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 
 
 def make_network() -> TorchNetwork:

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from paradigms.record.events_files import recover
+from paradigms.record.recovery import recover
 from paradigms.runlog import read_events, read_journal
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.paradigms.conftest import make_console_study
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,8 +22,9 @@ from analysis.glm.betas import HEMISPHERES
 from analysis.glm.estimate import run_glm
 from analysis.regions.patterns import load_roi_patterns
 from analysis.rsa.rdm import compute_rdm, spearman
-from analysis.rsa.resampling import label_permutations, upper_p
+from analysis.rsa.resampling import label_permutations
 from analysis.simulation.bold import simulate_subject
+from analysis.statistics.statistic import upper_p
 from paradigms.playing.play_run import play_run
 from stimuli.image_set.build import build
 from stimuli.image_set.feature_extraction import extract
@@ -32,7 +33,7 @@ from subjects.layout import Layout, label
 from subjects.plan import run_sheet
 from subjects.profile import register
 from subjects.provenance import derive_seed, rng
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 
 COARSE = {"roi": {"min_disk": 1, "vertices_per_hemisphere": 90}}
 

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.screens_shown import EVERY, Shot, ShotDisplay, judge
-from paradigms.devices.xserver import KeySender, ensure_display
+from paradigms.devices.xserver import ensure_display
+from paradigms.emulation.fake_keys import KeySender
 from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
@@ -35,7 +36,8 @@ from paradigms.runlog import of_kind, read_journal
 from paradigms.tasks.catalogue import TASKS
 from stimuli.textures.render import render
 from subjects.layout import Layout
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 from tests.paradigms.conftest import make_console_study
 
 FRAME_S = 1.0 / 60.0

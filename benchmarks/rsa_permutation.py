@@ -15,7 +15,8 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis.rsa.rdm import compute_rdm, spearman
-from analysis.rsa.resampling import image_bootstraps, interval, label_permutations, upper_p
+from analysis.rsa.resampling import image_bootstraps, label_permutations
+from analysis.statistics.statistic import interval, upper_p
 
 
 def cpu_seconds(work: Callable[[], object], *, repeats: int) -> float:

@@ -21,11 +21,12 @@ import numpy as np
 import psutil
 
 from benchmarks.paradigm_windows import opened_with
-from paradigms.devices.xserver import KeySender, Tap, ensure_display
+from paradigms.devices.xserver import ensure_display
+from paradigms.emulation.fake_keys import KeySender, Tap
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
 from paradigms.runlog import of_kind, read_journal
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.paradigms.conftest import make_console_study
 
 KEYS = ("5", "3", "5", "4")

@@ -13,7 +13,7 @@ import numpy as np
 
 from paradigms.playing.excerpt import play_excerpt
 from paradigms.runlog import of_kind, read_journal
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.paradigms.conftest import make_console_study
 
 

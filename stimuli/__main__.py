@@ -12,7 +12,7 @@ import click
 from subjects.cli import main, rich_progress, study_option
 from subjects.errors import NetworkError, StoreError
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 
 if TYPE_CHECKING:
     from stimuli.image_set.check import Verdict
@@ -104,8 +104,7 @@ def candidates(study: Path, threads: int, **chosen: Any) -> int:
     """
     from rich.console import Console
 
-    from stimuli.candidate_view import below_lines, selection_table
-    from stimuli.regular_images.candidate_report import report_path, screen_only
+    from stimuli.regular_images.candidate_report import below_lines, report_path, screen_only, selection_table
 
     layout, settings = Layout(study).require(), _settings(study, **chosen)
     made = screen_only(layout, settings, threads=threads, progress=rich_progress)
@@ -224,7 +223,7 @@ def features(study: Path, threads: int, dtype: str | None, **chosen: Any) -> Non
 @cli.command()
 def networks() -> None:
     """List the networks, where their weights are looked for, and the preprocessings. Loads none of them."""
-    from stimuli.network_list import list_networks
+    from stimuli.networks.registry import list_networks
 
     for line in list_networks():
         click.echo(line)

@@ -35,7 +35,7 @@ def init(study: Path, name: str, seed: int) -> None:
 def add(study: Path, sub: str, swap_keys: bool, virtual: bool) -> None:
     """Add a subject by pseudonym. No name, birth date or contact is ever stored."""
     from subjects.profile import register
-    from subjects.settings.study import load_settings
+    from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
     load_settings(study)  # a study that cannot be read gets no subject
@@ -50,9 +50,8 @@ def plan(study: Path, sub: str) -> None:
     """Print the run sheet: which images in which session, runs, seeds."""
     from rich.console import Console
 
-    from subjects.plan import run_sheet
-    from subjects.plan_view import sheet_tables
-    from subjects.settings.study import load_settings
+    from subjects.plan import run_sheet, sheet_tables
+    from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
     sheet = run_sheet(layout, load_settings(study), sub=sub)
@@ -65,7 +64,7 @@ def plan(study: Path, sub: str) -> None:
 @study_option
 def settings(study: Path) -> None:
     """Print every setting in force, as TOML."""
-    from subjects.settings.study import as_toml, load_settings
+    from subjects.settings.loading import as_toml, load_settings
 
     Layout(study).require()
     click.echo(as_toml(load_settings(study).model_dump(mode="json")))

@@ -9,7 +9,8 @@ from typing import Any
 from subjects.errors import LayoutError
 from subjects.layout import Layout
 from subjects.provenance import versions
-from subjects.settings.study import Settings, write_settings
+from subjects.settings.loading import write_settings
+from subjects.settings.study import Settings
 from subjects.store import write_json, write_text
 
 BIDS_VERSION = "1.10.0"

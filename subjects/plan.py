@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+
+from rich.table import Table
 
 from subjects.layout import Layout, label
 from subjects.profile import load_profile, session_images
 from subjects.provenance import derive_seed
-from subjects.settings.paradigms import LO, MAIN, RETINOTOPY, TASKS
-from subjects.settings.study import Main, Settings
+from subjects.settings.paradigms import LO, MAIN, RETINOTOPY, TASKS, Main
+from subjects.settings.study import Settings
 from subjects.store import read_json
 
 
@@ -142,3 +145,38 @@ def _played(events: Path) -> bool:
     """Say whether a run's events table stands and is of a whole run."""
     sidecar = events.with_suffix(".json")
     return events.is_file() and (not sidecar.is_file() or bool(read_json(sidecar).get("RunComplete", True)))
+
+
+def sheet_tables(sheet: RunSheet) -> tuple[Table, ...]:
+    """Lay a run sheet out as one table of images and one of runs."""
+    return _image_table(sheet), _run_table(sheet)
+
+
+def _image_table(sheet: RunSheet) -> Table:
+    table = Table(title=f"sub-{sheet.sub}: base images", title_justify="left",
+                  caption="each as RE, AN and AI", caption_justify="left")
+    table.add_column("class")
+    for ses in sheet.images:
+        table.add_column(f"ses-{ses}")
+    by_session = {ses: {kind: [name.rpartition("-")[2] for name in names]
+                        for kind, names in groupby(images, key=_class_of)}
+                  for ses, images in sheet.images.items()}
+    for kind in next(iter(by_session.values())):
+        table.add_row(kind, *(" ".join(shares[kind]) for shares in by_session.values()))
+    return table
+
+
+def _class_of(base_image: str) -> str:
+    return base_image.rpartition("-")[0]
+
+
+def _run_table(sheet: RunSheet) -> Table:
+    table = Table(title=f"sub-{sheet.sub}: runs", title_justify="left")
+    for head in ("session", "task", "run", "what", "trials", "length", "volumes", "seed", "state"):
+        numeric = head in ("trials", "length", "volumes", "seed")
+        table.add_column(head, justify="right" if numeric else "left", no_wrap=True)
+    for item in sheet.runs:
+        table.add_row(f"ses-{item.ses}", item.task, str(item.run), item.what, str(item.n_trials),
+                      f"{item.duration_s:g} s", str(item.n_volumes), str(item.seed),
+                      "done" if item.done else "planned")
+    return table

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
+from analysis.data.gifti import STRUCTURES, read_gifti
 from subjects.errors import AnalysisError
-from subjects.layout import Layout
 from subjects.store import whole_file
 
 Disks = tuple[NDArray[np.int64], NDArray[np.int32]]
 _CENTRES = 512  # rows of the distance table held at once
-_STRUCTURE = {"L": "CortexLeft", "R": "CortexRight"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class Surface:
 
     def __post_init__(self) -> None:
         n = len(self.vertices)
-        _require(self.hemi in _STRUCTURE, self.where, came=f"hemisphere {self.hemi!r}", expected="'L' or 'R'")
+        _require(self.hemi in STRUCTURES, self.where, came=f"hemisphere {self.hemi!r}", expected="'L' or 'R'")
         _require(self.vertices.shape == (n, 3) and n > 0, self.where, expected="(n_vertices, 3)",
                  came=f"vertices of shape {self.vertices.shape}")
         _require(self.flat.shape == (n, 2), self.where, came=f"flat map of shape {self.flat.shape}",
@@ -225,44 +224,13 @@ def _require(holds: bool, where: str, *, came: str, expected: str) -> None:
         raise AnalysisError(where, came=came, expected=expected, remedy="Mend or export the mesh again.")
 
 
-def surface_paths(layout: Layout, *, source: str, sub: str, hemi: str) -> dict[str, Path]:
-    """Spell the paths of a subject's midway and flat meshes.
-
-    Parameters
-    ----------
-    layout : Layout
-    source : str
-        Pipeline that the time series come from: ``"simulated"`` or ``"fmriprep"``.
-    sub, hemi : str
-
-    Returns
-    -------
-    dict of str to Path
-        ``"midthickness"`` and ``"flat"``.
-    """
-    return {name: anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix=f"{name}.surf.gii")
-            for name in ("midthickness", "flat")}
-
-
-def anatomy_path(layout: Layout, *, source: str, sub: str, hemi: str, suffix: str) -> Path:
-    """Spell the path of one anatomical file: ``derivatives/<source>/sub-XX/anat/sub-XX_hemi-X_<suffix>``."""
-    path = layout.derivative(source, sub=sub, hemi=hemi, suffix=suffix)
-    return path.parent / "anat" / path.name
-
-
-def load_subject_surface(layout: Layout, *, source: str, sub: str, hemi: str) -> Surface:
-    """Read one hemisphere of a subject; see :func:`surface_paths` and :func:`load_surface`."""
-    paths = surface_paths(layout, source=source, sub=sub, hemi=hemi)
-    return load_surface(paths["midthickness"], flat_path=paths["flat"], hemi=hemi)
-
-
 def save_surface(surface: Surface, path: Path, *, flat_path: Path, overwrite: bool = False) -> None:
     """Write a surface as two GIFTI meshes, the flat one with z = 0."""
     level = np.column_stack([surface.flat, np.zeros(surface.n_vertices, dtype=np.float32)])
     for target, points, kind in ((path, surface.vertices, "MidThickness"), (flat_path, level, "Flat")):
         image = GiftiImage(darrays=[
             GiftiDataArray(points.astype(np.float32), intent="NIFTI_INTENT_POINTSET", datatype="float32",
-                           meta={"AnatomicalStructurePrimary": _STRUCTURE[surface.hemi], "GeometricType": kind}),
+                           meta={"AnatomicalStructurePrimary": STRUCTURES[surface.hemi], "GeometricType": kind}),
             GiftiDataArray(surface.faces.astype(np.int32), intent="NIFTI_INTENT_TRIANGLE", datatype="int32")])
         with whole_file(target, overwrite=overwrite) as beside:
             nib.save(image, beside)
@@ -294,18 +262,3 @@ def _read_mesh(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     _require(isinstance(points, np.ndarray) and isinstance(triangles, np.ndarray), str(path),
              came="a GIFTI file without one set of points and one of triangles", expected="a surface mesh")
     return np.asarray(points, dtype=np.float32), np.asarray(triangles, dtype=np.int32)
-
-
-def read_gifti(path: Path, *, expected: str) -> GiftiImage:
-    """Read a GIFTI file; a missing or foreign one is an :class:`AnalysisError`."""
-    path = Path(path)
-    if not path.is_file():
-        raise AnalysisError(str(path), came="no such file", expected=expected,
-                            remedy="Run the preprocessing (or `python -m analysis simulate`) first.")
-    try:
-        image = nib.load(path)
-    except Exception as error:
-        raise AnalysisError(str(path), came=f"a file that cannot be read ({error})", expected=expected,
-                            remedy="Export it again as GIFTI.") from error
-    _require(isinstance(image, GiftiImage), str(path), came=f"a {type(image).__name__}", expected=expected)
-    return image

@@ -8,26 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
-from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
 from numpy.typing import NDArray
 
-from analysis.data.surface import read_gifti
+from analysis.data.gifti import read_timeseries
 from paradigms.runlog import read_events
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
 from subjects.settings.study import Settings
-from subjects.store import read_json, whole_file
+from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("fmriprep", "simulated")
 TASK = "main"
-_ENCODING = "GIFTI_ENCODING_B64BIN"  # gzip saves a fifth of the space and takes six times as long to write
-_STRUCTURE = {"L": "CortexLeft", "R": "CortexRight"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,42 +70,6 @@ class Run:
     def name(self) -> str:
         """Say which run and hemisphere it is."""
         return f"sub-{self.sub} ses-{self.ses} run-{self.run} hemi-{self.hemi}"
-
-
-def choose_source(layout: Layout, settings: Settings, *, sub: str) -> str:
-    """Choose the pipeline whose time series are analysed, and say which.
-
-    Parameters
-    ----------
-    layout : Layout
-    settings : Settings
-        ``analysis.bold``: a pipeline, or ``"auto"`` for the only one that has time series of this subject.
-    sub : str
-
-    Returns
-    -------
-    {"fmriprep", "simulated"}
-
-    Raises
-    ------
-    AnalysisError
-        For ``"auto"`` when both pipelines or none have time series; otherwise when the named one has none.
-    """
-    present = [name for name in SOURCES
-               if any(layout.derivatives(name).glob(f"sub-{sub}/ses-*/func/*_bold.func.gii"))]
-    wanted = settings.analysis.bold
-    if wanted == "auto" and len(present) == 1:
-        log.info("sub-%s: time series of %s, the only ones there", sub, present[0])
-        return present[0]
-    if wanted in present:
-        return wanted
-    came = f"surface time series from {' and '.join(present)}" if present else "no surface time series"
-    if present:
-        remedy = "Set analysis.bold in study.toml to the one to analyse."
-    else:
-        remedy = "Run the preprocessing (or `python -m analysis simulate`) first."
-    raise AnalysisError(f"derivatives of sub-{sub}", came=came, remedy=remedy,
-                        expected="those of one pipeline" if wanted == "auto" else f"those of {wanted}")
 
 
 def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, dict[int, pd.DataFrame]]:
@@ -194,52 +153,3 @@ def _seconds(said: Mapping[str, Any], name: str, *, default: float, path: Path) 
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise AnalysisError(str(path), came=f"{name} {value!r}", expected="seconds", remedy="Correct the sidecar.")
     return float(value)
-
-
-def read_timeseries(path: Path, *, hemi: str | None = None) -> NDArray[np.float32]:
-    """Read a GIFTI time series, (n_volumes, n_vertices) float32.
-
-    Parameters
-    ----------
-    path : Path
-    hemi : {"L", "R"}, optional
-        The hemisphere that the file must be of, where it says so (``AnatomicalStructurePrimary``).
-
-    Raises
-    ------
-    AnalysisError
-        If it has no volumes, volumes of different sizes, or is of the other hemisphere.
-    """
-    image = read_gifti(path, expected="a surface time series")
-    side = image.meta.get("AnatomicalStructurePrimary", "")
-    if hemi is not None and side in _STRUCTURE.values() and side != _STRUCTURE[hemi]:
-        raise AnalysisError(str(path), came=side, expected=_STRUCTURE[hemi],
-                            remedy="Give the files of the two hemispheres their own names.")
-    arrays = [one.data for one in image.darrays]
-    shapes = sorted({array.shape for array in arrays})
-    if len(shapes) != 1 or len(shapes[0]) != 1:
-        raise AnalysisError(str(path), came=f"arrays of shapes {', '.join(map(str, shapes)) or 'none'}",
-                            expected="one value a vertex in every volume", remedy="Export the time series again.")
-    return np.stack(arrays).astype(np.float32, copy=False)
-
-
-def write_timeseries(path: Path, data: NDArray[np.float32], *, hemi: str, tr_s: float,
-                     overwrite: bool = False) -> Path:
-    """Write a GIFTI time series, one array a volume, as FreeSurfer and fMRIPrep do.
-
-    Parameters
-    ----------
-    path : Path
-    data : float32 array, (n_volumes, n_vertices)
-    hemi : {"L", "R"}
-    tr_s : float
-        Repetition time, kept as ``TimeStep`` in ms.
-    overwrite : bool
-    """
-    image = GiftiImage(meta=GiftiMetaData(AnatomicalStructurePrimary=_STRUCTURE[hemi], TimeStep=f"{1000 * tr_s:g}"))
-    for volume in data:
-        image.add_gifti_data_array(GiftiDataArray(np.ascontiguousarray(volume, dtype=np.float32), datatype="float32",
-                                                  intent="NIFTI_INTENT_TIME_SERIES", encoding=_ENCODING))
-    with whole_file(path, overwrite=overwrite) as beside:
-        nib.save(image, beside)
-    return path

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.data.timeseries import TASK, choose_source, read_run, read_sessions, require_volumes
+from analysis.data.sources import choose_source
+from analysis.data.timeseries import TASK, read_run, read_sessions, require_volumes
 from analysis.glm.betas import HEMISPHERES, Betas, save_betas
 from analysis.glm.design import Sampling, design_matrix, drift_degree, list_conditions, order_conditions, polynomials
 from analysis.glm.ols import Model, SessionFit, explained, fit_session

@@ -11,8 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.data.surface import load_subject_surface, surface_paths
-from analysis.data.timeseries import choose_source
+from analysis.data.sources import choose_source, load_subject_surface, surface_paths
 from analysis.glm.betas import HEMISPHERES, Betas, load_betas
 from analysis.regions.labels import ROIS, labels_path, read_labels
 from analysis.regions.vertex_selection import Disks, select_vertices, split_half_consistency

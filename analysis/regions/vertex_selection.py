@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.rsa.rdm import dissimilarities, unit_ranks
+from analysis.statistics.dissimilarity import dissimilarities, unit_ranks
 from subjects.errors import AnalysisError
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.data.surface import load_subject_surface
-from analysis.data.timeseries import choose_source
+from analysis.data.sources import choose_source, load_subject_surface
 from analysis.encoding.run import encoding_origin
 from analysis.glm.betas import load_betas
 from analysis.glm.estimate import require_current_fit

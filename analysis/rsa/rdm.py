@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from analysis.statistics.dissimilarity import FLAT, MEASURES, Floats, dissimilarities, expand, unit_ranks
 from subjects.errors import AnalysisError, nearest
 from subjects.store import whole_file
-
-MEASURES = ("correlation", "euclidean")
-_FLAT = 1e-10  # a pattern whose spread is below this share of its length is constant
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,76 +123,6 @@ def compute_rdm(patterns: ArrayLike, *, labels: Sequence[str], measure: str = "c
     return RDM(names, dissimilarities(values, measure=measure), measure)
 
 
-def dissimilarities(patterns: Floats, *, measure: str) -> Floats:
-    """Compute condensed dissimilarities of stacked patterns, without guards.
-
-    Parameters
-    ----------
-    patterns : float64 array, (..., n, n_features)
-        Any number of stacked sets.
-
-    Returns
-    -------
-    float64 array, (..., n * (n - 1) / 2)
-        NaN where a correlation is undefined.
-    """
-    rows, columns = np.triu_indices(patterns.shape[-2], 1)
-    if measure == "euclidean":
-        products = _products(patterns)
-        squares = np.diagonal(products, axis1=-2, axis2=-1)
-        sums = squares[..., rows] + squares[..., columns] - 2 * products[..., rows, columns]
-        return np.maximum(sums, 0.0) / patterns.shape[-1]
-    centred = patterns - patterns.mean(axis=-1, keepdims=True)
-    norms = np.linalg.norm(centred, axis=-1, keepdims=True)
-    flat = norms <= _FLAT * np.linalg.norm(patterns, axis=-1, keepdims=True)
-    scaled = centred / np.where(flat, np.nan, norms)
-    return np.clip(1.0 - _products(scaled)[..., rows, columns], 0.0, 2.0)
-
-
-def _products(patterns: Floats) -> Floats:
-    return patterns @ np.swapaxes(patterns, -1, -2)
-
-
-def expand(condensed: Floats, *, n: int) -> Floats:
-    """Unfold condensed dissimilarities (..., n * (n - 1) / 2) to symmetric matrices (..., n, n)."""
-    rows, columns = np.triu_indices(n, 1)
-    matrix = np.zeros((*condensed.shape[:-1], n, n))
-    matrix[..., rows, columns] = condensed
-    matrix[..., columns, rows] = condensed
-    return matrix
-
-
-def average_ranks(values: Floats) -> Floats:
-    """Rank along the last axis from 1, tied values sharing the mean of their ranks.
-
-    Examples
-    --------
-    >>> average_ranks(np.array([10.0, 30.0, 20.0, 20.0]))
-    array([1. , 4. , 2.5, 2.5])
-    """
-    order = values.argsort(axis=-1)
-    ordered = np.take_along_axis(values, order, axis=-1)
-    ranks = np.empty(values.shape)
-    np.put_along_axis(ranks, order, np.arange(1.0, values.shape[-1] + 1), axis=-1)
-    tied = (ordered[..., 1:] == ordered[..., :-1]).any(axis=-1)
-    if tied.any():
-        from scipy.stats import rankdata
-
-        ranks[tied] = rankdata(values[tied], axis=-1)
-    return ranks
-
-
-def unit_ranks(values: Floats) -> Floats:
-    """Rank along the last axis, centre, and scale to unit length; the inner product is then Spearman's rho.
-
-    Constant rows become NaN: nothing correlates with them.
-    """
-    ranks = average_ranks(values)
-    ranks -= ranks.mean(axis=-1, keepdims=True)
-    norms = np.linalg.norm(ranks, axis=-1, keepdims=True)
-    return ranks / np.where(norms == 0, np.nan, norms)
-
-
 def joined(first: RDM, second: RDM) -> RDM:
     """Bring the second RDM into the label order of the first.
 
@@ -298,7 +224,7 @@ def _require_finite(values: Floats, *, labels: tuple[str, ...], where: str) -> N
 
 def _require_spread(values: Floats, *, labels: tuple[str, ...], where: str) -> None:
     centred = np.linalg.norm(values - values.mean(axis=1, keepdims=True), axis=1)
-    flat = np.flatnonzero(centred <= _FLAT * np.linalg.norm(values, axis=1))
+    flat = np.flatnonzero(centred <= FLAT * np.linalg.norm(values, axis=1))
     if flat.size:
         raise AnalysisError(where, came=f"{flat.size} constant pattern(s), first {labels[flat[0]]!r}",
                             expected="patterns that vary over features, for a correlation",

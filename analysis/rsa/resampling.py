@@ -6,148 +6,20 @@ Every function takes a ``numpy.random.Generator``; every result that leaves the 
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.rsa.rdm import RDM, average_ranks, expand, joined, unit_ranks
+from analysis.rsa.rdm import RDM, joined
+from analysis.statistics.dissimilarity import average_ranks, expand, unit_ranks
+from analysis.statistics.draws import permutations
 from subjects.errors import AnalysisError
 
 Floats = NDArray[np.float64]
 
 _BLOCK_FEATURES = 4096
-_MOST_TIED = 9  # n! orders are enumerated when values are tied
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """One tested number.
-
-    Parameters
-    ----------
-    effect : float
-        The estimate, from the data as they are.
-    low, high : float
-        Bounds of its interval; NaN where none is given.
-    p : float
-        In (0, 1].
-    n : int
-        Number of things the effect was computed over (images, vertices, layers).
-    n_resamples : int
-        Draws behind `p`; 0 for an exact test.
-    seed : int or None
-        Seed of these draws; None for an exact test.
-    test : str
-        The test and the interval in words.
-    correction : str
-        Correction of `p` for multiple tests.
-    ceiling : (float, float), optional
-        The best that could be reached given the noise, lower and upper.
-    """
-
-    effect: float
-    low: float
-    high: float
-    p: float
-    n: int
-    n_resamples: int
-    seed: int | None
-    test: str
-    correction: str = "none"
-    ceiling: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.p <= 1:
-            raise AnalysisError(self.test, came=f"p = {self.p}", expected="0 < p <= 1",
-                                remedy="Report this: a resampling test never gives p = 0.")
-        if not math.isfinite(self.effect) or self.low > self.high:
-            raise AnalysisError(self.test, came=f"effect {self.effect} in [{self.low}, {self.high}]",
-                                expected="a finite effect and an interval in order",
-                                remedy="Look for constant patterns or empty resamples.")
-
-
-def upper_p(effect: float, null: ArrayLike) -> float:
-    """Give the one-sided p of an effect above its null: ``(1 + #{null >= effect}) / (1 + N)``.
-
-    References
-    ----------
-    Phipson & Smyth 2010, Stat Appl Genet Mol Biol 9:39.
-
-    Examples
-    --------
-    >>> upper_p(0.5, [0.1, 0.6, 0.2])
-    0.5
-    """
-    draws = np.asarray(null, dtype=np.float64)
-    slack = 1e-12 * max(1.0, abs(effect))  # equal values computed in another order count as equal
-    return float((1 + np.count_nonzero(draws >= effect - slack)) / (1 + draws.size))
-
-
-def two_sided_p(samples: ArrayLike) -> float:
-    """Give the two-sided p of a resampled difference against zero.
-
-    Twice the smaller of ``(1 + #{d <= 0}) / (1 + N)`` and ``(1 + #{d >= 0}) / (1 + N)``, at most 1.
-    """
-    draws = np.asarray(samples, dtype=np.float64)
-    tail = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
-    return float(min(1.0, 2 * (1 + tail) / (1 + draws.size)))
-
-
-def interval(samples: ArrayLike, *, percent: float) -> tuple[float, float]:
-    """Give the central percentile interval of resampled values.
-
-    Examples
-    --------
-    >>> interval(range(101), percent=90)
-    (5.0, 95.0)
-    """
-    tail = (100.0 - percent) / 2
-    low, high = np.percentile(np.asarray(samples, dtype=np.float64), [tail, 100.0 - tail])
-    return float(low), float(high)
-
-
-def centred_interval(samples: ArrayLike, *, effect: float, percent: float) -> tuple[float, float]:
-    """Give the percentile interval of resampled correlations, moved so that their median is the effect.
-
-    A bootstrap over vertices repeats some and misses others, so that fewer distinct ones bear each RDM: its
-    similarities are lower than that of all vertices (0.34 to 0.42 around an effect of 0.54 in one
-    simulation), and the effect would lie outside its own interval. The spread is kept, the offset is not.
-
-    Returns
-    -------
-    low, high : float
-        Within [-1, 1].
-
-    Examples
-    --------
-    >>> centred_interval([0.1, 0.2, 0.3], effect=0.5, percent=100)
-    (0.4, 0.6)
-    """
-    draws = np.asarray(samples, dtype=np.float64)
-    low, high = interval(draws - np.median(draws) + effect, percent=percent)
-    return max(-1.0, min(low, effect)), min(1.0, max(high, effect))
-
-
-def permutations(n_items: int, *, n: int, rng: np.random.Generator,
-                 blocks: Sequence[str] | None = None) -> NDArray[np.intp]:
-    """Draw `n` random orders of `n_items`, (n, n_items); with `blocks`, items only change places within theirs.
-
-    Examples
-    --------
-    >>> permutations(4, n=50, rng=np.random.default_rng(0), blocks="aabb").max(axis=0)
-    array([1, 1, 3, 3])
-    """
-    orders = np.tile(np.arange(n_items), (n, 1))
-    names = np.zeros(n_items, dtype=np.int64) if blocks is None else np.unique(list(blocks), return_inverse=True)[1]
-    for name in np.unique(names):
-        places = np.flatnonzero(names == name)
-        orders[:, places] = rng.permuted(orders[:, places], axis=1)
-    return orders
 
 
 def label_permutations(fixed: RDM, relabelled: RDM, *, n: int, rng: np.random.Generator,
@@ -275,81 +147,6 @@ def _weighted_sums(values: Floats, *, counts: NDArray[np.uint16],
         stacked = np.concatenate([part[pairs[0]] * part[pairs[1]], part**2, part])
         found += counts[:, start:start + _BLOCK_FEATURES].astype(kind) @ stacked.T
     return found[:, :n_pairs], found[:, n_pairs:n_pairs + n], found[:, n_pairs + n:]
-
-
-def subsamples(n_items: int, *, share: float, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw `n` subsamples without replacement, (n, n_items), true where an item is in.
-
-    Examples
-    --------
-    >>> subsamples(10, share=0.8, n=3, rng=np.random.default_rng(0)).sum(axis=1)
-    array([8, 8, 8])
-    """
-    size = round(share * n_items)
-    if size < 1:
-        raise AnalysisError("encoding.subsample", came=f"{share} of {n_items} items", expected="at least one item",
-                            remedy="Raise the share.")
-    return permutations(n_items, n=n, rng=rng) < size
-
-
-def mann_kendall(values: ArrayLike) -> tuple[float, float]:
-    """Test for a monotonic trend over ordered places, with the exact null.
-
-    ``S = sum over i < j of sign(x_j - x_i)``; tau = S / (n (n - 1) / 2); the two-sided p is the share of
-    all n! orders of the values with at least this absolute S. Without ties the null comes from counting
-    inversions; with ties the orders are enumerated (n up to 9).
-
-    Parameters
-    ----------
-    values : array, (n,)
-        One value a place, in order of the places; n >= 3.
-
-    Returns
-    -------
-    tau, p : float
-
-    References
-    ----------
-    Mann 1945, Econometrica 13:245; Kendall 1975, Rank Correlation Methods.
-
-    Examples
-    --------
-    >>> mann_kendall([1, 2, 3, 4, 5, 6, 7, 8])
-    (1.0, 4.96031746031746e-05)
-    """
-    series = np.asarray(values, dtype=np.float64)
-    n = len(series)
-    if n < 3 or not np.isfinite(series).all():
-        n_bad = np.count_nonzero(~np.isfinite(series))
-        raise AnalysisError("Mann-Kendall test", came=f"{n} values, {n_bad} not finite",
-                            expected="at least three finite values", remedy="Give one finite value for each place.")
-    score = abs(int(_scores(series[None])[0]))
-    tied = len(np.unique(series)) < n
-    p = _tied_tail(series, score=score) if tied else _inversion_tail(n, score=score)
-    return float(_scores(series[None])[0] / (n * (n - 1) / 2)), p
-
-
-def _scores(orders: Floats) -> Floats:
-    first, second = np.triu_indices(orders.shape[1], 1)
-    return np.sign(orders[:, second] - orders[:, first]).sum(axis=1)
-
-
-def _inversion_tail(n: int, *, score: int) -> float:
-    counts = [1]
-    for k in range(2, n + 1):  # orders of k items by inversions: one more factor 1 + q + ... + q^(k-1)
-        counts = [sum(counts[max(0, i - k + 1):i + 1]) for i in range(len(counts) + k - 1)]
-    top = n * (n - 1) // 2
-    return sum(count for i, count in enumerate(counts) if abs(top - 2 * i) >= score) / math.factorial(n)
-
-
-def _tied_tail(series: Floats, *, score: int) -> float:
-    if len(series) > _MOST_TIED:
-        raise AnalysisError("Mann-Kendall test", came=f"tied values among {len(series)}",
-                            expected=f"no ties, or at most {_MOST_TIED} values",
-                            remedy="Ties are resolved by enumerating all orders; give fewer values.")
-    ranks = np.searchsorted(np.unique(series), series)
-    orders = np.array(list(itertools.permutations(ranks)), dtype=np.float64)
-    return float(np.mean(np.abs(_scores(orders)) >= score))
 
 
 def noise_ceiling(rdms: Sequence[RDM]) -> tuple[float, float]:

@@ -19,12 +19,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from analysis.data.surface import Surface, save_surface, surface_paths
+from analysis.data.gifti import write_timeseries
+from analysis.data.sources import surface_paths
+from analysis.data.surface import Surface, save_surface
 from analysis.data.template import RADIUS_MM, load_fsaverage5, occipital_patch
-from analysis.data.timeseries import TASK, read_sessions, write_timeseries
+from analysis.data.timeseries import TASK, read_sessions
 from analysis.glm.betas import BLANK, HEMISPHERES
 from analysis.glm.design import Sampling, design_matrix, drift_degree, list_conditions
-from analysis.regions.labels import ROIS, labels_path, schematic_regions, write_labels
+from analysis.regions.labels import ROIS, labels_path, write_labels
+from analysis.regions.schematic import schematic_regions
 from analysis.simulation.ground_truth import LAYERS, RESPONSE_MODEL, Truth, component_scores, draw_truth, shown_scores
 from analysis.simulation.noise import autocorrelated_noise, drifts, smooth_maps, smoother
 from stimuli.feature_store import open_store

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.rsa.resampling import Statistic
+from analysis.statistics.statistic import Statistic
 from subjects.provenance import sidecar
 from subjects.store import read_table, write_table
 

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from paradigms.devices.protocols import Pixels
 from subjects.errors import DeviceError
-from subjects.settings.study import Display, Settings
+from subjects.settings.display import Display
+from subjects.settings.study import Settings
 from subjects.store import whole_file
 
 WHITE, BLACK, RED, YELLOW = (255, 255, 255), (0, 0, 0), (220, 40, 40), (240, 200, 60)

@@ -20,9 +20,11 @@ from typing import Any
 
 from paradigms.devices.protocols import Clock, Display, Frame, HardwareClock
 from paradigms.emulation.scanner_and_display import VirtualClock
+from paradigms.playing.assembly import opened_devices, require_devices
 from paradigms.playing.engine import Devices
-from paradigms.playing.play_run import RunKey, opened_devices, prepare, require_devices
-from paradigms.record.events_files import recoverable
+from paradigms.playing.play_run import prepare
+from paradigms.record.recovery import recoverable
+from paradigms.record.run_files import RunKey
 from stimuli.manifest import TYPES, read_manifest, read_pixels
 from stimuli.texture_table import Texture, read_texture_pixels, read_textures
 from subjects.cli import ProgressWrapper, silent

@@ -21,7 +21,8 @@ from rich.live import Live
 
 from paradigms.console.panels import live_panel, verdict_panel
 from paradigms.console.run_state import RunView, fold, follow
-from paradigms.record.events_files import read_schedule, recover
+from paradigms.record.events_files import read_schedule
+from paradigms.record.recovery import recover
 from paradigms.record.run_files import last_attempt
 from paradigms.tasks.fixation_task import response_window_s
 from subjects.layout import Layout

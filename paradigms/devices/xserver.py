@@ -10,23 +10,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 
-from paradigms.devices.protocols import Clock, Pixels
+from paradigms.devices.protocols import Pixels
 from subjects.errors import DeviceError
 
 _START_S = 20.0
 _SERVERS: list[subprocess.Popen[bytes]] = []
-_KEYSYMS = {"escape": "Escape", "space": "space", "return": "Return", "left": "Left", "right": "Right",
-            "up": "Up", "down": "Down", "tab": "Tab"}
 
 
 @contextmanager
@@ -55,7 +49,7 @@ def ensure_display(width_px: int, height_px: int) -> Iterator[str]:
         yield ""
         return
     if name := os.environ.get("DISPLAY"):
-        _require_reachable(name)
+        require_reachable(name)
         yield name
         return
     os.environ["DISPLAY"] = _start_xvfb(width_px, height_px)
@@ -96,7 +90,8 @@ def tell_if_lost(say: Callable[[], None]) -> None:
     library.XSetIOErrorHandler(handler)
 
 
-def _require_reachable(name: str) -> None:
+def require_reachable(name: str) -> None:
+    """See that an X display answers; one that does not is a :class:`DeviceError`."""
     from Xlib import display as x_display
     from Xlib import error as x_error
 
@@ -191,126 +186,3 @@ def grab_screen(size_px: tuple[int, int], *, window_id: int) -> Pixels:
         connection.close()
     levels = np.frombuffer(raw.data, dtype=np.uint8).reshape(height, width, 4)
     return np.ascontiguousarray(levels[:, :, 2::-1])
-
-
-class KeySender:
-    """Sends key presses to an X display through XTEST.
-
-    Parameters
-    ----------
-    display_name : str
-        For example ``":99"``.
-    """
-
-    def __init__(self, display_name: str) -> None:
-        from Xlib import display as x_display
-
-        _require_reachable(display_name)
-        self._display: Any = x_display.Display(display_name)
-        if not self._display.has_extension("XTEST"):
-            raise DeviceError(f"display {display_name}", came="no XTEST extension", expected="a server that has it",
-                              remedy="Use Xvfb or Xorg, or --display virtual.")
-        self._lock = threading.Lock()
-
-    def tap(self, key: str, *, hold_s: float = 0.005) -> None:
-        """Press a key, hold it, let it go.
-
-        Raises
-        ------
-        DeviceError
-            If the keyboard has no such key, or only together with another.
-        """
-        code = self._code(key)
-        self._fake(2, code)
-        time.sleep(hold_s)
-        self._fake(3, code)
-
-    def _fake(self, kind: int, code: int) -> None:
-        from Xlib.ext import xtest
-
-        with self._lock:
-            xtest.fake_input(self._display, kind, code)
-            self._display.flush()
-
-    def _code(self, key: str) -> int:
-        from Xlib import XK
-
-        symbol = XK.string_to_keysym(_KEYSYMS.get(key, key))
-        code = int(self._display.keysym_to_keycode(symbol)) if symbol else 0
-        if not code or self._display.keycode_to_keysym(code, 0) != symbol:
-            raise DeviceError("key sender", came=repr(key), expected="a key of the X keyboard",
-                              remedy="Use letters, digits, escape, space, return or an arrow.")
-        return code
-
-    def close(self) -> None:
-        """Let go of the display."""
-        self._display.close()
-
-
-@dataclass(frozen=True, order=True)
-class Tap:
-    """A key to be sent: when (the clock's seconds), which, and how long it is held."""
-
-    at_s: float
-    key: str
-    hold_s: float = 0.005
-
-
-class ScriptedKeys:
-    """A thread that sends taps at their times: the emulated scanner's and the simulated participant's fingers.
-
-    Parameters
-    ----------
-    sender : KeySender
-        Where they go.
-    clock : Clock
-        Whose time they follow.
-    """
-
-    def __init__(self, sender: KeySender, *, clock: Clock) -> None:
-        self._sender, self._clock = sender, clock
-        self._pending: list[Tap] = []
-        self._wake = threading.Condition()
-        self._stopped = False
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="scripted keys", daemon=True)
-        self.sent: list[Tap] = []
-
-    def add(self, taps: Sequence[Tap]) -> None:
-        """Plan further taps; may be called while running."""
-        with self._wake:
-            self._pending = sorted([*self._pending, *taps])
-            self._wake.notify()
-
-    def __enter__(self) -> ScriptedKeys:  # noqa: PYI034 - final in practice
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        with self._wake:
-            self._stopped = True
-            self._wake.notify()
-        self._thread.join()
-        if self._failure is not None and error is None:
-            raise DeviceError("scripted keys", came=f"{self._failure!r} after {len(self.sent)} taps",
-                              expected="every key sent", remedy="Check the display and the keys.") from self._failure
-
-    def _run(self) -> None:
-        try:
-            while (tap := self._next()) is not None:
-                self._clock.wait_until(tap.at_s)
-                self._sender.tap(tap.key, hold_s=tap.hold_s)
-                self.sent.append(tap)
-        except Exception as error:  # noqa: BLE001 - told when the block ends, by the thread that owns it
-            self._failure = error
-
-    def _next(self) -> Tap | None:
-        """Wait until a tap is nearly due, or there is to be an end."""
-        with self._wake:
-            while not self._stopped:
-                left = self._pending[0].at_s - self._clock.now() if self._pending else None
-                if left is not None and left < 0.02:
-                    return self._pending.pop(0)
-                self._wake.wait(None if left is None else left - 0.01)
-        return None

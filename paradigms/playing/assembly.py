@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
-from paradigms.devices.inputs import Inputs, opened_inputs
-from paradigms.devices.protocols import Clock, Display, Frame, HardwareClock, Pixels
-from paradigms.devices.xserver import KeySender, ScriptedKeys, Tap, ensure_display
+from paradigms.devices.inputs import Inputs, opened_inputs, require_name
+from paradigms.devices.protocols import Clock, Frame, HardwareClock, Pixels
+from paradigms.devices.tracker import load_tracker
+from paradigms.devices.xserver import ensure_display
+from paradigms.emulation.fake_keys import WatchedDisplay, emulated_fingers
 from paradigms.emulation.participant import SimulatedParticipant, seat_participant
-from paradigms.emulation.scanner_and_display import planned_pulses
+from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay
 from paradigms.playing.engine import Devices
 from paradigms.schedule import Schedule
 from subjects.errors import DeviceError
+from subjects.settings.devices import SCANNERS
 from subjects.settings.study import Settings
 
-SCANNER_DELAY_S = 2.0
-PULSE_S = 0.005
 POLL_S = 0.02
 
 
@@ -95,129 +97,49 @@ def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscr
             return clock.now() - began
 
 
-class Fingers:
-    """The emulated scanner's and the simulated participant's taps on a real keyboard.
-
-    Parameters
-    ----------
-    keys : ScriptedKeys
-        Sends them.
-    participant : SimulatedParticipant
-        Decides on answers.
-    trigger : tuple of Tap
-        The scanner's pulses, relative to its start.
-    clock : Clock
-        The hardware clock.
-    """
-
-    def __init__(self, keys: ScriptedKeys, *, participant: SimulatedParticipant, trigger: tuple[Tap, ...],
-                 clock: Clock) -> None:
-        self._keys, self._participant, self._trigger, self._clock = keys, participant, trigger, clock
-        self._started = False
-
-    def start_scanner(self) -> None:
-        """Have the pulses begin after the delay; once."""
-        if not self._started:
-            self._started = True
-            start = self._clock.now() + SCANNER_DELAY_S
-            self._keys.add([Tap(start + tap.at_s, tap.key, tap.hold_s) for tap in self._trigger])
-
-    def press_each(self, keys: Sequence[str]) -> None:
-        """Tap some keys in turn, one every half second from now on."""
-        now = self._clock.now()
-        self._keys.add([Tap(now + 0.5 * k, key, PULSE_S) for k, key in enumerate(keys, start=1)])
-
-    def see(self, frame: Frame, shown_s: float) -> None:
-        """Answer what a frame asks for."""
-        presses = self._participant.react(frame, shown_s)
-        if presses:
-            self._keys.add([Tap(press.stamp_s, press.key, PULSE_S) for press in presses])
-
-    @property
-    def sent(self) -> list[Tap]:
-        """List what was sent so far."""
-        return list(self._keys.sent)
+DISPLAYS = ("virtual", "window")
+VIRTUAL_POLL_S = 0.25
 
 
-class WatchedDisplay:
-    """A display whose flips a simulated participant sees; everything else is the display's own.
-
-    Parameters
-    ----------
-    display : Display
-        The real one.
-    fingers : Fingers
-        Who sees it.
-    """
-
-    def __init__(self, display: Display, fingers: Fingers) -> None:
-        self.display, self.fingers = display, fingers
-        self._drawn: Frame | None = None
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return self.display.size_px
-
-    @property
-    def refresh_hz(self) -> float:
-        """Frames a second."""
-        return self.display.refresh_hz
-
-    @property
-    def lead_s(self) -> float:
-        """See :class:`paradigms.devices.protocols.Display`."""
-        return self.display.lead_s
-
-    def open(self) -> None:
-        """Open the display."""
-        self.display.open()
-
-    def close(self) -> None:
-        """Close the display."""
-        self.display.close()
-
-    def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:
-        """Hand images on; the scanner starts once they are there."""
-        self.display.preload(images, height_px=height_px)
-        self.fingers.start_scanner()
-
-    def draw(self, frame: Frame) -> None:
-        """Draw, and remember what."""
-        self.display.draw(frame)
-        self._drawn = frame
-
-    def flip(self) -> float:
-        """Flip, and let it be seen."""
-        shown = self.display.flip()
-        if self._drawn is not None:
-            self.fingers.see(self._drawn, shown)
-        return shown
-
-    def screenshot(self) -> Pixels:
-        """Read what is on the screen."""
-        return self.display.screenshot()
+def require_devices(*, scanner: str, display: str) -> None:
+    """Refuse unknown or impossible devices; there is no dummy to fall back on."""
+    for kind, name, known in (("scanner", scanner, SCANNERS), ("display", display, DISPLAYS)):
+        require_name(kind, name, known=known)
+    if display == "virtual" and scanner != "emulated":
+        raise DeviceError("display", came="a virtual display with a real trigger",
+                          expected="the emulated scanner, whose time can jump",
+                          remedy="Use --scanner emulated, or --display window.")
 
 
 @contextlib.contextmanager
-def emulated_fingers(settings: Settings, *, schedule: Schedule, clock: Clock, display_name: str) -> Iterator[Fingers]:
-    """Run the thread that taps keys for an emulated scanner and a simulated participant.
+def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str, display: str,
+                   fullscreen: bool = True) -> Iterator[Devices]:
+    """Put the four devices of a run together, real or virtual, and the lab's own tracker."""
+    tracker = load_tracker(settings.hooks.tracker)
+    if display == "virtual":
+        yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker)
+        return
+    from paradigms.playing.assembly import window_devices
 
-    Raises
-    ------
-    DeviceError
-        Where keys cannot be sent to a window (only X has XTEST).
-    """
-    if not display_name:
-        raise DeviceError("scanner", came="'emulated' with a window on this platform",
-                          expected="a display of the X window system",
-                          remedy="Use --scanner keyboard, or --display virtual.")
-    participant = seat_participant(settings, schedule=schedule, clock=clock)
-    pulses = tuple(Tap(float(t), settings.scanner.trigger_key, PULSE_S)
-                   for t in planned_pulses(settings, schedule=schedule))
-    sender = KeySender(display_name)
-    try:
-        with ScriptedKeys(sender, clock=clock) as script:
-            yield Fingers(script, participant=participant, trigger=pulses, clock=clock)
-    finally:
-        sender.close()
+    with window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, fullscreen=fullscreen) as devices:
+        yield replace(devices, tracker=tracker)
+
+
+def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> Devices:
+    """Make an emulated scanner, a simulated participant and a recording display on one clock."""
+    participant = simulated_participant(settings, schedule=schedule, clock=clock)
+    size = (settings.display.width_px, settings.display.height_px)
+    screen = RecordingDisplay(clock, size_px=size, refresh_hz=settings.display.refresh_hz, on_flip=participant.see)
+    scanner = EmulatedScanner.for_run(settings, schedule=schedule, clock=clock)
+    return Devices(clock, trigger=scanner, responses=participant, display=screen, poll_s=VIRTUAL_POLL_S,
+                   prompt=participant.press_each)
+
+
+def simulated_participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
+    """Seat a participant who knows what a schedule asks for."""
+    return seat_participant(settings, schedule=schedule, clock=clock)
+
+
+def buttons_named(settings: Settings, *, scanner: str) -> str:
+    """Say which buttons a run has: the emulated scanner brings a simulated participant."""
+    return "simulated participant" if scanner == "emulated" else settings.buttons.device

@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from paradigms.devices.protocols import HardwareClock
+from paradigms.playing.assembly import opened_devices
 from paradigms.playing.engine import play
-from paradigms.playing.play_run import RunKey, opened_devices, prepare, write_plan
+from paradigms.playing.play_run import prepare, write_plan
 from paradigms.record.journal import Journal
-from paradigms.record.run_files import excerpt_files
+from paradigms.record.run_files import RunKey, excerpt_files
 from paradigms.runlog import is_complete, of_kind, read_journal
 from paradigms.schedule import Event
 from paradigms.tasks.catalogue import task_of

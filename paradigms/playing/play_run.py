@@ -7,49 +7,27 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from paradigms.devices.inputs import require_name
 from paradigms.devices.protocols import Clock, HardwareClock, Pixels
-from paradigms.devices.tracker import load_tracker
 from paradigms.devices.xserver import tell_if_lost
-from paradigms.emulation.participant import SimulatedParticipant, seat_participant
-from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, VirtualClock
+from paradigms.emulation.scanner_and_display import VirtualClock
+from paradigms.playing.assembly import buttons_named, opened_devices, require_devices
 from paradigms.playing.engine import Devices, RunOutcome, Terminated, play
 from paradigms.playing.resume import resumed
-from paradigms.record.events_files import archive_events, recover_attempt, require_new, require_same_plan, write_events
+from paradigms.record.events_files import archive_events, require_new, require_same_plan, write_events
 from paradigms.record.journal import Journal
-from paradigms.record.run_files import attempt_files, earlier_attempts, excerpt_files, last_attempt
+from paradigms.record.recovery import recover_attempt
+from paradigms.record.run_files import RunKey, attempt_files, earlier_attempts, excerpt_files, last_attempt
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
 from paradigms.tasks.catalogue import Pictures, task_of
 from subjects.cli import ProgressWrapper, silent
-from subjects.errors import DeviceError
 from subjects.layout import Layout
 from subjects.profile import load_profile
 from subjects.provenance import versions
-from subjects.settings.devices import SCANNERS
 from subjects.settings.study import Settings
 from subjects.store import write_json
-
-DISPLAYS = ("virtual", "window")
-VIRTUAL_POLL_S = 0.25
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """Which run: subject, session, task, run number."""
-
-    sub: str
-    ses: str
-    task: str
-    run: int
-
-    def names(self) -> dict[str, Any]:
-        """Give the entities as keywords for the speller of paths."""
-        return {"sub": self.sub, "ses": self.ses, "task": self.task, "run": self.run}
 
 
 def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int, scanner: str,
@@ -160,16 +138,6 @@ def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings:
     return outcome
 
 
-def require_devices(*, scanner: str, display: str) -> None:
-    """Refuse unknown or impossible devices; there is no dummy to fall back on."""
-    for kind, name, known in (("scanner", scanner, SCANNERS), ("display", display, DISPLAYS)):
-        require_name(kind, name, known=known)
-    if display == "virtual" and scanner != "emulated":
-        raise DeviceError("display", came="a virtual display with a real trigger",
-                          expected="the emulated scanner, whose time can jump",
-                          remedy="Use --scanner emulated, or --display window.")
-
-
 def prepare(layout: Layout, settings: Settings, *, key: RunKey,
             n_trials: int | None = None, until_s: float | None = None) -> tuple[Schedule, dict[str, Pixels]]:
     """Make a run's schedule or an excerpt of it, and read and verify every image it needs.
@@ -192,40 +160,6 @@ def write_plan(schedule: Schedule, settings: Settings, *, schedule_path: Path, s
     """Write the plan and the resolved settings before anything is shown."""
     write_json(schedule_path, {**schedule.to_json(), "digest": schedule.digest})
     write_json(settings_path, {**settings.model_dump(mode="json"), "digest": settings.digest})
-
-
-@contextlib.contextmanager
-def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str, display: str,
-                   fullscreen: bool = True) -> Iterator[Devices]:
-    """Put the four devices of a run together, real or virtual, and the lab's own tracker."""
-    tracker = load_tracker(settings.hooks.tracker)
-    if display == "virtual":
-        yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker)
-        return
-    from paradigms.playing.assembly import window_devices
-
-    with window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, fullscreen=fullscreen) as devices:
-        yield replace(devices, tracker=tracker)
-
-
-def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> Devices:
-    """Make an emulated scanner, a simulated participant and a recording display on one clock."""
-    participant = simulated_participant(settings, schedule=schedule, clock=clock)
-    size = (settings.display.width_px, settings.display.height_px)
-    screen = RecordingDisplay(clock, size_px=size, refresh_hz=settings.display.refresh_hz, on_flip=participant.see)
-    scanner = EmulatedScanner.for_run(settings, schedule=schedule, clock=clock)
-    return Devices(clock, trigger=scanner, responses=participant, display=screen, poll_s=VIRTUAL_POLL_S,
-                   prompt=participant.press_each)
-
-
-def simulated_participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
-    """Seat a participant who knows what a schedule asks for."""
-    return seat_participant(settings, schedule=schedule, clock=clock)
-
-
-def buttons_named(settings: Settings, *, scanner: str) -> str:
-    """Say which buttons a run has: the emulated scanner brings a simulated participant."""
-    return "simulated participant" if scanner == "emulated" else settings.buttons.device
 
 
 @contextlib.contextmanager

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paradigms.journal_lock import is_held
-from paradigms.record.journal import restore
+from paradigms.record.journal import is_held
 from paradigms.record.outcome import judged, tally_of
 from paradigms.record.outputs import write_outputs
 from paradigms.record.run_files import attempts, earlier_attempts
@@ -22,48 +18,15 @@ from paradigms.runlog import (
     is_complete,
     of_kind,
     read_journal,
-    time_zero,
 )
 from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import task_of
 from paradigms.tasks.fixation_task import response_window_s
-from subjects.errors import RunLogError, StudyError
+from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.provenance import digest_bytes
-from subjects.settings.study import Settings, read_resolved
+from subjects.settings.study import Settings
 from subjects.store import read_json, table_text, write_bytes, write_json, write_table
-
-_JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
-                      r"_attempt-(?P<attempt>\d+)_journal\.jsonl\Z")
-
-
-NOT_RUNS = ("excerpt",)
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """A run whose record was cut off, and the events table made from it.
-
-    Parameters
-    ----------
-    journal, events : Path
-        The record and the table.
-    complete : bool
-        The run was whole, and only its table was missing.
-    n_events, n_records : int
-        Rows in the table, readable lines in the journal.
-    """
-
-    journal: Path
-    events: Path
-    complete: bool
-    n_events: int
-    n_records: int
-
-    def summary(self) -> str:
-        """Say it in one line."""
-        return (f"recovered {self.n_events} events from {self.n_records} journal lines: {self.events} "
-                f"({'complete' if self.complete else 'incomplete'})")
 
 
 def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, run: int) -> None:
@@ -84,7 +47,7 @@ def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, 
                               remedy="Wait until it ends, or end it; nothing was changed.")
     complete = [path for path in attempts(layout, **where) if is_complete(read_journal(path)) and not _is_rest(path)]
     events = layout.events(**where)
-    if events.exists() and _sidecar_says_complete(events):
+    if events.exists() and sidecar_says_complete(events):
         complete.append(events)
     if complete and not repeat:
         raise RunLogError(str(complete[-1]), came="a run that was played before", expected="a new run",
@@ -114,7 +77,8 @@ def _require_room_for(events: Path) -> None:
                           remedy="Check the folder and its permissions; nothing was shown.")
 
 
-def _sidecar_says_complete(events: Path) -> bool:
+def sidecar_says_complete(events: Path) -> bool:
+    """Say whether an events table's sidecar calls the run complete (one that says nothing does)."""
     return bool(_sidecar_of(events).get("RunComplete", True))
 
 
@@ -136,7 +100,7 @@ def write_events(layout: Layout, settings: Settings, *, attempt: int, sub: str, 
     where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
     schedule = read_schedule(layout.schedule(**where, attempt=attempt))
     records = read_journal(layout.journal(**where, attempt=attempt))
-    path = _write_pair(layout.events(**where), records=records, schedule=schedule, settings=settings, attempt=attempt,
+    path = write_pair(layout.events(**where), records=records, schedule=schedule, settings=settings, attempt=attempt,
                        earlier=earlier_attempts(layout, attempt=attempt, **where))
     write_outputs(layout, settings, schedule=schedule, records=records, attempt=attempt, current=True)
     return path
@@ -185,8 +149,9 @@ def require_same_plan(layout: Layout, schedule: Schedule) -> None:
                               remedy="Restore the seed and the settings that this subject was scanned with.")
 
 
-def _write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int,
-                earlier: list[str]) -> Path:
+def write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int,
+               earlier: list[str]) -> Path:
+    """Write an attempt's events table and its sidecar."""
     table = events_table(records, schedule, response_window_s=response_window_s(settings, schedule.task))
     whole = is_complete(records) and schedule.first_trial is None
     sidecar = events_sidecar(schedule, settings, complete=whole, attempt=attempt,
@@ -229,7 +194,7 @@ def archive_events(layout: Layout, *, sub: str, ses: str, task: str, run: int) -
 def _archive_place(layout: Layout, *, where: dict[str, Any]) -> Path:
     """Spell where the events table that stands would be kept, or refuse."""
     events = layout.events(**where)
-    attempt = _attempt_told(events)
+    attempt = attempt_told(events)
     if attempt is None:
         raise RunLogError(str(events), came="an events table without the number of its attempt",
                           expected="a table of this toolkit", remedy="Move it away by hand; nothing was changed.")
@@ -240,127 +205,7 @@ def _archive_place(layout: Layout, *, where: dict[str, Any]) -> Path:
     return target
 
 
-def _attempt_told(events: Path) -> int | None:
+def attempt_told(events: Path) -> int | None:
     """Give the attempt that an events table tells of, if it says."""
     attempt = _sidecar_of(events).get("Attempt")
     return None if attempt is None else int(attempt)
-
-
-def recover(layout: Layout) -> list[Recovered]:
-    """Make events tables from every journal that was never turned into one.
-
-    Parameters
-    ----------
-    layout : Layout
-        The study.
-
-    Returns
-    -------
-    list of Recovered
-        The table is marked incomplete unless the journal has the mark of a whole run. Nothing is written
-        over: where a table of the run stands, the recovered one goes to sourcedata. (Only a whole run that
-        was cut off before its table was written takes the place of an incomplete one, which is kept in
-        sourcedata.) A second call finds nothing more to do.
-    """
-    for journal in _journals(layout):
-        if not is_held(journal):
-            restore(journal)
-    recovered: list[Recovered] = []
-    refused: list[StudyError] = []
-    for journal in _journals(layout):
-        try:
-            recovered += [_recover_one(layout, cut) for cut in _waiting(layout, journals=[journal])]
-        except StudyError as error:  # one bad record keeps no other from being read
-            refused.append(error)
-    if len(refused) == 1 and not recovered:
-        raise refused[0]
-    if refused:
-        raise RunLogError(refused[0].where, came=f"{refused[0].came} ({len(refused)} such records)",
-                          expected=refused[0].expected,
-                          remedy=f"{refused[0].remedy} Other runs that were recovered: {len(recovered)}.")
-    return recovered
-
-
-def _journals(layout: Layout) -> list[Path]:
-    """List all journals, whole runs before cut ones and late attempts before early ones, run by run."""
-    found = sorted(layout.root.glob("sourcedata/sub-*/ses-*/*_journal.jsonl"), reverse=True)
-    return sorted(found, key=lambda path: not _says_complete(path))
-
-
-def _says_complete(journal: Path) -> bool:
-    try:
-        return is_complete(read_journal(journal))
-    except StudyError:
-        return False
-
-
-def recover_attempt(layout: Layout, journal: Path) -> Recovered | None:
-    """Make the events table of one attempt that ended early; None if nothing was scanned, or it has one."""
-    return next((_recover_one(layout, cut) for cut in _waiting(layout) if cut.journal == journal), None)
-
-
-def recoverable(layout: Layout) -> tuple[Path, ...]:
-    """List the journals that were never turned into an events table, and could be."""
-    return tuple(cut.journal for cut in _waiting(layout))
-
-
-def _waiting(layout: Layout, *, journals: Iterable[Path] | None = None) -> list[_Cut]:
-    found = []
-    for journal in _journals(layout) if journals is None else journals:
-        match = _JOURNAL.match(journal.name)
-        if match is None:
-            raise RunLogError(str(journal), came="a journal with a name of its own",
-                              expected="..._attempt-NN_journal.jsonl",
-                              remedy="Give it its old name.")
-        if match["task"] in NOT_RUNS or is_held(journal):
-            continue
-        where = {"sub": match["sub"], "ses": match["ses"], "task": match["task"], "run": int(match["run"])}
-        if not _has_table(layout, attempt=int(match["attempt"]), where=where):
-            found.append(_Cut(journal, int(match["attempt"]), where=where, records=read_journal(journal)))
-    found.sort(key=lambda cut: (cut.journal.parent, cut.where["task"], cut.where["run"], not cut.complete,
-                                -cut.attempt))
-    return [cut for cut in found if time_zero(cut.records) is not None]
-
-
-def _has_table(layout: Layout, *, attempt: int, where: dict[str, Any]) -> bool:
-    events = layout.events(**where)
-    told = events.exists() and _attempt_told(events) == attempt
-    return told or layout.attempt_file("events.tsv", **where, attempt=attempt).exists()
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """A journal that may have been cut off."""
-
-    journal: Path
-    attempt: int
-    where: dict[str, Any]
-    records: list[Record]
-
-    @property
-    def complete(self) -> bool:
-        return is_complete(self.records)
-
-
-def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
-    events = layout.events(**cut.where)
-    archived = layout.attempt_file("events.tsv", **cut.where, attempt=cut.attempt)
-    schedule = read_schedule(layout.schedule(**cut.where, attempt=cut.attempt))
-    for start in of_kind(cut.records, "start"):
-        if start.get("schedule_digest") != schedule.digest:
-            raise RunLogError(str(cut.journal), came=f"a journal of schedule {start.get('schedule_digest')}",
-                              expected=f"{schedule.digest}, the one beside it",
-                              remedy="Restore the journal and the schedule of this attempt.")
-    settings = read_resolved(layout.resolved_settings(**cut.where, attempt=cut.attempt))
-    if cut.complete and events.exists() and not _sidecar_says_complete(events):
-        archive_events(layout, **cut.where)
-    path = archived if events.exists() else events
-    _write_pair(path, records=cut.records, schedule=schedule, settings=settings, attempt=cut.attempt,
-                earlier=earlier_attempts(layout, attempt=cut.attempt, **cut.where))
-    write_outputs(layout, settings, schedule=schedule, records=cut.records, attempt=cut.attempt, current=path == events)
-    return Recovered(cut.journal, path, complete=cut.complete, n_events=len(_rows_of(path)),
-                     n_records=len(cut.records))
-
-
-def _rows_of(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()[1:]

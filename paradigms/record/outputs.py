@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from paradigms.aperture_export import aperture_movie, write_nifti, write_npz, write_stim
+from paradigms.record.apertures import aperture_movie, write_nifti, write_npz, write_stim
 from paradigms.record.scoring import COLUMNS, Score, score_run, score_table
 from paradigms.runlog import Record, time_zero
 from paradigms.schedule import Schedule

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from subjects.settings.display import Display
 from subjects.settings.paradigms import Motion
-from subjects.settings.study import Display
 
 Floats = NDArray[np.float64]
 

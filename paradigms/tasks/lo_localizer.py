@@ -10,11 +10,10 @@ import numpy as np
 from numpy.random import Generator
 
 from paradigms.devices.protocols import Frame
-from paradigms.program import Program
+from paradigms.program import Program, changes, moments
 from paradigms.schedule import BLANK, Event, Mark, Schedule
 from paradigms.tasks.fixation_task import FIXATION, color_at, plan_marks
 from paradigms.tasks.planning import Texture, require_run, textures_digest
-from paradigms.timeline import changes, moments
 from subjects.errors import ScheduleError
 from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed

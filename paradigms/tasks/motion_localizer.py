@@ -11,12 +11,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from paradigms.devices.protocols import Frame
-from paradigms.program import STEP, Program
+from paradigms.program import STEP, Moment, Program, changes, moments
 from paradigms.schedule import BLANK, Event, Schedule
 from paradigms.tasks.dots import DotField, make_dots, plan_flow, screen_px
 from paradigms.tasks.fixation_task import EPS_S, FIXATION, color_at, plan_marks
 from paradigms.tasks.planning import require_run
-from paradigms.timeline import Moment, changes, moments
 from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed
 from subjects.provenance import rng as generator

@@ -12,12 +12,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from paradigms.devices.protocols import Frame
-from paradigms.program import STEP, Program
+from paradigms.program import STEP, Moment, Program, changes, moments
 from paradigms.schedule import BLANK, Event, Schedule
 from paradigms.tasks.aperture_movie import BAR_DIRECTIONS, Movie, Segment, movie, segments
 from paradigms.tasks.fixation_task import EPS_S, FIXATION, color_at, plan_marks
 from paradigms.tasks.planning import Texture, require_run, textures_digest
-from paradigms.timeline import Moment, changes, moments
 from stimuli.apertures import Grid, fixation_grid, mask, screen_grid
 from subjects.errors import ScheduleError
 from subjects.profile import SubjectProfile

@@ -22,7 +22,8 @@ from stimuli.perturbation.rules import interference_rule, noise_rule
 from stimuli.perturbation.start_image import Restarted, Start, find_start, keep_start
 from stimuli.perturbation.targets import choose_target, read_targets
 from stimuli.regular_images.candidate_report import Photographs, photographs_of
-from stimuli.regular_images.drawn import Slot, choose, plan_slots
+from stimuli.regular_images.drawn import choose
+from stimuli.regular_images.slots import Slot, plan_slots
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import ManifestError, StimulusError, StoreError
 from subjects.layout import Layout

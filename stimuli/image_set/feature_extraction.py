@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stimuli.feature_store import FeatureStore, open_store
-from stimuli.feature_writer import FeatureWriter
+from stimuli.feature_store import FeatureStore, FeatureWriter, open_store
 from stimuli.image_set.set_rules import require_rows
 from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels
 from stimuli.networks.registry import Images, Network, cpu_threads, network_of

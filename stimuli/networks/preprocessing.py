@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stimuli.networks.caffe_files import read_binaryproto
-from stimuli.regular_images.photographs import centre
 from subjects.errors import NetworkError, nearest
 from subjects.provenance import digest_array
 
@@ -179,3 +178,9 @@ def _read_mean(path: Path) -> NDArray[np.float64]:
     except (ValueError, EOFError, OSError, TypeError) as error:
         raise NetworkError(str(path), came=f"a file that is no array ({error})", expected="Caffe's mean image",
                            remedy="Correct the path behind the preprocessing's colon.") from error
+
+
+def centre(pixels: np.ndarray, *, side: int) -> np.ndarray:
+    """Cut the centre out of (height, width, 3); the odd pixel is left over at the right and below."""
+    top, left = ((extent - side) // 2 for extent in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top:top + side, left:left + side])

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from stimuli.perturbation.ascent import Move, Objective, Rule, lengths
-from stimuli.regular_images.drawn import certain
-from subjects.settings.study import Stimuli
+from stimuli.regular_images.slots import certain
+from subjects.settings.images import Stimuli
 
 GROWTH = 1.1
 FIRST_RADIUS, FIRST_STEP, LAST_STEP, CHANGE = 1.0, 1.0, 0.01, 0.05

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from stimuli.networks.caffe_files import read_binaryproto
+from stimuli.networks.preprocessing import centre
 from stimuli.networks.registry import Images, Network
-from stimuli.regular_images.photographs import centre, enlarged, read_photograph, to_square
+from stimuli.regular_images.photographs import enlarged, read_photograph, to_square
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import StimulusError
 from subjects.layout import Layout

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stimuli.regular_images.drawn import Slot
+from stimuli.regular_images.slots import Slot
 from subjects.errors import StimulusError, nearest
 from subjects.provenance import rng
 from subjects.store import read_table

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from stimuli.regular_images.candidates import Candidate, Listing
-from stimuli.regular_images.drawn import certain
 from stimuli.regular_images.screening import Screened
+from stimuli.regular_images.slots import certain
 from subjects.errors import StimulusError, nearest
 from subjects.provenance import derive_seed
-from subjects.settings.study import Stimuli
+from subjects.settings.images import Stimuli
 
 CHOSEN, BELOW, SPARE, OUT = "chosen", "chosen below threshold", "spare", "fell out"
 

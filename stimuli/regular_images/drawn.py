@@ -3,113 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from stimuli.categories import DEMO_CATEGORIES
 from stimuli.manifest import Pixels
 from stimuli.networks.registry import Network
-from subjects.errors import StimulusError, nearest
-from subjects.profile import base_images
+from stimuli.regular_images.slots import Choice, Slot, certain
+from subjects.errors import StimulusError
 from subjects.provenance import derive_seed
-from subjects.settings.study import Settings
 
 MAX_CANDIDATES = 200
-MARGIN = 1e-3
 
 Draw = Callable[[str, np.random.Generator], Pixels]
 """Gives a candidate of a category as uint8 (side, side, 3)."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A place in the study for one base image.
-
-    Parameters
-    ----------
-    base_image : str
-        For example ``"dogs-01"``.
-    class_name, category : str
-        What is to be seen there.
-    category_index : int
-        The category among the network's outputs.
-    """
-
-    base_image: str
-    class_name: str
-    category: str
-    category_index: int
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A regular image that was chosen.
-
-    Parameters
-    ----------
-    slot : Slot
-        Its place.
-    pixels : uint8 array, (side, side, 3)
-        The image.
-    p : float
-        Probability of its category.
-    candidates : int
-        How many were looked at, this one included.
-    """
-
-    slot: Slot
-    pixels: Pixels
-    p: float
-    candidates: int
-
-
-def certain(p: float) -> float:
-    """Give the probability that is asked for while images are made, so that `p` holds on any machine.
-
-    Another batch size or another processor changes a probability near the seventh digit; a
-    thousandth of the way from `p` to 1 is far more than that.
-
-    Examples
-    --------
-    >>> round(certain(0.99), 5)
-    0.99001
-    """
-    return p + MARGIN * (1.0 - p)
-
-
-def plan_slots(settings: Settings, *, class_names: Sequence[str]) -> tuple[Slot, ...]:
-    """Give every base image of the study its category: the k-th of a class to its k-th image.
-
-    Parameters
-    ----------
-    settings : Settings
-        Classes and images a class.
-    class_names : sequence of str
-        The network's outputs.
-
-    Raises
-    ------
-    StimulusError
-        For an unknown class, more images than a class has categories, or a category that the
-        network does not know.
-    """
-    wanted = settings.stimuli
-    for name in wanted.classes:
-        if name not in DEMO_CATEGORIES:
-            raise StimulusError("stimuli.classes", came=repr(name), expected="a class that can be drawn",
-                                remedy=nearest(name, DEMO_CATEGORIES))
-        if wanted.per_class > len(DEMO_CATEGORIES[name]):
-            raise StimulusError("stimuli.per_class", came=f"{wanted.per_class} images of {name}",
-                                expected=f"at most {len(DEMO_CATEGORIES[name])}, one a category",
-                                remedy="Lower stimuli.per_class.")
-    categories = [(name, category) for name in wanted.classes for category in DEMO_CATEGORIES[name][:wanted.per_class]]
-    unknown = [category for _, category in categories if category not in class_names]
-    if unknown:
-        raise StimulusError("network", came=f"no output for {unknown[0]!r}", expected="one for every category",
-                            remedy="Choose a network that knows the categories of the study.")
-    return tuple(Slot(base, name, category, class_names.index(category))
-                 for base, (name, category) in zip(base_images(settings), categories, strict=True))
 
 
 def choose(network: Network, slots: Sequence[Slot], *, draw: Draw, seed: int, p: float, batch: int = 20,

@@ -23,6 +23,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from stimuli.manifest import Pixels
+from stimuli.networks.preprocessing import centre
 from subjects.errors import StimulusError
 
 MAX_PIXELS = 64_000_000
@@ -214,12 +215,6 @@ def enlarged(side: int) -> int:
     (256, 256, 27)
     """
     return 256 if side in (224, 227) else round(side * 256 / 227)
-
-
-def centre(pixels: np.ndarray, *, side: int) -> np.ndarray:
-    """Cut the centre out of (height, width, 3); the odd pixel is left over at the right and below."""
-    top, left = ((extent - side) // 2 for extent in pixels.shape[:2])
-    return np.ascontiguousarray(pixels[top:top + side, left:left + side])
 
 
 def _resample(pixels: Pixels, size: tuple[int, int]) -> Pixels:

@@ -13,7 +13,7 @@ from stimuli.networks.registry import Network
 from stimuli.regular_images.candidates import Candidate, Listing
 from stimuli.regular_images.photographs import Facts, read_facts, read_photograph, to_square
 from subjects.errors import StimulusError
-from subjects.settings.study import Stimuli
+from subjects.settings.images import Stimuli
 
 P_DIGITS = 6
 """Digits of P that are kept: the choice is made from what the report says."""

@@ -21,9 +21,9 @@ from subjects.cli import ProgressWrapper, silent
 from subjects.errors import StimulusError
 from subjects.layout import Layout
 from subjects.provenance import digest_file, digest_json, is_current, rng, sidecar, sidecar_path
+from subjects.settings.images import Textures
 from subjects.settings.study import Settings
 from subjects.store import HALF_WRITTEN, whole_file
-from subjects.texture_settings import Textures
 
 INTACT, SCRAMBLED = "intact", "scrambled"
 POOL, POOL_PX = 80, 220

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from subjects.settings.section import Count, NotNegative, Positive, Section
+from subjects.settings.section import Count, Level, NotNegative, Positive, Seconds, Section
 
 MAIN, RETINOTOPY, LO, MOTION = "main", "retinotopy", "lo", "motion"
 TASKS = (MAIN, RETINOTOPY, LO, MOTION)
@@ -164,3 +164,24 @@ class Motion(FixationTask):
     def duration_s(self) -> float:
         """Length of a run in seconds."""
         return 2.0 * self.lead_s + self.blocks * (self.static_s + self.moving_s)
+
+
+class Main(Section):
+    """The main experiment: trials of blank then image, an animal judgement on every image."""
+
+    sessions: Count = 2
+    runs: Count = 5
+    presentations: Count = 2
+    blank_trials: Annotated[int, Field(ge=0)] = 9
+    blank_s: Annotated[Seconds, Field(gt=0)] = 2.0
+    image_s: Annotated[Seconds, Field(gt=0)] = 2.0
+    lead_in_s: Seconds = 20.0
+    lead_out_s: Seconds = 20.0
+    image_deg: Positive = 12.0
+    fixation_deg: Positive = 0.2
+    fixation_color: tuple[Level, Level, Level] = (255, 0, 0)
+    discard_s: NotNegative = 18.0
+    animal_key: str = "1"
+    not_animal_key: str = "2"
+    abort_key: str = "escape"
+    response_window_s: Positive = 4.0

@@ -11,15 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.data.surface import Surface, save_surface, surface_paths
+from analysis.data.sources import surface_paths
+from analysis.data.surface import Surface, save_surface
 from analysis.glm.betas import Betas, save_betas
 from analysis.regions.labels import ROIS, labels_path, write_labels
-from stimuli.feature_writer import write_store
+from stimuli.feature_store import write_store
 from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 
 CHANGES = {
     "stimuli": {"per_class": 4},

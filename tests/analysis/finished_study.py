@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from analysis.data.surface import save_surface, surface_paths
+from analysis.data.sources import surface_paths
+from analysis.data.surface import save_surface
 from analysis.encoding.run import encoding_origin
 from analysis.glm.betas import save_betas
 from analysis.regions.labels import labels_path, write_labels
@@ -22,7 +23,8 @@ from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
 from subjects.provenance import sidecar
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 from subjects.store import write_bytes, write_json, write_table, write_text
 from tests.analysis.fabricated import ROWS, make_betas, make_labels, make_surface
 from tests.analysis.paper_tables import LAYERS, REGIONS, brain_table, encoding_table, network_table

@@ -15,7 +15,7 @@ from analysis.steps import choose_subjects, require_betas, require_file, require
 from subjects.errors import AnalysisError, LayoutError, ProfileError, StudyError
 from subjects.layout import Layout
 from subjects.profile import register
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.analysis.finished_study import finish_study
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -46,7 +46,8 @@ Stimulate = Callable[[list[str]], None]
 @pytest.fixture(scope="module")
 def real() -> Iterator[tuple[Any, Any, HardwareClock]]:
     """Give a window, a keyboard and fingers on it, under Xvfb where there is no display."""
-    from paradigms.devices.xserver import KeySender, ensure_display
+    from paradigms.devices.xserver import ensure_display
+    from paradigms.emulation.fake_keys import KeySender
 
     clock = HardwareClock()
     with contextlib.ExitStack() as stack:

@@ -32,7 +32,8 @@ from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manif
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import SubjectProfile, base_images, register
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 
 
 def noise_set(settings: Settings, *, seed: int, side: int = 16) -> tuple[Manifest, dict[str, Pixels]]:

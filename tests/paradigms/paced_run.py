@@ -12,7 +12,7 @@ from pathlib import Path
 from paradigms.playing import play_run as session
 from paradigms.playing.play_run import play_run
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 
 
 class PacedClock:

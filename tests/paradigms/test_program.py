@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from paradigms.devices.protocols import Frame
-from paradigms.program import OFF, ON, STEP
+from paradigms.program import OFF, ON, STEP, Moment, changes, moments
 from paradigms.schedule import Event, Mark, Schedule, excerpt, first_seconds
-from paradigms.timeline import Moment, changes, moments
 from subjects.errors import ScheduleError
 
 EVENTS = (Event(0, 0.0, 2.0, "blank"), Event(1, 2.0, 2.0, "a"), Event(2, 4.0, 1.0, "b"), Event(3, 5.0, 5.0, "blank"))

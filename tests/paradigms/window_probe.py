@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from paradigms.devices.protocols import HardwareClock
-from paradigms.devices.xserver import KeySender, ensure_display
+from paradigms.devices.xserver import ensure_display
+from paradigms.emulation.fake_keys import KeySender
 from paradigms.tasks.main_task import frame_for
 from subjects.errors import DeviceError
 from subjects.settings.study import Settings

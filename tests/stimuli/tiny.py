@@ -14,7 +14,8 @@ from stimuli.drawings import draw
 from stimuli.networks.registry import TorchNetwork
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 
 SIDE = 24
 CLASSES = ("dogs", "cars", "fruits")

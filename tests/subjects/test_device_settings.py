@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from subjects.errors import SettingsError
 from subjects.settings.devices import EmulatedScanner, byte_value, fault_overrides
-from subjects.settings.study import Settings, as_toml, load_settings, write_settings
+from subjects.settings.loading import as_toml, load_settings, write_settings
+from subjects.settings.study import Settings
 
 
 @given(st.integers(0, 255))

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from subjects.errors import SettingsError
-from subjects.settings.study import Display, Main, Settings, load_settings, write_settings
+from subjects.settings.display import Display
+from subjects.settings.loading import load_settings, write_settings
+from subjects.settings.paradigms import Main
+from subjects.settings.study import Settings
 
 
 def test_the_defaults_are_the_protocols_numbers() -> None:

@@ -14,7 +14,9 @@ from subjects.errors import LayoutError, ProfileError, ScheduleError, StudyError
 from subjects.layout import Layout, label
 from subjects.plan import run_sheet
 from subjects.profile import SubjectProfile, base_images, load_profile, register, session_images
-from subjects.settings.study import Main, Settings, Study, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.paradigms import Main
+from subjects.settings.study import Settings, Study
 
 
 def _subjects(*arguments: str) -> subprocess.CompletedProcess[str]:

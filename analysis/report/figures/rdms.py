@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from analysis.report.figures.style import COLORS, PAPER, WIDTH_IN, new_figure, styled
 from analysis.report.wording import say_number, say_p
-from analysis.rsa.rdm import RDM, average_ranks, expand
+from analysis.rsa.rdm import RDM
+from analysis.statistics.dissimilarity import average_ranks, expand
 
 _TYPES = ("RE", "AN", "AI")
 

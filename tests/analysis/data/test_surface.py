@@ -10,14 +10,8 @@ import pytest
 from nilearn import datasets
 from nilearn.surface import load_surf_mesh
 
-from analysis.data.surface import (
-    Surface,
-    load_subject_surface,
-    load_surface,
-    save_surface,
-    surface_paths,
-    triangle_areas,
-)
+from analysis.data.sources import load_subject_surface, surface_paths
+from analysis.data.surface import Surface, load_surface, save_surface, triangle_areas
 from analysis.data.template import load_fsaverage5, occipital_patch, occipital_pole, subdivide
 from subjects.errors import AnalysisError
 

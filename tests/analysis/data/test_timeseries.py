@@ -8,15 +8,9 @@ import pandas as pd
 import pytest
 from nilearn.surface import load_surf_data
 
-from analysis.data.timeseries import (
-    Run,
-    choose_source,
-    read_run,
-    read_sessions,
-    read_timeseries,
-    require_volumes,
-    write_timeseries,
-)
+from analysis.data.gifti import read_timeseries, write_timeseries
+from analysis.data.sources import choose_source
+from analysis.data.timeseries import Run, read_run, read_sessions, require_volumes
 from subjects.errors import AnalysisError, LayoutError
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path

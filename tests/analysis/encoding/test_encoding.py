@@ -7,24 +7,22 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
-from analysis.encoding.romp import romp
-from analysis.encoding.run import (
-    COLUMNS,
+from analysis.encoding.generalisation import (
     assess_generalisation,
-    choose_sparsity,
     matched_similarity,
-    predict_types,
-    run_encoding,
     standardise,
     subsampled_accuracies,
     vertex_accuracies,
 )
+from analysis.encoding.romp import romp
+from analysis.encoding.run import COLUMNS, choose_sparsity, predict_types, run_encoding
 from analysis.encoding.sparse_model import Scaling, held_out_predictions, measure_scaling, train
 from analysis.regions.labels import ROIS
-from analysis.rsa.resampling import permutations, subsamples
+from analysis.statistics.draws import permutations, subsamples
 from subjects.errors import AnalysisError
 from subjects.provenance import rng as derived
-from subjects.settings.study import Encoding, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Encoding
 from tests.analysis.fabricated import LAYERS, make_study
 
 QUICK = Encoding(n_permutations=200, n_subsamples=200)

@@ -16,7 +16,7 @@ from paradigms.playing.play_run import play_run
 from paradigms.runlog import read_events
 from stimuli.textures.render import render
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.paradigms.conftest import make_console_study
 
 TEXTURES: dict[str, object] = {"size_px": 32, "scramble_cells": 4, "pieces_across": 2, "words_across": 2}

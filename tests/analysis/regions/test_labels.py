@@ -9,14 +9,8 @@ from nilearn.surface import load_surf_data
 
 from analysis.data.surface import Surface
 from analysis.data.template import load_fsaverage5, occipital_patch
-from analysis.regions.labels import (
-    ROIS,
-    calcarine_coordinates,
-    labels_path,
-    read_labels,
-    schematic_regions,
-    write_labels,
-)
+from analysis.regions.labels import ROIS, labels_path, read_labels, write_labels
+from analysis.regions.schematic import calcarine_coordinates, schematic_regions
 from subjects.errors import AnalysisError
 
 

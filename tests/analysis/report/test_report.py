@@ -31,7 +31,8 @@ from stimuli.manifest import read_manifest
 from subjects.errors import AnalysisError, ManifestError, StoreError
 from subjects.layout import Layout
 from subjects.provenance import digest_file
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 from subjects.store import write_json
 from tests.analysis.finished_study import finish_study
 from tests.analysis.paper_tables import LAYERS, REGIONS

@@ -8,17 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, rankdata, spearmanr
 
-from analysis.rsa.rdm import (
-    RDM,
-    average_ranks,
-    compute_rdm,
-    dissimilarities,
-    expand,
-    load_rdms,
-    save_rdms,
-    spearman,
-    unit_ranks,
-)
+from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms, spearman
+from analysis.statistics.dissimilarity import average_ranks, dissimilarities, expand, unit_ranks
 from subjects.errors import AnalysisError
 
 

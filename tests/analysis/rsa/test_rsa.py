@@ -8,11 +8,13 @@ from scipy.stats import kendalltau, spearmanr
 
 from analysis.regions.labels import ROIS
 from analysis.regions.patterns import load_roi_patterns
+from analysis.rsa.compare import DIFFERENCE, compare_types, layer_trends
 from analysis.rsa.rdm import compute_rdm, load_rdms
-from analysis.rsa.run import COLUMNS, DIFFERENCE, compare_types, layer_trends, run_network_rsa, run_rsa
+from analysis.rsa.run import COLUMNS, run_network_rsa, run_rsa
 from subjects.errors import AnalysisError, StudyError
 from subjects.provenance import sidecar_path
-from subjects.settings.study import Rsa, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Rsa
 from subjects.store import read_json
 from tests.analysis.fabricated import LAYERS, make_study
 

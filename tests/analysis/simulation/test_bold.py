@@ -10,25 +10,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.data.surface import load_subject_surface
+from analysis.data.sources import load_subject_surface
 from analysis.data.template import load_fsaverage5, occipital_patch
 from analysis.data.timeseries import read_run, read_sessions
 from analysis.glm.betas import Betas, load_betas
 from analysis.glm.design import Sampling, design_matrix, list_conditions
 from analysis.glm.estimate import GlmResult, require_current_fit, run_glm
-from analysis.regions.labels import ROIS, labels_path, read_labels, schematic_regions
+from analysis.regions.labels import ROIS, labels_path, read_labels
+from analysis.regions.schematic import schematic_regions
 from analysis.simulation.bold import amplitudes, count_volumes, load_truth, simulate_subject
 from analysis.simulation.ground_truth import AI_OWN, Truth, component_scores, draw_truth, shown_scores
 from analysis.simulation.noise import autocorrelated_noise, drifts, smooth_maps, smoother
 from paradigms.runlog import COLUMNS, events_sidecar
 from paradigms.tasks.main_task import make_schedule
-from stimuli.feature_writer import write_store
+from stimuli.feature_store import write_store
 from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
 from subjects.dataset import init_study
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import base_images, load_profile, register
-from subjects.settings.study import Settings, Simulate, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings, Simulate
 from subjects.store import read_json, write_json, write_table
 
 SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "simulate": {"subdivisions": 0}}

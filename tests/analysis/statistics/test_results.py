@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.rsa.resampling import Statistic
 from analysis.statistics.results import as_table, read_results, statistic_row, write_results
+from analysis.statistics.statistic import Statistic
 from subjects.errors import StoreError
 from subjects.provenance import is_current, sidecar_path
 from subjects.store import read_json

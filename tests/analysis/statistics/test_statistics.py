@@ -10,21 +10,16 @@ from scipy.stats import kendalltau, spearmanr
 
 from analysis.rsa.rdm import RDM, compute_rdm, spearman
 from analysis.rsa.resampling import (
-    Statistic,
-    centred_interval,
     feature_bootstraps,
     feature_counts,
     image_bootstraps,
-    interval,
     label_permutations,
-    mann_kendall,
     noise_ceiling,
-    permutations,
     split_half_ceiling,
-    subsamples,
-    two_sided_p,
-    upper_p,
 )
+from analysis.statistics.draws import permutations, subsamples
+from analysis.statistics.statistic import Statistic, centred_interval, interval, two_sided_p, upper_p
+from analysis.statistics.trend import mann_kendall
 from subjects.errors import AnalysisError
 
 

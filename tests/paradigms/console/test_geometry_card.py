@@ -18,7 +18,7 @@ import run_session
 from paradigms.console.geometry_card import N_GREYS, draw_card, eccentricity_px
 from subjects.errors import DeviceError
 from subjects.layout import Layout
-from subjects.settings.study import Display
+from subjects.settings.display import Display
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -30,7 +30,8 @@ from paradigms.playing.play_run import play_run
 from stimuli.textures.render import render
 from subjects.errors import ProfileError, ScheduleError
 from subjects.layout import Layout
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 from subjects.store import read_json
 from tests.paradigms.conftest import make_console_study
 

@@ -30,7 +30,7 @@ from paradigms.record.run_files import attempts
 from paradigms.runlog import read_events
 from subjects.layout import Layout
 from subjects.plan import PlannedRun, run_sheet
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 
 RUN = {"sub": "01", "ses": "01", "task": "main", "run": 1}
 

@@ -18,7 +18,7 @@ from paradigms.playing.play_run import play_run
 from paradigms.runlog import of_kind, read_journal
 from subjects.errors import StudyError
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.paradigms.conftest import make_console_study
 from tests.paradigms.lines import SerialBox
 

@@ -18,19 +18,20 @@ import pytest
 from PIL import Image
 
 from paradigms.emulation.scanner_and_display import VirtualClock
-from paradigms.journal_lock import is_held
 from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices, Terminated
 from paradigms.playing.play_run import play_run, sigterm_as_exception
-from paradigms.record.events_files import read_schedule, recover
-from paradigms.record.journal import Journal
+from paradigms.record.events_files import read_schedule
+from paradigms.record.journal import Journal, is_held
+from paradigms.record.recovery import recover
 from paradigms.record.run_files import attempts, last_attempt
 from paradigms.runlog import COLUMNS, of_kind, read_events, read_journal
 from subjects.errors import DeviceError, ManifestError, ProfileError, RunLogError, ScheduleError
 from subjects.layout import Layout
 from subjects.plan import run_sheet
 from subjects.profile import session_images
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 from subjects.store import read_json
 from tests.bids import bids_report
 
@@ -299,7 +300,7 @@ def test_a_window_that_cannot_open_writes_nothing(small_console: Layout, monkeyp
 
 def test_the_study_is_valid_bids(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """Complete and recovered tables alike, judged by the BIDS validator."""
-    from paradigms.record.events_files import recover
+    from paradigms.record.recovery import recover
 
     _play(small_console)
     with monkeypatch.context() as patch:

@@ -10,15 +10,18 @@ from click.testing import CliRunner
 
 from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices
-from paradigms.playing.play_run import RunKey, play_run, prepare
-from paradigms.record.events_files import read_schedule, recover
+from paradigms.playing.play_run import play_run, prepare
+from paradigms.record.events_files import read_schedule
+from paradigms.record.recovery import recover
+from paradigms.record.run_files import RunKey
 from paradigms.runlog import read_events
 from paradigms.schedule import BLANK, rest_of
 from run_session import cli
 from subjects.errors import RunLogError, ScheduleError
 from subjects.layout import Layout
 from subjects.plan import run_sheet
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 from tests.bids import bids_errors
 
 RUN: dict[str, Any] = {"sub": "01", "ses": "01", "task": "main", "run": 1}

@@ -11,9 +11,16 @@ import nibabel
 import numpy as np
 import pytest
 
-from paradigms.aperture_export import aperture_movie, stim_table, write_nifti, write_npz, write_stim
 from paradigms.emulation.scanner_and_display import Shown
-from paradigms.record.apertures import sample_index, shown_apertures
+from paradigms.record.apertures import (
+    aperture_movie,
+    sample_index,
+    shown_apertures,
+    stim_table,
+    write_nifti,
+    write_npz,
+    write_stim,
+)
 from paradigms.runlog import Record
 from paradigms.schedule import Schedule
 from paradigms.tasks import motion_localizer as motion

@@ -17,12 +17,13 @@ import pytest
 
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing.play_run import play_run
-from paradigms.record.events_files import read_schedule, recover
+from paradigms.record.events_files import read_schedule
 from paradigms.record.journal import Journal, copy_of, restore
+from paradigms.record.recovery import recover
 from paradigms.runlog import of_kind, read_events, read_journal
 from subjects.errors import RunLogError
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 
 
 def test_a_line_is_readable_the_moment_it_is_written(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ import pytest
 
 from paradigms.playing.play_run import play_run
 from paradigms.record import events_files as records_module
-from paradigms.record.events_files import recover
+from paradigms.record.recovery import recover
 from paradigms.runlog import of_kind, read_events, read_journal
 from subjects.errors import RunLogError, SettingsError
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = Path(__file__).parents[1] / "paced_run.py"

@@ -13,7 +13,8 @@ from paradigms.schedule import BLANK, Event, Schedule
 from paradigms.tasks.lo_localizer import LEVELS, frame_at, make_schedule, program
 from subjects.errors import ScheduleError, SettingsError
 from subjects.profile import SubjectProfile
-from subjects.settings.study import Lo, Settings, Study, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Lo, Settings, Study
 from tests.paradigms.texture_rows import played, rows
 
 

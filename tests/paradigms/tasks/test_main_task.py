@@ -14,7 +14,9 @@ from paradigms.tasks.main_task import frame_for, make_schedule
 from stimuli.manifest import Manifest
 from subjects.errors import ManifestError, ScheduleError
 from subjects.profile import SubjectProfile, session_images
-from subjects.settings.study import Main, Scanner, Settings, Stimuli, Study
+from subjects.settings.images import Stimuli
+from subjects.settings.paradigms import Main
+from subjects.settings.study import Scanner, Settings, Study
 
 
 def _plan(settings: Settings, manifest: Manifest, *, sub: str = "01", ses: str = "01", run: int = 1,

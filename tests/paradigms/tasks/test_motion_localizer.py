@@ -14,7 +14,9 @@ from paradigms.tasks.dots import Flow, make_dots, plan_flow, screen_px
 from paradigms.tasks.motion_localizer import LEVELS, Player, make_schedule, program
 from subjects.errors import ScheduleError, SettingsError
 from subjects.profile import SubjectProfile
-from subjects.settings.study import Display, Motion, Settings, Study, load_settings
+from subjects.settings.display import Display
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Motion, Settings, Study
 from tests.paradigms.texture_rows import played
 
 

@@ -17,7 +17,9 @@ from paradigms.tasks.retinotopy import LEVELS, Player, make_schedule, program
 from stimuli.apertures import Bar, Ring, Wedge, degree_grid, mask
 from subjects.errors import ScheduleError, SettingsError
 from subjects.profile import SubjectProfile
-from subjects.settings.study import Display, Retinotopy, Settings, Study, load_settings
+from subjects.settings.display import Display
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Retinotopy, Settings, Study
 from tests.paradigms.texture_rows import played, rows
 
 SECTION = Retinotopy(runs=(VARIANTS, ("bar",)))

@@ -27,7 +27,7 @@ from stimuli.perturbation import ascent as attacks
 from subjects.dataset import init_study
 from subjects.errors import ManifestError, NetworkError, StimulusError
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.stimuli.tiny import NAMES, Study, make_study
 
 

@@ -13,7 +13,8 @@ from stimuli.image_set.feature_extraction import extract
 from stimuli.manifest import Manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.settings.study import Settings, load_settings
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 
 pytestmark = pytest.mark.slow
 

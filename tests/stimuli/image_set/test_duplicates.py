@@ -10,7 +10,7 @@ from PIL import Image
 
 from stimuli.categories import demo_categories
 from stimuli.drawings import draw
-from stimuli.duplicates import BITS, near_duplicates, perceptual_hash
+from stimuli.image_set.set_rules import BITS, near_duplicates, perceptual_hash
 
 NAMES = [name for _, name in demo_categories()]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stimuli.feature_writer import part_path
+from stimuli.feature_store import part_path
 from stimuli.image_set import feature_extraction as extraction
 from stimuli.image_set.build import build
 from stimuli.image_set.feature_extraction import describe, extract
@@ -21,7 +21,7 @@ from stimuli.manifest import read_image, read_manifest, read_pixels
 from stimuli.networks import registry as networks
 from stimuli.networks.registry import TorchNetwork
 from subjects.errors import ManifestError, NetworkError
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.stimuli.tiny import Study, make_study
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,7 +18,7 @@ import pytest
 from stimuli.image_set.build import build
 from stimuli.networks.registry import TorchNetwork
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.stimuli.folders import class_folders, photo_study
 from tests.stimuli.tiny import make_study
 

@@ -24,7 +24,7 @@ from stimuli.regular_images.candidate_report import report_path
 from subjects.dataset import init_study
 from subjects.errors import StimulusError
 from subjects.layout import Layout
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.stimuli.tiny import Study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

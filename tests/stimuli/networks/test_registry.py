@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from stimuli.networks.registry import TorchNetwork, cpu_threads, load_network, network_of, to_pixels, to_tensor
 from subjects.errors import NetworkError
-from subjects.settings.study import Stimuli
+from subjects.settings.images import Stimuli
 from tests.stimuli.tiny import fit_tiny
 from tests.stimuli.weight_files import torchvision_state
 

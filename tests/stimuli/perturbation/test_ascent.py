@@ -15,8 +15,8 @@ from stimuli.image_set.measures import contrast_rms, noise_rms
 from stimuli.networks.registry import TorchNetwork, load_network
 from stimuli.perturbation.ascent import Ascended, Move, Objective, Rule, ascend, log_odds
 from stimuli.perturbation.rules import GROWTH, interference_rule, noise_rule
-from stimuli.regular_images.drawn import certain
-from subjects.settings.study import Stimuli
+from stimuli.regular_images.slots import certain
+from subjects.settings.images import Stimuli
 from tests.stimuli.tiny import NAMES, SIDE, linear_network
 
 N = 3 * 4 * 4

@@ -15,8 +15,8 @@ from stimuli.image_set.measures import l2
 from stimuli.networks.registry import TorchNetwork, load_network
 from stimuli.perturbation.ascent import Ascended, ascend
 from stimuli.perturbation.rules import interference_rule
-from stimuli.regular_images.drawn import certain
-from subjects.settings.study import Stimuli
+from stimuli.regular_images.slots import certain
+from subjects.settings.images import Stimuli
 from tests.stimuli.tiny import NAMES, SIDE, linear_network
 
 MINIMAL = interference_rule(Stimuli(ai_method="minimal"))

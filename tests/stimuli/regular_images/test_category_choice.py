@@ -22,10 +22,10 @@ from stimuli.regular_images.category_choice import (
     require_pins,
     select,
 )
-from stimuli.regular_images.drawn import certain
 from stimuli.regular_images.screening import Screened
+from stimuli.regular_images.slots import certain
 from subjects.errors import StimulusError
-from subjects.settings.study import Stimuli
+from subjects.settings.images import Stimuli
 
 CLASSES = ("dogs", "cars")
 STIMULI = Stimuli(classes=CLASSES, animal_classes=("dogs",), per_class=2)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from stimuli.categories import DEMO_CATEGORIES, demo_categories
 from stimuli.perturbation.targets import choose_target, read_targets
-from stimuli.regular_images.drawn import Slot, certain, choose, plan_slots
+from stimuli.regular_images.drawn import choose
+from stimuli.regular_images.slots import Slot, certain, plan_slots
 from subjects.errors import StimulusError
-from subjects.settings.study import Settings, Stimuli
+from subjects.settings.images import Stimuli
+from subjects.settings.study import Settings
 
 ALL = tuple(name for _, name in demo_categories())
 SLOTS = plan_slots(Settings(), class_names=ALL)

@@ -24,7 +24,7 @@ from stimuli.regular_images.category_choice import Selection
 from stimuli.regular_images.photographs import read_photograph, to_square
 from stimuli.regular_images.screening import screen
 from subjects.errors import StimulusError
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 from tests.stimuli.folders import SMALL, class_folders, photo_study
 from tests.stimuli.regular_images.test_photographs import SPOILT
 from tests.stimuli.tiny import CLASSES, NAMES, Study, make_study

@@ -31,7 +31,7 @@ from subjects.dataset import init_study
 from subjects.errors import ManifestError, SettingsError, StimulusError
 from subjects.layout import Layout
 from subjects.profile import SubjectProfile
-from subjects.settings.study import load_settings
+from subjects.settings.loading import load_settings
 
 SMALL: dict[str, object] = {"size_px": 48, "scramble_cells": 4, "n_objects": 3, "n_faces": 2, "n_words": 2,
                             "n_pictures": 3, "pieces_across": 2, "words_across": 2}

@@ -1,0 +1,171 @@
+"""How well models trained on RE images predict the responses to AN and AI images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.statistics.draws import permutations, subsamples
+from analysis.statistics.statistic import Statistic, interval, two_sided_p, upper_p
+from subjects.errors import AnalysisError
+from subjects.provenance import rng
+from subjects.settings.study import Encoding
+
+Floats = NDArray[np.float64]
+TESTED = ("AN", "AI")
+DIFFERENCE = "AI minus AN"
+
+
+@dataclass(frozen=True, eq=False)
+class Generalisation:
+    """How far the model of one region and layer carries to the adversarial images.
+
+    Parameters
+    ----------
+    statistics : mapping of str to Statistic
+        ``"AN"``, ``"AI"``, ``"AI minus AN"``.
+    accuracies : mapping of str to float64 array, (n_vertices,)
+        ``"AN"``, ``"AI"`` to Pearson's r over images of each vertex.
+    """
+
+    statistics: Mapping[str, Statistic]
+    accuracies: Mapping[str, Floats]
+
+
+def vertex_accuracies(predicted: Floats, measured: NDArray[np.float32]) -> Floats:
+    """Correlate predicted and measured responses of each vertex over images.
+
+    Parameters
+    ----------
+    predicted, measured : array, (n_images, n_vertices)
+
+    Returns
+    -------
+    float64 array, (n_vertices,)
+        Pearson's r; 0 where the prediction is the same for all images (the chosen units are silent for
+        them, so that nothing is predicted).
+
+    Raises
+    ------
+    AnalysisError
+        If a vertex responds alike to all images.
+    """
+    return np.einsum("iv,iv->v", standardise(predicted), standardise(_require_varying(measured)))
+
+
+def standardise(values: NDArray[Any]) -> Floats:
+    """Centre columns and scale them to unit length; constant columns become 0."""
+    wide = np.asarray(values, dtype=np.float64)
+    centred = wide - wide.mean(axis=0)
+    norms = np.linalg.norm(centred, axis=0)
+    constant = norms <= 1e-10 * np.linalg.norm(wide, axis=0)
+    return centred / np.where(constant, np.inf, norms)
+
+
+def _require_varying(measured: NDArray[np.float32]) -> NDArray[np.float32]:
+    flat = np.flatnonzero(np.ptp(measured, axis=0) == 0)
+    if flat.size:
+        raise AnalysisError("measured responses", came=f"{flat.size} vertices constant over images, first {flat[0]}",
+                            expected="responses that vary", remedy="Leave the vertices without data out.")
+    return measured
+
+
+def matched_similarity(predicted: Floats, measured: NDArray[np.float32], *, correlate: str) -> Floats:
+    """Correlate every predicted with every measured image's responses, as one table.
+
+    Parameters
+    ----------
+    predicted, measured : array, (n_images, n_vertices)
+    correlate : {"vertex", "image"}
+        Standardise over images within each vertex, or over vertices within each image.
+
+    Returns
+    -------
+    float64 array, (n_images, n_images)
+        Its trace is the accuracy: Pearson's r per vertex averaged over vertices, or per image averaged over
+        images. With the measured images relabelled by an order, it is the sum over ``[i, order[i]]``.
+    """
+    _require_varying(measured)
+    if correlate == "vertex":
+        return standardise(predicted) @ standardise(measured).T / measured.shape[1]
+    return standardise(predicted.T).T @ standardise(measured.T) / len(measured)
+
+
+def subsampled_accuracies(predicted: Floats, measured: NDArray[np.float32], *, inside: NDArray[np.bool_],
+                          correlate: str) -> Floats:
+    """Compute the accuracy on subsamples of the vertices.
+
+    Parameters
+    ----------
+    predicted, measured : array, (n_images, n_vertices)
+    inside : bool array, (n, n_vertices)
+        The subsamples.
+    correlate : {"vertex", "image"}
+
+    Returns
+    -------
+    float64 array, (n,)
+    """
+    weights = inside / inside.sum(axis=1, keepdims=True)
+    if correlate == "vertex":
+        return weights @ vertex_accuracies(predicted, measured)
+    x, y = (values - values.mean(axis=1, keepdims=True) for values in (predicted, np.asarray(measured, np.float64)))
+    mean_x, mean_y = weights @ x.T, weights @ y.T
+    spread = (weights @ (x**2).T - mean_x**2) * (weights @ (y**2).T - mean_y**2)
+    covaried = weights @ (x * y).T - mean_x * mean_y
+    return np.divide(covaried, np.sqrt(np.maximum(spread, 0)), out=np.zeros_like(covaried),
+                     where=spread > 1e-20).mean(axis=1)
+
+
+def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str, NDArray[np.float32]], *,
+                          settings: Encoding, seed: int, layer: str,
+                          blocks: tuple[str, ...] | None = None) -> Generalisation:
+    """Test the predictions for AN and AI images, and their difference.
+
+    Parameters
+    ----------
+    predicted, measured : mapping of str to array
+        ``"AN"``, ``"AI"`` to (n_images, n_vertices).
+    settings : Encoding
+    seed : int
+        Seed of the region; subsamples are the same for its layers and both types.
+    layer : str
+        Layer, to draw its own permutations.
+    blocks : tuple of str, optional
+        Session of each image: labels are shuffled within sessions only.
+
+    Returns
+    -------
+    Generalisation
+        AN and AI: one-sided p from label permutations (the same for all vertices), 95 % interval from
+        subsamples of vertices without replacement. Difference: both from the paired subsamples, as in the
+        paper; a share of 80 % without replacement understates the spread over new vertices.
+    """
+    n_vertices = measured["AN"].shape[1]
+    inside = subsamples(n_vertices, share=settings.subsample, n=settings.n_subsamples, rng=rng(seed, "subsamples"))
+    draws = {kind: subsampled_accuracies(predicted[kind], measured[kind], inside=inside, correlate=settings.correlate)
+             for kind in TESTED}
+    statistics = {kind: _accuracy(predicted[kind], measured[kind], settings=settings, seed=seed,
+                                  draws=draws[kind], purpose=(layer, kind), blocks=blocks) for kind in TESTED}
+    gains = draws["AI"] - draws["AN"]
+    statistics[DIFFERENCE] = Statistic(
+        statistics["AI"].effect - statistics["AN"].effect, *interval(gains, percent=95), p=two_sided_p(gains),
+        n=n_vertices, n_resamples=settings.n_subsamples, seed=seed,
+        test=f"subsamples of {settings.subsample:.0%} of vertices, two-sided; 95 % interval: the same")
+    return Generalisation(statistics, {kind: vertex_accuracies(predicted[kind], measured[kind]) for kind in TESTED})
+
+
+def _accuracy(predicted: Floats, measured: NDArray[np.float32], *, settings: Encoding, seed: int, draws: Floats,
+              purpose: tuple[str, str], blocks: tuple[str, ...] | None) -> Statistic:
+    table = matched_similarity(predicted, measured, correlate=settings.correlate)
+    effect, n = float(np.trace(table)), settings.n_permutations
+    orders = permutations(len(table), n=n, rng=rng(seed, "permutation", *purpose), blocks=blocks)
+    null = table[np.arange(len(table)), orders].sum(axis=1)
+    share = f"subsamples of {settings.subsample:.0%} of vertices"
+    shuffled = "label permutation within sessions" if blocks else "label permutation"
+    return Statistic(effect, *interval(draws, percent=95), p=upper_p(effect, null), n=measured.shape[1],
+                     n_resamples=n, seed=seed, test=f"{shuffled}, one-sided; 95 % interval: {share}")

@@ -1,0 +1,134 @@
+"""Similarity of RE with AN and AI: estimates, intervals and tests on dissimilarities at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.rsa.rdm import RDM, compute_rdm, spearman
+from analysis.rsa.resampling import feature_bootstraps, feature_counts, image_bootstraps, label_permutations
+from analysis.statistics.dissimilarity import unit_ranks
+from analysis.statistics.statistic import Statistic, centred_interval, interval, two_sided_p, upper_p
+from analysis.statistics.trend import mann_kendall
+from stimuli.manifest import TYPES
+from subjects.provenance import rng
+from subjects.settings.study import Rsa
+
+Floats = NDArray[np.float64]
+COMPARED = ("AN", "AI")
+DIFFERENCE = "RE-AI minus RE-AN"
+
+
+@dataclass(frozen=True, eq=False)
+class Similarities:
+    """The similarities of one place: a statistic for each comparison, and the RDMs behind them.
+
+    Parameters
+    ----------
+    statistics : mapping of str to Statistic
+        ``"RE-AN"``, ``"RE-AI"``, ``"RE-AI minus RE-AN"``.
+    rdms : mapping of str to RDM
+        ``"RE"``, ``"AN"``, ``"AI"``.
+    """
+
+    statistics: Mapping[str, Statistic]
+    rdms: Mapping[str, RDM]
+
+
+def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple[str, ...], settings: Rsa, seed: int,
+                  percent: float, blocks: tuple[str, ...] | None = None, ceiling: tuple[float, float] | None = None,
+                  features: str = "features", where: str = "RSA") -> Similarities:
+    """Compare the RDMs of the AN and AI images with that of the RE images.
+
+    Parameters
+    ----------
+    responses : mapping of str to array
+        ``"RE"``, ``"AN"``, ``"AI"`` to (n_images, n_features), rows in the order of `labels`.
+    labels : tuple of str
+        Base images: what a RE image and its two descendants share, so what the RDMs are joined by.
+    settings : Rsa
+        Dissimilarity and numbers of draws.
+    seed : int
+        Seed of all draws of this place.
+    percent : float
+        Width of the intervals of RE-AN and RE-AI, from a bootstrap over features.
+    blocks : tuple of str, optional
+        Session of each label: labels are shuffled within sessions only.
+    ceiling : (float, float), optional
+        Noise ceiling to hand on.
+    features : str
+        What the features are, ``"vertices"`` or ``"units"``.
+    where : str
+        The place, for messages.
+
+    Returns
+    -------
+    Similarities
+        RE-AN and RE-AI: Spearman's rho, one-sided p from label permutations. Their difference:
+        two-sided p and 95 % interval from a bootstrap over images without pairs of one image.
+
+    Notes
+    -----
+    The responses are compared as they are given. Sessions hold different base images: a pattern that one
+    session adds to all its images pulls all three RDMs towards the split into sessions and raises RE-AN and
+    RE-AI alike. :func:`~analysis.regions.patterns.select_patterns` removes it; what that leaves behind (patterns
+    of one session are a little less alike than those of two) is the same in every order within sessions, so
+    labels are shuffled there only.
+    """
+    rdms = {kind: compute_rdm(responses[kind], labels=labels, measure=settings.dissimilarity, where=f"{where}, {kind}")
+            for kind in TYPES}
+    draws = _feature_draws(responses, settings=settings, seed=seed)
+    statistics = {}
+    shuffled = "label permutation within sessions" if blocks else "label permutation"
+    for kind in COMPARED:
+        effect = spearman(rdms["RE"], rdms[kind])
+        null = label_permutations(rdms["RE"], rdms[kind], n=settings.n_permutations, blocks=blocks,
+                                  rng=rng(seed, "permutation", kind))
+        bounds = centred_interval(draws[kind], effect=effect, percent=percent)
+        statistics[f"RE-{kind}"] = Statistic(
+            effect, *bounds, p=upper_p(effect, null), n=len(labels), n_resamples=len(null), seed=seed, ceiling=ceiling,
+            test=f"{shuffled}, one-sided; {percent:g} % interval: centred bootstrap over {features}")
+    statistics[DIFFERENCE] = _difference(rdms, settings=settings, seed=seed)
+    return Similarities(statistics, rdms)
+
+
+def _difference(rdms: Mapping[str, RDM], *, settings: Rsa, seed: int) -> Statistic:
+    n = settings.n_bootstraps
+    draws = image_bootstraps(rdms["RE"], [rdms[kind] for kind in COMPARED], n=n, rng=rng(seed, "images"))
+    gains = draws[:, 1] - draws[:, 0]
+    effect = spearman(rdms["RE"], rdms["AI"]) - spearman(rdms["RE"], rdms["AN"])
+    return Statistic(effect, *interval(gains, percent=95), p=two_sided_p(gains), n=len(rdms["RE"]), n_resamples=n,
+                     seed=seed, test="bootstrap over images, two-sided; 95 % interval: the same")
+
+
+def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: Rsa, seed: int) -> dict[str, Floats]:
+    """Bootstrap vertices or units, the same draws for all three types."""
+    n_features = responses["RE"].shape[1]
+    counts = feature_counts(n_features, n=settings.n_bootstraps, rng=rng(seed, "features"))
+    ranked = {kind: unit_ranks(feature_bootstraps(responses[kind], counts=counts, measure=settings.dissimilarity))
+              for kind in TYPES}
+    return {kind: np.einsum("bp,bp->b", ranked["RE"], ranked[kind]) for kind in COMPARED}
+
+
+def layer_trends(effects: Mapping[str, list[float]]) -> dict[str, Statistic]:
+    """Test each comparison's similarity for a trend over the layers.
+
+    Parameters
+    ----------
+    effects : mapping of str to list of float
+        ``"RE-AN"``, ``"RE-AI"`` to the similarity of each layer, in order.
+
+    Returns
+    -------
+    dict of str to Statistic
+        ``"trend RE-AN"``, ``"trend RE-AI"``: Kendall's tau with the order of the layers, exact two-sided p.
+    """
+    found = {}
+    for comparison, values in effects.items():
+        tau, p = mann_kendall(values)
+        found[f"trend {comparison}"] = Statistic(tau, float("nan"), float("nan"), p=p, n=len(values), n_resamples=0,
+                                                 seed=None, test="Mann-Kendall, exact, two-sided; effect: tau")
+    return found

@@ -1,0 +1,80 @@
+"""Dissimilarities between patterns, and ranks of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MEASURES = ("correlation", "euclidean")
+FLAT = 1e-10  # a pattern whose spread is below this share of its length is constant
+Floats = NDArray[np.float64]
+
+
+def dissimilarities(patterns: Floats, *, measure: str) -> Floats:
+    """Compute condensed dissimilarities of stacked patterns, without guards.
+
+    Parameters
+    ----------
+    patterns : float64 array, (..., n, n_features)
+        Any number of stacked sets.
+
+    Returns
+    -------
+    float64 array, (..., n * (n - 1) / 2)
+        NaN where a correlation is undefined.
+    """
+    rows, columns = np.triu_indices(patterns.shape[-2], 1)
+    if measure == "euclidean":
+        products = _products(patterns)
+        squares = np.diagonal(products, axis1=-2, axis2=-1)
+        sums = squares[..., rows] + squares[..., columns] - 2 * products[..., rows, columns]
+        return np.maximum(sums, 0.0) / patterns.shape[-1]
+    centred = patterns - patterns.mean(axis=-1, keepdims=True)
+    norms = np.linalg.norm(centred, axis=-1, keepdims=True)
+    flat = norms <= FLAT * np.linalg.norm(patterns, axis=-1, keepdims=True)
+    scaled = centred / np.where(flat, np.nan, norms)
+    return np.clip(1.0 - _products(scaled)[..., rows, columns], 0.0, 2.0)
+
+
+def _products(patterns: Floats) -> Floats:
+    return patterns @ np.swapaxes(patterns, -1, -2)
+
+
+def expand(condensed: Floats, *, n: int) -> Floats:
+    """Unfold condensed dissimilarities (..., n * (n - 1) / 2) to symmetric matrices (..., n, n)."""
+    rows, columns = np.triu_indices(n, 1)
+    matrix = np.zeros((*condensed.shape[:-1], n, n))
+    matrix[..., rows, columns] = condensed
+    matrix[..., columns, rows] = condensed
+    return matrix
+
+
+def average_ranks(values: Floats) -> Floats:
+    """Rank along the last axis from 1, tied values sharing the mean of their ranks.
+
+    Examples
+    --------
+    >>> average_ranks(np.array([10.0, 30.0, 20.0, 20.0]))
+    array([1. , 4. , 2.5, 2.5])
+    """
+    order = values.argsort(axis=-1)
+    ordered = np.take_along_axis(values, order, axis=-1)
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, np.arange(1.0, values.shape[-1] + 1), axis=-1)
+    tied = (ordered[..., 1:] == ordered[..., :-1]).any(axis=-1)
+    if tied.any():
+        from scipy.stats import rankdata
+
+        ranks[tied] = rankdata(values[tied], axis=-1)
+    return ranks
+
+
+def unit_ranks(values: Floats) -> Floats:
+    """Rank along the last axis, centre, and scale to unit length; the inner product is then Spearman's rho.
+
+    Constant rows become NaN: nothing correlates with them.
+    """
+    ranks = average_ranks(values)
+    ranks -= ranks.mean(axis=-1, keepdims=True)
+    norms = np.linalg.norm(ranks, axis=-1, keepdims=True)
+    return ranks / np.where(norms == 0, np.nan, norms)

@@ -1,0 +1,168 @@
+"""Settings read from TOML and written: defaults < site < study < flags; the saved copies."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from subjects.errors import SettingsError, nearest
+from subjects.settings.study import Settings, leaves
+from subjects.store import write_text
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+log = logging.getLogger(__name__)
+
+
+def read_resolved(path: Path) -> Settings:
+    """Read the settings that were saved beside a record, also those of another version of this toolkit.
+
+    What this version does not know is left out and named in the log; what it did not know then has its default.
+
+    Raises
+    ------
+    SettingsError
+        If a value is of no use.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Settings.model_validate(_known(content, Settings, where=path.name))
+    except ValidationError as error:
+        raise _explained(error, str(path)) from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(str(path), came=f"a file that cannot be read ({error})", expected="resolved settings",
+                            remedy="Restore the file; it was written with the run.") from error
+
+
+def _known(content: Mapping[str, Any], model: type[BaseModel], *, where: str) -> dict[str, Any]:
+    kept = {}
+    for key, value in content.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            if key != "digest":
+                log.warning("%s: %r is a setting of another version and is left out", where, key)
+            continue
+        section = field.annotation
+        nested = isinstance(section, type) and issubclass(section, BaseModel) and isinstance(value, Mapping)
+        kept[key] = _known(value, section, where=f"{where}, {key}") if nested else value  # type: ignore[arg-type]
+    return kept
+
+
+def load_settings(study: Path | None = None, *, site: Path | None = None,
+                  overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Resolve the settings of a study.
+
+    Parameters
+    ----------
+    study : Path, optional
+        The study's folder; its ``study.toml`` is read.
+    site : Path, optional
+        A TOML file of the site (its display, scanner and keys), weaker than the study's.
+    overrides : mapping, optional
+        The strongest layer: dotted keys to values, ``{"scanner.tr_s": 1.5}``.
+
+    Returns
+    -------
+    Settings
+        Defaults < site < study < overrides.
+
+    Raises
+    ------
+    SettingsError
+        For a missing or malformed file, an unknown key (the nearest known one is named) or a value
+        out of range.
+    """
+    merged: dict[str, Any] = {}
+    if site is not None:
+        merged = _validated_layer(Path(site))
+    if study is not None:
+        merged = _merge(merged, _validated_layer(Path(study) / "study.toml"))
+    for key, value in (overrides or {}).items():
+        tree: Any = value
+        for part in reversed(key.split(".")):
+            tree = {part: tree}
+        _build(tree, "a flag")
+        merged = _merge(merged, tree)
+    return _build(merged, str(study or site or "settings"))
+
+
+def _validated_layer(path: Path) -> dict[str, Any]:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(str(path), came="no such file", expected="a settings file in TOML",
+                            remedy="Make a study with `python -m subjects init --study DIR`.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), came=f"text that is not TOML ({error})", expected="TOML",
+                            remedy="Correct the line named.") from error
+    _build(tree, str(path))
+    return tree
+
+
+def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weak)
+    for key, value in strong.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _build(tree: Mapping[str, Any], where: str) -> Settings:
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise _explained(error, where) from error
+
+
+def _explained(error: ValidationError, where: str) -> SettingsError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = [name for name, _ in leaves(Settings().model_dump())] + list(Settings.model_fields)
+        return SettingsError(where, came=f"an unknown setting {key!r}", expected="a known setting",
+                             remedy=nearest(key, known))
+    return SettingsError(where, came=f"{key} = {first['input']!r}", expected=first["msg"],
+                         remedy="Correct this setting; nothing was changed.")
+
+
+def write_settings(path: Path, changes: Mapping[str, Any], *, overwrite: bool = False) -> Path:
+    """Write a study's settings file holding `changes` only; every other setting keeps the protocol's value.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``study.toml``.
+    changes : mapping
+        Nested tables, validated before anything is written.
+    """
+    _build(changes, str(path))
+    head = ("# Settings of this study. Whatever is not named here keeps the protocol's value;\n"
+            "# `python -m subjects settings --study DIR` prints all of them.\n\n")
+    return write_text(path, head + as_toml(changes), overwrite=overwrite)
+
+
+def as_toml(tables: Mapping[str, Any]) -> str:
+    r"""Spell settings in TOML, which has no word for unset: what is None is left out.
+
+    Examples
+    --------
+    >>> as_toml({"stimuli": {"images": None, "per_class": 8}})
+    '[stimuli]\\nper_class = 8\\n'
+    """
+    return tomli_w.dumps(_without_none(tables))
+
+
+def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _without_none(value) if isinstance(value, Mapping) else value
+            for key, value in tree.items() if value is not None}

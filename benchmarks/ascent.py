@@ -23,7 +23,7 @@ from stimuli.networks.preprocessing import find_preprocessing
 from stimuli.networks.registry import TorchNetwork, cpu_threads, to_tensor
 from stimuli.perturbation.ascent import Rule, ascend
 from stimuli.perturbation.rules import interference_rule, noise_rule
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 
 
 def make_network() -> TorchNetwork:
@@ -71,7 +71,7 @@ def main() -> None:
     network, rng = make_network(), np.random.default_rng(0)
     starts = rng.integers(0, 256, (asked.images, 227, 227, 3), dtype=np.uint8)
     targets = rng.integers(0, 1000, asked.images)
-    rules = {"AI": interference_rule(Stimuli()), "AN": noise_rule(Stimuli())}
+    rules = {"AI": interference_rule(StimuliSettings()), "AN": noise_rule(StimuliSettings())}
     print(f"{asked.images} images, {asked.iterations} iterations, {asked.threads} thread(s), medians of "
           f"{asked.repeats}, load {os.getloadavg()[0]:.1f}")
     with cpu_threads(asked.threads):

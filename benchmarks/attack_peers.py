@@ -35,7 +35,7 @@ from stimuli.regular_images.slots import certain
 from subjects.cli import rich_progress
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 
@@ -100,7 +100,7 @@ def attack_with(attack: Callable[[TwoLogits, Tensor], Tensor], model: TwoLogits,
     return to_pixels(attack(model, images))
 
 
-def ours(network: Network, starts: Pixels, *, targets: np.ndarray, stimuli: Stimuli) -> Pixels:
+def ours(network: Network, starts: Pixels, *, targets: np.ndarray, stimuli: StimuliSettings) -> Pixels:
     """Ascend."""
     found = sorted(ascend(network, starts, targets=targets, rule=interference_rule(stimuli)), key=lambda one: one.index)
     return np.stack([one.pixels for one in found])
@@ -141,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, default=Path("../shared/data/imagenet-sample"))
     parser.add_argument("--images", type=int, default=8)
-    parser.add_argument("--search", type=int, default=Stimuli().ai_search)
+    parser.add_argument("--search", type=int, default=StimuliSettings().ai_search)
     asked = parser.parse_args()
     if not asked.photographs.is_dir():
         print(f"left out: there is no folder of photographs {asked.photographs}; name one with --photographs")

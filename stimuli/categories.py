@@ -104,7 +104,7 @@ def imagenet_categories() -> tuple[ImagenetCategory, ...]:
     ImagenetCategory(index=954, wnid='n07753592', name='banana', class_name='fruits')
     """
     path = files("stimuli") / "data" / "imagenet_classes.tsv"
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8") as file:
         return tuple(ImagenetCategory(int(row["index"]), row["wnid"], row["name"],
                                       None if row["class"] == "n/a" else row["class"])
                      for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))

@@ -12,7 +12,7 @@ from rich.table import Table
 from subjects.layout import Layout, label
 from subjects.profile import load_profile, session_images
 from subjects.provenance import derive_seed
-from subjects.settings.paradigms import LO, MAIN, RETINOTOPY, TASKS, Main
+from subjects.settings.paradigms import LO, MAIN, RETINOTOPY, TASKS, MainSettings
 from subjects.settings.study import Settings
 from subjects.store import read_json
 
@@ -64,12 +64,12 @@ class RunSheet:
         return tuple(dict.fromkeys(run.ses for run in self.runs))
 
 
-def main_duration_s(main: Main, n_images: int) -> float:
+def main_duration_s(main: MainSettings, n_images: int) -> float:
     """Give the length of a main run in seconds.
 
     Examples
     --------
-    >>> main_duration_s(Main(), 60)
+    >>> main_duration_s(MainSettings(), 60)
     556.0
     """
     trials = n_images * main.presentations + main.blank_trials

@@ -19,6 +19,20 @@ DOORS = {
     ("analysis", "stimuli"): {"manifest", "apertures", "feature_store"},
     ("analysis", "paradigms"): {"runlog"},
 }
+WINGS = {
+    "subjects": ({"errors"}, {"run_key", "layout", "store"}, {"provenance"}, {"settings"}, {"profile", "dataset"},
+                 {"plan"}, {"cli"}, {"__main__"}),
+    "stimuli": ({"categories", "manifest", "apertures", "texture_table", "feature_store"}, {"drawings"}, {"networks"},
+                {"regular_images"}, {"perturbation", "textures"}, {"image_set"}, {"__main__"}),
+    "paradigms": ({"devices"}, {"emulation"}, {"tasks"}, {"record"}, {"playing"}, {"console"}),
+    "analysis": ({"data", "statistics"}, {"glm"}, {"regions"}, {"rsa", "encoding"}, {"simulation", "report"},
+                 {"__main__"}),
+}
+"""Each folder's wings from the ground up; wings of one floor do not import one another (modules may)."""
+
+GROUND = {"paradigms": {"schedule", "program", "runlog"}, "analysis": {"steps"}}
+"""Modules of a folder that its wings stand on or hand over, without a floor of their own; circles are tested apart."""
+
 HEAVY = {"torch": {"stimuli"}, "torchvision": {"stimuli"}, "psychopy": {"paradigms.devices.window"}}
 
 
@@ -116,6 +130,57 @@ def test_imports_keep_direction_and_doors(name: str) -> None:
 def test_the_reader_sees_a_breach(source: str, fault: str | None) -> None:
     faults = _faults("paradigms.playing.engine", _imports("paradigms.playing.engine", source) - set(ORDER))
     assert faults == [] if fault is None else any(fault in line for line in faults)
+
+
+def _wing_faults(graph: dict[str, set[str]]) -> list[str]:
+    faults = []
+    for name, targets in graph.items():
+        folder, _, rest = name.partition(".")
+        floors = {wing: k for k, floor in enumerate(WINGS[folder]) for wing in floor}
+        mine = rest.split(".")[0]
+        if mine in GROUND.get(folder, set()) or not rest:
+            continue
+        for target in targets:
+            head, _, tail = target.partition(".")
+            wing = tail.split(".")[0]
+            if head != folder or wing == mine or wing in GROUND.get(folder, set()):
+                continue
+            lone = (ROOT / folder / f"{mine}.py").is_file()
+            if floors[wing] > floors[mine] or (floors[wing] == floors[mine] and not lone):
+                faults.append(f"{name} imports {target}: {wing} is not below {mine}")
+    return sorted(faults)
+
+
+def test_wings_keep_their_order() -> None:
+    assert _wing_faults(_graph()) == []
+
+
+@pytest.mark.parametrize(("name", "target", "fault"), [
+    ("analysis.glm.ols", "analysis.rsa.rdm", "rsa is not below glm"),
+    ("analysis.rsa.run", "analysis.encoding.run", "encoding is not below rsa"),
+    ("stimuli.networks.taps", "stimuli.image_set.build", "image_set is not below networks"),
+    ("subjects.errors", "subjects.store", "store is not below errors"),
+    ("analysis.rsa.run", "analysis.glm.betas", None),
+])
+def test_a_wing_out_of_order_is_found(name: str, target: str, fault: str | None) -> None:
+    found = _wing_faults({name: {target}})
+    assert found == [] if fault is None else fault in found[0]
+
+
+def test_every_wing_has_its_floor() -> None:
+    placed = {f"{folder}.{wing}" for folder, floors in WINGS.items() for floor in floors for wing in floor}
+    placed |= {f"{folder}.{wing}" for folder, wings in GROUND.items() for wing in wings}
+    assert {".".join(name.split(".")[:2]) for name in _modules()} - set(ORDER) == placed
+
+
+def test_no_folder_is_crowded() -> None:
+    crowded = {}
+    for folder in {path.parent for path in _modules().values()}:
+        entries = [path for path in folder.iterdir() if path.name not in ("__init__.py", "__pycache__", "data")
+                   and (path.is_dir() or path.suffix == ".py")]
+        if len(entries) > 13:
+            crowded[str(folder.relative_to(ROOT))] = len(entries)
+    assert crowded == {}
 
 
 def test_there_is_no_circle() -> None:

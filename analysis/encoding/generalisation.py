@@ -13,7 +13,7 @@ from analysis.statistics.draws import permutations, subsamples
 from analysis.statistics.statistic import Statistic, interval, two_sided_p, upper_p
 from subjects.errors import AnalysisError
 from subjects.provenance import rng
-from subjects.settings.study import Encoding
+from subjects.settings.study import EncodingSettings
 
 Floats = NDArray[np.float64]
 TESTED = ("AN", "AI")
@@ -122,7 +122,7 @@ def subsampled_accuracies(predicted: Floats, measured: NDArray[np.float32], *, i
 
 
 def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str, NDArray[np.float32]], *,
-                          settings: Encoding, seed: int, layer: str,
+                          settings: EncodingSettings, seed: int, layer: str,
                           blocks: tuple[str, ...] | None = None) -> Generalisation:
     """Test the predictions for AN and AI images, and their difference.
 
@@ -130,7 +130,7 @@ def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str
     ----------
     predicted, measured : mapping of str to array
         ``"AN"``, ``"AI"`` to (n_images, n_vertices).
-    settings : Encoding
+    settings : EncodingSettings
     seed : int
         Seed of the region; subsamples are the same for its layers and both types.
     layer : str
@@ -159,7 +159,7 @@ def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str
     return Generalisation(statistics, {kind: vertex_accuracies(predicted[kind], measured[kind]) for kind in TESTED})
 
 
-def _accuracy(predicted: Floats, measured: NDArray[np.float32], *, settings: Encoding, seed: int, draws: Floats,
+def _accuracy(predicted: Floats, measured: NDArray[np.float32], *, settings: EncodingSettings, seed: int, draws: Floats,
               purpose: tuple[str, str], blocks: tuple[str, ...] | None) -> Statistic:
     table = matched_similarity(predicted, measured, correlate=settings.correlate)
     effect, n = float(np.trace(table)), settings.n_permutations

@@ -23,7 +23,7 @@ from subjects.cli import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.layout import Layout
 from subjects.provenance import derive_seed, digest_file, is_current, sidecar_path
-from subjects.settings.study import Encoding, Settings
+from subjects.settings.study import EncodingSettings, Settings
 from subjects.store import read_json, whole_file
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ COLUMNS = ("sub", "roi", "layer", "type", *STATISTIC_COLUMNS, "sparsity", "corre
 _VERTICES = "vertices_digest"
 
 
-def choose_sparsity(units: NDArray[np.float32], targets: Mapping[str, NDArray[np.float32]], *, settings: Encoding,
+def choose_sparsity(units: NDArray[np.float32], targets: Mapping[str, NDArray[np.float32]], *,
+                    settings: EncodingSettings,
                     where: str = "features") -> tuple[dict[str, int], dict[str, dict[int, float]]]:
     """Choose ROMP's level for each region by cross-validation inside the RE images.
 
@@ -42,7 +43,7 @@ def choose_sparsity(units: NDArray[np.float32], targets: Mapping[str, NDArray[np
         Units of one layer on the RE images.
     targets : mapping of str to array
         Region to responses to the RE images, (n_images, n_vertices).
-    settings : Encoding
+    settings : EncodingSettings
         A fixed `sparsity` is taken as it is.
 
     Returns

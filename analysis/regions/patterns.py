@@ -18,7 +18,7 @@ from analysis.regions.vertex_selection import Disks, select_vertices, split_half
 from stimuli.manifest import TYPES, Manifest, read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
-from subjects.settings.study import Roi, Settings
+from subjects.settings.study import RoiSettings, Settings
 
 Showing = int | Literal["mean"]
 _NEEDED: tuple[tuple[str, Showing], ...] = (*((kind, "mean") for kind in TYPES), ("RE", 1), ("RE", 2))
@@ -62,8 +62,9 @@ class RoiPatterns:
                                     expected=f"{shape}, images by vertices", remedy="Select all from the same betas.")
 
 
-def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks], labels: Mapping[str, NDArray[np.int16]],
-                    settings: Roi, measure: str = "correlation", where: str = "subject") -> dict[str, RoiPatterns]:
+def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
+                    labels: Mapping[str, NDArray[np.int16]], settings: RoiSettings, measure: str = "correlation",
+                    where: str = "subject") -> dict[str, RoiPatterns]:
     """Choose each region's vertices by their RE responses, and gather their responses to all types.
 
     Parameters
@@ -74,7 +75,7 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks], l
         Hemisphere to searchlight disks; see :func:`~analysis.regions.vertex_selection.split_half_consistency`.
     labels : mapping of str to int16 array, (n_vertices,)
         Hemisphere to region: k + 1 for the k-th of :data:`~analysis.regions.labels.ROIS`, 0 elsewhere.
-    settings : Roi
+    settings : RoiSettings
         Vertices a hemisphere, the smallest disk that counts, and whether session means are removed.
     measure : str
         Dissimilarity of the split-half RDMs.

@@ -15,7 +15,7 @@ from analysis.statistics.statistic import Statistic, centred_interval, interval,
 from analysis.statistics.trend import mann_kendall
 from stimuli.manifest import TYPES
 from subjects.provenance import rng
-from subjects.settings.study import Rsa
+from subjects.settings.study import RsaSettings
 
 Floats = NDArray[np.float64]
 COMPARED = ("AN", "AI")
@@ -38,8 +38,9 @@ class Similarities:
     rdms: Mapping[str, RDM]
 
 
-def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple[str, ...], settings: Rsa, seed: int,
-                  percent: float, blocks: tuple[str, ...] | None = None, ceiling: tuple[float, float] | None = None,
+def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple[str, ...], settings: RsaSettings,
+                  seed: int, percent: float, blocks: tuple[str, ...] | None = None,
+                  ceiling: tuple[float, float] | None = None,
                   features: str = "features", where: str = "RSA") -> Similarities:
     """Compare the RDMs of the AN and AI images with that of the RE images.
 
@@ -49,7 +50,7 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         ``"RE"``, ``"AN"``, ``"AI"`` to (n_images, n_features), rows in the order of `labels`.
     labels : tuple of str
         Base images: what a RE image and its two descendants share, so what the RDMs are joined by.
-    settings : Rsa
+    settings : RsaSettings
         Dissimilarity and numbers of draws.
     seed : int
         Seed of all draws of this place.
@@ -95,7 +96,7 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     return Similarities(statistics, rdms)
 
 
-def _difference(rdms: Mapping[str, RDM], *, settings: Rsa, seed: int) -> Statistic:
+def _difference(rdms: Mapping[str, RDM], *, settings: RsaSettings, seed: int) -> Statistic:
     n = settings.n_bootstraps
     draws = image_bootstraps(rdms["RE"], [rdms[kind] for kind in COMPARED], n=n, rng=rng(seed, "images"))
     gains = draws[:, 1] - draws[:, 0]
@@ -104,7 +105,8 @@ def _difference(rdms: Mapping[str, RDM], *, settings: Rsa, seed: int) -> Statist
                      seed=seed, test="bootstrap over images, two-sided; 95 % interval: the same")
 
 
-def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: Rsa, seed: int) -> dict[str, Floats]:
+def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings,
+                   seed: int) -> dict[str, Floats]:
     """Bootstrap vertices or units, the same draws for all three types."""
     n_features = responses["RE"].shape[1]
     counts = feature_counts(n_features, n=settings.n_bootstraps, rng=rng(seed, "features"))

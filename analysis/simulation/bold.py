@@ -37,7 +37,7 @@ from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import digest_file, is_current, rng, sidecar
-from subjects.settings.study import Settings, Simulate
+from subjects.settings.study import Settings, SimulateSettings
 from subjects.store import whole_file
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def build_hemispheres(layout: Layout, settings: Settings, *, sub: str, null: boo
 
 
 def draw_hemisphere(surface: Surface, scores: Mapping[str, Mapping[str, NDArray[np.float64]]], *,
-                    base_images: tuple[str, ...], settings: Simulate, null: bool,
+                    base_images: tuple[str, ...], settings: SimulateSettings, null: bool,
                     generator: np.random.Generator) -> Hemisphere:
     """Draw one hemisphere of a virtual subject.
 
@@ -159,7 +159,7 @@ def draw_hemisphere(surface: Surface, scores: Mapping[str, Mapping[str, NDArray[
     scores : mapping
         Region to type to scores; see :func:`~analysis.simulation.ground_truth.shown_scores`.
     base_images : tuple of str
-    settings : Simulate
+    settings : SimulateSettings
     null : bool
     generator : numpy.random.Generator
     """

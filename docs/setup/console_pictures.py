@@ -28,12 +28,12 @@ from paradigms.devices.protocols import Pixels
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing.play_run import play_run, prepare
 from paradigms.record.events_files import read_schedule
-from paradigms.record.run_files import RunKey
 from paradigms.runlog import read_journal
 from paradigms.tasks.catalogue import task_of
 from stimuli.textures.render import render
 from subjects.layout import Layout
 from subjects.plan import run_sheet, sheet_tables
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from tests.paradigms.conftest import make_console_study

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from paradigms.devices.protocols import Pixels
 from subjects.errors import DeviceError
-from subjects.settings.display import Display
+from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings
 from subjects.store import whole_file
 
@@ -22,25 +22,25 @@ WHITE, BLACK, RED, YELLOW = (255, 255, 255), (0, 0, 0), (220, 40, 40), (240, 200
 N_GREYS = 16
 
 
-def eccentricity_px(display: Display, deg: float) -> float:
+def eccentricity_px(display: DisplaySettings, deg: float) -> float:
     """Give the distance from the centre, in pixels, of what lies `deg` degrees from fixation.
 
     ``distance * tan(deg)`` in centimetres; half the extent of a centred stimulus of twice the angle.
 
     Examples
     --------
-    >>> round(eccentricity_px(Display(), 6.0), 1)
+    >>> round(eccentricity_px(DisplaySettings(), 6.0), 1)
     380.9
     """
     return display.px_for(2.0 * deg) / 2.0
 
 
-def draw_card(display: Display, *, image_deg: float = 12.0) -> Pixels:
+def draw_card(display: DisplaySettings, *, image_deg: float = 12.0) -> Pixels:
     """Draw the card.
 
     Parameters
     ----------
-    display : Display
+    display : DisplaySettings
         Size, distance and resolution of the screen.
     image_deg : float
         Side of the study's images in degrees.
@@ -79,15 +79,15 @@ def write_card(path: Path, settings: Settings) -> Path:
     return path
 
 
-def _centre(display: Display) -> tuple[float, float]:
+def _centre(display: DisplaySettings) -> tuple[float, float]:
     return display.width_px / 2.0, display.height_px / 2.0
 
 
-def _font(display: Display, *, share: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(display: DisplaySettings, *, share: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=max(10, round(share * display.height_px)))
 
 
-def _reach(display: Display, half_px: float) -> int:
+def _reach(display: DisplaySettings, half_px: float) -> int:
     """Give the largest whole eccentricity whose place is on the screen, in degrees."""
     found = 0
     while eccentricity_px(display, found + 1.0) < half_px:
@@ -95,7 +95,7 @@ def _reach(display: Display, half_px: float) -> int:
     return found
 
 
-def _circles(pen: ImageDraw.ImageDraw, display: Display) -> None:
+def _circles(pen: ImageDraw.ImageDraw, display: DisplaySettings) -> None:
     x, y = _centre(display)
     for deg in range(1, _reach(display, max(x, y)) + 1):
         radius = eccentricity_px(display, float(deg))
@@ -103,7 +103,7 @@ def _circles(pen: ImageDraw.ImageDraw, display: Display) -> None:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=(level,) * 3, width=1 if deg % 5 else 2)
 
 
-def _rulers(pen: ImageDraw.ImageDraw, display: Display) -> None:
+def _rulers(pen: ImageDraw.ImageDraw, display: DisplaySettings) -> None:
     x, y = _centre(display)
     font = _font(display, share=0.018)
     pen.line((0, y, display.width_px, y), fill=BLACK, width=2)
@@ -120,7 +120,7 @@ def _rulers(pen: ImageDraw.ImageDraw, display: Display) -> None:
     pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=RED)
 
 
-def _square(pen: ImageDraw.ImageDraw, display: Display, *, side: float, image_deg: float) -> None:
+def _square(pen: ImageDraw.ImageDraw, display: DisplaySettings, *, side: float, image_deg: float) -> None:
     x, y = _centre(display)
     half = side / 2.0
     pen.rectangle((x - half, y - half, x + half, y + half), outline=YELLOW, width=3)
@@ -128,7 +128,7 @@ def _square(pen: ImageDraw.ImageDraw, display: Display, *, side: float, image_de
              f"{side * display.width_cm / display.width_px:.1f} cm", fill=YELLOW, font=_font(display, share=0.02))
 
 
-def _letters(pen: ImageDraw.ImageDraw, display: Display) -> None:
+def _letters(pen: ImageDraw.ImageDraw, display: DisplaySettings) -> None:
     """Write words that tell a mirrored or turned picture."""
     width, height = display.width_px, display.height_px
     font = _font(display, share=0.06)
@@ -138,7 +138,7 @@ def _letters(pen: ImageDraw.ImageDraw, display: Display) -> None:
         pen.text((place[0] * width + shift, place[1] * height), word, fill=WHITE, font=font, anchor=anchor)
 
 
-def _greys(pen: ImageDraw.ImageDraw, display: Display) -> None:
+def _greys(pen: ImageDraw.ImageDraw, display: DisplaySettings) -> None:
     width, height = display.width_px, display.height_px
     box, top = 0.022 * width, 0.80 * height
     levels = np.round(np.linspace(0, 255, N_GREYS)).astype(int)
@@ -153,7 +153,7 @@ def _greys(pen: ImageDraw.ImageDraw, display: Display) -> None:
              fill=WHITE, font=_font(display, share=0.02), anchor="rs", align="right")
 
 
-def _corners(pen: ImageDraw.ImageDraw, display: Display) -> None:
+def _corners(pen: ImageDraw.ImageDraw, display: DisplaySettings) -> None:
     """Mark the outermost pixels: where a mark is cut off, the projector scales or crops."""
     width, height = display.width_px - 1, display.height_px - 1
     pen.rectangle((0, 0, width, height), outline=RED, width=1)

@@ -24,7 +24,6 @@ from paradigms.playing.assembly import opened_devices, require_devices
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import prepare
 from paradigms.record.recovery import recoverable
-from paradigms.record.run_files import RunKey
 from stimuli.manifest import TYPES, read_manifest, read_pixels
 from stimuli.texture_table import Texture, read_texture_pixels, read_textures
 from subjects.cli import ProgressWrapper, silent
@@ -32,6 +31,7 @@ from subjects.errors import ScheduleError, StudyError
 from subjects.layout import Layout
 from subjects.plan import run_counts
 from subjects.profile import load_profile, session_images
+from subjects.run_key import RunKey
 from subjects.settings.paradigms import LO, RETINOTOPY
 from subjects.settings.study import Settings
 from subjects.store import read_json, write_json

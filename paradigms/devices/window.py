@@ -37,7 +37,7 @@ from paradigms.devices.keyboard import KeyboardHub, KeyboardResponses, KeyboardT
 from paradigms.devices.protocols import PHOTODIODE_PX, Clock, Frame, Pixels
 from paradigms.devices.xserver import grab_screen
 from subjects.errors import DeviceError
-from subjects.settings.display import Display as DisplaySettings
+from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings
 
 
@@ -78,7 +78,7 @@ class PsychoPyDisplay:
 
     Parameters
     ----------
-    settings : subjects.settings.display.Display
+    settings : subjects.settings.display.DisplaySettings
         Resolution, refresh rate, geometry, background.
     clock : Clock
         Whose time flips are given in.

@@ -13,7 +13,7 @@ from paradigms.playing.assembly import opened_devices
 from paradigms.playing.engine import play
 from paradigms.playing.play_run import prepare, write_plan
 from paradigms.record.journal import Journal
-from paradigms.record.run_files import RunKey, excerpt_files
+from paradigms.record.run_files import excerpt_files
 from paradigms.runlog import is_complete, of_kind, read_journal
 from paradigms.schedule import Event
 from paradigms.tasks.catalogue import task_of
@@ -21,6 +21,7 @@ from subjects.cli import ProgressWrapper, silent
 from subjects.errors import DeviceError
 from subjects.layout import Layout
 from subjects.provenance import versions
+from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 from subjects.store import whole_file
 

@@ -19,13 +19,14 @@ from paradigms.playing.resume import resumed
 from paradigms.record.events_files import archive_events, require_new, require_same_plan, write_events
 from paradigms.record.journal import Journal
 from paradigms.record.recovery import recover_attempt
-from paradigms.record.run_files import RunKey, attempt_files, earlier_attempts, excerpt_files, last_attempt
+from paradigms.record.run_files import attempt_files, earlier_attempts, excerpt_files, last_attempt
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
 from paradigms.tasks.catalogue import Pictures, task_of
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
 from subjects.profile import load_profile
 from subjects.provenance import versions
+from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 from subjects.store import write_json
 

@@ -55,17 +55,3 @@ def earlier_attempts(layout: Layout, *, attempt: int, sub: str, ses: str, task: 
     journals = attempts(layout, sub=sub, ses=ses, task=task, run=run)
     mine = layout.journal(sub=sub, ses=ses, task=task, run=run, attempt=attempt).name
     return [path.relative_to(layout.root).as_posix() for path in journals if path.name < mine]
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """Which run: subject, session, task, run number."""
-
-    sub: str
-    ses: str
-    task: str
-    run: int
-
-    def names(self) -> dict[str, Any]:
-        """Give the entities as keywords for the speller of paths."""
-        return {"sub": self.sub, "ses": self.ses, "task": self.task, "run": self.run}

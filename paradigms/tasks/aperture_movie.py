@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from paradigms.schedule import BLANK
 from stimuli.apertures import Aperture, Bar, Ring, Wedge
 from subjects.errors import ScheduleError, nearest
-from subjects.settings.paradigms import Retinotopy
+from subjects.settings.paradigms import RetinotopySettings
 
 BAR_DIRECTIONS = (("left-right", 0.0), ("down-up", 90.0), ("right-left", 180.0), ("up-down", 270.0),
                   ("lowerleft-upperright", 45.0), ("lowerright-upperleft", 135.0), ("upperright-lowerleft", 225.0),
@@ -39,7 +39,7 @@ class Segment:
     n: int
     direction: int = 0
 
-    def aperture(self, j: int, section: Retinotopy) -> Aperture | None:
+    def aperture(self, j: int, section: RetinotopySettings) -> Aperture | None:
         """Give the aperture of the segment's step `j`: that of the middle of the step.
 
         A wedge turns once. A ring or bar enters with its leading edge at fixation (or the rim) and leaves with its
@@ -59,12 +59,12 @@ class Segment:
         return Bar(BAR_DIRECTIONS[self.direction][1], round(front, 9), section.bar_deg)
 
 
-def segments(section: Retinotopy, variant: str) -> tuple[Segment, ...]:
+def segments(section: RetinotopySettings, variant: str) -> tuple[Segment, ...]:
     """List the segments of a run, in order, without gaps.
 
     Parameters
     ----------
-    section : Retinotopy
+    section : RetinotopySettings
         Its times.
     variant : str
         One of :data:`VARIANTS`.
@@ -76,7 +76,7 @@ def segments(section: Retinotopy, variant: str) -> tuple[Segment, ...]:
 
     Examples
     --------
-    >>> sum(part.n for part in segments(Retinotopy(), "bar"))
+    >>> sum(part.n for part in segments(RetinotopySettings(), "bar"))
     4500
     """
     if variant not in VARIANTS:
@@ -90,7 +90,7 @@ def segments(section: Retinotopy, variant: str) -> tuple[Segment, ...]:
     return tuple(found)
 
 
-def _parts(section: Retinotopy, variant: str) -> Iterator[tuple[str, float, int]]:
+def _parts(section: RetinotopySettings, variant: str) -> Iterator[tuple[str, float, int]]:
     lead = section.bar_lead_s if variant == "bar" else section.lead_s
     yield BLANK, lead, 0
     if variant == "bar":
@@ -108,7 +108,7 @@ def _parts(section: Retinotopy, variant: str) -> Iterator[tuple[str, float, int]
     yield BLANK, lead, 0
 
 
-def _cycle(section: Retinotopy, kind: str, direction: int = 0) -> Iterator[tuple[str, float, int]]:
+def _cycle(section: RetinotopySettings, kind: str, direction: int = 0) -> Iterator[tuple[str, float, int]]:
     if kind.startswith("wedge"):
         yield kind, section.cycle_s, direction
         return
@@ -133,7 +133,7 @@ class Movie:
 
 
 @lru_cache(maxsize=16)
-def movie(section: Retinotopy, variant: str) -> Movie:
+def movie(section: RetinotopySettings, variant: str) -> Movie:
     """List every step's aperture; see :func:`segments` for the parameters."""
     places: dict[Aperture | None, int] = {None: 0}
     index = [places.setdefault(part.aperture(j, section), len(places))

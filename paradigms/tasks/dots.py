@@ -14,8 +14,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from subjects.settings.display import Display
-from subjects.settings.paradigms import Motion
+from subjects.settings.display import DisplaySettings
+from subjects.settings.paradigms import MotionSettings
 
 Floats = NDArray[np.float64]
 
@@ -91,12 +91,12 @@ class DotField:
         return self.life[self._piece(moved_s)]
 
 
-def make_dots(section: Motion, *, flow: Flow, rng: Generator) -> DotField:
+def make_dots(section: MotionSettings, *, flow: Flow, rng: Generator) -> DotField:
     """Draw the paths of all dots.
 
     Parameters
     ----------
-    section : Motion
+    section : MotionSettings
         Number, speed, lifetime, square, inner radius.
     flow : Flow
         Directions.
@@ -129,7 +129,7 @@ def make_dots(section: Motion, *, flow: Flow, rng: Generator) -> DotField:
     return DotField(start, places, speeds, lives)
 
 
-def _births(section: Motion, *, n: int, rng: Generator) -> Floats:
+def _births(section: MotionSettings, *, n: int, rng: Generator) -> Floats:
     """Draw places evenly over the square without its inner disk."""
     half = section.side_deg / 2.0
     place = rng.uniform(-half, half, (n, 2))
@@ -145,13 +145,13 @@ def _flow_at(flow: Flow, now: Floats) -> tuple[Floats, Floats]:
     return np.asarray(flow.sign, dtype=np.float64)[at], turns[at]
 
 
-def _time_to_edge(section: Motion, *, away: Floats, unit: Floats, sign: Floats) -> Floats:
+def _time_to_edge(section: MotionSettings, *, away: Floats, unit: Floats, sign: Floats) -> Floats:
     """Give the time until a dot leaves the square (outward) or comes to the inner disk (inward)."""
     edge = section.side_deg / 2.0 / np.max(np.abs(unit), axis=1)
     return np.maximum(np.where(sign > 0, edge - away, away - section.inner_deg), 0.0) / section.speed_deg_s
 
 
-def screen_px(places_deg: Floats, display: Display) -> NDArray[np.float32]:
+def screen_px(places_deg: Floats, display: DisplaySettings) -> NDArray[np.float32]:
     """Put places in degrees on the flat screen: pixels from its centre, x to the right, y upward, float32 (n, 2).
 
     At eccentricity ``r`` a place is ``distance * tan(r)`` from the centre, on the same polar angle.

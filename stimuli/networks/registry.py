@@ -15,7 +15,7 @@ from stimuli.networks.protocol import Images, Network, Tapped, TorchNetwork, cpu
 from stimuli.networks.torchvision_networks import default_weights, torchvision_names, weights_path
 from subjects.errors import NetworkError, nearest
 from subjects.provenance import digest_json
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 
 __all__ = ["NETWORKS", "Images", "Network", "Tapped", "TorchNetwork", "cpu_threads", "load_network", "network_of",
            "to_pixels", "to_tensor"]
@@ -95,12 +95,12 @@ def load_network(name: str, *, weights: Path | None = None, preprocessing: str |
     return load_torchvision(name, **given)
 
 
-def network_of(settings: Stimuli, *, name: str | None = None, root: Path | None = None) -> Network:
+def network_of(settings: StimuliSettings, *, name: str | None = None, root: Path | None = None) -> Network:
     """Load the network that a study's settings ask for.
 
     Parameters
     ----------
-    settings : Stimuli
+    settings : StimuliSettings
         ``network``, ``weights``, ``preprocessing`` and ``tap``.
     name : str, optional
         Another network; weights and preprocessing of the settings are not its, and are left out then.

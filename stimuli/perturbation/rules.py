@@ -11,13 +11,13 @@ from torch import Tensor
 
 from stimuli.perturbation.ascent import Move, Objective, Rule, lengths
 from stimuli.regular_images.slots import certain
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 
 GROWTH = 1.1
 FIRST_RADIUS, FIRST_STEP, LAST_STEP, CHANGE = 1.0, 1.0, 0.01, 0.05
 
 
-def noise_rule(settings: Stimuli) -> Rule:
+def noise_rule(settings: StimuliSettings) -> Rule:
     """Make the rule of adversarial noise (AN).
 
     The first image with P >= .99 is too faint to be seen, so the ascent goes on until the noise is visible:
@@ -44,7 +44,7 @@ def noise_rule(settings: Stimuli) -> Rule:
     return Rule(objective, done, step=settings.an_step, max_iterations=settings.max_iterations, project=grow)
 
 
-def interference_rule(settings: Stimuli) -> Rule:
+def interference_rule(settings: StimuliSettings) -> Rule:
     """Make the rule of adversarial interference (AI).
 
     With `ai_method` ``"first-hit"`` the first image with P above .99 is taken. With ``"minimal"`` it is the smallest

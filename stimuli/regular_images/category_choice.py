@@ -10,7 +10,7 @@ from stimuli.regular_images.screening import Screened
 from stimuli.regular_images.slots import certain
 from subjects.errors import StimulusError, nearest
 from subjects.provenance import derive_seed
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 
 CHOSEN, BELOW, SPARE, OUT = "chosen", "chosen below threshold", "spare", "fell out"
 
@@ -83,7 +83,7 @@ def names_of(candidate: Candidate) -> tuple[str, ...]:
     return tuple(name for name in (candidate.file, candidate.category, candidate.wnid) if name)
 
 
-def require_names(listing: Listing, stimuli: Stimuli) -> None:
+def require_names(listing: Listing, stimuli: StimuliSettings) -> None:
     """Refuse a pin or an exclusion that names nothing.
 
     Raises
@@ -99,7 +99,7 @@ def require_names(listing: Listing, stimuli: Stimuli) -> None:
                                     expected="a file of the folder, a category or a wnid", remedy=nearest(name, known))
 
 
-def select(rows: Sequence[Screened], *, stimuli: Stimuli, seed: int) -> Selection:
+def select(rows: Sequence[Screened], *, stimuli: StimuliSettings, seed: int) -> Selection:
     """Choose the regular images.
 
     Of each category the candidate with the highest P stands for it; of each class the categories
@@ -111,7 +111,7 @@ def select(rows: Sequence[Screened], *, stimuli: Stimuli, seed: int) -> Selectio
     ----------
     rows : sequence of Screened
         Every candidate.
-    stimuli : Stimuli
+    stimuli : StimuliSettings
         Threshold, images a class, exclusions, pins, and what to do at a shortfall.
     seed : int
         The study's.
@@ -146,7 +146,7 @@ def _select_class(verdicts: Sequence[Verdict], *, ranking: _Ranking) -> Iterator
 
 @dataclass(frozen=True)
 class _Ranking:
-    stimuli: Stimuli
+    stimuli: StimuliSettings
     seed: int
 
     def bests(self, rows: Iterable[Screened]) -> list[Screened]:
@@ -160,15 +160,15 @@ class _Ranking:
         return -(row.p or 0.0), derive_seed(self.seed, "re", row.candidate.file)
 
 
-def _pinned(row: Screened, stimuli: Stimuli) -> bool:
+def _pinned(row: Screened, stimuli: StimuliSettings) -> bool:
     return not set(stimuli.pin).isdisjoint(names_of(row.candidate))
 
 
-def _excluded(row: Screened, stimuli: Stimuli) -> bool:
+def _excluded(row: Screened, stimuli: StimuliSettings) -> bool:
     return not set(stimuli.exclude).isdisjoint(names_of(row.candidate))
 
 
-def _fault(row: Screened, stimuli: Stimuli) -> tuple[str, str]:
+def _fault(row: Screened, stimuli: StimuliSettings) -> tuple[str, str]:
     """Give the rule that a candidate breaks, and that in words; both empty if none."""
     if row.rule:
         return row.rule, row.reason
@@ -190,14 +190,14 @@ def _spares(passing: Sequence[Screened], bests: Sequence[Screened], *, n: int) -
             yield row.candidate.file, Verdict(row, SPARE, "rank", f"rank {k} of {len(bests)} categories of its class")
 
 
-def _in_order(verdicts: Iterable[Verdict], stimuli: Stimuli) -> Iterator[Screened]:
+def _in_order(verdicts: Iterable[Verdict], stimuli: StimuliSettings) -> Iterator[Screened]:
     chosen = [one.screened for one in verdicts if one.verdict in (CHOSEN, BELOW)]
     for kind in stimuli.classes:
         yield from sorted((row for row in chosen if row.candidate.class_name == kind),
                           key=lambda row: row.candidate.category_index)
 
 
-def require_pins(selection: Selection, stimuli: Stimuli) -> None:
+def require_pins(selection: Selection, stimuli: StimuliSettings) -> None:
     """Refuse a choice that leaves a pinned photograph or category out.
 
     Raises

@@ -13,7 +13,7 @@ from stimuli.networks.registry import Network
 from stimuli.regular_images.candidates import Candidate, Listing
 from stimuli.regular_images.photographs import Facts, read_facts, read_photograph, to_square
 from subjects.errors import StimulusError
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 
 P_DIGITS = 6
 """Digits of P that are kept: the choice is made from what the report says."""
@@ -48,7 +48,7 @@ class Screened:
     note: str = ""
 
 
-def screen(listing: Listing, *, network: Network, stimuli: Stimuli,
+def screen(listing: Listing, *, network: Network, stimuli: StimuliSettings,
            digests: Mapping[str, str] | None = None) -> Iterator[Screened]:
     """Judge every candidate, holding the pixels of one batch at a time.
 
@@ -58,7 +58,7 @@ def screen(listing: Listing, *, network: Network, stimuli: Stimuli,
         The candidates.
     network : Network
         The judge.
-    stimuli : Stimuli
+    stimuli : StimuliSettings
         Size and aspect rules, how photographs are resized, and the batch.
     digests : mapping of str to str, optional
         File to digest of its content. Of files with the same content the first alone is judged.
@@ -95,7 +95,7 @@ def _twin(candidate: Candidate, *, of: str) -> tuple[Screened, None]:
     return Screened(candidate, rule="copy", reason=f"the same bytes as {of}"), None
 
 
-def _prepare(listing: Listing, candidate: Candidate, *, stimuli: Stimuli,
+def _prepare(listing: Listing, candidate: Candidate, *, stimuli: StimuliSettings,
              side: int) -> tuple[Screened, Pixels | None]:
     """Hold size and aspect against the rules by the header alone, and decode what passes."""
     path, facts = listing.path(candidate), None
@@ -111,12 +111,12 @@ def _prepare(listing: Listing, candidate: Candidate, *, stimuli: Stimuli,
                     note="; ".join(facts.notes)), pixels
 
 
-def size_fault(facts: Facts, *, stimuli: Stimuli) -> str:
+def size_fault(facts: Facts, *, stimuli: StimuliSettings) -> str:
     """Say which rule of size or aspect a photograph breaks; nothing if none.
 
     Examples
     --------
-    >>> size_fault(Facts(500, 300, "RGB"), stimuli=Stimuli())
+    >>> size_fault(Facts(500, 300, "RGB"), stimuli=StimuliSettings())
     'aspect 1.667, wanted between 0.667 and 1.5'
     """
     least = stimuli.min_px

@@ -21,7 +21,7 @@ from subjects.cli import ProgressWrapper, silent
 from subjects.errors import StimulusError
 from subjects.layout import Layout
 from subjects.provenance import digest_file, digest_json, is_current, rng, sidecar, sidecar_path
-from subjects.settings.images import Textures
+from subjects.settings.images import TexturesSettings
 from subjects.settings.study import Settings
 from subjects.store import HALF_WRITTEN, whole_file
 
@@ -150,18 +150,18 @@ def drawn(settings: Settings) -> Iterator[Made]:
                          seed=seed)
 
 
-def _collage(pool: list[Piece], section: Textures, *, seed: int, kind: str, k: int, across: int) -> Pixels:
+def _collage(pool: list[Piece], section: TexturesSettings, *, seed: int, kind: str, k: int, across: int) -> Pixels:
     random = rng(seed, "texture", kind, k)
     noise = pink_noise(section.size_px, rng=random, exponent=section.noise_exponent, sd=section.noise_sd)
     return collage(noise, pool, rng=random, n_across=across, spread=(1.0, 1.8))
 
 
-def _pair(picture: Pixels, *, k: int, source: str, section: Textures, seed: int) -> Iterator[Made]:
+def _pair(picture: Pixels, *, k: int, source: str, section: TexturesSettings, seed: int) -> Iterator[Made]:
     yield Made(INTACT, k, source, picture)
     yield Made(SCRAMBLED, k, f"{source}, {section.scramble}-scrambled", scrambled(picture, section, seed=seed, k=k))
 
 
-def scrambled(picture: Pixels, section: Textures, *, seed: int, k: int) -> Pixels:
+def scrambled(picture: Pixels, section: TexturesSettings, *, seed: int, k: int) -> Pixels:
     """Scramble the k-th picture as the settings say."""
     random = rng(seed, "texture", SCRAMBLED, k)
     if section.scramble == "grid":

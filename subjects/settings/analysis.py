@@ -12,7 +12,7 @@ from pydantic import Field
 from subjects.settings.section import Count, NotNegative, Positive, Section
 
 
-class Glm(Section):
+class GlmSettings(Section):
     """The general linear model: HRF, drifts, and how many vertices are fitted at once."""
 
     model: Literal["ols"] = "ols"
@@ -21,7 +21,7 @@ class Glm(Section):
     block_vertices: Count = 4096
 
 
-class Roi(Section):
+class RoiSettings(Section):
     """Vertex selection on searchlight disks of the flattened cortex."""
 
     radius_mm: Positive = 3.0
@@ -30,7 +30,7 @@ class Roi(Section):
     session_means: Literal["removed", "kept"] = "removed"
 
 
-class Rsa(Section):
+class RsaSettings(Section):
     """Representational similarity analysis."""
 
     dissimilarity: Literal["correlation", "euclidean"] = "correlation"
@@ -38,7 +38,7 @@ class Rsa(Section):
     n_bootstraps: Count = 1000
 
 
-class Encoding(Section):
+class EncodingSettings(Section):
     """Forward encoding by regularized orthogonal matching pursuit."""
 
     sparsity: Literal["cv"] | Count = "cv"
@@ -50,13 +50,13 @@ class Encoding(Section):
     correlate: Literal["vertex", "image"] = "vertex"
 
 
-class Analysis(Section):
+class AnalysisSettings(Section):
     """Where the BOLD time series come from. ``auto`` takes the only source present, and says which."""
 
     bold: Literal["auto", "fmriprep", "simulated"] = "auto"
 
 
-class Simulate(Section):
+class SimulateSettings(Section):
     """The virtual subject. Standard deviations are in percent of the mean signal."""
 
     subdivisions: Annotated[int, Field(ge=0, le=3)] = 2

@@ -43,7 +43,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Volume = Annotated[int, Field(ge=0)]
 
 
-class Scanner(Section):
+class ScannerSettings(Section):
     """The scanner's repetition time, its dummy volumes, its trigger as a key, and the key that arms a run.
 
     With `arm_key` a run is safe until the operator presses that key: pulses before it start nothing. An empty
@@ -62,7 +62,7 @@ class Scanner(Section):
         return self.n_dummies if self.dummies_send_pulses else 0
 
 
-class SerialTrigger(Section):
+class SerialTriggerSettings(Section):
     """Pulses as bytes of a serial line."""
 
     port: str = ""
@@ -70,7 +70,7 @@ class SerialTrigger(Section):
     pulse: Byte = "5"
 
 
-class ParallelTrigger(Section):
+class ParallelTriggerSettings(Section):
     """Pulses as a level of a parallel port: a device on Linux, an address on Windows."""
 
     device: str = "/dev/parport0"
@@ -80,7 +80,7 @@ class ParallelTrigger(Section):
     poll_s: Annotated[float, Field(gt=0, le=0.001)] = 0.00025
 
 
-class Buttons(Section):
+class ButtonsSettings(Section):
     """The subject's button box: keys of a keyboard, or bytes of a serial line, each with the key that it stands for."""
 
     device: Literal["keyboard", "serial"] = "keyboard"
@@ -89,13 +89,13 @@ class Buttons(Section):
     keys: tuple[tuple[Byte, str], ...] = (("1", "1"), ("2", "2"), ("3", "3"), ("4", "4"))
 
     @model_validator(mode="after")
-    def _bytes_differ(self) -> Buttons:
+    def _bytes_differ(self) -> ButtonsSettings:
         if len({byte_value(byte) for byte, _ in self.keys}) != len(self.keys):
             raise ValueError("keys names one byte twice")
         return self
 
 
-class EmulatedScanner(Section):
+class EmulatedScannerSettings(Section):
     """What the emulated scanner does wrong, on request. Volumes count from 0, dummies included.
 
     Volumes past the run's last are without effect. `extra_s` are further pulses in seconds from the first one;
@@ -115,14 +115,14 @@ class EmulatedScanner(Section):
 
         Examples
         --------
-        >>> EmulatedScanner(missed=(3,)).asked()
+        >>> EmulatedScannerSettings(missed=(3,)).asked()
         {'missed': [3]}
         """
-        right = EmulatedScanner().model_dump(mode="json")
+        right = EmulatedScannerSettings().model_dump(mode="json")
         return {name: value for name, value in self.model_dump(mode="json").items() if value != right[name]}
 
 
-class Participant(Section):
+class ParticipantSettings(Section):
     """How the simulated participant answers; reaction times are normal, never under 150 ms."""
 
     accuracy: Share = 0.95
@@ -131,7 +131,7 @@ class Participant(Section):
     rt_sd_s: NotNegative = 0.12
 
 
-class Hooks(Section):
+class HooksSettings(Section):
     """The lab's own code: `tracker` names a function without arguments that gives a Tracker, "package.module:name"."""
 
     tracker: str = ""

@@ -10,7 +10,7 @@ from pydantic import Field
 from subjects.settings.section import Count, Positive, Section
 
 
-class Display(Section):
+class DisplaySettings(Section):
     """The projector and where the subject's eyes are. `photodiode` adds a square that turns at every change."""
 
     width_px: Count = 1920
@@ -29,7 +29,7 @@ class Display(Section):
 
         Examples
         --------
-        >>> round(Display().px_for(12.0), 1)
+        >>> round(DisplaySettings().px_for(12.0), 1)
         761.9
         """
         extent_cm = 2.0 * self.distance_cm * math.tan(math.radians(deg) / 2.0)

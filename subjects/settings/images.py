@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from subjects.settings.section import Count, NotNegative, Positive, Probability, Section
 
 
-class Stimuli(Section):
+class StimuliSettings(Section):
     """The stimulus set. Probabilities are judged on the 8-bit image; steps are L2 on RGB in [0, 1]."""
 
     network: str = "demo"
@@ -50,7 +50,7 @@ class Stimuli(Section):
     batch: Count = 20
 
     @model_validator(mode="after")
-    def _animals_are_classes(self) -> Stimuli:
+    def _animals_are_classes(self) -> StimuliSettings:
         unknown = set(self.animal_classes) - set(self.classes)
         if unknown:
             raise ValueError(f"animal_classes names {sorted(unknown)}, which classes does not")
@@ -70,7 +70,7 @@ class Stimuli(Section):
         return self
 
 
-class Textures(Section):
+class TexturesSettings(Section):
     """Textures of objects, faces and words on pink noise, and pairs of intact and scrambled pictures."""
 
     folder: str | None = None
@@ -87,7 +87,7 @@ class Textures(Section):
     scramble_cells: Annotated[int, Field(ge=2)] = 16
 
     @model_validator(mode="after")
-    def _cells_fit(self) -> Textures:
+    def _cells_fit(self) -> TexturesSettings:
         if self.scramble == "grid" and self.size_px % self.scramble_cells:
             raise ValueError(f"scramble_cells does not divide size_px = {self.size_px}")
         return self

@@ -38,7 +38,7 @@ class FixationTask(Section):
         return self
 
 
-class Retinotopy(FixationTask):
+class RetinotopySettings(FixationTask):
     """Retinotopic mapping: textures under moving apertures. `runs` lists the apertures session by session."""
 
     runs: tuple[tuple[Aperture, ...], ...] = (("wedge_ccw", "ring_expand", "bar"), ("wedge_cw", "ring_contract", "bar"))
@@ -63,7 +63,7 @@ class Retinotopy(FixationTask):
     grid_opacity: Annotated[float, Field(ge=0, le=1)] = 0.25
 
     @model_validator(mode="after")
-    def _times_are_whole_steps(self) -> Retinotopy:
+    def _times_are_whole_steps(self) -> RetinotopySettings:
         if self.sweep_s > self.cycle_s:
             raise ValueError("sweep_s is above cycle_s")
         for name in ("lead_s", "cycle_s", "sweep_s", "bar_lead_s", "bar_pause_s"):
@@ -81,7 +81,7 @@ class Retinotopy(FixationTask):
 
         Examples
         --------
-        >>> [Retinotopy().duration_s(kind) for kind in ("wedge_cw", "bar", "mix")]
+        >>> [RetinotopySettings().duration_s(kind) for kind in ("wedge_cw", "bar", "mix")]
         [300.0, 300.0, 300.0]
         """
         if aperture == "bar":
@@ -89,7 +89,7 @@ class Retinotopy(FixationTask):
         return 2.0 * self.lead_s + (4 * self.mix_cycles if aperture == "mix" else self.cycles) * self.cycle_s
 
 
-class Lo(FixationTask):
+class LoSettings(FixationTask):
     """Localizer of the lateral occipital cortex: intact and scrambled images. `runs` counts them session by session."""
 
     runs: tuple[Annotated[int, Field(ge=0)], ...] = (1, 1)
@@ -107,7 +107,7 @@ class Lo(FixationTask):
     discard_s: NotNegative = 14.0
 
     @model_validator(mode="after")
-    def _blocks_hold_images(self) -> Lo:
+    def _blocks_hold_images(self) -> LoSettings:
         if self.blocks % self.blocks_per_blank or (self.design == "blocks" and self.blocks % 2):
             raise ValueError("blocks does not fill whole groups of blocks_per_blank, half of them scrambled")
         images = self.block_s / (self.image_s + self.gap_s)
@@ -128,7 +128,7 @@ class Lo(FixationTask):
         return (self.blocks + self.blocks // self.blocks_per_blank + 1) * self.block_s
 
 
-class Motion(FixationTask):
+class MotionSettings(FixationTask):
     """Localizer of hMT+: dots that stand still, then move in and out. `runs` counts them session by session."""
 
     runs: tuple[Annotated[int, Field(ge=0)], ...] = (1, 1)
@@ -150,7 +150,7 @@ class Motion(FixationTask):
     discard_s: NotNegative = 6.0
 
     @model_validator(mode="after")
-    def _dots_have_room(self) -> Motion:
+    def _dots_have_room(self) -> MotionSettings:
         if 4.0 * self.inner_deg >= self.side_deg:
             raise ValueError("inner_deg leaves the dots no room in side_deg")
         return self
@@ -166,7 +166,7 @@ class Motion(FixationTask):
         return 2.0 * self.lead_s + self.blocks * (self.static_s + self.moving_s)
 
 
-class Main(Section):
+class MainSettings(Section):
     """The main experiment: trials of blank then image, an animal judgement on every image."""
 
     sessions: Count = 2

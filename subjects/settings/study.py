@@ -14,19 +14,26 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from subjects.provenance import digest_json
-from subjects.settings.analysis import Analysis, Encoding, Glm, Roi, Rsa, Simulate
-from subjects.settings.devices import (
-    Buttons,
-    EmulatedScanner,
-    Hooks,
-    ParallelTrigger,
-    Participant,
-    Scanner,
-    SerialTrigger,
+from subjects.settings.analysis import (
+    AnalysisSettings,
+    EncodingSettings,
+    GlmSettings,
+    RoiSettings,
+    RsaSettings,
+    SimulateSettings,
 )
-from subjects.settings.display import Display
-from subjects.settings.images import Stimuli, Textures
-from subjects.settings.paradigms import Lo, Main, Motion, Retinotopy
+from subjects.settings.devices import (
+    ButtonsSettings,
+    EmulatedScannerSettings,
+    HooksSettings,
+    ParallelTriggerSettings,
+    ParticipantSettings,
+    ScannerSettings,
+    SerialTriggerSettings,
+)
+from subjects.settings.display import DisplaySettings
+from subjects.settings.images import StimuliSettings, TexturesSettings
+from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, RetinotopySettings
 from subjects.settings.section import Section
 
 if sys.version_info >= (3, 11):
@@ -37,7 +44,7 @@ else:
 log = logging.getLogger(__name__)
 
 
-class Study(Section):
+class StudySettings(Section):
     """What the study is called, and the one seed from which all others derive."""
 
     name: str = "adversarial-fmri study"
@@ -53,27 +60,27 @@ class Settings(Section):
     5
     """
 
-    study: Study = Study()
-    stimuli: Stimuli = Stimuli()
-    display: Display = Display()
-    scanner: Scanner = Scanner()
-    serial_trigger: SerialTrigger = SerialTrigger()
-    parallel_trigger: ParallelTrigger = ParallelTrigger()
-    buttons: Buttons = Buttons()
-    emulated_scanner: EmulatedScanner = EmulatedScanner()
-    participant: Participant = Participant()
-    hooks: Hooks = Hooks()
-    main: Main = Main()
-    textures: Textures = Textures()
-    retinotopy: Retinotopy = Retinotopy()
-    lo: Lo = Lo()
-    motion: Motion = Motion()
-    glm: Glm = Glm()
-    roi: Roi = Roi()
-    rsa: Rsa = Rsa()
-    encoding: Encoding = Encoding()
-    analysis: Analysis = Analysis()
-    simulate: Simulate = Simulate()
+    study: StudySettings = StudySettings()
+    stimuli: StimuliSettings = StimuliSettings()
+    display: DisplaySettings = DisplaySettings()
+    scanner: ScannerSettings = ScannerSettings()
+    serial_trigger: SerialTriggerSettings = SerialTriggerSettings()
+    parallel_trigger: ParallelTriggerSettings = ParallelTriggerSettings()
+    buttons: ButtonsSettings = ButtonsSettings()
+    emulated_scanner: EmulatedScannerSettings = EmulatedScannerSettings()
+    participant: ParticipantSettings = ParticipantSettings()
+    hooks: HooksSettings = HooksSettings()
+    main: MainSettings = MainSettings()
+    textures: TexturesSettings = TexturesSettings()
+    retinotopy: RetinotopySettings = RetinotopySettings()
+    lo: LoSettings = LoSettings()
+    motion: MotionSettings = MotionSettings()
+    glm: GlmSettings = GlmSettings()
+    roi: RoiSettings = RoiSettings()
+    rsa: RsaSettings = RsaSettings()
+    encoding: EncodingSettings = EncodingSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
+    simulate: SimulateSettings = SimulateSettings()
 
     @model_validator(mode="after")
     def _keys_differ(self) -> Settings:
@@ -96,7 +103,7 @@ class Settings(Section):
 
         Examples
         --------
-        >>> Settings(scanner=Scanner(tr_s=1.5)).departures()
+        >>> Settings(scanner=ScannerSettings(tr_s=1.5)).departures()
         (('scanner.tr_s', 2.0, 1.5),)
         """
         own, protocol = self.model_dump(), Settings().model_dump()

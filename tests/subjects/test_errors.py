@@ -30,7 +30,7 @@ def test_nearest_names_the_close_word_or_all() -> None:
 
 PROGRAM = """
 import sys, click
-from subjects.console import main
+from subjects.cli import main
 from subjects.errors import StoreError
 @click.command()
 @click.option('--how')

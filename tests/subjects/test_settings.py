@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from subjects.errors import SettingsError
-from subjects.settings.display import Display
+from subjects.settings.display import DisplaySettings
 from subjects.settings.loading import load_settings, write_settings
-from subjects.settings.paradigms import Main
+from subjects.settings.paradigms import MainSettings
 from subjects.settings.study import Settings
 
 
@@ -28,13 +28,13 @@ def test_the_defaults_are_the_protocols_numbers() -> None:
 
 @pytest.mark.parametrize(("deg", "cm"), [(12.0, 35.3157), (0.2, 0.58643)])
 def test_extent_is_that_of_a_centred_stimulus(deg: float, cm: float) -> None:
-    display = Display()
+    display = DisplaySettings()
     assert display.px_for(deg) * display.width_cm / display.width_px == pytest.approx(cm, abs=1e-3)
 
 
 @given(st.floats(0.1, 60), st.floats(20, 300))
 def test_extent_inverts_to_the_angle(deg: float, distance: float) -> None:
-    display = Display(distance_cm=distance)
+    display = DisplaySettings(distance_cm=distance)
     extent_cm = display.px_for(deg) * display.width_cm / display.width_px
     assert 2 * math.degrees(math.atan2(extent_cm / 2, distance)) == pytest.approx(deg, rel=1e-9)
 
@@ -83,7 +83,7 @@ def test_an_unknown_flag_is_an_error() -> None:
 def test_written_settings_come_back(tmp_path: Path) -> None:
     write_settings(tmp_path / "study.toml", {"main": {"runs": 3, "fixation_color": [0, 255, 0]}})
     settings = load_settings(tmp_path)
-    assert settings == Settings(main=Main(runs=3, fixation_color=(0, 255, 0)))
+    assert settings == Settings(main=MainSettings(runs=3, fixation_color=(0, 255, 0)))
     assert settings.digest != Settings().digest
 
 

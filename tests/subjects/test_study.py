@@ -15,8 +15,8 @@ from subjects.layout import Layout, label
 from subjects.plan import run_sheet
 from subjects.profile import SubjectProfile, base_images, load_profile, register, session_images
 from subjects.settings.loading import load_settings
-from subjects.settings.paradigms import Main
-from subjects.settings.study import Settings, Study
+from subjects.settings.paradigms import MainSettings
+from subjects.settings.study import Settings, StudySettings
 
 
 def _subjects(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,7 +73,7 @@ def test_a_new_study_is_described_and_empty_of_people(study: Layout) -> None:
     content = json.loads((study.root / "dataset_description.json").read_text(encoding="utf-8"))
     assert content["DatasetType"] == "raw"
     assert study.participants.read_text(encoding="utf-8") == "participant_id\tgroup\n"
-    assert load_settings(study.root) == Settings(study=Study(name="test", seed=1))
+    assert load_settings(study.root) == Settings(study=StudySettings(name="test", seed=1))
 
 
 @pytest.mark.parametrize("occupy", ["file", "folder"])
@@ -149,7 +149,7 @@ def test_sessions_partition_the_images_evenly_by_class(sub: str) -> None:
 
 
 def test_splits_differ_between_subjects_and_seeds_and_stay() -> None:
-    splits = {session_images(Settings(study=Study(seed=seed)), sub=sub)["01"]
+    splits = {session_images(Settings(study=StudySettings(seed=seed)), sub=sub)["01"]
               for seed in (1, 2) for sub in ("01", "02")}
     assert len(splits) == 4
     assert session_images(Settings(), sub="01") == session_images(Settings(), sub="01")
@@ -157,7 +157,7 @@ def test_splits_differ_between_subjects_and_seeds_and_stay() -> None:
 
 def test_an_uneven_split_is_refused() -> None:
     with pytest.raises(ScheduleError, match="3 sessions for 8 images a class"):
-        session_images(Settings(main=Main(sessions=3)), sub="01")
+        session_images(Settings(main=MainSettings(sessions=3)), sub="01")
 
 
 def test_the_run_sheet_holds_the_protocols_runs(study: Layout) -> None:

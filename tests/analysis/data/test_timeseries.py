@@ -14,7 +14,7 @@ from analysis.data.timeseries import Run, read_run, read_sessions, require_volum
 from subjects.errors import AnalysisError, LayoutError
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
-from subjects.settings.study import Analysis, Settings
+from subjects.settings.study import AnalysisSettings, Settings
 from subjects.store import write_json
 
 WHERE = {"sub": "01", "ses": "01", "task": "main", "run": 1, "hemi": "L"}
@@ -57,7 +57,7 @@ def test_two_sources_want_a_choice(study):
     put(study, "simulated")
     with pytest.raises(AnalysisError, match="from fmriprep and simulated; expected those of one pipeline"):
         choose_source(study, Settings(), sub="01")
-    assert choose_source(study, Settings(analysis=Analysis(bold="fmriprep")), sub="01") == "fmriprep"
+    assert choose_source(study, Settings(analysis=AnalysisSettings(bold="fmriprep")), sub="01") == "fmriprep"
 
 
 def test_no_source_is_an_error(study):
@@ -65,7 +65,7 @@ def test_no_source_is_an_error(study):
         choose_source(study, Settings(), sub="01")
     put(study, "simulated")
     with pytest.raises(AnalysisError, match="time series from simulated; expected those of fmriprep"):
-        choose_source(study, Settings(analysis=Analysis(bold="fmriprep")), sub="01")
+        choose_source(study, Settings(analysis=AnalysisSettings(bold="fmriprep")), sub="01")
 
 
 def test_a_run_is_read_with_what_its_sidecar_says(study):

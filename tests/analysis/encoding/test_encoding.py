@@ -22,10 +22,10 @@ from analysis.statistics.draws import permutations, subsamples
 from subjects.errors import AnalysisError
 from subjects.provenance import rng as derived
 from subjects.settings.loading import load_settings
-from subjects.settings.study import Encoding
+from subjects.settings.study import EncodingSettings
 from tests.analysis.fabricated import LAYERS, make_study
 
-QUICK = Encoding(n_permutations=200, n_subsamples=200)
+QUICK = EncodingSettings(n_permutations=200, n_subsamples=200)
 
 
 def units(n_images: int = 40, n_units: int = 150, *, seed: int = 0) -> np.ndarray:
@@ -172,7 +172,7 @@ def test_cross_validation_finds_one_unit_or_many():
 
 
 def test_a_fixed_level_is_taken_as_it_is():
-    levels, scores = choose_sparsity(units(), {"V1": responses()}, settings=Encoding(sparsity=5))
+    levels, scores = choose_sparsity(units(), {"V1": responses()}, settings=EncodingSettings(sparsity=5))
     assert (levels, scores) == ({"V1": 5}, {"V1": {}})
 
 
@@ -280,7 +280,7 @@ def test_the_same_seed_gives_the_same_statistics_and_another_does_not():
 @pytest.mark.parametrize("correlate", ["vertex", "image"])
 def test_null_models_are_rejected_at_five_percent(correlate):
     """600 predictions that know nothing; vertices share their noise, as cortex does."""
-    settings = Encoding(n_permutations=199, n_subsamples=2, correlate=correlate)
+    settings = EncodingSettings(n_permutations=199, n_subsamples=2, correlate=correlate)
     p = []
     for k in range(300):
         rng = np.random.default_rng([5, k])

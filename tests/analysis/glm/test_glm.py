@@ -14,7 +14,7 @@ from analysis.glm.design import polynomials
 from analysis.glm.estimate import combine_sessions, n_discarded
 from analysis.glm.ols import Model, SessionFit, fit_session
 from subjects.errors import AnalysisError
-from subjects.settings.study import Scanner, Settings
+from subjects.settings.study import ScannerSettings, Settings
 
 N_VOLUMES, N_CONDITIONS, N_VERTICES = 60, 12, 37
 RUNS = 3
@@ -217,4 +217,4 @@ def test_sessions_on_two_meshes_are_refused():
 
 def test_the_discard_is_counted_in_whole_volumes():
     assert n_discarded(Settings()) == 9
-    assert n_discarded(Settings(scanner=Scanner(tr_s=1.6))) == 12
+    assert n_discarded(Settings(scanner=ScannerSettings(tr_s=1.6))) == 12

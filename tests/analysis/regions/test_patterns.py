@@ -11,11 +11,11 @@ from analysis.regions.labels import ROIS
 from analysis.regions.patterns import RoiPatterns, load_roi_patterns, select_patterns
 from stimuli.manifest import Manifest, read_manifest, write_manifest
 from subjects.errors import AnalysisError
-from subjects.settings.study import Roi
+from subjects.settings.study import RoiSettings
 from tests.analysis.fabricated import COLUMNS, make_betas, make_labels, make_study, make_surface, make_units
 
 NAMES = tuple(f"dogs-{k:02d}" for k in range(1, 13))
-SETTINGS = Roi(vertices_per_hemisphere=15, min_disk=6, session_means="kept")
+SETTINGS = RoiSettings(vertices_per_hemisphere=15, min_disk=6, session_means="kept")
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_one_vertex_too_few_in_the_labels(parts):
 
 def test_too_few_vertices_name_subject_hemisphere_and_region(parts):
     with pytest.raises(AnalysisError, match="subject hemi-L V1: 60 of 60 vertices.*expected 61 of them"):
-        choose(parts, settings=Roi(vertices_per_hemisphere=61, min_disk=6))
+        choose(parts, settings=RoiSettings(vertices_per_hemisphere=61, min_disk=6))
 
 
 def test_arrays_of_another_shape_are_refused():

@@ -14,11 +14,11 @@ from analysis.rsa.run import COLUMNS, run_network_rsa, run_rsa
 from subjects.errors import AnalysisError, StudyError
 from subjects.provenance import sidecar_path
 from subjects.settings.loading import load_settings
-from subjects.settings.study import Rsa
+from subjects.settings.study import RsaSettings
 from subjects.store import read_json
 from tests.analysis.fabricated import LAYERS, make_study
 
-QUICK = Rsa(n_permutations=200, n_bootstraps=200)
+QUICK = RsaSettings(n_permutations=200, n_bootstraps=200)
 
 
 def names(n: int = 20) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ def test_layer_trends_are_exact_mann_kendall_tests():
 @pytest.mark.slow
 def test_null_subjects_are_rejected_at_five_percent():
     """200 null subjects through the whole comparison, 5 +- 2 %; both similarities count."""
-    settings = Rsa(n_permutations=199, n_bootstraps=5)
+    settings = RsaSettings(n_permutations=199, n_bootstraps=5)
     p = [compare_types({kind: np.random.default_rng([7, k, j]).normal(size=(40, 200)).astype(np.float32)
                         for j, kind in enumerate(("RE", "AN", "AI"))},
                        labels=names(40), settings=settings, seed=k, percent=68).statistics[comparison].p

@@ -30,7 +30,7 @@ from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import base_images, load_profile, register
 from subjects.settings.loading import load_settings
-from subjects.settings.study import Settings, Simulate
+from subjects.settings.study import Settings, SimulateSettings
 from subjects.store import read_json, write_json, write_table
 
 SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "simulate": {"subdivisions": 0}}
@@ -123,7 +123,8 @@ def noiseless(logged, tmp_path_factory) -> tuple[Layout, Settings]:
     layout, settings = logged
     root = tmp_path_factory.mktemp("noiseless") / "study"
     shutil.copytree(layout.root, root, ignore=shutil.ignore_patterns("simulated", "glm"))
-    quiet = settings.model_copy(update={"simulate": Simulate(subdivisions=0, noise_sd_pct=0.0, drift_sd_pct=0.0)})
+    without_noise = SimulateSettings(subdivisions=0, noise_sd_pct=0.0, drift_sd_pct=0.0)
+    quiet = settings.model_copy(update={"simulate": without_noise})
     simulate_subject(Layout(root), quiet, sub="01")
     run_glm(Layout(root), quiet, sub="01")
     return Layout(root), quiet

@@ -18,11 +18,11 @@ import run_session
 from paradigms.console.geometry_card import N_GREYS, draw_card, eccentricity_px
 from subjects.errors import DeviceError
 from subjects.layout import Layout
-from subjects.settings.display import Display
+from subjects.settings.display import DisplaySettings
 
 ROOT = Path(__file__).resolve().parents[3]
 
-DISPLAY = Display()
+DISPLAY = DisplaySettings()
 YELLOW = (240, 200, 60)
 
 
@@ -72,7 +72,7 @@ def test_images_larger_than_the_screen_are_refused() -> None:
 
 @pytest.mark.parametrize("size", [(1024, 768), (1280, 1024), (3840, 2160)])
 def test_other_screens_get_a_card_of_their_own_size(size: tuple[int, int]) -> None:
-    display = Display(width_px=size[0], height_px=size[1], width_cm=40.0, height_cm=30.0, distance_cm=100.0)
+    display = DisplaySettings(width_px=size[0], height_px=size[1], width_cm=40.0, height_cm=30.0, distance_cm=100.0)
     assert draw_card(display).shape == (size[1], size[0], 3)
 
 

@@ -82,7 +82,7 @@ class DyingStage(Stage):
         if how == RESUME:
             return words
         code = ("import os, signal, sys\n"
-                "from paradigms import engine\n"
+                "from paradigms.playing import engine\n"
                 "shown = engine._Run._show\n"
                 "def show(self, change):\n"
                 "    shown(self, change)\n"

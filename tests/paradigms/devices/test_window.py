@@ -96,9 +96,9 @@ def test_a_display_that_does_not_answer_is_named() -> None:
 PLAY = """
 import sys
 from pathlib import Path
-from paradigms.excerpt import play_excerpt
+from paradigms.playing.excerpt import play_excerpt
 from subjects.layout import Layout
-from subjects.settings import load_settings
+from subjects.settings.loading import load_settings
 layout = Layout(Path(sys.argv[1]))
 print(play_excerpt(layout, load_settings(layout.root), sub="01", n_trials=3).summary())
 """

@@ -19,7 +19,7 @@ from paradigms.runlog import events_table, of_kind
 from paradigms.schedule import Schedule, excerpt
 from paradigms.tasks.main_task import program
 from subjects.errors import DeviceError, ScheduleError
-from subjects.settings.study import Scanner, Settings
+from subjects.settings.study import ScannerSettings, Settings
 
 BenchMaker = Callable[..., Any]
 
@@ -137,7 +137,7 @@ def test_time_zero_is_the_pulses_own_stamp(bench: BenchMaker, short: Schedule) -
 
 @pytest.mark.parametrize("dummies", [1, 3])
 def test_dummy_pulses_are_let_pass(bench: BenchMaker, short: Schedule, dummies: int) -> None:
-    run = bench(schedule=short, settings=Settings(scanner=Scanner(n_dummies=dummies)))
+    run = bench(schedule=short, settings=Settings(scanner=ScannerSettings(n_dummies=dummies)))
     outcome = run.play()
     assert of_kind(run.records, "zero")[0]["t"] == pytest.approx(103.0 + 2.0 * dummies)
     assert outcome.watch.faults == ()
@@ -145,7 +145,8 @@ def test_dummy_pulses_are_let_pass(bench: BenchMaker, short: Schedule, dummies: 
 
 
 def test_a_double_pulse_is_no_second_dummy(bench: BenchMaker, short: Schedule) -> None:
-    run = bench(schedule=short, settings=Settings(scanner=Scanner(n_dummies=2)), faults=ScannerFaults(doubled=(0,)))
+    settings = Settings(scanner=ScannerSettings(n_dummies=2))
+    run = bench(schedule=short, settings=settings, faults=ScannerFaults(doubled=(0,)))
     run.play()
     assert of_kind(run.records, "zero")[0]["t"] == pytest.approx(107.0)
 

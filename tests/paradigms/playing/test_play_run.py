@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from paradigms.emulation.scanner_and_display import VirtualClock
+from paradigms.playing import assembly
 from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices, Terminated
 from paradigms.playing.play_run import play_run, sigterm_as_exception
@@ -48,14 +49,14 @@ def _files(layout: Layout) -> dict[Path, bytes]:
 
 
 def _abort_at(monkeypatch: pytest.MonkeyPatch, at_s: float) -> None:
-    real = session.virtual_devices
+    real = assembly.virtual_devices
 
     def with_finger(settings: Settings, **given: Any) -> Devices:
         devices = real(settings, **given)
         devices.responses.press("escape", at_s=at_s)  # type: ignore[attr-defined]
         return devices
 
-    monkeypatch.setattr(session, "virtual_devices", with_finger)
+    monkeypatch.setattr(assembly, "virtual_devices", with_finger)
 
 
 def test_a_run_leaves_plan_settings_journal_and_events(console: Layout) -> None:
@@ -400,14 +401,14 @@ def test_a_run_links_to_the_attempts_before_it(small_console: Layout, monkeypatc
 
 def test_the_photodiode_turns_over_at_every_change(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     screens: list[Any] = []
-    real = session.virtual_devices
+    real = assembly.virtual_devices
 
     def watched(settings: Settings, **given: Any) -> Devices:
         devices = real(settings, **given)
         screens.append(devices.display)
         return devices
 
-    monkeypatch.setattr(session, "virtual_devices", watched)
+    monkeypatch.setattr(assembly, "virtual_devices", watched)
     play_run(small_console, load_settings(small_console.root, overrides={"display.photodiode": True}), **RUN, **VIRTUAL)
     shown = [one.frame.photodiode for one in screens[0].shown]
     assert shown[0] is False

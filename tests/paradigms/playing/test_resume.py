@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from paradigms.playing import assembly
 from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run, prepare
 from paradigms.record.events_files import read_schedule
 from paradigms.record.recovery import recover
-from paradigms.record.run_files import RunKey
 from paradigms.runlog import read_events
 from paradigms.schedule import BLANK, rest_of
 from run_session import cli
 from subjects.errors import RunLogError, ScheduleError
 from subjects.layout import Layout
 from subjects.plan import run_sheet
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from tests.bids import bids_errors
@@ -33,14 +34,14 @@ def _play(layout: Layout, **changes: Any) -> Any:
 
 
 def _abort_at(monkeypatch: pytest.MonkeyPatch, at_s: float) -> None:
-    real = session.virtual_devices
+    real = assembly.virtual_devices
 
     def with_finger(settings: Settings, **given: Any) -> Devices:
         devices = real(settings, **given)
         devices.responses.press("escape", at_s=at_s)  # type: ignore[attr-defined]
         return devices
 
-    monkeypatch.setattr(session, "virtual_devices", with_finger)
+    monkeypatch.setattr(assembly, "virtual_devices", with_finger)
 
 
 def _cut(layout: Layout, monkeypatch: pytest.MonkeyPatch, at_s: float = 150.0) -> int:

@@ -14,7 +14,7 @@ from paradigms.emulation.scanner_and_display import ScannerFaults
 from paradigms.runlog import of_kind
 from paradigms.schedule import Schedule, excerpt
 from subjects.errors import DeviceError
-from subjects.settings.study import Scanner, Settings
+from subjects.settings.study import ScannerSettings, Settings
 
 BenchMaker = Callable[..., Any]
 LOST = DeviceError("serial port COM3", came="a line that broke", expected="an open line", remedy="Check the cable.")
@@ -127,7 +127,7 @@ def test_the_operator_sees_that_a_run_is_safe(bench: BenchMaker, short: Schedule
 def test_dummies_with_and_without_pulses(bench: BenchMaker, short: Schedule, send: bool, zero: float,
                                          n_dummies: int) -> None:
     """Where dummy volumes send no pulses the first pulse is the first counted one."""
-    run = bench(schedule=short, settings=Settings(scanner=Scanner(n_dummies=2, dummies_send_pulses=send)))
+    run = bench(schedule=short, settings=Settings(scanner=ScannerSettings(n_dummies=2, dummies_send_pulses=send)))
     outcome = run.play()
     found = of_kind(run.records, "zero")[0]
     assert (found["t"], found["dummies"]) == (zero, n_dummies)

@@ -29,7 +29,7 @@ from paradigms.tasks.retinotopy import make_schedule, program
 from stimuli.apertures import degree_grid, mask
 from subjects.errors import RunLogError, StoreError
 from subjects.profile import SubjectProfile
-from subjects.settings.study import Retinotopy, Settings
+from subjects.settings.study import RetinotopySettings, Settings
 from tests.paradigms.texture_rows import played, rows
 
 SHORT: dict[str, Any] = {"lead_s": 3.0, "cycles": 2, "cycle_s": 8.0, "sweep_s": 7.0, "bar_lead_s": 2.0,
@@ -38,7 +38,7 @@ N = 15
 
 
 def short(variant: str) -> tuple[Schedule, Settings]:
-    settings = Settings(retinotopy=Retinotopy(runs=((variant,),), **SHORT))  # type: ignore[arg-type]
+    settings = Settings(retinotopy=RetinotopySettings(runs=((variant,),), **SHORT))  # type: ignore[arg-type]
     return make_schedule(settings, textures=rows(), profile=SubjectProfile("01"), ses="01", run=1), settings
 
 

@@ -15,7 +15,7 @@ from paradigms.tasks import lo_localizer as lo
 from paradigms.tasks import motion_localizer as motion
 from paradigms.tasks import retinotopy
 from subjects.profile import SubjectProfile
-from subjects.settings.study import Lo, Settings
+from subjects.settings.study import LoSettings, Settings
 from tests.paradigms.texture_rows import played, rows
 
 SETTINGS = Settings()
@@ -143,7 +143,7 @@ def test_whoever_always_answers_misses_nothing(task: str, tmp_path: Path) -> Non
 
 
 def test_a_one_back_run_whose_images_nobody_answers(tmp_path: Path) -> None:
-    settings = Settings(lo=Lo(task="one_back"))
+    settings = Settings(lo=LoSettings(task="one_back"))
     made = lo.make_schedule(settings, textures=rows(), profile=SubjectProfile("01"), ses="01", run=1)
     records, _ = played(made, lo.program(made, settings), settings=settings, folder=tmp_path)
     found = score_run(records, made, settings=settings)

@@ -15,13 +15,13 @@ import pytest
 from paradigms.console.run_state import fold_all
 from paradigms.playing.play_run import play_run, prepare
 from paradigms.record.events_files import read_schedule
-from paradigms.record.run_files import RunKey
 from paradigms.runlog import read_events, read_journal
 from paradigms.tasks.catalogue import TASKS, task_of
 from stimuli.textures.render import render
 from subjects.errors import ManifestError, RunLogError, ScheduleError
 from subjects.layout import Layout
 from subjects.plan import run_sheet
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from tests.bids import bids_errors
 from tests.paradigms.conftest import make_console_study

@@ -20,14 +20,14 @@ from paradigms.tasks.fixation_task import (
     shown_times,
 )
 from subjects.errors import ScheduleError
-from subjects.settings.study import Retinotopy, Settings
+from subjects.settings.study import RetinotopySettings, Settings
 
 RED, BLACK, WHITE = (255, 0, 0), (0, 0, 0), (255, 255, 255)
 
 
 @given(st.integers(0, 2 ** 32))
 def test_changes_come_every_one_to_five_seconds_and_never_to_the_same_colour(seed: int) -> None:
-    marks = plan_marks(Retinotopy(), duration_s=300.0, grid_s=1 / 15, rng=np.random.default_rng(seed))
+    marks = plan_marks(RetinotopySettings(), duration_s=300.0, grid_s=1 / 15, rng=np.random.default_rng(seed))
     assert marks[0].onset_s == 0.0
     assert marks[0].correct_key is None
     assert {mark.color for mark in marks} == {RED, BLACK, WHITE}
@@ -40,14 +40,15 @@ def test_changes_come_every_one_to_five_seconds_and_never_to_the_same_colour(see
 
 
 def test_ten_seeds_give_ten_plans_and_the_same_seed_the_same() -> None:
-    plans = [plan_marks(Retinotopy(), duration_s=300.0, grid_s=0.1, rng=np.random.default_rng(k)) for k in range(10)]
+    plans = [plan_marks(RetinotopySettings(), duration_s=300.0, grid_s=0.1, rng=np.random.default_rng(k))
+             for k in range(10)]
     assert len(set(plans)) == 10
-    assert plans[3] == plan_marks(Retinotopy(), duration_s=300.0, grid_s=0.1, rng=np.random.default_rng(3))
+    assert plans[3] == plan_marks(RetinotopySettings(), duration_s=300.0, grid_s=0.1, rng=np.random.default_rng(3))
 
 
 def test_times_between_changes_are_uniform() -> None:
     gaps = np.concatenate([np.diff([mark.onset_s for mark in plan_marks(
-        Retinotopy(), duration_s=3000.0, grid_s=0.1, rng=np.random.default_rng(seed))]) for seed in range(5)])
+        RetinotopySettings(), duration_s=3000.0, grid_s=0.1, rng=np.random.default_rng(seed))]) for seed in range(5)])
     counts, _ = np.histogram(gaps, bins=np.arange(0.95, 5.1, 0.1))
     assert len(counts) == 41
     chi2 = np.sum((counts - counts.mean()) ** 2) / counts.mean()
@@ -55,7 +56,7 @@ def test_times_between_changes_are_uniform() -> None:
 
 
 def test_a_grid_too_coarse_is_an_error() -> None:
-    section = Retinotopy(change_min_s=1.1, change_max_s=1.2)
+    section = RetinotopySettings(change_min_s=1.1, change_max_s=1.2)
     with pytest.raises(ScheduleError, match=r"1.1 to 1.2 s; expected a multiple of 1 s in between"):
         plan_marks(section, duration_s=300.0, grid_s=1.0, rng=np.random.default_rng(0))
 
@@ -113,6 +114,6 @@ def test_rows_of_an_events_table() -> None:
 
 
 def test_windows_by_task() -> None:
-    settings = Settings(retinotopy=Retinotopy(hit_window_s=0.8))
+    settings = Settings(retinotopy=RetinotopySettings(hit_window_s=0.8))
     found = [response_window_s(settings, task) for task in ("main", "retinotopy", "lo", "motion")]
     assert found == [4.0, 0.8, 1.0, 1.0]

@@ -14,9 +14,9 @@ from paradigms.tasks.main_task import frame_for, make_schedule
 from stimuli.manifest import Manifest
 from subjects.errors import ManifestError, ScheduleError
 from subjects.profile import SubjectProfile, session_images
-from subjects.settings.images import Stimuli
-from subjects.settings.paradigms import Main
-from subjects.settings.study import Scanner, Settings, Study
+from subjects.settings.images import StimuliSettings
+from subjects.settings.paradigms import MainSettings
+from subjects.settings.study import ScannerSettings, Settings, StudySettings
 
 
 def _plan(settings: Settings, manifest: Manifest, *, sub: str = "01", ses: str = "01", run: int = 1,
@@ -68,8 +68,8 @@ def test_presentations_count_showings(schedule: Schedule) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_no_image_follows_itself_even_where_that_is_likely(seed: int, manifest: Manifest) -> None:
-    settings = Settings(study=Study(seed=seed), stimuli=Stimuli(per_class=2),
-                        main=Main(presentations=4, blank_trials=0))
+    settings = Settings(study=StudySettings(seed=seed), stimuli=StimuliSettings(per_class=2),
+                        main=MainSettings(presentations=4, blank_trials=0))
     order = _order(_plan(settings, manifest))
     assert len(order) == 60
     assert all(a != b for a, b in pairwise(order))
@@ -77,7 +77,7 @@ def test_no_image_follows_itself_even_where_that_is_likely(seed: int, manifest: 
 
 def test_an_impossible_order_is_an_error(settings: Settings) -> None:
     with pytest.raises(ScheduleError, match="1 images shown 2 times each; expected an order in which no image"):
-        main_task._order(1, settings=settings.model_copy(update={"main": Main(blank_trials=0)}),
+        main_task._order(1, settings=settings.model_copy(update={"main": MainSettings(blank_trials=0)}),
                          rng=np.random.default_rng(0))
 
 
@@ -108,7 +108,7 @@ def test_runs_sessions_and_subjects_differ(settings: Settings, manifest: Manifes
 
 
 def test_another_study_seed_gives_another_order(settings: Settings, manifest: Manifest, schedule: Schedule) -> None:
-    other = settings.model_copy(update={"study": Study(seed=settings.study.seed + 1)})
+    other = settings.model_copy(update={"study": StudySettings(seed=settings.study.seed + 1)})
     assert _order(_plan(other, manifest)) != _order(schedule)
 
 
@@ -162,7 +162,7 @@ def test_a_missing_image_is_named(settings: Settings, manifest: Manifest) -> Non
 
 
 def test_another_tr_changes_the_volumes_only(settings: Settings, manifest: Manifest, schedule: Schedule) -> None:
-    other = _plan(settings.model_copy(update={"scanner": Scanner(tr_s=1.0)}), manifest)
+    other = _plan(settings.model_copy(update={"scanner": ScannerSettings(tr_s=1.0)}), manifest)
     assert other.n_volumes == 556
     assert other.events == schedule.events
 

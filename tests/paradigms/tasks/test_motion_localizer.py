@@ -14,14 +14,14 @@ from paradigms.tasks.dots import Flow, make_dots, plan_flow, screen_px
 from paradigms.tasks.motion_localizer import LEVELS, Player, make_schedule, program
 from subjects.errors import ScheduleError, SettingsError
 from subjects.profile import SubjectProfile
-from subjects.settings.display import Display
+from subjects.settings.display import DisplaySettings
 from subjects.settings.loading import load_settings
-from subjects.settings.study import Motion, Settings, Study
+from subjects.settings.study import MotionSettings, Settings, StudySettings
 from tests.paradigms.texture_rows import played
 
 
 def plan(*, seed: int = 20210, run: int = 1, **changes: object) -> tuple[Schedule, Settings]:
-    settings = Settings(motion=Motion.model_validate(changes), study=Study(seed=seed))
+    settings = Settings(motion=MotionSettings.model_validate(changes), study=StudySettings(seed=seed))
     return make_schedule(settings, profile=SubjectProfile("01"), ses="01", run=run), settings
 
 
@@ -116,7 +116,7 @@ def test_lifetimes() -> None:
 
 def test_dots_are_of_every_age_at_the_start() -> None:
     """As many die in the first tenth of a lifetime as in the next: nothing blinks in step."""
-    section = Motion(speed_deg_s=0.01, density=10.0)
+    section = MotionSettings(speed_deg_s=0.01, density=10.0)
     field = make_dots(section, flow=Flow((0.0,), (1,), 0.5), rng=np.random.default_rng(0))
     alive = [int(np.sum(field.lives(0.04 * k) == 0)) for k in range(11)]
     assert np.abs(-np.diff(alive) - 144).max() < 50
@@ -132,7 +132,7 @@ def test_any_order_of_asking_gives_the_same_places() -> None:
 
 
 def test_births_are_even_over_the_square() -> None:
-    section = Motion()
+    section = MotionSettings()
     field = make_dots(section, flow=Flow((0.0,), (1,), 40.0), rng=np.random.default_rng(0))
     first = np.diff(field.life, axis=0, prepend=-1) > 0
     x, y = field.place_deg[first].T
@@ -149,7 +149,7 @@ def test_the_flow_of_a_period_that_is_no_multiple() -> None:
 
 
 def test_places_on_a_flat_screen() -> None:
-    display = Display()
+    display = DisplaySettings()
     px = screen_px(np.array([[6.0, 0.0], [0.0, -3.0], [3.0, 4.0]]), display)
     per_cm = 1920 / 89
     assert px[0] == pytest.approx([168 * math.tan(math.radians(6)) * per_cm, 0.0])
@@ -165,14 +165,14 @@ def test_frames() -> None:
     assert frame.dots_px is not None
     assert frame.dots_px.shape == (144, 2)
     assert (frame.image_id, frame.background, frame.dot_level) == (None, 0, 255)
-    assert frame.dot_px == pytest.approx(Display().px_for(0.2))
+    assert frame.dot_px == pytest.approx(DisplaySettings().px_for(0.2))
     assert one.frame_at(2.0).dots_px is None
 
 
 @pytest.mark.parametrize("refresh_hz", [60.0, 75.0, 120.0])
 def test_played_in_virtual_time(tmp_path: Path, refresh_hz: float) -> None:
     _, settings = plan()
-    settings = settings.model_copy(update={"display": Display(refresh_hz=refresh_hz)})
+    settings = settings.model_copy(update={"display": DisplaySettings(refresh_hz=refresh_hz)})
     made = first_seconds(make_schedule(settings, profile=SubjectProfile("01"), ses="01", run=1), until_s=68.0)
     records, shown = played(made, program(made, settings), settings=settings, folder=tmp_path, refresh_hz=refresh_hz)
     flips = [record for record in records if record["kind"] == "flip"]

@@ -17,12 +17,12 @@ from paradigms.tasks.retinotopy import LEVELS, Player, make_schedule, program
 from stimuli.apertures import Bar, Ring, Wedge, degree_grid, mask
 from subjects.errors import ScheduleError, SettingsError
 from subjects.profile import SubjectProfile
-from subjects.settings.display import Display
+from subjects.settings.display import DisplaySettings
 from subjects.settings.loading import load_settings
-from subjects.settings.study import Retinotopy, Settings, Study
+from subjects.settings.study import RetinotopySettings, Settings, StudySettings
 from tests.paradigms.texture_rows import played, rows
 
-SECTION = Retinotopy(runs=(VARIANTS, ("bar",)))
+SECTION = RetinotopySettings(runs=(VARIANTS, ("bar",)))
 SETTINGS = Settings(retinotopy=SECTION)
 
 
@@ -129,7 +129,7 @@ def test_textures_never_follow_themselves_and_are_shown_alike() -> None:
 
 
 def test_ten_seeds_give_ten_orders_and_the_same_seed_the_same_bytes() -> None:
-    made = [plan(settings=SETTINGS.model_copy(update={"study": Study(seed=seed)})) for seed in range(10)]
+    made = [plan(settings=SETTINGS.model_copy(update={"study": StudySettings(seed=seed)})) for seed in range(10)]
     assert len({one.steps for one in made}) == len({one.marks for one in made}) == 10
     assert json.dumps(plan().to_json()) == json.dumps(plan().to_json())
     assert Schedule.from_json(json.loads(json.dumps(plan().to_json()))) == plan()
@@ -162,7 +162,7 @@ def test_frames_show_texture_aperture_and_fixation() -> None:
     assert abs(columns.mean() - 127.5) < 2.0
     blank = player.frame_at(3.0)
     assert (blank.image_id, blank.aperture, blank.background) == (None, None, 127)
-    bare = Player(plan(), SETTINGS.model_copy(update={"retinotopy": Retinotopy(grid=False)}))
+    bare = Player(plan(), SETTINGS.model_copy(update={"retinotopy": RetinotopySettings(grid=False)}))
     assert bare.frame_at(3.0).overlay is None
 
 
@@ -189,7 +189,7 @@ def test_the_fixation_grid_stands_on_every_frame_and_screen() -> None:
 
 @pytest.mark.parametrize("refresh_hz", [60.0, 75.0, 120.0])
 def test_played_in_virtual_time(tmp_path: Path, refresh_hz: float) -> None:
-    settings = SETTINGS.model_copy(update={"display": Display(refresh_hz=refresh_hz)})
+    settings = SETTINGS.model_copy(update={"display": DisplaySettings(refresh_hz=refresh_hz)})
     made = plan("ring_expand", settings=settings)
     records, shown = played(made, program(made, settings), settings=settings, folder=tmp_path, refresh_hz=refresh_hz)
     flips = [record for record in records if record["kind"] == "flip"]

@@ -26,10 +26,10 @@ ROOT = Path(__file__).resolve().parents[3]
 SERVER = """
 import os, sys
 from pathlib import Path
-from stimuli import network as networks
-from stimuli.build import build
+from stimuli.networks import registry as networks
+from stimuli.image_set.build import build
 from subjects.layout import Layout
-from subjects.settings import load_settings
+from subjects.settings.loading import load_settings
 from tests.stimuli.tiny import fit_tiny
 network = fit_tiny()
 networks.NETWORKS = {**networks.NETWORKS, "tiny": lambda: network}

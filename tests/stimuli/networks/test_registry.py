@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from stimuli.networks.registry import TorchNetwork, cpu_threads, load_network, network_of, to_pixels, to_tensor
 from subjects.errors import NetworkError
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 from tests.stimuli.tiny import fit_tiny
 from tests.stimuli.weight_files import torchvision_state
 
@@ -80,7 +80,7 @@ def test_threads_are_set_and_put_back() -> None:
 def test_settings_choose_the_network_and_its_files(tmp_path: Path) -> None:
     save_file(dict(torchvision_state("squeezenet1_1")), tmp_path / "w.safetensors")
     np.save(tmp_path / "mean.npy", np.full((3, 256, 256), [[[90.0]], [[100.0]], [[110.0]]]))
-    settings = Stimuli(network="squeezenet1_1", weights="w.safetensors", preprocessing="caffe-227:mean.npy",
+    settings = StimuliSettings(network="squeezenet1_1", weights="w.safetensors", preprocessing="caffe-227:mean.npy",
                        tap="before norm and pool")
     network = network_of(settings, root=tmp_path)
     assert (network.name, network.input_size, network.tap) == ("squeezenet1_1", 227, "before norm and pool")
@@ -89,7 +89,7 @@ def test_settings_choose_the_network_and_its_files(tmp_path: Path) -> None:
 
 
 def test_another_network_takes_nothing_from_the_settings_but_the_tap(tmp_path: Path) -> None:
-    settings = Stimuli(network="squeezenet1_1", weights="absent.pt", preprocessing="caffe-227",
+    settings = StimuliSettings(network="squeezenet1_1", weights="absent.pt", preprocessing="caffe-227",
                        tap="before norm and pool")
     other = network_of(settings, name="demo", root=tmp_path)
     assert (other.digest, other.tap) == (load_network("demo").digest, "before norm and pool")

@@ -16,7 +16,7 @@ from stimuli.networks.registry import TorchNetwork, load_network
 from stimuli.perturbation.ascent import Ascended, Move, Objective, Rule, ascend, log_odds
 from stimuli.perturbation.rules import GROWTH, interference_rule, noise_rule
 from stimuli.regular_images.slots import certain
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 from tests.stimuli.tiny import NAMES, SIDE, linear_network
 
 N = 3 * 4 * 4
@@ -143,8 +143,9 @@ def _sorted(found: list[Ascended]) -> list[Ascended]:
     return sorted(found, key=lambda one: one.index)
 
 
-@pytest.mark.parametrize("rule", [noise_rule(Stimuli(an_min_contrast=8.0)), interference_rule(Stimuli()),
-                                  noise_rule(Stimuli(an_min_contrast=8.0, an_goal_p=0.9999))])
+@pytest.mark.parametrize("rule", [noise_rule(StimuliSettings(an_min_contrast=8.0)),
+                                  interference_rule(StimuliSettings()),
+                                  noise_rule(StimuliSettings(an_min_contrast=8.0, an_goal_p=0.9999))])
 def test_a_batch_changes_nothing_beyond_rounding(tiny: TorchNetwork, rule: Rule) -> None:
     starts, targets = _drawings(7), np.array([3, 4, 5, 0, 1, 2, 5])
     together = _sorted(list(ascend(tiny, starts, targets=targets, rule=rule)))
@@ -162,7 +163,7 @@ def test_the_same_on_the_network_that_ships() -> None:
     network, rng = load_network("demo"), np.random.default_rng(5)
     starts = np.stack([draw(name, rng=rng) for name in ("owl", "taxi", "crab")])
     targets = np.array([24, 33, 17])
-    rule = interference_rule(Stimuli(ai_step=1.0))
+    rule = interference_rule(StimuliSettings(ai_step=1.0))
     together = _sorted(list(ascend(network, starts, targets=targets, rule=rule)))
     alone, = ascend(network, starts[1:2], targets=targets[1:2], rule=rule)
     assert abs(alone.iterations - together[1].iterations) <= 1
@@ -179,18 +180,19 @@ def test_finished_images_leave_the_batch(tiny: TorchNetwork, monkeypatch: pytest
         return logits(self, images)
 
     monkeypatch.setattr(TorchNetwork, "logits", counting)
-    found = list(ascend(tiny, _drawings(6), targets=np.array([3, 4, 5, 0, 1, 2]), rule=interference_rule(Stimuli())))
+    found = list(ascend(tiny, _drawings(6), targets=np.array([3, 4, 5, 0, 1, 2]),
+                        rule=interference_rule(StimuliSettings())))
     assert rows == [sum(one.iterations >= k for one in found) for k in range(len(rows))]
     assert [one.iterations for one in found] == sorted(one.iterations for one in found)
 
 
 def test_interference_is_the_first_image_above_the_probability(tiny: TorchNetwork) -> None:
     starts, targets = _drawings(4), np.array([3, 4, 5, 0])
-    for one in ascend(tiny, starts, targets=targets, rule=interference_rule(Stimuli())):
+    for one in ascend(tiny, starts, targets=targets, rule=interference_rule(StimuliSettings())):
         chance = tiny.probabilities(one.pixels[None])[0, targets[one.index]]
         assert chance > certain(0.99)
         assert one.p_after == pytest.approx(chance, abs=1e-5)
-        sooner = interference_rule(Stimuli(max_iterations=one.iterations - 1))
+        sooner = interference_rule(StimuliSettings(max_iterations=one.iterations - 1))
         last, = ascend(tiny, starts[one.index][None], targets=targets[one.index][None], rule=sooner)
         assert not last.reached
         assert last.p_after <= certain(0.99)
@@ -201,7 +203,7 @@ def test_noise_is_visible_and_certain(tiny: TorchNetwork, contrast: float) -> No
     """On a start that has contrast of its own, the noise itself must still have it."""
     ramp = np.linspace(40, 215, SIDE)[None, :, None, None] * np.ones((1, 1, SIDE, 3))
     assert contrast_rms(ramp[0]) > 30.0
-    rule = noise_rule(Stimuli(an_min_contrast=contrast))
+    rule = noise_rule(StimuliSettings(an_min_contrast=contrast))
     found = list(ascend(tiny, np.repeat(ramp, 3, axis=0), targets=np.arange(3), rule=rule))
     for one in found:
         assert tiny.probabilities(one.pixels[None])[0, one.index] >= 0.99
@@ -211,7 +213,7 @@ def test_noise_is_visible_and_certain(tiny: TorchNetwork, contrast: float) -> No
 
 
 def test_a_change_of_colour_is_no_contrast() -> None:
-    done = noise_rule(Stimuli()).done
+    done = noise_rule(StimuliSettings()).done
     flat, grey = torch.full((1, 3, 4, 4), 0.9), torch.full((1, 3, 4, 4), 0.5)
     board = flat.clone()
     board[..., ::2] -= 0.2
@@ -221,7 +223,7 @@ def test_a_change_of_colour_is_no_contrast() -> None:
 
 def test_noise_grows_only_where_p_is_there() -> None:
     start, image = torch.full((2, 3, 2, 2), 0.5), torch.full((2, 3, 2, 2), 0.6)
-    grown = noise_rule(Stimuli()).project(Move(start, image, start, torch.tensor([0.5, 0.995]), 3))
+    grown = noise_rule(StimuliSettings()).project(Move(start, image, start, torch.tensor([0.5, 0.995]), 3))
     np.testing.assert_allclose(grown[:, 0, 0, 0].numpy(), [0.6, 0.5 + 0.1 * GROWTH], rtol=1e-6)
 
 
@@ -239,7 +241,7 @@ def test_noise_that_is_visible_is_no_more_certain_than_the_first_that_is_certain
     starts = np.repeat(network.mean_image[None], 4, axis=0)
     rest = {}
     for ceiling in (0.995, 1.0):
-        rule = noise_rule(Stimuli(an_ceiling_p=ceiling))
+        rule = noise_rule(StimuliSettings(an_ceiling_p=ceiling))
         found = list(ascend(network, starts, targets=np.array([0, 9, 18, 27]), rule=rule))
         assert all(one.reached and one.p_after >= 0.99 for one in found)
         assert all(contrast_rms(one.pixels) >= 12.0 for one in found)
@@ -250,9 +252,9 @@ def test_noise_that_is_visible_is_no_more_certain_than_the_first_that_is_certain
 @pytest.mark.parametrize("goal", [0.995, 0.9999])
 def test_noise_goes_on_to_the_probability_asked_for(tiny: TorchNetwork, goal: float) -> None:
     starts, targets = np.full((3, SIDE, SIDE, 3), 127, np.uint8), np.arange(3)
-    plain = _sorted(list(ascend(tiny, starts, targets=targets, rule=noise_rule(Stimuli(an_min_contrast=2.0)))))
+    plain = _sorted(list(ascend(tiny, starts, targets=targets, rule=noise_rule(StimuliSettings(an_min_contrast=2.0)))))
     found = _sorted(list(ascend(tiny, starts, targets=targets,
-                                rule=noise_rule(Stimuli(an_min_contrast=2.0, an_goal_p=goal)))))
+                                rule=noise_rule(StimuliSettings(an_min_contrast=2.0, an_goal_p=goal)))))
     for one, other in zip(plain, found, strict=True):
         assert other.reached
         assert tiny.probabilities(other.pixels[None])[0, other.index] >= goal

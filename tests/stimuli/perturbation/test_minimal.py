@@ -16,10 +16,10 @@ from stimuli.networks.registry import TorchNetwork, load_network
 from stimuli.perturbation.ascent import Ascended, ascend
 from stimuli.perturbation.rules import interference_rule
 from stimuli.regular_images.slots import certain
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 from tests.stimuli.tiny import NAMES, SIDE, linear_network
 
-MINIMAL = interference_rule(Stimuli(ai_method="minimal"))
+MINIMAL = interference_rule(StimuliSettings(ai_method="minimal"))
 WIDTH = 8
 
 
@@ -60,7 +60,8 @@ def test_it_is_never_larger_than_the_first_hit(tiny: TorchNetwork) -> None:
     rng = np.random.default_rng(11)
     starts = np.stack([draw(NAMES[k % len(NAMES)], rng=rng, size_px=SIDE) for k in range(6)])
     targets = np.array([3, 4, 5, 0, 1, 2])
-    first = _by_index(list(ascend(tiny, starts, targets=targets, rule=interference_rule(Stimuli(ai_step=0.02)))))
+    small_steps = interference_rule(StimuliSettings(ai_step=0.02))
+    first = _by_index(list(ascend(tiny, starts, targets=targets, rule=small_steps)))
     least = _by_index(list(ascend(tiny, starts, targets=targets, rule=MINIMAL)))
     for one, other, start in zip(first, least, starts, strict=True):
         assert other.reached
@@ -72,9 +73,9 @@ def test_on_a_real_shape_it_is_clearly_smaller() -> None:
     network, rng = load_network("demo"), np.random.default_rng(5)
     starts = np.stack([draw(name, rng=rng) for name in ("owl", "taxi", "crab")])
     targets = np.array([24, 33, 17])
-    first = _by_index(list(ascend(network, starts, targets=targets, rule=interference_rule(Stimuli()))))
+    first = _by_index(list(ascend(network, starts, targets=targets, rule=interference_rule(StimuliSettings()))))
     least = _by_index(list(ascend(network, starts, targets=targets,
-                                  rule=interference_rule(Stimuli(ai_method="minimal", ai_search=80)))))
+                                  rule=interference_rule(StimuliSettings(ai_method="minimal", ai_search=80)))))
     for one, other, start in zip(first, least, starts, strict=True):
         assert other.reached
         assert other.p_after > 0.99
@@ -87,7 +88,7 @@ def test_it_takes_the_steps_it_was_given(tiny: TorchNetwork) -> None:
     start = draw(NAMES[0], rng=np.random.default_rng(0), size_px=SIDE)[None]
     for search in (30, 60):
         found, = ascend(tiny, start, targets=np.array([3]),
-                        rule=interference_rule(Stimuli(ai_method="minimal", ai_search=search)))
+                        rule=interference_rule(StimuliSettings(ai_method="minimal", ai_search=search)))
         assert (found.iterations, found.reached) == (search, True)
 
 
@@ -97,5 +98,5 @@ def test_a_target_out_of_reach_is_given_up_at_the_end() -> None:
                              names=("up", "other"))
     grey = np.full((1, WIDTH, WIDTH, 3), 128, np.uint8)
     found, = ascend(network, grey, targets=np.array([0]),
-                    rule=interference_rule(Stimuli(ai_method="minimal", ai_search=10, max_iterations=15)))
+                    rule=interference_rule(StimuliSettings(ai_method="minimal", ai_search=10, max_iterations=15)))
     assert (found.reached, found.iterations) == (False, 15)

@@ -25,10 +25,10 @@ from stimuli.regular_images.category_choice import (
 from stimuli.regular_images.screening import Screened
 from stimuli.regular_images.slots import certain
 from subjects.errors import StimulusError
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 
 CLASSES = ("dogs", "cars")
-STIMULI = Stimuli(classes=CLASSES, animal_classes=("dogs",), per_class=2)
+STIMULI = StimuliSettings(classes=CLASSES, animal_classes=("dogs",), per_class=2)
 """Categories 0-4 are dogs, 5-9 cars."""
 
 

@@ -15,7 +15,7 @@ from stimuli.perturbation.targets import choose_target, read_targets
 from stimuli.regular_images.drawn import choose
 from stimuli.regular_images.slots import Slot, certain, plan_slots
 from subjects.errors import StimulusError
-from subjects.settings.images import Stimuli
+from subjects.settings.images import StimuliSettings
 from subjects.settings.study import Settings
 
 ALL = tuple(name for _, name in demo_categories())
@@ -62,7 +62,7 @@ def test_the_protocol_has_forty_slots_in_class_order() -> None:
 ])
 def test_a_set_that_cannot_be_drawn_is_refused(stimuli: dict[str, object], said: str) -> None:
     with pytest.raises(StimulusError, match=said):
-        plan_slots(Settings(stimuli=Stimuli(**stimuli)), class_names=ALL)
+        plan_slots(Settings(stimuli=StimuliSettings(**stimuli)), class_names=ALL)
 
 
 def test_a_network_that_lacks_a_category_is_refused() -> None:

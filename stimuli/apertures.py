@@ -220,4 +220,5 @@ def fixation_grid(grid: Grid, *, field_deg: float, line_deg: float, n_spokes: in
         ahead, aside = _along(grid, angle), np.abs(_along(grid, angle + 90.0))
         gaps.append(np.where((ahead > 0.0) & (r <= field_deg / 2.0), aside, np.inf))
     nearest = np.min(gaps, axis=0)
-    return np.clip(0.5 + (line_deg / 2.0 - nearest) / grid.step_deg, 0.0, 1.0).astype(np.float32)
+    result: Mask = np.clip(0.5 + (line_deg / 2.0 - nearest) / grid.step_deg, 0.0, 1.0).astype(np.float32)
+    return result

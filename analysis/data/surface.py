@@ -130,7 +130,8 @@ class Surface:
     def rim_edges(self) -> NDArray[np.int32]:
         """Find the edges on the rim of the flat map (sides of one triangle only), (n_edges, 2)."""
         edges, counts = np.unique(_sides(self.faces), axis=0, return_counts=True)
-        return edges[counts == 1]
+        result: NDArray[np.int32] = edges[counts == 1]
+        return result
 
     def components(self) -> NDArray[np.int32]:
         """Give the number of its connected piece to each vertex, (n_vertices,)."""
@@ -206,8 +207,10 @@ def triangle_areas(points: NDArray[np.floating], faces: NDArray[np.integer]) -> 
     a, b, c = (points[faces[:, k]].astype(np.float64) for k in range(3))
     if points.shape[1] == 2:
         (ux, uy), (vx, vy) = (b - a).T, (c - a).T
-        return (ux * vy - uy * vx) / 2
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+        result: NDArray[np.float64] = (ux * vy - uy * vx) / 2
+        return result
+    result = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    return result
 
 
 def _sides(faces: NDArray[np.int32]) -> NDArray[np.int32]:

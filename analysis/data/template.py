@@ -45,7 +45,8 @@ def _load_hemisphere(hemi: str) -> Surface:
 def _face_keys(faces: NDArray[np.int32], *, n: int) -> NDArray[np.int64]:
     """One number a triangle, whichever of its corners comes first."""
     a, b, c = np.sort(faces, axis=1).astype(np.int64).T
-    return (a * n + b) * n + c
+    result: NDArray[np.int64] = (a * n + b) * n + c
+    return result
 
 
 def _read(name: str) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

@@ -13,7 +13,7 @@ from analysis.statistics.draws import permutations, subsamples
 from analysis.statistics.statistic import Statistic, interval, two_sided_p, upper_p
 from subjects.errors import AnalysisError
 from subjects.provenance import rng
-from subjects.settings.study import EncodingSettings
+from subjects.settings.analysis import EncodingSettings
 
 Floats = NDArray[np.float64]
 TESTED = ("AN", "AI")
@@ -54,7 +54,8 @@ def vertex_accuracies(predicted: Floats, measured: NDArray[np.float32]) -> Float
     AnalysisError
         If a vertex responds alike to all images.
     """
-    return np.einsum("iv,iv->v", standardise(predicted), standardise(_require_varying(measured)))
+    result: Floats = np.einsum("iv,iv->v", standardise(predicted), standardise(_require_varying(measured)))
+    return result
 
 
 def standardise(values: NDArray[Any]) -> Floats:
@@ -63,7 +64,8 @@ def standardise(values: NDArray[Any]) -> Floats:
     centred = wide - wide.mean(axis=0)
     norms = np.linalg.norm(centred, axis=0)
     constant = norms <= 1e-10 * np.linalg.norm(wide, axis=0)
-    return centred / np.where(constant, np.inf, norms)
+    result: Floats = centred / np.where(constant, np.inf, norms)
+    return result
 
 
 def _require_varying(measured: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,7 +93,8 @@ def matched_similarity(predicted: Floats, measured: NDArray[np.float32], *, corr
     """
     _require_varying(measured)
     if correlate == "vertex":
-        return standardise(predicted) @ standardise(measured).T / measured.shape[1]
+        result: Floats = standardise(predicted) @ standardise(measured).T / measured.shape[1]
+        return result
     return standardise(predicted.T).T @ standardise(measured.T) / len(measured)
 
 
@@ -112,13 +115,16 @@ def subsampled_accuracies(predicted: Floats, measured: NDArray[np.float32], *, i
     """
     weights = inside / inside.sum(axis=1, keepdims=True)
     if correlate == "vertex":
-        return weights @ vertex_accuracies(predicted, measured)
+        result: Floats = weights @ vertex_accuracies(predicted, measured)
+        return result
     x, y = (values - values.mean(axis=1, keepdims=True) for values in (predicted, np.asarray(measured, np.float64)))
     mean_x, mean_y = weights @ x.T, weights @ y.T
     spread = (weights @ (x**2).T - mean_x**2) * (weights @ (y**2).T - mean_y**2)
     covaried = weights @ (x * y).T - mean_x * mean_y
-    return np.divide(covaried, np.sqrt(np.maximum(spread, 0)), out=np.zeros_like(covaried),
-                     where=spread > 1e-20).mean(axis=1)
+    correlations = np.zeros_like(covaried)
+    result = np.divide(covaried, np.sqrt(np.maximum(spread, 0)), out=correlations,
+                       where=spread > 1e-20).mean(axis=1)
+    return result
 
 
 def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str, NDArray[np.float32]], *,

@@ -60,7 +60,8 @@ class SparseFit:
         float64 array, (n_samples, n_targets)
         """
         chosen = np.ascontiguousarray(phi.T, dtype=np.float64)[np.maximum(self.support, 0)]
-        return np.einsum("tks,tk->st", chosen, self.weights)
+        result: Floats = np.einsum("tks,tk->st", chosen, self.weights)
+        return result
 
     def dense(self, n_columns: int) -> Floats:
         """Give the weights as a full array, (n_columns, n_targets)."""
@@ -197,7 +198,8 @@ def _comparable_runs(sizes: Floats) -> NDArray[np.bool_]:
     after = np.arange(n)[None, :] >= np.arange(n)[:, None]
     runs = after & (sizes[:, :, None] <= 2 * sizes[:, None, :]) & (sizes > 0)[:, None, :]
     energies = (runs * (sizes**2)[:, None, :]).sum(axis=2)
-    return runs[np.arange(len(sizes)), energies.argmax(axis=1)]
+    result: NDArray[np.bool_] = runs[np.arange(len(sizes)), energies.argmax(axis=1)]
+    return result
 
 
 class _Dictionary:
@@ -262,7 +264,8 @@ class _Fits:
         self._enough = EXHAUSTED * np.linalg.norm(targets, axis=1)
 
     def unfinished(self, n: int) -> NDArray[np.bool_]:
-        return (self._size < 2 * n) & (np.linalg.norm(self.residuals, axis=1) > self._enough)
+        result: NDArray[np.bool_] = (self._size < 2 * n) & (np.linalg.norm(self.residuals, axis=1) > self._enough)
+        return result
 
     def add(self, rows: Indices, *, columns: Indices, phi: Floats) -> None:
         """Add one column to each of some targets' fits."""

@@ -23,7 +23,8 @@ from subjects.cli import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.layout import Layout
 from subjects.provenance import derive_seed, digest_file, is_current, sidecar_path
-from subjects.settings.study import EncodingSettings, Settings
+from subjects.settings.analysis import EncodingSettings
+from subjects.settings.study import Settings
 from subjects.store import read_json, whole_file
 
 log = logging.getLogger(__name__)

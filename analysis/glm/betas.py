@@ -205,4 +205,5 @@ def load_betas(path: Path) -> Betas:
 
 
 def _column(dataset: h5py.Dataset) -> NDArray[np.generic]:
-    return dataset[:] if dataset.dtype.kind == "i" else dataset.asstr()[:].astype(object)
+    result: NDArray[np.generic] = dataset[:] if dataset.dtype.kind == "i" else dataset.asstr()[:].astype(object)
+    return result

@@ -44,7 +44,7 @@ def write_labels(path: Path, labels: NDArray[np.int16], *, hemi: str, overwrite:
     for key, name in enumerate(("???", *ROIS)):
         red, green, blue = (int(COLORS.get(name, "#000000")[k:k + 2], 16) / 255 for k in (1, 3, 5))
         table.labels.append(entry := GiftiLabel(key, red, green, blue, float(key > 0)))
-        entry.label = name
+        entry.label = name  # type: ignore[attr-defined]  # nibabel sets it on reading only
     array = GiftiDataArray(labels.astype(np.int32), intent="NIFTI_INTENT_LABEL", datatype="int32")
     image = GiftiImage(meta=GiftiMetaData({"AnatomicalStructurePrimary": _STRUCTURE[hemi]}),
                        labeltable=table, darrays=[array])

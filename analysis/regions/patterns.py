@@ -18,7 +18,8 @@ from analysis.regions.vertex_selection import Disks, select_vertices, split_half
 from stimuli.manifest import TYPES, Manifest, read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
-from subjects.settings.study import RoiSettings, Settings
+from subjects.settings.analysis import RoiSettings
+from subjects.settings.study import Settings
 
 Showing = int | Literal["mean"]
 _NEEDED: tuple[tuple[str, Showing], ...] = (*((kind, "mean") for kind in TYPES), ("RE", 1), ("RE", 2))

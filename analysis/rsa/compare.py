@@ -15,7 +15,7 @@ from analysis.statistics.statistic import Statistic, centred_interval, interval,
 from analysis.statistics.trend import mann_kendall
 from stimuli.manifest import TYPES
 from subjects.provenance import rng
-from subjects.settings.study import RsaSettings
+from subjects.settings.analysis import RsaSettings
 
 Floats = NDArray[np.float64]
 COMPARED = ("AN", "AI")

@@ -46,7 +46,8 @@ def label_permutations(fixed: RDM, relabelled: RDM, *, n: int, rng: np.random.Ge
     ranked = expand(unit_ranks(joined(fixed, relabelled).condensed), n=len(fixed)).ravel()
     orders = permutations(len(fixed), n=n, rng=rng, blocks=blocks)
     shuffled = ranked[orders[:, rows] * len(fixed) + orders[:, columns]]
-    return shuffled @ unit_ranks(fixed.condensed)
+    result: Floats = shuffled @ unit_ranks(fixed.condensed)
+    return result
 
 
 def image_bootstraps(fixed: RDM, others: Sequence[RDM], *, n: int, rng: np.random.Generator) -> Floats:
@@ -130,10 +131,12 @@ def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[np.uint16], measu
     products, squares, sums = _weighted_sums((values - centre) / scale, counts=counts, pairs=(rows, columns))
     total = values.shape[1]
     if measure == "euclidean":
-        return (squares[:, rows] + squares[:, columns] - 2 * products) * scale**2 / total
+        result: Floats = (squares[:, rows] + squares[:, columns] - 2 * products) * scale**2 / total
+        return result
     spread = np.sqrt(np.maximum(squares - sums**2 / total, np.finfo(float).eps))
     covaried = products - sums[:, rows] * sums[:, columns] / total
-    return np.clip(1 - covaried / (spread[:, rows] * spread[:, columns]), 0.0, 2.0)
+    result = np.clip(1 - covaried / (spread[:, rows] * spread[:, columns]), 0.0, 2.0)
+    return result
 
 
 def _weighted_sums(values: Floats, *, counts: NDArray[np.uint16],

@@ -37,7 +37,8 @@ from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import digest_file, is_current, rng, sidecar
-from subjects.settings.study import Settings, SimulateSettings
+from subjects.settings.analysis import SimulateSettings
+from subjects.settings.study import Settings
 from subjects.store import whole_file
 
 log = logging.getLogger(__name__)

@@ -96,7 +96,8 @@ def component_scores(features: NDArray[np.float32], *, n_components: int = N_COM
                             expected="responses that vary", remedy="Extract the features again.")
     vectors = vectors[:, top] * np.sign(vectors[np.abs(vectors[:, top]).argmax(axis=0), top])
     scores = vectors * np.sqrt(np.maximum(variance[top], 0) / total * len(features))
-    return scores - scores.mean(axis=0)
+    result: NDArray[np.float64] = scores - scores.mean(axis=0)
+    return result
 
 
 def shown_scores(scores: NDArray[np.float64], *, rng: Generator) -> dict[str, NDArray[np.float64]]:

@@ -79,4 +79,5 @@ def drifts(n_volumes: int, *, degree: int, kernel: csr_array, rng: Generator) ->
     if degree < 1:
         return np.zeros((n_volumes, kernel.shape[0]), dtype=np.float32)
     basis = polynomials(n_volumes, degree=degree)[:, 1:] * np.sqrt(n_volumes / degree)
-    return basis.astype(np.float32) @ smooth_maps(degree, kernel=kernel, rng=rng)
+    result: Maps = basis.astype(np.float32) @ smooth_maps(degree, kernel=kernel, rng=rng)
+    return result

@@ -28,7 +28,8 @@ def dissimilarities(patterns: Floats, *, measure: str) -> Floats:
         products = _products(patterns)
         squares = np.diagonal(products, axis1=-2, axis2=-1)
         sums = squares[..., rows] + squares[..., columns] - 2 * products[..., rows, columns]
-        return np.maximum(sums, 0.0) / patterns.shape[-1]
+        result: Floats = np.maximum(sums, 0.0) / patterns.shape[-1]
+        return result
     centred = patterns - patterns.mean(axis=-1, keepdims=True)
     norms = np.linalg.norm(centred, axis=-1, keepdims=True)
     flat = norms <= FLAT * np.linalg.norm(patterns, axis=-1, keepdims=True)

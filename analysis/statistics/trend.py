@@ -54,7 +54,8 @@ def mann_kendall(values: ArrayLike) -> tuple[float, float]:
 
 def _scores(orders: Floats) -> Floats:
     first, second = np.triu_indices(orders.shape[1], 1)
-    return np.sign(orders[:, second] - orders[:, first]).sum(axis=1)
+    result: Floats = np.sign(orders[:, second] - orders[:, first]).sum(axis=1)
+    return result
 
 
 def _inversion_tail(n: int, *, score: int) -> float:

@@ -97,7 +97,7 @@ class SerialLine:
 
         if not self.port:
             raise ValueError("no port is set")
-        extra = {"exclusive": True} if sys.platform != "win32" else {}
+        extra: dict[str, Any] = {"exclusive": True} if sys.platform != "win32" else {}
         port = serial.Serial(self.port, self.baud, timeout=TIMEOUT_S, **extra)
         with contextlib.suppress(Exception):  # an FTDI chip else keeps bytes back for 16 ms; others have no such mode
             port.set_low_latency_mode(True)

@@ -14,10 +14,11 @@ from paradigms.devices.protocols import Clock, HardwareClock, Pixels
 from paradigms.devices.xserver import tell_if_lost
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing.assembly import buttons_named, opened_devices, require_devices
-from paradigms.playing.engine import Devices, RunOutcome, Terminated, play
+from paradigms.playing.engine import Devices, Terminated, play
 from paradigms.playing.resume import resumed
 from paradigms.record.events_files import archive_events, require_new, require_same_plan, write_events
 from paradigms.record.journal import Journal
+from paradigms.record.outcome import RunOutcome
 from paradigms.record.recovery import recover_attempt
 from paradigms.record.run_files import attempt_files, earlier_attempts, excerpt_files, last_attempt
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds

@@ -109,7 +109,8 @@ def _expose(scene: Floats, *, rng: np.random.Generator) -> NDArray[np.uint8]:
     if rng.random() < 0.45:
         image = image.filter(ImageFilter.GaussianBlur(scene.shape[0] / 227 * rng.uniform(0.3, 1.2)))
     grain = rng.normal(0.0, rng.uniform(1.0, 4.0), (*scene.shape[:2], 1)).astype(np.float32)
-    return np.clip(np.asarray(image, dtype=np.float32) + grain + 0.5, 0, 255).astype(np.uint8)
+    result: NDArray[np.uint8] = np.clip(np.asarray(image, dtype=np.float32) + grain + 0.5, 0, 255).astype(np.uint8)
+    return result
 
 
 def _ramp(top: Color, bottom: Color, *, side: int, horizontal: float = 0.0) -> Image.Image:

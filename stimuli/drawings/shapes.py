@@ -92,7 +92,8 @@ def ragged(outline: Points, *, amount: float, rng: np.random.Generator) -> Point
     across = along[:, ::-1] * (1, -1) / (np.linalg.norm(along, axis=1, keepdims=True) + 1e-9)
     if _turns_left(dense):
         across = -across
-    return dense + across * shift[:, None]
+    result: Points = dense + across * shift[:, None]
+    return result
 
 
 def _turns_left(outline: Points) -> bool:

@@ -160,7 +160,8 @@ def _own_function(name: str) -> Callable[[], Any]:
         raise NetworkError(name, came=f"{function!r}, which is no function of {place}",
                            expected="package.module:function",
                            remedy=nearest(function, [one for one in vars(module) if not one.startswith("_")]))
-    return found
+    result: Callable[[], Any] = found
+    return result
 
 
 def list_networks() -> Iterator[str]:

@@ -154,7 +154,8 @@ class HookedModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give the logits, (n, n_classes)."""
-        return self.module(x)
+        result: Tensor = self.module(x)
+        return result
 
     def forward_layers(self, x: Tensor) -> dict[str, Tensor]:
         """Give every layer's output, the softmax last; copies, so that no ReLU in place can change them."""

@@ -255,7 +255,8 @@ class _Closest:
 
 def lengths(values: Tensor) -> Tensor:
     """Give the L2 norm of each image, (n,)."""
-    return torch.linalg.vector_norm(values.flatten(1), dim=1)
+    result: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1)
+    return result
 
 
 def _step(rounded: Tensor, odds: Tensor, *, starts: Tensor, rule: Rule) -> Tensor:

@@ -78,4 +78,5 @@ def to_sphere(move: Move, *, wanted: float, search: int) -> Tensor:
 
 def _rms(values: Tensor) -> Tensor:
     flat = values.flatten(1)
-    return torch.linalg.vector_norm(flat, dim=1, dtype=torch.float64) / flat.shape[1] ** 0.5
+    result: Tensor = torch.linalg.vector_norm(flat, dim=1, dtype=torch.float64) / flat.shape[1] ** 0.5
+    return result

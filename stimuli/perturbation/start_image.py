@@ -276,7 +276,8 @@ def read_caffe_mean(path: Path) -> NDArray[np.float64]:
 
 def _load(path: Path, remedy: str) -> NDArray[np.generic]:
     try:
-        return np.load(path, allow_pickle=False)
+        result: NDArray[np.generic] = np.load(path, allow_pickle=False)
+        return result
     except FileNotFoundError:
         raise StimulusError(str(path), came="no such file", expected="a mean image (.npy)", remedy=remedy) from None
     except (ValueError, EOFError, OSError) as error:

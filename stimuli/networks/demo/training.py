@@ -139,7 +139,8 @@ def _move(image: Drawings, *, reach: int, generator: np.random.Generator) -> Dra
     rows = np.clip(np.arange(image.shape[0]) + down, 0, image.shape[0] - 1)
     columns = np.clip(np.arange(image.shape[1]) + across, 0, image.shape[1] - 1)
     columns = columns[::-1] if generator.random() < 0.5 else columns
-    return image[rows][:, columns]
+    result: NDArray[np.uint8] = image[rows][:, columns]
+    return result
 
 
 def judge(model: nn.Module, images: Drawings, *, preprocess: Preprocess, batch: int = 50) -> NDArray[np.float64]:

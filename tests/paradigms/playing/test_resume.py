@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 from paradigms.playing import assembly
-from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run, prepare
 from paradigms.record.events_files import read_schedule

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from subjects.cli import Name, main, rich_progress, study_option, subject_option
+from subjects.cli import Name, group, main, rich_progress, study_option, subject_option
 from subjects.errors import DeviceError, LayoutError, StimulusError
 from subjects.layout import Layout, label
 from subjects.settings.devices import BUTTONS, SCANNERS, fault_overrides
@@ -35,7 +35,7 @@ class Rehearsal:
     subjects: tuple[str, ...]
 
 
-@click.group(help=__doc__)
+@group(help=__doc__)
 def cli() -> None:
     """Hold the commands together."""
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from subjects.cli import main, rich_progress, study_option, subject_option
+from subjects.cli import group, main, rich_progress, study_option, subject_option
 from subjects.layout import Layout
 
 if TYPE_CHECKING:
     from subjects.settings.study import Settings
 
 
-@click.group(help=__doc__)
+@group(help=__doc__)
 def cli() -> None:
     pass
 

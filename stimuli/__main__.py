@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from subjects.cli import main, rich_progress, study_option
+from subjects.cli import group, main, rich_progress, study_option
 from subjects.errors import NetworkError, StoreError
 from subjects.layout import Layout
 from subjects.settings.loading import load_settings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from subjects.settings.study import Settings
 
 
-@click.group(help=__doc__)
+@group(help=__doc__)
 def cli() -> None:
     pass
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from subjects.cli import main, study_option, subject_option
+from subjects.cli import group, main, study_option, subject_option
 from subjects.layout import Layout
 
 
-@click.group(help=__doc__)
+@group(help=__doc__)
 def cli() -> None:
     pass
 

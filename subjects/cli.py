@@ -1,17 +1,27 @@
-"""What the entry points share: options, one way of ending, and progress bars."""
+"""What the entry points share: one kind of group, options, ways of reporting and of ending, progress bars."""
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO, TypeVar
 
 import click
 
 from subjects.errors import StudyError, nearest
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+PROGRAM = "adversarial-fmri"
+FOLDERS = ("subjects", "stimuli", "paradigms", "analysis", "run_session")
+"""Where our loggers are rooted; ``-v`` speaks for these and for no library."""
 
 T = TypeVar("T")
 
@@ -44,7 +54,112 @@ study_option = click.option(
     "--study", "study", required=True, type=click.Path(path_type=Path, file_okay=False),
     help="The study's folder (one BIDS dataset).",
 )
+site_option = click.option(
+    "--site", "site", default=None, type=click.Path(path_type=Path, dir_okay=False),
+    help="The site's settings file (its display, scanner, keys); the study's own settings override it.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs, instead of text.")
 subject_option = click.option("--sub", "sub", required=True, help="Subject label, for example 01.")
+
+
+def say(result: Any, *, as_json: bool, text: str | Iterable[str | RenderableType]) -> None:
+    """Report a command's result on standard output, for programs or for people.
+
+    Parameters
+    ----------
+    result : mapping, sequence or scalar
+        What ``--json`` prints. Numpy values and paths are turned into what JSON knows; a number that is not finite,
+        for which JSON has no word, becomes ``null``.
+    as_json : bool
+        Whether ``--json`` was given.
+    text : str, or iterable of str and rich renderables
+        What people read: lines are echoed as they are, tables are laid out by rich.
+    """
+    if as_json:
+        click.echo(json.dumps(_jsonable(result), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    for part in [text] if isinstance(text, str) else text:
+        if isinstance(part, str):
+            click.echo(part)
+        else:
+            from rich.console import Console
+
+            Console().print(part)
+
+
+def _jsonable(value: Any) -> Any:
+    from subjects.store import plain  # numpy: a fifth of the start-up time of a command that prints text
+
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | bool | int) else _jsonable(plain(value))
+
+
+class _Command(click.Command):
+    """A command that knows ``-v`` wherever it stands on the line."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Add ``-v`` to the command's own parameters."""
+        own = super().get_params(ctx)
+        return own if any(one.name == _verbose.name for one in own) else [*own, _verbose]
+
+
+class _Group(click.Group):
+    """A group whose commands, and itself, know ``-v``."""
+
+    command_class = _Command
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Add ``--version`` and ``-v`` to the group's own parameters."""
+        return [*super().get_params(ctx), _version, _verbose]
+
+
+def group(*, help: str | None) -> Callable[[Callable[[], None]], click.Group]:  # noqa: A002 - click's own word
+    """Make an entry point's group of commands: ``-h/--help``, ``--version``, and ``-v`` here and on every command.
+
+    Parameters
+    ----------
+    help : str
+        What the group is for; usually the module's docstring.
+    """
+    return click.group(cls=_Group, help=help, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    try:
+        click.echo(f"{PROGRAM} {metadata.version(PROGRAM)}")
+    except metadata.PackageNotFoundError:
+        click.echo(f"{PROGRAM}, run from its source without being installed")
+    ctx.exit()
+
+
+def _set_verbosity(ctx: click.Context, _: click.Parameter, count: int) -> None:
+    """Let our loggers speak; ``-v`` before and after the command's name add up."""
+    total = ctx.meta["subjects.cli.verbosity"] = ctx.meta.get("subjects.cli.verbosity", 0) + count
+    level = logging.DEBUG if total > 1 else logging.INFO if total else logging.NOTSET
+    for name in FOLDERS:
+        logging.getLogger(name).setLevel(level)
+
+
+_version = click.Option(["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_print_version,
+                        help="Print the version and exit.")
+_verbose = click.Option(["-v", "--verbose", "verbosity"], count=True, expose_value=False, callback=_set_verbosity,
+                        help="Say on standard error what is being done; -vv says more.")
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to whatever standard error is now, so that lines go above a progress bar and not through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class Name(click.Choice):  # type: ignore[type-arg,unused-ignore]
@@ -71,7 +186,8 @@ def main(command: click.Command) -> NoReturn:
     A :class:`~subjects.errors.StudyError`, a refusal by the operating system and a
     wrong flag all end as one line on standard error and exit status 2. Ctrl-C ends with 130.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s",
+                        handlers=[_StandardError()])
     try:
         code = command.main(standalone_mode=False)
     except click.ClickException as error:

@@ -149,3 +149,30 @@ def load_profile(layout: Layout, sub: str) -> SubjectProfile:
         raise ProfileError(str(path), came=f"the profile of sub-{profile.sub}", expected=f"that of sub-{sub}",
                            remedy="Restore the file; nothing was shown.")
     return profile
+
+
+def require_virtual(profile: SubjectProfile, *, what: str) -> SubjectProfile:
+    """Return a profile that is marked virtual; data are never invented for a volunteer.
+
+    Parameters
+    ----------
+    profile : SubjectProfile
+        The subject.
+    what : str
+        What is to be done, as it follows "a virtual subject": ``"for simulated BOLD"``.
+
+    Raises
+    ------
+    ProfileError
+        If the subject is a volunteer.
+
+    Examples
+    --------
+    >>> require_virtual(SubjectProfile("01", virtual=True), what="for simulated BOLD").sub
+    '01'
+    """
+    if not profile.virtual:
+        raise ProfileError(f"sub-{profile.sub}", came="a volunteer", expected=f"a virtual subject {what}",
+                           remedy="Nothing is made up for a volunteer; for a rehearsal add a subject of another label "
+                                  "with `python -m subjects add --virtual`.")
+    return profile

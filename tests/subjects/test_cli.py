@@ -1,0 +1,105 @@
+"""What every entry point shares, tried as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from subjects.cli import json_option, say
+from subjects.errors import ProfileError
+from subjects.profile import SubjectProfile, require_virtual
+
+ENTRIES = (("-m", "subjects"), ("-m", "stimuli"), ("-m", "analysis"), ("run_session.py",))
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry[-1])
+def test_every_entry_point_says_its_version_and_its_help(entry: tuple[str, ...]) -> None:
+    said = _run(*entry, "--version")
+    assert (said.returncode, said.stdout) == (0, f"adversarial-fmri {metadata.version('adversarial-fmri')}\n")
+    short, long = _run(*entry, "-h"), _run(*entry, "--help")
+    assert short.returncode == long.returncode == 0
+    assert short.stdout == long.stdout
+    assert "--version" in short.stdout
+
+
+def _group_of(entry: tuple[str, ...]) -> click.Group:
+    if entry[0] == "-m":
+        module = __import__(f"{entry[1]}.__main__", fromlist=["cli"])
+    else:
+        module = __import__("run_session")
+    assert isinstance(module.cli, click.Group)
+    return module.cli
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry[-1])
+def test_every_command_knows_h_and_v(entry: tuple[str, ...]) -> None:
+    cli = _group_of(entry)
+    assert cli.commands
+    for name in cli.commands:
+        said = CliRunner().invoke(cli, [name, "-h"])
+        assert said.exit_code == 0, name
+        assert "-v, --verbose" in said.output, name
+
+
+PROGRAM = """
+import logging
+from subjects.cli import group, main
+@group(help='x')
+def cli(): pass
+@cli.command()
+def go():
+    for name in ('analysis.glm', 'PIL'):
+        for level in ('debug', 'info', 'warning'):
+            getattr(logging.getLogger(name), level)(level + ' of ' + name)
+main(cli)
+"""
+WARNINGS = ["WARNING analysis.glm: warning of analysis.glm", "WARNING PIL: warning of PIL"]
+INFO, DEBUG = "INFO analysis.glm: info of analysis.glm", "DEBUG analysis.glm: debug of analysis.glm"
+
+
+@pytest.mark.parametrize(("arguments", "lines"), [
+    (("go",), WARNINGS), (("go", "-v"), [INFO, *WARNINGS]), (("-v", "go"), [INFO, *WARNINGS]),
+    (("go", "-vv"), [DEBUG, INFO, *WARNINGS]), (("-v", "go", "-v"), [DEBUG, INFO, *WARNINGS]),
+])
+def test_v_lets_our_own_loggers_speak_and_no_others(arguments: tuple[str, ...], lines: list[str]) -> None:
+    done = _run("-c", PROGRAM, *arguments)
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == lines
+
+
+@click.command()
+@json_option
+def _report(as_json: bool) -> None:
+    from rich.table import Table
+
+    table = Table("head")
+    table.add_row("cell")
+    say({"n": np.int64(3), "x": [1.5, float("nan")], "where": Path("a/b"), "mean": np.float64("inf"), "no": None},
+        as_json=as_json, text=["a line", table])
+
+
+def test_a_report_is_json_for_programs_and_text_for_people() -> None:
+    assert json.loads(CliRunner().invoke(_report, ["--json"]).output) == {
+        "n": 3, "x": [1.5, None], "where": "a/b", "mean": None, "no": None}
+    text = CliRunner().invoke(_report, []).output
+    assert text.startswith("a line\n")
+    assert "cell" in text
+
+
+def test_nothing_is_made_up_for_a_volunteer() -> None:
+    with pytest.raises(ProfileError, match=r"sub-01: a volunteer; expected a virtual subject for simulated BOLD\."):
+        require_virtual(SubjectProfile("01"), what="for simulated BOLD")
+    profile = SubjectProfile("01", virtual=True)
+    assert require_virtual(profile, what="for simulated BOLD") is profile

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from subjects.errors import ManifestError
-from subjects.provenance import digest_json
-from subjects.store import read_table, write_table
+from stimuli.pixels import Pixels, image_id_of, read_image
+from subjects.errors import ManifestError, StoreError
+from subjects.provenance import digest_json, sidecar_path
+from subjects.store import read_json, read_table, write_table
 
-Pixels = NDArray[np.uint8]
+__all__ = ["COLUMNS", "TYPES", "Manifest", "Pixels", "SetNetwork", "Stimulus", "build_again", "image_id_of",
+           "read_image", "read_manifest", "read_pixels", "read_set_network", "recorded_network", "require_inside",
+           "write_manifest"]
+
 TYPES = ("RE", "AN", "AI")
 _OPTIONAL_TEXT = ("target_category",)
 _OPTIONAL_NUMBERS = ("target_index",)
@@ -30,6 +31,34 @@ _RANGES = {"p_before": (0.0, 1.0, "a probability"), "p_after": (0.0, 1.0, "a pro
            "contrast_rms": (0.0, 127.5, "grey levels from 0 to 127.5"),
            "category_index": (0, math.inf, "the index of an output, not negative"),
            "iterations": (0, math.inf, "a count, not negative")}
+_CORRECT = "Restore the table, or build the set again with `python -m stimuli build --overwrite`."
+_MOST_DIGITS = 18
+
+
+def build_again(stimuli_dir: Path) -> str:
+    """Spell the command that makes a study's set anew; the old images are moved to ``stimuli/replaced``.
+
+    Examples
+    --------
+    >>> build_again(Path("my-study/stimuli"))
+    '`python -m stimuli build --study my-study --overwrite`'
+    """
+    return f"`python -m stimuli build --study {shlex.quote(str(Path(stimuli_dir).parent))} --overwrite`"
+
+
+def require_inside(file: str, *, where: str, remedy: str) -> None:
+    """Refuse a path in a table that is absolute, leads upward, or holds a character that no path has.
+
+    Raises
+    ------
+    ManifestError
+        Naming the path.
+    """
+    path = PurePosixPath(file)
+    if not file.isprintable() or not path.parts or path.is_absolute() or ".." in path.parts or \
+            PureWindowsPath(file).drive or "\\" in file:
+        raise ManifestError(where, came=f"file {file!r}", expected="a path inside stimuli/, with forward slashes",
+                            remedy=remedy)
 
 
 @dataclass(frozen=True)
@@ -53,7 +82,7 @@ class Stimulus:
     target_category, target_index : str or None, int or None
         What the perturbation aims at: for AN the own category, for AI a wrong one.
     network, network_digest : str
-        Judge of the image.
+        The network that the image was made with; its answers are the image's probabilities.
     p_before, p_after : float
         Probability of the target (for RE of the own category) at the start and on the written image.
     l2, linf : float
@@ -87,21 +116,18 @@ class Stimulus:
     seed: int
 
     def __post_init__(self) -> None:
+        require_inside(self.file, where="manifest", remedy=_CORRECT)
         where = f"manifest, {self.file}"
         if self.type not in TYPES:
             raise ManifestError(where, came=f"type {self.type!r}", expected=f"one of {', '.join(TYPES)}",
-                                remedy="Correct the row or build the set again.")
+                                remedy=_CORRECT)
         if not self.image_id.startswith("px-"):
             raise ManifestError(where, came=f"image_id {self.image_id!r}", expected="px- and a digest of the pixels",
-                                remedy="Build the set again.")
-        if Path(self.file).is_absolute() or ".." in Path(self.file).parts:
-            raise ManifestError(where, came=f"file {self.file!r}", expected="a path inside stimuli/",
-                                remedy="Correct the row or build the set again.")
+                                remedy=_CORRECT)
         for name, (low, high, expected) in _RANGES.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
-                raise ManifestError(where, came=f"{name} = {value}", expected=expected,
-                                    remedy="Restore the row or build the set again.")
+                raise ManifestError(where, came=f"{name} = {value}", expected=expected, remedy=_CORRECT)
 
 
 COLUMNS = tuple("class" if field.name == "class_name" else field.name for field in dataclasses.fields(Stimulus))
@@ -127,7 +153,7 @@ class Manifest:
             if twice is not None:
                 files = " and ".join(one.file for one, key in zip(self.stimuli, keys, strict=True) if key == twice)
                 raise ManifestError("manifest", came=f"{what} {twice!r} twice ({files})", expected="every image once",
-                                    remedy="Remove one row or build the set again.")
+                                    remedy=_CORRECT)
 
     def __len__(self) -> int:
         return len(self.stimuli)
@@ -179,31 +205,6 @@ def _first_repeated(keys: Iterable[str]) -> str | None:
     return None
 
 
-def image_id_of(pixels: Pixels) -> str:
-    """Name an image by its pixels.
-
-    Parameters
-    ----------
-    pixels : uint8 array, (height, width, 3)
-        RGB.
-
-    Returns
-    -------
-    str
-        ``px-`` and the first 16 hexadecimal digits of SHA-256 over shape and bytes.
-
-    Examples
-    --------
-    >>> image_id_of(np.zeros((2, 2, 3), dtype=np.uint8))
-    'px-93d26e15f25c3432'
-    """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ManifestError("image", came=f"{pixels.dtype} {pixels.shape}", expected="uint8 (height, width, 3)",
-                            remedy="Convert the image to 8-bit RGB.")
-    head = f"{pixels.shape}".encode()
-    return "px-" + hashlib.sha256(head + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:16]
-
-
 def write_manifest(path: Path, manifest: Manifest, *, overwrite: bool = False) -> Path:
     """Write the table, whole."""
     rows = [dataclasses.asdict(one) for one in manifest.stimuli]
@@ -223,18 +224,27 @@ def read_manifest(path: Path) -> Manifest:
     """
     path = Path(path)
     if not path.is_file():
+        command = build_again(path.parent).replace(" --overwrite", "")
         raise ManifestError(str(path), came="no such file", expected="a stimulus manifest",
-                            remedy="Build the set with `python -m stimuli build`.")
+                            remedy=f"Build the set with {command}.")
+    try:
+        return _read_manifest(path)
+    except (ManifestError, StoreError) as error:
+        where = error.where if error.where.startswith(str(path)) else f"{path}: {error.where}"
+        raise ManifestError(where, came=error.came, expected=error.expected,
+                            remedy=f"Restore the table, or build the set again with {build_again(path.parent)}."
+                            ) from error
+
+
+def _read_manifest(path: Path) -> Manifest:
     table = read_table(path, text_columns=COLUMNS)
-    wrong = sorted(set(COLUMNS) ^ set(table.columns))
+    wrong = sorted(set(COLUMNS) ^ {str(name) for name in table.columns})
     if wrong:
         missing = wrong[0] in COLUMNS
         raise ManifestError(str(path), came=f"{'no' if missing else 'an unknown'} column {wrong[0]!r}",
-                            expected=f"the columns {', '.join(COLUMNS)}",
-                            remedy="Restore the file or build the set again.")
+                            expected=f"the columns {', '.join(COLUMNS)}", remedy=_CORRECT)
     if not len(table):
-        raise ManifestError(str(path), came="a table without rows", expected="a row for every image",
-                            remedy="Restore the file or build the set again with --overwrite.")
+        raise ManifestError(str(path), came="a table without rows", expected="a row for every image", remedy=_CORRECT)
     rows = table.rename(columns={"class": "class_name"}).to_dict("records")
     return Manifest(tuple(_stimulus(row, where=f"{path}, row {k}") for k, row in enumerate(rows, start=2)))
 
@@ -246,12 +256,12 @@ def _stimulus(row: dict[Any, Any], *, where: str) -> Stimulus:
         empty = value is None or (isinstance(value, float) and math.isnan(value))
         optional = field.name in _OPTIONAL_TEXT + _OPTIONAL_NUMBERS
         if empty and not optional:
-            raise ManifestError(where, came=f"no {field.name}", expected="a value", remedy="Build the set again.")
+            raise ManifestError(where, came=f"no {field.name}", expected="a value", remedy=_CORRECT)
         try:
             values[field.name] = None if empty else _cast(value, str(field.type))
         except (TypeError, ValueError) as error:
             raise ManifestError(where, came=f"{field.name} = {value!r}", expected=str(field.type),
-                                remedy="Correct the row or build the set again.") from error
+                                remedy=_CORRECT) from error
     try:
         return Stimulus(**values)
     except ManifestError as error:
@@ -262,8 +272,93 @@ def _stimulus(row: dict[Any, Any], *, where: str) -> Stimulus:
 def _cast(value: str, kind: str) -> int | float | str:
     """Read a cell; from text, so that a float comes back bit by bit."""
     if kind.startswith("int"):
+        if len(value) > _MOST_DIGITS:
+            raise ValueError(value)
         return int(value)
     return float(value) if kind == "float" else value
+
+
+@dataclass(frozen=True)
+class SetNetwork:
+    """The network that a set was made with.
+
+    Parameters
+    ----------
+    name, digest : str
+        As in the manifest's rows.
+    weights : str or None
+        Its weights file as it was named, relative to the study where it lies inside it; None: the network's own file.
+    weights_digest : str or None
+        Digest of that file's content.
+    preprocessing : str or None
+        As it was named; None: the network's own.
+    tap : str or None
+        Where in a layer its responses are read. None for a set made by version 0.1.0, which wrote name and digest
+        only; then nothing is known of the weights file and the preprocessing either.
+    """
+
+    name: str
+    digest: str
+    weights: str | None = None
+    weights_digest: str | None = None
+    preprocessing: str | None = None
+    tap: str | None = None
+
+
+def read_set_network(manifest_path: Path) -> SetNetwork:
+    """Read which network a study's set was made with.
+
+    Parameters
+    ----------
+    manifest_path : Path
+        The manifest; the record lies in its sidecar under ``network``. For a set made by version 0.1.0, whose
+        sidecar has no such key, name and digest come from the rows.
+
+    Raises
+    ------
+    ManifestError
+        If the manifest cannot be read, its rows name several networks, or the sidecar names another.
+    """
+    path = Path(manifest_path)
+    beside = sidecar_path(path)
+    named = {(one.network, one.network_digest): one.file for one in read_manifest(path).stimuli}
+    again = f"Restore the files, or build the set again with {build_again(path.parent)}."
+    if len(named) > 1:
+        (first, _), (second, file) = list(named.items())[:2]
+        raise ManifestError(f"{path}, {file}", came=f"network {second[0]} {second[1]}",
+                            expected=f"{first[0]} {first[1]}, as in the rows before", remedy=again)
+    (name, digest), = named
+    record = recorded_network(path) or SetNetwork(name, digest)
+    if (record.name, record.digest) != (name, digest):
+        raise ManifestError(str(path), came=f"rows of network {name} {digest}",
+                            expected=f"{record.name} {record.digest}, as in {beside.name}", remedy=again)
+    return record
+
+
+def recorded_network(manifest_path: Path) -> SetNetwork | None:
+    """Read the record in a manifest's sidecar alone; None where there is none.
+
+    Raises
+    ------
+    ManifestError
+        If the sidecar cannot be read, or the record in it is not one.
+    """
+    beside = sidecar_path(manifest_path)
+    again = f"Restore the file, or build the set again with {build_again(beside.parent)}."
+    try:
+        record = read_json(beside).get("network") if beside.is_file() else None
+    except StoreError as error:
+        raise ManifestError(str(beside), came=error.came, expected=error.expected, remedy=again) from error
+    if record is None:
+        return None
+    names = [field.name for field in dataclasses.fields(SetNetwork)]
+    texts: dict[str, Any] = {key: record.get(key) for key in names} if isinstance(record, dict) else {}
+    whole = all(isinstance(value, str) or (value is None and key not in ("name", "digest"))
+                for key, value in texts.items())
+    if not texts or not whole:
+        raise ManifestError(f"{beside}, network", came=repr(record), expected=f"texts under {', '.join(names)}",
+                            remedy=again)
+    return SetNetwork(**texts)
 
 
 def read_pixels(stimuli_dir: Path, stimulus: Stimulus) -> Pixels:
@@ -287,35 +382,13 @@ def read_pixels(stimuli_dir: Path, stimulus: Stimulus) -> Pixels:
         If the file is missing, no image, not square, or changed by as much as one pixel.
     """
     path = Path(stimuli_dir) / stimulus.file
-    pixels = read_image(path)
+    again = f"Restore the image, or build the set again with {build_again(Path(stimuli_dir))}."
+    pixels = read_image(path, remedy=again)
     if pixels.shape[0] != pixels.shape[1]:
         raise ManifestError(str(path), came=f"{pixels.shape[1]} x {pixels.shape[0]} pixels", expected="a square image",
-                            remedy="Build the set again.")
+                            remedy=again)
     found = image_id_of(pixels)
     if found != stimulus.image_id:
         raise ManifestError(str(path), came=f"pixels with digest {found}",
-                            expected=f"{stimulus.image_id}, as in the manifest",
-                            remedy="The image was changed after it was made; restore it or build the set again.")
+                            expected=f"{stimulus.image_id}, as in the manifest", remedy=again)
     return pixels
-
-
-def read_image(path: Path) -> Pixels:
-    """Read an 8-bit RGB image file as uint8 (height, width, 3).
-
-    Raises
-    ------
-    ManifestError
-        If it is missing, no image, or not 8-bit RGB.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode != "RGB":
-                raise ManifestError(str(path), came=f"an image of mode {image.mode}", expected="8-bit RGB",
-                                    remedy="Restore the image or build the set again.")
-            return np.asarray(image, dtype=np.uint8).copy()
-    except FileNotFoundError:
-        raise ManifestError(str(path), came="no such file", expected="an image of the set",
-                            remedy="Restore the image or build the set again.") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise ManifestError(str(path), came=f"a file that is no readable image ({error})", expected="a PNG",
-                            remedy="Restore the image or build the set again.") from error

@@ -39,6 +39,27 @@ def label(kind: str, value: str | int) -> str:
                       remedy=f"Write {bare!r}." if bare else "Choose a label such as '01'.")
 
 
+def network_label(name: str) -> str:
+    """Spell a network's name as a BIDS label: its letters and digits alone.
+
+    Parameters
+    ----------
+    name : str
+        As the network is asked for: ``"alexnet-caffe"``, ``"squeezenet1_0"``, ``"my.networks:load"``.
+
+    Raises
+    ------
+    LayoutError
+        If it has neither letters nor digits.
+
+    Examples
+    --------
+    >>> network_label("squeezenet1_0"), network_label("my.networks:load")
+    ('squeezenet10', 'mynetworksload')
+    """
+    return label("network", re.sub(r"[^A-Za-z0-9]", "", name))
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths of one study.
@@ -186,8 +207,7 @@ class Layout:
 
     def features(self, network: str) -> Path:
         """Spell the path of a network's unit responses to the stimulus set."""
-        bare = re.sub(r"[^A-Za-z0-9]", "", network)
-        return self.derivatives("features") / f"network-{label('network', bare)}_features.h5"
+        return self.derivatives("features") / f"network-{network_label(network)}_features.h5"
 
     @property
     def report(self) -> Path:

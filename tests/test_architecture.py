@@ -22,8 +22,8 @@ DOORS = {
 WINGS = {
     "subjects": ({"errors"}, {"run_key", "layout", "store"}, {"provenance"}, {"settings"}, {"profile", "dataset"},
                  {"plan"}, {"cli"}, {"__main__"}),
-    "stimuli": ({"categories", "manifest", "apertures", "texture_table", "feature_store"}, {"drawings"}, {"networks"},
-                {"regular_images"}, {"perturbation", "textures"}, {"image_set"}, {"__main__"}),
+    "stimuli": ({"categories", "pixels", "manifest", "apertures", "texture_table", "feature_store"}, {"drawings"},
+                {"networks"}, {"regular_images"}, {"perturbation", "textures"}, {"image_set"}, {"__main__"}),
     "paradigms": ({"devices"}, {"emulation"}, {"tasks"}, {"record"}, {"playing"}, {"console"}),
     "analysis": ({"data", "statistics"}, {"glm"}, {"regions"}, {"rsa", "encoding"}, {"simulation", "report"},
                  {"__main__"}),

@@ -14,6 +14,7 @@ from stimuli.drawings import draw, drawings_digest
 from stimuli.image_set.checkpoint import Draft, Origin, open_draft, require_free
 from stimuli.image_set.image_rules import is_filling, judge_image
 from stimuli.image_set.measures import contrast_rms, l2, linf, similarity
+from stimuli.image_set.set_network import record_of
 from stimuli.image_set.set_rules import require_rows
 from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus, image_id_of, read_image, read_manifest, read_pixels
 from stimuli.networks.registry import Network, cpu_threads, network_of
@@ -120,7 +121,8 @@ def build(layout: Layout, settings: Settings, *, network: str | None = None, ove
     with cpu_threads(threads):
         slots = plan_slots(settings, class_names=judge.class_names) if photographs is None else photographs.slots()
         targets = None if table is None else read_targets(table, slots=slots, class_names=judge.class_names)
-        draft = open_draft(layout, origin, overwrite=overwrite)
+        draft = open_draft(layout, origin, network=record_of(judge, settings.stimuli, root=layout.root),
+                           overwrite=overwrite)
         if start is not None:
             keep_start(layout, settings, start=start)
         maker = Maker(draft, settings=settings, network=judge, slots=slots, photographs=photographs, targets=targets)

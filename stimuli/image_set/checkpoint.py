@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stimuli.manifest import Manifest, Stimulus, read_pixels, write_manifest
+from stimuli.manifest import Manifest, SetNetwork, Stimulus, read_pixels, write_manifest
 from subjects.errors import ManifestError, StimulusError, StoreError
 from subjects.layout import Layout
 from subjects.provenance import digest_json, sidecar, sidecar_path
@@ -50,12 +50,15 @@ class Draft:
         The study.
     origin : Origin
         What the set is made from.
+    network : SetNetwork
+        With which network, and where its parts are.
     rows : dict of (str, str) to Stimulus
         Base image and type to the row of an image that lies on disk.
     """
 
     layout: Layout
     origin: Origin
+    network: SetNetwork
     rows: dict[tuple[str, str], Stimulus] = field(default_factory=dict)
 
     def holds(self, base_images: Iterable[str], *, kind: str) -> bool:
@@ -70,14 +73,16 @@ class Draft:
     def save(self) -> None:
         """Write the note."""
         rows = [dataclasses.asdict(row) for row in self.rows.values()]
-        write_json(draft_path(self.layout), {**self.origin.record(), "rows": rows}, overwrite=True)
+        write_json(draft_path(self.layout), {**self.origin.record(), "network": dataclasses.asdict(self.network),
+                                             "rows": rows}, overwrite=True)
 
     def finish(self, order: Iterable[tuple[str, str]]) -> Manifest:
         """Write manifest and sidecar in this order of (base image, type), and drop the note."""
         manifest = Manifest(tuple(self.rows[place] for place in order))
         write_manifest(self.layout.manifest, manifest, overwrite=True)
         sidecar(self.layout.manifest, inputs=self.origin.inputs, parameters=self.origin.parameters,
-                extra={"images": digest_json([one.image_id for one in manifest.stimuli])})
+                extra={"network": dataclasses.asdict(self.network),
+                       "images": digest_json([one.image_id for one in manifest.stimuli])})
         draft_path(self.layout).unlink()
         return manifest
 
@@ -87,7 +92,7 @@ def draft_path(layout: Layout) -> Path:
     return layout.stimuli / "unfinished.json"
 
 
-def open_draft(layout: Layout, origin: Origin, *, overwrite: bool) -> Draft:
+def open_draft(layout: Layout, origin: Origin, *, network: SetNetwork, overwrite: bool) -> Draft:
     """Go on with an unfinished set, or begin one.
 
     Parameters
@@ -96,6 +101,8 @@ def open_draft(layout: Layout, origin: Origin, *, overwrite: bool) -> Draft:
         The study.
     origin : Origin
         What the set shall be made from.
+    network : SetNetwork
+        With which network.
     overwrite : bool
         Give up what stands there of another origin.
 
@@ -113,7 +120,7 @@ def open_draft(layout: Layout, origin: Origin, *, overwrite: bool) -> Draft:
     for half in layout.stimuli.rglob(HALF_WRITTEN):
         half.unlink()
     found = read_json(path) if path.is_file() else None
-    draft = Draft(layout, origin)
+    draft = Draft(layout, origin, network)
     if found is not None and _same(found, origin):
         draft.rows = _whole_rows(layout, found["rows"])
         return draft

@@ -21,11 +21,13 @@ from stimuli.manifest import (
     COLUMNS,
     TYPES,
     Manifest,
+    SetNetwork,
     Stimulus,
     image_id_of,
     read_image,
     read_manifest,
     read_pixels,
+    read_set_network,
     write_manifest,
 )
 from subjects.errors import ManifestError
@@ -262,7 +264,7 @@ def test_a_number_out_of_its_range_is_named_with_its_row(tmp_path: Path, name: s
 def test_a_table_without_rows_is_no_manifest(tmp_path: Path) -> None:
     path = write_manifest(tmp_path / "manifest.tsv", Manifest((ROW,)))
     path.write_text(path.read_text().splitlines()[0] + "\n")
-    with pytest.raises(ManifestError, match="a table without rows; expected a row for every image. Restore the file"):
+    with pytest.raises(ManifestError, match="a table without rows; expected a row for every image. Restore the table"):
         read_manifest(path)
 
 
@@ -270,3 +272,55 @@ def test_the_same_pixels_in_two_rows_are_named_with_both_files() -> None:
     other = dataclasses.replace(ROW, file="images/RE/other.png", base_image="birds-01")
     with pytest.raises(ManifestError, match=rf"image_id '{ROW.image_id}' twice \({ROW.file} and images/RE/other.png"):
         Manifest((ROW, other))
+
+
+def _with_record(path: Path, **changes: object) -> Path:
+    """A manifest with a sidecar whose record of the network is changed."""
+    write_manifest(path, Manifest((ROW,)))
+    record = {"name": ROW.network, "digest": ROW.network_digest, "weights": "w.npz", "weights_digest": "ab12",
+              "preprocessing": "caffe-227", "tap": "after norm and pool"}
+    path.with_suffix(".json").write_text(json.dumps({"network": {**record, **changes}}), encoding="utf-8")
+    return path
+
+
+def test_the_network_of_a_set_is_read_from_its_record(tmp_path: Path) -> None:
+    found = read_set_network(_with_record(tmp_path / "manifest.tsv", weights=None))
+    assert found == SetNetwork(ROW.network, ROW.network_digest, None, "ab12", "caffe-227", "after norm and pool")
+
+
+@pytest.mark.parametrize("beside", [None, "{}", '{"inputs": {"network": "x"}}'])
+def test_a_set_without_a_record_has_the_network_of_its_rows(tmp_path: Path, beside: str | None) -> None:
+    path = write_manifest(tmp_path / "manifest.tsv", Manifest((ROW,)))
+    if beside is not None:
+        path.with_suffix(".json").write_text(beside, encoding="utf-8")
+    assert read_set_network(path) == SetNetwork(ROW.network, ROW.network_digest, None, None, None, None)
+
+
+def test_rows_of_two_networks_are_refused_with_both_digests(tmp_path: Path) -> None:
+    other = dataclasses.replace(ROW, type="AN", file="images/AN/x.png", image_id="px-1", network_digest="0ther")
+    path = write_manifest(tmp_path / "manifest.tsv", Manifest((ROW, other)))
+    with pytest.raises(ManifestError, match=rf"images/AN/x.png: network \w+ 0ther; expected \w+ {ROW.network_digest}, "
+                                            "as in the rows before"):
+        read_set_network(path)
+
+
+@pytest.mark.parametrize("changes", [{"digest": "0ther"}, {"name": "other"}])
+def test_a_record_of_another_network_than_the_rows_is_refused_with_both(tmp_path: Path,
+                                                                        changes: dict[str, str]) -> None:
+    path = _with_record(tmp_path / "manifest.tsv", **changes)
+    (value,) = changes.values()
+    with pytest.raises(ManifestError, match=rf"rows of network {ROW.network} {ROW.network_digest}; expected "
+                                            rf".*{value}.*, as in manifest.json.*build --study .* --overwrite"):
+        read_set_network(path)
+
+
+@pytest.mark.parametrize("changes", [{"digest": None}, {"name": 3}, {"weights": ["w.npz"]}])
+def test_a_record_that_is_none_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(ManifestError, match=r"manifest.json, network: .*expected texts under name, digest"):
+        read_set_network(_with_record(tmp_path / "manifest.tsv", **changes))
+
+
+@pytest.mark.parametrize("file", ["images/\0.png", "images/a\nb.png", "C:images/a.png", "images\\a.png", "/a.png", ""])
+def test_a_path_that_leads_out_of_the_folder_is_refused(file: str) -> None:
+    with pytest.raises(ManifestError, match="expected a path inside stimuli/, with forward slashes"):
+        dataclasses.replace(ROW, file=file)

@@ -11,7 +11,7 @@ import pytest
 
 from subjects.dataset import describe_derivative, init_study
 from subjects.errors import LayoutError, ProfileError, ScheduleError, StudyError
-from subjects.layout import Layout, label
+from subjects.layout import Layout, label, network_label
 from subjects.plan import run_sheet
 from subjects.profile import SubjectProfile, base_images, load_profile, register, session_images
 from subjects.settings.loading import load_settings
@@ -242,3 +242,17 @@ def test_columns_of_the_studys_own_stay_as_they_are(study: Layout) -> None:
     register(study, "01")
     lines = study.participants.read_text(encoding="utf-8").splitlines()
     assert lines[1:] == ["sub-01\tvolunteer\tn/a", "sub-07\tvolunteer\t25", "sub-08\tvolunteer\tn/a"]
+
+
+@pytest.mark.parametrize(("name", "spelled"), [("demo", "demo"), ("alexnet-caffe", "alexnetcaffe"),
+                                               ("squeezenet1_0", "squeezenet10"), ("my.nets:load", "mynetsload")])
+def test_a_network_has_one_spelling_in_every_name_of_a_file(name: str, spelled: str) -> None:
+    layout = Layout(Path("study"))
+    assert network_label(name) == spelled
+    assert layout.features(name).name == f"network-{spelled}_features.h5"
+    assert layout.derivative("rsa", suffix="rsa.tsv", network=network_label(name)).name == f"network-{spelled}_rsa.tsv"
+
+
+def test_a_network_without_letters_has_no_label() -> None:
+    with pytest.raises(LayoutError, match="network label: ''; expected letters and digits"):
+        network_label("_:")

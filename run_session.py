@@ -16,7 +16,8 @@ import click
 
 from subjects.cli import Name, group, main, rich_progress, study_option, subject_option
 from subjects.errors import DeviceError, LayoutError, StimulusError
-from subjects.layout import Layout, label
+from subjects.layout import Layout
+from subjects.run_key import RunKey, label
 from subjects.settings.devices import BUTTONS, SCANNERS, fault_overrides
 from subjects.settings.loading import load_settings
 from subjects.settings.paradigms import TASKS
@@ -129,12 +130,11 @@ def play_scans(rehearsal: Rehearsal) -> str:
     from subjects.plan import run_sheet
 
     layout, settings = rehearsal.layout, rehearsal.settings
-    planned = [(sub, item) for sub in rehearsal.subjects for item in run_sheet(layout, settings, sub=sub).runs]
-    open_runs = [(sub, item) for sub, item in planned if not item.done]
-    for sub, item in rich_progress(open_runs, label="scans in virtual time") if open_runs else ():
-        play_run(layout, settings, sub=sub, ses=item.ses, task=item.task, run=item.run,
-                 scanner="emulated", display="virtual")
-    volumes = sum(item.n_volumes for _, item in planned)
+    planned = [item for sub in rehearsal.subjects for item in run_sheet(layout, settings, sub=sub).runs]
+    open_runs = [item for item in planned if not item.done]
+    for item in rich_progress(open_runs, label="scans in virtual time") if open_runs else ():
+        play_run(layout, settings, key=item.key, scanner="emulated", display="virtual")
+    volumes = sum(item.n_volumes for item in planned)
     return _reused(not open_runs, f"{len(planned)} runs, {volumes} volumes")
 
 
@@ -249,8 +249,8 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
-    outcome = play_run(layout, settings, sub=sub, ses=ses, task=task, run=run_number,
-                       scanner=scanner, display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress,
+    outcome = play_run(layout, settings, key=RunKey(sub, ses, task, run_number), scanner=scanner,
+                       display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress,
                        resume=resume or from_trial is not None, from_trial=from_trial)
     click.echo(outcome.summary())
     return 0 if outcome.complete else 1
@@ -293,7 +293,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     stage, ask = Stage(scanner, display, options), _first_answer if yes else _ask
     if pass_the_gate(layout, sub=sub, ses=ses, stage=stage, ask=ask):
         def describe(run: PlannedRun) -> RenderableType | None:
-            design = design_of(layout, settings, sub=sub, ses=run.ses, task=run.task, run=run.run)
+            design = design_of(layout, settings, key=run.key)
             return None if design is None else design_panel(design)
 
         for _ in walk(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask, describe=describe):

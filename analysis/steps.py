@@ -10,6 +10,7 @@ from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import load_profile
 from subjects.provenance import is_current
+from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 
 
@@ -76,7 +77,7 @@ def require_betas(layout: Layout, *, sub: str) -> tuple[Path, Path]:
     return left, right
 
 
-def require_runs(layout: Layout, *, sub: str) -> tuple[tuple[str, int], ...]:
+def require_runs(layout: Layout, *, sub: str) -> tuple[RunKey, ...]:
     """List a subject's logged runs of the main experiment, or say how to play one."""
     runs = layout.find_runs(sub, "main")
     if not runs:

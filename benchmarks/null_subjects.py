@@ -29,10 +29,11 @@ from paradigms.playing.play_run import play_run
 from stimuli.image_set.build import build
 from stimuli.image_set.feature_extraction import extract
 from subjects.dataset import init_study
-from subjects.layout import Layout, label
+from subjects.layout import Layout
 from subjects.plan import run_sheet
 from subjects.profile import register
 from subjects.provenance import derive_seed, rng
+from subjects.run_key import label
 from subjects.settings.loading import load_settings
 
 COARSE = {"roi": {"min_disk": 1, "vertices_per_hemisphere": 90}}
@@ -58,8 +59,7 @@ def null_subject(template: Path, *, k: int) -> list[dict[str, object]]:
         sub = label("sub", 1)
         register(layout, sub, virtual=True)
         for item in run_sheet(layout, settings, sub=sub).runs:
-            play_run(layout, settings, sub=sub, ses=item.ses, task=item.task, run=item.run, scanner="emulated",
-                     display="virtual")
+            play_run(layout, settings, key=item.key, scanner="emulated", display="virtual")
         simulate_subject(layout, settings, sub=sub, null=True)
         run_glm(layout, settings, sub=sub)
         return [row for means in ("removed", "kept") for row in p_values(layout, means=means, k=k)]

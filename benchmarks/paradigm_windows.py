@@ -36,6 +36,7 @@ from paradigms.runlog import of_kind, read_journal
 from paradigms.tasks.catalogue import TASKS
 from stimuli.textures.render import render
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from tests.paradigms.conftest import make_console_study
@@ -90,7 +91,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _play(options: argparse.Namespace, *, seconds: float) -> tuple[Any, list[dict[str, Any]], Path]:
     """Play the first seconds of a paradigm's first run; give outcome, journal and plan."""
     layout, task = Layout(options.study), options.tasks[0]
-    outcome = play_run(layout, _settings(options), sub="01", ses="01", task=task, run=1, scanner="emulated",
+    outcome = play_run(layout, _settings(options), key=RunKey("01", "01", task, 1), scanner="emulated",
                        display="window", fullscreen=False, until_s=seconds)
     path = max((layout.root / "sourcedata" / "excerpts").glob(f"*_task-{task}_*_journal.jsonl"),
                key=lambda one: one.stat().st_mtime)

@@ -26,6 +26,7 @@ from paradigms.emulation.fake_keys import KeySender, Tap
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
 from paradigms.runlog import of_kind, read_journal
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from tests.paradigms.conftest import make_console_study
 
@@ -56,7 +57,7 @@ def main() -> None:
                "emulated_scanner": {"stop_after": 1}}  # two fingers on one key at a time would be one press
     with tempfile.TemporaryDirectory() as folder, ensure_display(1920, 1080), opened_with(with_load):
         layout = make_console_study(Path(folder) / "study", side=227, **changes)
-        outcome = play_run(layout, load_settings(layout.root), sub="01", ses="01", task="main", run=1,
+        outcome = play_run(layout, load_settings(layout.root), key=RunKey("01", "01", "main", 1),
                            scanner="emulated", display="window", fullscreen=False, until_s=options.seconds)
         path = next((layout.root / "sourcedata" / "excerpts").glob("*_journal.jsonl"))
         records, size = read_journal(path), path.stat().st_size

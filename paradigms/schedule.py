@@ -9,6 +9,7 @@ from typing import Any
 
 from subjects.errors import ScheduleError
 from subjects.provenance import digest_json
+from subjects.run_key import RunKey
 
 BLANK = "blank"
 
@@ -153,6 +154,11 @@ class Schedule:
                                     expected="marks in order, before the end of the run",
                                     remedy="Make the schedule again.")
             last = mark.onset_s
+
+    @property
+    def key(self) -> RunKey:
+        """Which run it is of."""
+        return RunKey(self.sub, self.ses, self.task, self.run)
 
     @property
     def digest(self) -> str:

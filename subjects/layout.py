@@ -7,36 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subjects.errors import LayoutError
-
-_LABEL = re.compile(r"[A-Za-z0-9]+\Z")
-
-
-def label(kind: str, value: str | int) -> str:
-    """Check a BIDS label and give it as text; numbers get two digits for subjects and sessions.
-
-    Parameters
-    ----------
-    kind : str
-        The entity: ``"sub"``, ``"ses"``, ``"task"``, ``"hemi"``, ...
-    value : str or int
-        The label, for example ``1`` or ``"01"``.
-
-    Raises
-    ------
-    LayoutError
-        If it holds anything but letters and digits; the message offers a corrected one.
-
-    Examples
-    --------
-    >>> label("sub", 1)
-    '01'
-    """
-    text = f"{value:02d}" if isinstance(value, int) else str(value)
-    if _LABEL.match(text):
-        return text
-    bare = re.sub(r"[^A-Za-z0-9]", "", text.removeprefix(f"{kind}-"))
-    raise LayoutError(f"{kind} label", came=repr(text), expected="letters and digits only",
-                      remedy=f"Write {bare!r}." if bare else "Choose a label such as '01'.")
+from subjects.run_key import RunKey, label
 
 
 def network_label(name: str) -> str:
@@ -71,7 +42,7 @@ class Layout:
 
     Examples
     --------
-    >>> Layout(Path("study")).events(sub="01", ses="02", task="main", run=3).as_posix()
+    >>> Layout(Path("study")).events(RunKey("01", "02", "main", 3)).as_posix()
     'study/sub-01/ses-02/func/sub-01_ses-02_task-main_run-3_events.tsv'
     """
 
@@ -128,38 +99,37 @@ class Layout:
         """Folder of a session's journals, schedules and resolved settings."""
         return self.root / "sourcedata" / f"sub-{label('sub', sub)}" / f"ses-{label('ses', ses)}"
 
-    def run_name(self, *, sub: str, ses: str, task: str, run: int) -> str:
+    def run_name(self, key: RunKey) -> str:
         """Spell the name that all files of one run share."""
-        return f"sub-{label('sub', sub)}_ses-{label('ses', ses)}_task-{label('task', task)}_run-{int(run)}"
+        return str(key)
 
-    def attempt_file(self, suffix: str, *, sub: str, ses: str, task: str, run: int, attempt: int) -> Path:
+    def attempt_file(self, suffix: str, key: RunKey, *, attempt: int) -> Path:
         """Spell a file of one attempt at a run, in sourcedata."""
-        name = self.run_name(sub=sub, ses=ses, task=task, run=run)
-        return self.source_dir(sub, ses) / f"{name}_attempt-{int(attempt):02d}_{suffix}"
+        return self.source_dir(key.sub, key.ses) / f"{self.run_name(key)}_attempt-{int(attempt):02d}_{suffix}"
 
-    def schedule(self, *, sub: str, ses: str, task: str, run: int, attempt: int = 1) -> Path:
+    def schedule(self, key: RunKey, *, attempt: int = 1) -> Path:
         """Spell the schedule's path: written before anything is shown."""
-        return self.attempt_file("schedule.json", sub=sub, ses=ses, task=task, run=run, attempt=attempt)
+        return self.attempt_file("schedule.json", key, attempt=attempt)
 
-    def journal(self, *, sub: str, ses: str, task: str, run: int, attempt: int = 1) -> Path:
+    def journal(self, key: RunKey, *, attempt: int = 1) -> Path:
         """Spell the path of the append-only record of what happened."""
-        return self.attempt_file("journal.jsonl", sub=sub, ses=ses, task=task, run=run, attempt=attempt)
+        return self.attempt_file("journal.jsonl", key, attempt=attempt)
 
-    def resolved_settings(self, *, sub: str, ses: str, task: str, run: int, attempt: int = 1) -> Path:
+    def resolved_settings(self, key: RunKey, *, attempt: int = 1) -> Path:
         """Spell the path of the settings in force at that run."""
-        return self.attempt_file("settings.json", sub=sub, ses=ses, task=task, run=run, attempt=attempt)
+        return self.attempt_file("settings.json", key, attempt=attempt)
 
-    def events(self, *, sub: str, ses: str, task: str, run: int) -> Path:
+    def events(self, key: RunKey) -> Path:
         """Spell the path of a run's BIDS events table."""
-        return self.raw(sub, ses) / f"{self.run_name(sub=sub, ses=ses, task=task, run=run)}_events.tsv"
+        return self.raw(key.sub, key.ses) / f"{self.run_name(key)}_events.tsv"
 
-    def events_sidecar(self, *, sub: str, ses: str, task: str, run: int) -> Path:
+    def events_sidecar(self, key: RunKey) -> Path:
         """Spell the path of its sidecar."""
-        return self.events(sub=sub, ses=ses, task=task, run=run).with_suffix(".json")
+        return self.events(key).with_suffix(".json")
 
-    def stim(self, *, sub: str, ses: str, task: str, run: int) -> Path:
+    def stim(self, key: RunKey) -> Path:
         """Spell the path of a run's BIDS table of continuous stimulation."""
-        return self.raw(sub, ses) / f"{self.run_name(sub=sub, ses=ses, task=task, run=run)}_stim.tsv.gz"
+        return self.raw(key.sub, key.ses) / f"{self.run_name(key)}_stim.tsv.gz"
 
     def derivatives(self, pipeline: str) -> Path:
         """Folder of one kind of result."""
@@ -177,14 +147,17 @@ class Layout:
             folder = folder / f"sub-{sub}"
         return folder / "_".join([*parts, suffix])
 
-    def bold(self, pipeline: str, *, sub: str, ses: str, task: str, run: int, hemi: str,
-             space: str | None = None) -> Path:
+    def bold(self, pipeline: str, *, key: RunKey, hemi: str, space: str | None = None) -> Path:
         """Path of a surface time series, as fMRIPrep spells it.
 
         Parameters
         ----------
         pipeline : str
             ``"fmriprep"`` or ``"simulated"``.
+        key : RunKey
+            Which run.
+        hemi : str
+            ``"L"`` or ``"R"``.
         space : str, optional
             The surface space for writing; without it the one file present is found.
 
@@ -193,8 +166,8 @@ class Layout:
         LayoutError
             When reading and not exactly one file is there.
         """
-        folder = self.derivatives(pipeline) / f"sub-{label('sub', sub)}" / f"ses-{label('ses', ses)}" / "func"
-        stem = f"{self.run_name(sub=sub, ses=ses, task=task, run=run)}_hemi-{label('hemi', hemi)}"
+        folder = self.derivatives(pipeline) / f"sub-{key.sub}" / f"ses-{key.ses}" / "func"
+        stem = f"{self.run_name(key)}_hemi-{label('hemi', hemi)}"
         if space is not None:
             return folder / f"{stem}_space-{label('space', space)}_bold.func.gii"
         found = sorted(folder.glob(f"{stem}_space-*_bold.func.gii"))
@@ -224,8 +197,10 @@ class Layout:
         return tuple(path.parent.name.removeprefix("sub-")
                      for path in sorted(self.root.glob("sourcedata/sub-*/sub-*_profile.json")))
 
-    def find_runs(self, sub: str, task: str) -> tuple[tuple[str, int], ...]:
-        """List the (session, run) of a subject that have an events table, in order."""
-        pattern = re.compile(rf"sub-{label('sub', sub)}_ses-([A-Za-z0-9]+)_task-{task}_run-([0-9]+)_events\.tsv\Z")
+    def find_runs(self, sub: str, task: str) -> tuple[RunKey, ...]:
+        """List the runs of a subject that have an events table, in order of session and number."""
+        pattern = re.compile(rf"sub-{label('sub', sub)}_ses-([A-Za-z0-9]+)_task-{label('task', task)}"
+                             r"_run-([1-9][0-9]*)_events\.tsv\Z")
         names = (path.name for path in self.root.glob(f"sub-{sub}/ses-*/func/*_events.tsv"))
-        return tuple(sorted((match[1], int(match[2])) for name in names if (match := pattern.match(name))))
+        return tuple(sorted(RunKey(sub, match[1], task, int(match[2]))
+                            for name in names if (match := pattern.match(name))))

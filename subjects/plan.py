@@ -9,9 +9,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from subjects.layout import Layout, label
+from subjects.layout import Layout
 from subjects.profile import load_profile, session_images
 from subjects.provenance import derive_seed
+from subjects.run_key import RunKey, label
 from subjects.settings.paradigms import LO, MAIN, RETINOTOPY, TASKS, MainSettings
 from subjects.settings.study import Settings
 from subjects.store import read_json
@@ -23,12 +24,8 @@ class PlannedRun:
 
     Parameters
     ----------
-    ses : str
-        Session label.
-    task : str
-        Task label.
-    run : int
-        Run number, from 1.
+    key : RunKey
+        Subject, session, task and run number.
     seed : int
         Seed of the run's order.
     n_trials, duration_s, n_volumes : int, float, int
@@ -39,15 +36,28 @@ class PlannedRun:
         The events table of a whole run stands already.
     """
 
-    ses: str
-    task: str
-    run: int
+    key: RunKey
     seed: int
     n_trials: int
     duration_s: float
     n_volumes: int
     what: str
     done: bool
+
+    @property
+    def ses(self) -> str:
+        """Session label."""
+        return self.key.ses
+
+    @property
+    def task(self) -> str:
+        """Task label."""
+        return self.key.task
+
+    @property
+    def run(self) -> int:
+        """Run number, from 1."""
+        return self.key.run
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,7 @@ def run_sheet(layout: Layout, settings: Settings, *, sub: str) -> RunSheet:
     """
     load_profile(layout, sub)
     images = session_images(settings, sub=sub)
-    planned = [_planned(layout, settings, sub=sub, ses=ses, task=task, run=run, images=images)
+    planned = [_planned(layout, settings, key=RunKey(sub, ses, task, run), images=images)
                for task in TASKS for ses, count in run_counts(settings, task).items() for run in range(1, count + 1)]
     runs = sorted(planned, key=lambda one: one.ses)
     return RunSheet(sub, images, tuple(runs))
@@ -119,24 +129,24 @@ def run_counts(settings: Settings, task: str) -> dict[str, int]:
     return {label("ses", k): count for k, count in enumerate(counts, start=1)}
 
 
-def _planned(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int,
+def _planned(layout: Layout, settings: Settings, *, key: RunKey,
              images: Mapping[str, Sequence[str]]) -> PlannedRun:
-    n_trials, duration, what = _length(settings, ses=ses, task=task, run=run, n_images=3 * len(images.get(ses, ())))
+    n_trials, duration, what = _length(settings, key=key, n_images=3 * len(images.get(key.ses, ())))
     return PlannedRun(
-        ses=ses, task=task, run=run, seed=derive_seed(settings.study.seed, sub, ses, task, run, "order"),
+        key=key, seed=derive_seed(settings.study.seed, key.sub, key.ses, key.task, key.run, "order"),
         n_trials=n_trials, duration_s=duration, n_volumes=round(duration / settings.scanner.tr_s), what=what,
-        done=_played(layout.events(sub=sub, ses=ses, task=task, run=run)))
+        done=_played(layout.events(key)))
 
 
-def _length(settings: Settings, *, ses: str, task: str, run: int, n_images: int) -> tuple[int, float, str]:
+def _length(settings: Settings, *, key: RunKey, n_images: int) -> tuple[int, float, str]:
     """Give the number of trials, the seconds, and what else is to be said of a run."""
-    if task == MAIN:
+    if key.task == MAIN:
         main = settings.main
         return n_images * main.presentations + main.blank_trials, main_duration_s(main, n_images), ""
-    if task == RETINOTOPY:
-        aperture = settings.retinotopy.runs[int(ses) - 1][run - 1]
+    if key.task == RETINOTOPY:
+        aperture = settings.retinotopy.runs[int(key.ses) - 1][key.run - 1]
         return settings.retinotopy.n_sweeps(aperture), settings.retinotopy.duration_s(aperture), aperture
-    if task == LO:
+    if key.task == LO:
         return settings.lo.blocks * settings.lo.images_per_block, settings.lo.duration_s, settings.lo.design
     return settings.motion.blocks, settings.motion.duration_s, ""
 

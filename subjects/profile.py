@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from subjects.errors import ProfileError, ScheduleError, nearest
-from subjects.layout import Layout, label
+from subjects.layout import Layout
 from subjects.provenance import rng
+from subjects.run_key import label
 from subjects.settings.study import Settings
 from subjects.store import read_json, read_table, write_json, write_table
 

@@ -14,6 +14,7 @@ import pytest
 
 from subjects.dataset import init_study
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.store import read_table
 from tests.bids import bids_errors
 
@@ -69,10 +70,10 @@ def test_identities_run_from_pixels_to_betas(rehearsed: tuple[Layout, str]) -> N
 def test_every_run_is_whole(rehearsed: tuple[Layout, str]) -> None:
     layout, _ = rehearsed
     runs = layout.find_runs("01", "main")
-    assert runs == (("01", 1), ("01", 2), ("02", 1), ("02", 2))
+    assert runs == tuple(RunKey("01", ses, "main", run) for ses in ("01", "02") for run in (1, 2))
     seen: list[str] = []
-    for ses, run in runs:
-        events = read_table(layout.events(sub="01", ses=ses, task="main", run=run))
+    for key in runs:
+        events = read_table(layout.events(key))
         images = events[events["trial_type"] != "blank"]
         assert (events["trial_type"] == "blank").sum() == 9
         assert set(images["image_id"].value_counts()) == {2}

@@ -17,6 +17,7 @@ from paradigms.runlog import read_events
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
+from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 from subjects.store import read_json
 
@@ -31,8 +32,7 @@ class Run:
 
     Parameters
     ----------
-    sub, ses, task : str
-    run : int
+    key : RunKey
     hemi : {"L", "R"}
     data : float32 array, (n_volumes, n_vertices)
         All acquired volumes, in scanner units; a vertex without signal is 0 throughout.
@@ -47,10 +47,7 @@ class Run:
         If `data` is no table of finite float32 numbers.
     """
 
-    sub: str
-    ses: str
-    task: str
-    run: int
+    key: RunKey
     hemi: str
     data: NDArray[np.float32]
     tr_s: float
@@ -69,7 +66,7 @@ class Run:
     @property
     def name(self) -> str:
         """Say which run and hemisphere it is."""
-        return f"sub-{self.sub} ses-{self.ses} run-{self.run} hemi-{self.hemi}"
+        return f"sub-{self.key.sub} ses-{self.key.ses} run-{self.key.run} hemi-{self.hemi}"
 
 
 def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, dict[int, pd.DataFrame]]:
@@ -86,13 +83,13 @@ def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, di
         If there is no run, or one that was not played to its end.
     """
     sessions: dict[str, dict[int, pd.DataFrame]] = {}
-    for ses, run in layout.find_runs(sub, task):
-        path = layout.events(sub=sub, ses=ses, task=task, run=run)
+    for key in layout.find_runs(sub, task):
+        path = layout.events(key)
         events = read_events(path)
         if not events.attrs["complete"]:
             raise AnalysisError(str(path), came="a run that was not played to its end", expected="complete runs",
                                 remedy="Play it again with --repeat, or take it out of the dataset.")
-        sessions.setdefault(ses, {})[run] = events
+        sessions.setdefault(key.ses, {})[key.run] = events
     if not sessions:
         raise AnalysisError(str(layout.root), came=f"no run of sub-{sub}, task {task}", expected="events tables",
                             remedy="Play the runs first with `python run_session.py`.")
@@ -116,8 +113,7 @@ def require_volumes(run: Run, events: pd.DataFrame) -> Run:
     return run
 
 
-def read_run(layout: Layout, settings: Settings, *, source: str, sub: str, ses: str, run: int, hemi: str,
-             task: str = TASK) -> Run:
+def read_run(layout: Layout, settings: Settings, *, source: str, key: RunKey, hemi: str) -> Run:
     """Read one hemisphere of one run.
 
     Parameters
@@ -127,22 +123,23 @@ def read_run(layout: Layout, settings: Settings, *, source: str, sub: str, ses: 
         The repetition time that is expected.
     source : str
         See :func:`choose_source`.
-    sub, ses, hemi, task : str
-    run : int
+    key : RunKey
+        Which run.
+    hemi : {"L", "R"}
 
     Raises
     ------
     AnalysisError
         If the file cannot be read, or its sidecar names another repetition time.
     """
-    path = layout.bold(source, sub=sub, ses=ses, task=task, run=run, hemi=hemi)
+    path = layout.bold(source, key=key, hemi=hemi)
     beside = sidecar_path(path)
     said = read_json(beside) if beside.is_file() else {}
     tr_s = _seconds(said, "RepetitionTime", default=settings.scanner.tr_s, path=beside)
     if abs(tr_s - settings.scanner.tr_s) > 1e-6:
         raise AnalysisError(str(beside), came=f"RepetitionTime {tr_s:g}", remedy="Correct scanner.tr_s in study.toml.",
                             expected=f"scanner.tr_s = {settings.scanner.tr_s:g}")
-    return Run(sub=sub, ses=ses, task=task, run=run, hemi=hemi, data=read_timeseries(path, hemi=hemi), tr_s=tr_s,
+    return Run(key=key, hemi=hemi, data=read_timeseries(path, hemi=hemi), tr_s=tr_s,
                start_s=_seconds(said, "StartTime", default=0.0, path=beside))
 
 

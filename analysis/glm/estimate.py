@@ -22,6 +22,7 @@ from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import base_images
 from subjects.provenance import digest_file, is_current, sidecar, sidecar_path
+from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 
 log = logging.getLogger(__name__)
@@ -131,8 +132,8 @@ def fit_subject(layout: Layout, settings: Settings, *, sessions: Mapping[str, Ma
     tables, fits, numbers = [], [], {}
     for ses, events in sessions.items():
         conditions = list_conditions(events, session=ses, base_images=base_images(settings))
-        runs = {run: require_volumes(read_run(layout, settings, source=source, sub=sub, ses=ses, run=run, hemi=hemi),
-                                     table) for run, table in events.items()}
+        runs = {run: require_volumes(read_run(layout, settings, source=source, key=RunKey(sub, ses, TASK, run),
+                                              hemi=hemi), table) for run, table in events.items()}
         samplings = {run: Sampling(n_volumes=len(one.data), tr_s=one.tr_s, start_s=one.start_s,
                                    n_discarded=n_discarded(settings)) for run, one in runs.items()}
         model = build_model(events, conditions=conditions, samplings=samplings, where=f"sub-{sub} ses-{ses}",
@@ -198,10 +199,11 @@ def _inputs(layout: Layout, sessions: Mapping[str, Mapping[int, pd.DataFrame]], 
     found: dict[str, Path | str] = {}
     for ses, runs in sessions.items():
         for run in runs:
+            key = RunKey(sub, ses, TASK, run)
             files = {
-                "events": layout.events(sub=sub, ses=ses, task=TASK, run=run),
-                "log": layout.events_sidecar(sub=sub, ses=ses, task=TASK, run=run),
-                "bold": layout.bold(source, sub=sub, ses=ses, task=TASK, run=run, hemi=hemi)}
+                "events": layout.events(key),
+                "log": layout.events_sidecar(key),
+                "bold": layout.bold(source, key=key, hemi=hemi)}
             if sidecar_path(files["bold"]).is_file():  # its StartTime shifts the design
                 files["timing"] = sidecar_path(files["bold"])
             found |= {f"ses-{ses}_run-{run}_{kind}": digest_file(path) for kind, path in files.items()}

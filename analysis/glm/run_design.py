@@ -18,6 +18,7 @@ from analysis.glm.design import Sampling, design_matrix, list_conditions, name_e
 from analysis.glm.hrf import LENGTH_S, event_response
 from paradigms.runlog import read_events
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.settings.paradigms import MAIN
 from subjects.settings.study import Settings
 
@@ -101,7 +102,7 @@ def run_design(events: pd.DataFrame, *, task: str, sampling: Sampling) -> RunDes
     return RunDesign(matrix, kinds, tuple(int((shown["trial_type"] == kind).sum()) for kind in kinds))
 
 
-def design_of(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int) -> RunDesign | None:
+def design_of(layout: Layout, settings: Settings, *, key: RunKey) -> RunDesign | None:
     """Read a run's events and predict its volumes; None without a table, or with too short a one.
 
     Raises
@@ -109,7 +110,7 @@ def design_of(layout: Layout, settings: Settings, *, sub: str, ses: str, task: s
     StudyError
         If the table cannot be read.
     """
-    path = layout.events(sub=sub, ses=ses, task=task, run=run)
+    path = layout.events(key)
     if not path.is_file():
         return None
     events = read_events(path)
@@ -118,7 +119,7 @@ def design_of(layout: Layout, settings: Settings, *, sub: str, ses: str, task: s
         return None
     sampling = Sampling(n_volumes=n_volumes, tr_s=settings.scanner.tr_s)
     end = n_volumes * settings.scanner.tr_s
-    return run_design(events[events["onset"] < end], task=task, sampling=sampling)
+    return run_design(events[events["onset"] < end], task=key.task, sampling=sampling)
 
 
 def design_panel(design: RunDesign, *, width: int = 64) -> Panel:

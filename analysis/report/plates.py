@@ -111,8 +111,9 @@ def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[Plan, ...]:
 
 
 def _timing(records: StudyRecords, one: SubjectRecords) -> Plan:
-    runs = [RunTiming(f"ses-{run.ses} run-{run.run}", run.onset_errors_s, _count(run.events.attrs.get("n_pulses")),
-                      _count(run.events.attrs["sidecar"].get("n_volumes")), bool(run.events.attrs["complete"]))
+    runs = [RunTiming(f"ses-{run.key.ses} run-{run.key.run}", run.onset_errors_s,
+                      _count(run.events.attrs.get("n_pulses")), _count(run.events.attrs["sidecar"].get("n_volumes")),
+                      bool(run.events.attrs["complete"]))
             for run in one.runs]
     runs += [RunTiming("window excerpt", excerpt.onset_errors_s, excerpt.logged["pulses"], excerpt.sent["pulses"], True)
              for excerpt in one.excerpts]

@@ -32,6 +32,7 @@ from paradigms.runlog import is_complete, of_kind, read_events, read_journal
 from stimuli.manifest import Manifest, read_manifest
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 from subjects.store import read_json
 
@@ -44,16 +45,14 @@ class RunRecord:
 
     Parameters
     ----------
-    sub, ses, run : str, str, int
+    key : RunKey
     events : DataFrame
         As :func:`paradigms.runlog.read_events` gives them.
     scanner, display : str
         What pulses and images went through; a dash where there is no journal beside the events.
     """
 
-    sub: str
-    ses: str
-    run: int
+    key: RunKey
     events: pd.DataFrame
     scanner: str = "–"
     display: str = "–"
@@ -256,7 +255,7 @@ def _read_subject(layout: Layout, settings: Settings, *, sub: str) -> SubjectRec
     source = choose_source(layout, settings, sub=sub)
     labels = {hemi: read_labels(labels_path(layout, source=source, sub=sub, hemi=hemi)) for hemi in HEMISPHERES}
     selected = read_selected(_encoding_path(layout, sub).with_suffix(".h5"))
-    runs = tuple(_read_run(layout, sub=sub, ses=ses, run=run) for ses, run in require_runs(layout, sub=sub))
+    runs = tuple(_read_run(layout, key) for key in require_runs(layout, sub=sub))
     betas = require_betas(layout, sub=sub)
     return SubjectRecords(
         sub, source, _is_null(layout, sub=sub, source=source), runs, read_excerpts(layout, sub=sub),
@@ -275,13 +274,13 @@ def _is_null(layout: Layout, *, sub: str, source: str) -> bool:
     return bool(parameters.get("null")) if isinstance(parameters, dict) else False
 
 
-def _read_run(layout: Layout, *, sub: str, ses: str, run: int) -> RunRecord:
-    events = read_events(layout.events(sub=sub, ses=ses, task="main", run=run))
+def _read_run(layout: Layout, key: RunKey) -> RunRecord:
+    events = read_events(layout.events(key))
     attempt = int(events.attrs["sidecar"].get("Attempt", 1))
-    journal = layout.journal(sub=sub, ses=ses, task="main", run=run, attempt=attempt)
+    journal = layout.journal(key, attempt=attempt)
     devices = of_kind(read_journal(journal), "devices") if journal.is_file() else []
-    return RunRecord(sub, ses, run, events, *(str(devices[0][name]) if devices else "–"
-                                              for name in ("scanner", "display")))
+    return RunRecord(key, events, *(str(devices[0][name]) if devices else "–"
+                                    for name in ("scanner", "display")))
 
 
 def read_excerpts(layout: Layout, *, sub: str) -> tuple[ExcerptRecord, ...]:

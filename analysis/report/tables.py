@@ -91,7 +91,7 @@ def _run_row(run: RunRecord) -> tuple[str, ...]:
     faults = (sidecar.get("PulseWatch") or {}).get("faults") or ()
     pulses = f"{_or_dash(sidecar.get('n_pulses'))}/{_or_dash(sidecar.get('n_volumes'))}"
     share = f"{100 * correct.mean():.0f} %" if len(correct) else "–"
-    return (run.sub, run.ses, str(run.run), "complete" if run.events.attrs["complete"] else "incomplete",
+    return (run.key.sub, run.key.ses, str(run.key.run), "complete" if run.events.attrs["complete"] else "incomplete",
             "; ".join(faults) or "ok", f"{run.scanner}, {run.display}",
             f"{len(run.events)} ({len(run.events) - len(images)} blank)", pulses,
             say_number(middle, digits=2), say_number(far, digits=2), share,

@@ -37,6 +37,7 @@ from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import digest_file, is_current, rng, sidecar
+from subjects.run_key import RunKey
 from subjects.settings.analysis import SimulateSettings
 from subjects.settings.study import Settings
 from subjects.store import whole_file
@@ -265,7 +266,7 @@ def _files(layout: Layout, sessions: Sessions, *, sub: str) -> dict[str, dict[An
         for name, path in surface_paths(layout, source=SOURCE, sub=sub, hemi=hemi).items():
             anatomy[hemi, name] = path
         anatomy[hemi, "labels"] = labels_path(layout, source=SOURCE, sub=sub, hemi=hemi)
-    bold = {(hemi, ses, run): layout.bold(SOURCE, sub=sub, ses=ses, task=TASK, run=run, hemi=hemi, space=SPACE)
+    bold = {(hemi, ses, run): layout.bold(SOURCE, key=RunKey(sub, ses, TASK, run), hemi=hemi, space=SPACE)
             for ses, runs in sessions.items() for run in runs for hemi in HEMISPHERES}
     return {"anatomy": anatomy, "truth": {"": layout.derivative(SOURCE, sub=sub, suffix="truth.h5")}, "bold": bold}
 
@@ -289,7 +290,7 @@ def _inputs(layout: Layout, settings: Settings, sessions: Sessions, *, sub: str)
              "features": digest_file(layout.features(settings.stimuli.network))}
     for ses, runs in sessions.items():
         for run in runs:
-            events = layout.events(sub=sub, ses=ses, task=TASK, run=run)
+            events = layout.events(RunKey(sub, ses, TASK, run))
             found[f"ses-{ses}_run-{run}_events"] = digest_file(events)
             found[f"ses-{ses}_run-{run}_log"] = digest_file(events.with_suffix(".json"))
     return found

@@ -80,13 +80,13 @@ def save(path: Path, pixels: Pixels) -> None:
 
 def write_views(out: Path, layout: Layout, settings: Settings) -> None:
     """Play a main run and write what the operator's terminal shows before, during and after it."""
+    key = RunKey("01", "01", "main", 1)
     gate = pass_gate(layout, settings, sub="01", ses="01", scanner="emulated", display="virtual")
     write_view(out / "preflight.svg", gate_panel(gate, sub="01", ses="01"), title="preflight")
-    where = {"sub": "01", "ses": "01", "task": "main", "run": 1}
-    play_run(layout, settings, sub="01", ses="01", task="main", run=1, scanner="emulated", display="virtual")
+    play_run(layout, settings, key=key, scanner="emulated", display="virtual")
     write_view(out / "runsheet.svg", sheet_tables(run_sheet(layout, settings, sub="01"))[1], title="run sheet")
-    plan = read_schedule(layout.schedule(**where, attempt=1))
-    records = read_journal(layout.journal(**where, attempt=1))
+    plan = read_schedule(layout.schedule(key, attempt=1))
+    records = read_journal(layout.journal(key, attempt=1))
     window_s = settings.main.image_s + settings.main.blank_s
     view = RunView(plan, frame_s=1.0 / settings.display.refresh_hz, window_s=window_s)
     half = records[0]["t"] + plan.duration_s / 2.0
@@ -95,7 +95,7 @@ def write_views(out: Path, layout: Layout, settings: Settings) -> None:
             view = fold(view, record)
     write_view(out / "live.svg", live_panel(view), title="while the run is played")
     write_view(out / "verdict.svg", verdict_panel(fold_all(plan, records, window_s=window_s)), title="verdict")
-    design = design_of(layout, settings, sub="01", ses="01", task="main", run=1)
+    design = design_of(layout, settings, key=key)
     if design is not None:
         write_view(out / "design.svg", design_panel(design), title="design")
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -27,6 +26,7 @@ from paradigms.record.run_files import last_attempt
 from paradigms.tasks.fixation_task import response_window_s
 from subjects.layout import Layout
 from subjects.plan import PlannedRun, run_sheet
+from subjects.run_key import RunKey
 from subjects.settings.paradigms import MAIN
 from subjects.settings.study import Settings
 
@@ -73,9 +73,9 @@ class Stage:
     display: str
     options: tuple[str, ...] = ()
 
-    def command(self, layout: Layout, *, sub: str, run: PlannedRun, how: str = START) -> list[str]:
+    def command(self, layout: Layout, *, key: RunKey, how: str = START) -> list[str]:
         """Spell the command that plays one run: from its start, once more, or the rest of it."""
-        words = [*self._words("run", layout, sub=sub, ses=run.ses), "--task", run.task, "--run", str(run.run)]
+        words = [*self._words("run", layout, sub=key.sub, ses=key.ses), "--task", key.task, "--run", str(key.run)]
         return [*words, f"--{how}"] if how in (REPEAT, RESUME) else words
 
     def preflight(self, layout: Layout, *, sub: str, ses: str) -> list[str]:
@@ -132,7 +132,7 @@ def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage
         answer = ask(f"{run.task} run {run.run} ({k} of {len(waiting)} to play): when the subject is ready",
                      (START, SKIP, LEAVE))
         while answer in (START, REPEAT, RESUME):
-            played = play_one(layout, settings, sub=sub, run=run, stage=stage, console=console, how=answer)
+            played = play_one(layout, settings, run=run, stage=stage, console=console, how=answer)
             if (more := describe(run)) is not None:
                 console.print(more)
             yield played
@@ -143,7 +143,7 @@ def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage
             return
 
 
-def play_one(layout: Layout, settings: Settings, *, sub: str, run: PlannedRun, stage: Stage, console: Console,
+def play_one(layout: Layout, settings: Settings, *, run: PlannedRun, stage: Stage, console: Console,
              how: str = START) -> Played:
     """Play one run in a child process, show it while it is played, and judge it.
 
@@ -151,10 +151,9 @@ def play_one(layout: Layout, settings: Settings, *, sub: str, run: PlannedRun, s
 
     A run whose process was killed or crashed is recovered from its journal at once.
     """
-    where: dict[str, Any] = {"sub": sub, "ses": run.ses, "task": run.task, "run": run.run}
-    attempt = last_attempt(layout, **where) + 1
-    journal, plan = layout.journal(**where, attempt=attempt), layout.schedule(**where, attempt=attempt)
-    with _heard(stage.command(layout, sub=sub, run=run, how=how)) as (child, told):
+    attempt = last_attempt(layout, run.key) + 1
+    journal, plan = layout.journal(run.key, attempt=attempt), layout.schedule(run.key, attempt=attempt)
+    with _heard(stage.command(layout, key=run.key, how=how)) as (child, told):
         view = None
         with contextlib.suppress(KeyboardInterrupt):  # the child gets it too, records it and ends
             view = _watch(journal, plan, child=child, settings=settings, stage=stage, console=console)

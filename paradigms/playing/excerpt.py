@@ -95,8 +95,7 @@ def play_excerpt(layout: Layout, settings: Settings, *, sub: str, n_trials: int 
         If no window can be had, or the excerpt did not end well.
     """
     key = RunKey(sub, "01", "main", 1)
-    name = layout.run_name(**key.names())
-    for path in sorted((layout.root / "sourcedata" / "excerpts").glob(f"{name}_excerpt-*_journal.jsonl")):
+    for path in sorted((layout.root / "sourcedata" / "excerpts").glob(f"{key}_excerpt-*_journal.jsonl")):
         if is_complete(read_journal(path)):
             return read_report(path, reused=True)
     journal = _play(layout, settings, key=key, n_trials=n_trials, fullscreen=fullscreen, progress=progress)
@@ -106,7 +105,7 @@ def play_excerpt(layout: Layout, settings: Settings, *, sub: str, n_trials: int 
 def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, fullscreen: bool,
           progress: ProgressWrapper) -> Path:
     schedule, images = prepare(layout, settings, key=key, n_trials=n_trials)
-    files = excerpt_files(layout, **key.names())
+    files = excerpt_files(layout, key)
     path, clock = files.journal, HardwareClock()
     shown = sum(event.image_id is not None for event in schedule.events)
     bar = progress(range(shown + 1), label="excerpt in a window")

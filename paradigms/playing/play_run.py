@@ -32,18 +32,17 @@ from subjects.settings.study import Settings
 from subjects.store import write_json
 
 
-def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: str, run: int, scanner: str,
-             display: str, repeat: bool = False, fullscreen: bool = True, n_trials: int | None = None,
-             until_s: float | None = None, resume: bool = False, from_trial: int | None = None,
-             folder: Path | None = None, trigger_timeout_s: float | None = None,
-             progress: ProgressWrapper = silent) -> RunOutcome:
+def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, display: str, repeat: bool = False,
+             fullscreen: bool = True, n_trials: int | None = None, until_s: float | None = None,
+             resume: bool = False, from_trial: int | None = None, folder: Path | None = None,
+             trigger_timeout_s: float | None = None, progress: ProgressWrapper = silent) -> RunOutcome:
     """Play one run of the study and write its record.
 
     Parameters
     ----------
     layout, settings
         The study.
-    sub, ses, task, run
+    key : RunKey
         Which run.
     scanner : {"emulated", "keyboard", "serial", "parallel"}
         Where the pulses come from.
@@ -80,23 +79,22 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
         before, an image that is not what the manifest says, no display.
     """
     require_devices(scanner=scanner, display=display)
-    key = RunKey(sub, ses, task, run)
     schedule, images = prepare(layout, settings, key=key, n_trials=n_trials, until_s=until_s)
     whole = n_trials is None and until_s is None
     if whole:
-        require_new(layout, repeat=repeat, **key.names())
+        require_new(layout, key, repeat=repeat)
         require_same_plan(layout, schedule)
     if resume:
         schedule = resumed(layout, schedule, from_trial=from_trial, lead_s=settings.main.lead_in_s)
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                         fullscreen=fullscreen) as devices:
-        attempt = last_attempt(layout, **key.names()) + 1
-        files = (attempt_files(layout, **key.names(), attempt=attempt) if whole else
-                 excerpt_files(layout, **key.names(), folder=folder))
+        attempt = last_attempt(layout, key) + 1
+        files = (attempt_files(layout, key, attempt=attempt) if whole else
+                 excerpt_files(layout, key, folder=folder))
         write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
         with Journal(files.journal, clock=clock) as journal, sigterm_as_exception():
-            earlier = earlier_attempts(layout, attempt=attempt, **key.names()) if whole else []
+            earlier = earlier_attempts(layout, key, attempt=attempt) if whole else []
             journal.write("devices", earlier=earlier, scanner=scanner, display=display,
                           buttons=buttons_named(settings, scanner=scanner),
                           versions=versions("adversarial-fmri", "psychopy"))
@@ -107,8 +105,8 @@ def play_run(layout: Layout, settings: Settings, *, sub: str, ses: str, task: st
             outcome = _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
                               trigger_timeout_s=trigger_timeout_s, progress=progress)
     if outcome.complete and whole:
-        archive_events(layout, **key.names())
-        write_events(layout, settings, attempt=attempt, **key.names())
+        archive_events(layout, key)
+        write_events(layout, settings, key=key, attempt=attempt)
     elif whole:
         recover_attempt(layout, files.journal)
     return outcome

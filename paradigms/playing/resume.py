@@ -45,10 +45,9 @@ def first_open_trial(layout: Layout, whole: Schedule, *, lead_s: float) -> int:
     RunLogError
         If there is nothing to resume: no attempt that was cut short, or one of another plan.
     """
-    journals = attempts(layout, sub=whole.sub, ses=whole.ses, task=whole.task, run=whole.run)
-    where = layout.run_name(sub=whole.sub, ses=whole.ses, task=whole.task, run=whole.run)
+    journals = attempts(layout, whole.key)
     if not journals:
-        raise RunLogError(where, came="no earlier attempt", expected="one that was cut short",
+        raise RunLogError(str(whole.key), came="no earlier attempt", expected="one that was cut short",
                           remedy="Play the run from its beginning: leave --resume out.")
     plan, records = read_schedule(schedule_beside(journals[-1])), read_journal(journals[-1])
     first = plan.first_trial or 1

@@ -25,11 +25,12 @@ from paradigms.tasks.fixation_task import response_window_s
 from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.provenance import digest_bytes
+from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 from subjects.store import read_json, table_text, write_bytes, write_json, write_table
 
 
-def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, run: int) -> None:
+def require_new(layout: Layout, key: RunKey, *, repeat: bool) -> None:
     """Refuse a run that was completed before unless a repetition is asked for.
 
     Attempts that were aborted or cut off need no leave: the next one gets the next number.
@@ -39,21 +40,20 @@ def require_new(layout: Layout, *, repeat: bool, sub: str, ses: str, task: str, 
     RunLogError
         Naming what stands there; also if a table stands there that could not be put aside afterwards.
     """
-    where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
-    for journal in layout.root.glob(f"sourcedata/sub-{sub}/ses-*/*_journal.jsonl"):
+    for journal in layout.root.glob(f"sourcedata/sub-{key.sub}/ses-*/*_journal.jsonl"):
         if is_held(journal):
             raise RunLogError(str(journal), came="a run of this subject that is being played now",
                               expected="one run at a time",
                               remedy="Wait until it ends, or end it; nothing was changed.")
-    complete = [path for path in attempts(layout, **where) if is_complete(read_journal(path)) and not _is_rest(path)]
-    events = layout.events(**where)
+    complete = [path for path in attempts(layout, key) if is_complete(read_journal(path)) and not _is_rest(path)]
+    events = layout.events(key)
     if events.exists() and sidecar_says_complete(events):
         complete.append(events)
     if complete and not repeat:
         raise RunLogError(str(complete[-1]), came="a run that was played before", expected="a new run",
                           remedy="Add --repeat to play it again; every attempt is kept.")
     if events.exists():
-        _archive_place(layout, where=where)
+        _archive_place(layout, key)
     _require_room_for(events)
 
 
@@ -88,8 +88,7 @@ def _sidecar_of(events: Path) -> dict[str, Any]:
     return dict(read_json(path)) if path.is_file() else {}
 
 
-def write_events(layout: Layout, settings: Settings, *, attempt: int, sub: str, ses: str, task: str,
-                 run: int) -> Path:
+def write_events(layout: Layout, settings: Settings, *, key: RunKey, attempt: int) -> Path:
     """Make a run's events table and sidecar from its journal.
 
     Raises
@@ -97,11 +96,10 @@ def write_events(layout: Layout, settings: Settings, *, attempt: int, sub: str, 
     StoreError
         If a table stands there.
     """
-    where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
-    schedule = read_schedule(layout.schedule(**where, attempt=attempt))
-    records = read_journal(layout.journal(**where, attempt=attempt))
-    path = write_pair(layout.events(**where), records=records, schedule=schedule, settings=settings, attempt=attempt,
-                       earlier=earlier_attempts(layout, attempt=attempt, **where))
+    schedule = read_schedule(layout.schedule(key, attempt=attempt))
+    records = read_journal(layout.journal(key, attempt=attempt))
+    path = write_pair(layout.events(key), records=records, schedule=schedule, settings=settings, attempt=attempt,
+                       earlier=earlier_attempts(layout, key, attempt=attempt))
     write_outputs(layout, settings, schedule=schedule, records=records, attempt=attempt, current=True)
     return path
 
@@ -172,7 +170,7 @@ def _watch_of(records: list[Record], *, schedule: Schedule, settings: Settings) 
                   now_s=max(record["t"] for record in records)).watch.to_json()
 
 
-def archive_events(layout: Layout, *, sub: str, ses: str, task: str, run: int) -> None:
+def archive_events(layout: Layout, key: RunKey) -> None:
     """Move an earlier events table of this run to sourcedata, under the attempt that it tells of.
 
     Raises
@@ -180,25 +178,24 @@ def archive_events(layout: Layout, *, sub: str, ses: str, task: str, run: int) -
     RunLogError
         If a table of that attempt is there already, or the table is none of this toolkit's.
     """
-    where: dict[str, Any] = {"sub": sub, "ses": ses, "task": task, "run": run}
-    events = layout.events(**where)
+    events = layout.events(key)
     if not events.exists():
         return
-    target = _archive_place(layout, where=where)
+    target = _archive_place(layout, key)
     sidecar = events.with_suffix(".json")
     write_bytes(target.with_suffix(".json"), sidecar.read_bytes(), overwrite=True)
     events.rename(target)
     sidecar.unlink()
 
 
-def _archive_place(layout: Layout, *, where: dict[str, Any]) -> Path:
+def _archive_place(layout: Layout, key: RunKey) -> Path:
     """Spell where the events table that stands would be kept, or refuse."""
-    events = layout.events(**where)
+    events = layout.events(key)
     attempt = attempt_told(events)
     if attempt is None:
         raise RunLogError(str(events), came="an events table without the number of its attempt",
                           expected="a table of this toolkit", remedy="Move it away by hand; nothing was changed.")
-    target = layout.attempt_file("events.tsv", **where, attempt=attempt)
+    target = layout.attempt_file("events.tsv", key, attempt=attempt)
     if target.exists():
         raise RunLogError(str(target), came="a table that was archived already", expected="a free name",
                           remedy="Move it away by hand; nothing was changed.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from paradigms.record.apertures import aperture_movie, write_nifti, write_npz, write_stim
 from paradigms.record.scoring import COLUMNS, Score, score_run, score_table
@@ -43,9 +42,8 @@ def write_outputs(layout: Layout, settings: Settings, *, schedule: Schedule, rec
     """
     if time_zero(records) is None:
         return None
-    where: dict[str, Any] = {"sub": schedule.sub, "ses": schedule.ses, "task": schedule.task, "run": schedule.run}
     score = score_run(records, schedule, settings=settings)
-    table = layout.attempt_file("behavior.tsv", **where, attempt=attempt)
+    table = layout.attempt_file("behavior.tsv", schedule.key, attempt=attempt)
     write_table(table, score_table([score]), overwrite=True)
     write_json(table.with_suffix(".json"), {name: {"Description": text} for name, text in COLUMNS.items()},
                overwrite=True)
@@ -56,11 +54,9 @@ def write_outputs(layout: Layout, settings: Settings, *, schedule: Schedule, rec
 
 def export_apertures(layout: Layout, settings: Settings, *, schedule: Schedule, records: list[Record]) -> list[Path]:
     """Write the aperture movie of a run as npz, NIfTI and BIDS ``_stim.tsv.gz``, in the place of an earlier one."""
-    where: dict[str, Any] = {"sub": schedule.sub, "ses": schedule.ses, "task": schedule.task, "run": schedule.run}
     made = aperture_movie(schedule, records, settings=settings)
-    entities = {key: where[key] for key in ("ses", "task", "run")}
-    npz, nifti = (layout.derivative(APERTURES, sub=schedule.sub, suffix=f"apertures.{kind}", **entities)
-                  for kind in ("npz", "nii.gz"))
+    npz, nifti = (layout.derivative(APERTURES, sub=schedule.sub, suffix=f"apertures.{kind}", ses=schedule.ses,
+                                    task=schedule.task, run=schedule.run) for kind in ("npz", "nii.gz"))
     describe_derivative(layout, APERTURES)
     return [write_npz(npz, made, schedule=schedule, overwrite=True), write_nifti(nifti, made, overwrite=True),
-            write_stim(layout.stim(**where), made, schedule=schedule, settings=settings, overwrite=True)]
+            write_stim(layout.stim(schedule.key), made, schedule=schedule, settings=settings, overwrite=True)]

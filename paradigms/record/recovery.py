@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from paradigms.record.events_files import archive_events, attempt_told, read_schedule, sidecar_says_complete, write_pair
 from paradigms.record.journal import is_held, restore
@@ -15,6 +14,7 @@ from paradigms.record.run_files import earlier_attempts
 from paradigms.runlog import Record, is_complete, of_kind, read_journal, time_zero
 from subjects.errors import RunLogError, StudyError
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.settings.loading import read_resolved
 
 _JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
@@ -116,18 +116,18 @@ def _waiting(layout: Layout, *, journals: Iterable[Path] | None = None) -> list[
                               remedy="Give it its old name.")
         if match["task"] in NOT_RUNS or is_held(journal):
             continue
-        where = {"sub": match["sub"], "ses": match["ses"], "task": match["task"], "run": int(match["run"])}
-        if not _has_table(layout, attempt=int(match["attempt"]), where=where):
-            found.append(_Cut(journal, int(match["attempt"]), where=where, records=read_journal(journal)))
-    found.sort(key=lambda cut: (cut.journal.parent, cut.where["task"], cut.where["run"], not cut.complete,
+        key = RunKey(match["sub"], match["ses"], match["task"], int(match["run"]))
+        if not _has_table(layout, key, attempt=int(match["attempt"])):
+            found.append(_Cut(journal, int(match["attempt"]), key=key, records=read_journal(journal)))
+    found.sort(key=lambda cut: (cut.journal.parent, cut.key.task, cut.key.run, not cut.complete,
                                 -cut.attempt))
     return [cut for cut in found if time_zero(cut.records) is not None]
 
 
-def _has_table(layout: Layout, *, attempt: int, where: dict[str, Any]) -> bool:
-    events = layout.events(**where)
+def _has_table(layout: Layout, key: RunKey, *, attempt: int) -> bool:
+    events = layout.events(key)
     told = events.exists() and attempt_told(events) == attempt
-    return told or layout.attempt_file("events.tsv", **where, attempt=attempt).exists()
+    return told or layout.attempt_file("events.tsv", key, attempt=attempt).exists()
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class _Cut:
 
     journal: Path
     attempt: int
-    where: dict[str, Any]
+    key: RunKey
     records: list[Record]
 
     @property
@@ -145,20 +145,20 @@ class _Cut:
 
 
 def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
-    events = layout.events(**cut.where)
-    archived = layout.attempt_file("events.tsv", **cut.where, attempt=cut.attempt)
-    schedule = read_schedule(layout.schedule(**cut.where, attempt=cut.attempt))
+    events = layout.events(cut.key)
+    archived = layout.attempt_file("events.tsv", cut.key, attempt=cut.attempt)
+    schedule = read_schedule(layout.schedule(cut.key, attempt=cut.attempt))
     for start in of_kind(cut.records, "start"):
         if start.get("schedule_digest") != schedule.digest:
             raise RunLogError(str(cut.journal), came=f"a journal of schedule {start.get('schedule_digest')}",
                               expected=f"{schedule.digest}, the one beside it",
                               remedy="Restore the journal and the schedule of this attempt.")
-    settings = read_resolved(layout.resolved_settings(**cut.where, attempt=cut.attempt))
+    settings = read_resolved(layout.resolved_settings(cut.key, attempt=cut.attempt))
     if cut.complete and events.exists() and not sidecar_says_complete(events):
-        archive_events(layout, **cut.where)
+        archive_events(layout, cut.key)
     path = archived if events.exists() else events
     write_pair(path, records=cut.records, schedule=schedule, settings=settings, attempt=cut.attempt,
-                earlier=earlier_attempts(layout, attempt=cut.attempt, **cut.where))
+                earlier=earlier_attempts(layout, cut.key, attempt=cut.attempt))
     write_outputs(layout, settings, schedule=schedule, records=cut.records, attempt=cut.attempt, current=path == events)
     return Recovered(cut.journal, path, complete=cut.complete, n_events=len(_rows_of(path)),
                      n_records=len(cut.records))

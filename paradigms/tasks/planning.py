@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from subjects.errors import ScheduleError
-from subjects.layout import label
 from subjects.provenance import digest_json
+from subjects.run_key import label
 
 
 class Texture(Protocol):

@@ -20,6 +20,7 @@ from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 
@@ -99,7 +100,7 @@ def make_labels() -> np.ndarray:
 
 def pretend_bold(layout: Layout, sub: str) -> None:
     """Leave the sign by which the source of the time series is found; nothing here reads the series."""
-    path = layout.bold("simulated", sub=sub, ses="01", task="main", run=1, hemi="L", space="patch")
+    path = layout.bold("simulated", key=RunKey(sub, "01", "main", 1), hemi="L", space="patch")
     path.parent.mkdir(parents=True)
     path.touch()
 

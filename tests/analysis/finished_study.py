@@ -23,6 +23,7 @@ from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
 from subjects.provenance import sidecar
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from subjects.store import write_bytes, write_json, write_table, write_text
@@ -96,7 +97,7 @@ def _events(layout: Layout, manifest: Manifest, *, sub: str, ses: str, run: int)
                      "response_time": None if last else 0.65, "correct_response": "1",
                      "correct": 0 if k == 0 or last else 1, "onset_planned": 22.0 + 4 * k})
     rows.append({"onset": 150.0, "duration": 4.0, "trial_type": "blank", "onset_planned": 150.0})
-    path = layout.events(sub=sub, ses=ses, task="main", run=run)
+    path = layout.events(RunKey(sub, ses, "main", run))
     write_table(path, pd.DataFrame(rows, columns=list(EVENT_COLUMNS)))
     whole = (ses, run) != ("02", 2)
     faults = [] if whole else ["3 pulses missed"]
@@ -106,14 +107,14 @@ def _events(layout: Layout, manifest: Manifest, *, sub: str, ses: str, run: int)
 
 def _journals(layout: Layout, *, sub: str) -> None:
     """One run's devices; an excerpt of two images, one 4 ms late, one of three presses lost; a torn excerpt."""
-    run = layout.journal(sub=sub, ses="01", task="main", run=1)
+    run = layout.journal(RunKey(sub, "01", "main", 1))
     _write_lines(run, [{"kind": "devices", "scanner": "emulated", "display": "virtual"}])
     flips = [{"kind": "flip", "t": t, "planned": planned, "what": what, "event": k}
              for k, (t, planned, what) in enumerate([(10.0, 10.0, "on"), (12.0, 12.0, "off"), (14.004, 14.0, "on")])]
     keys = [{"kind": "pulse"}, {"kind": "pulse"}, {"kind": "press"}, {"kind": "press"}]
     sent = {"kind": "sent", "planned": 2, "pulses": 2, "presses": 3}
     folder = layout.root / "sourcedata" / "excerpts"
-    name = layout.run_name(sub=sub, ses="01", task="main", run=1)
+    name = layout.run_name(RunKey(sub, "01", "main", 1))
     _write_lines(folder / f"{name}_excerpt-01_journal.jsonl", [*flips, *keys, sent])
     _write_lines(folder / f"{name}_excerpt-02_journal.jsonl", [*flips, *keys, sent, {"kind": "end", "complete": True}])
 
@@ -123,7 +124,7 @@ def _write_lines(path: Path, records: list[dict[str, object]]) -> None:
 
 
 def _results(layout: Layout, *, sub: str, source: str, names: tuple[str, ...]) -> None:
-    bold = layout.bold(source, sub=sub, ses="01", task="main", run=1, hemi="L", space="fsnative")
+    bold = layout.bold(source, key=RunKey(sub, "01", "main", 1), hemi="L", space="fsnative")
     write_bytes(bold, b"time series")
     for hemi in ("L", "R"):
         paths = surface_paths(layout, source=source, sub=sub, hemi=hemi)

@@ -15,6 +15,7 @@ from analysis.steps import choose_subjects, require_betas, require_file, require
 from subjects.errors import AnalysisError, LayoutError, ProfileError, StudyError
 from subjects.layout import Layout
 from subjects.profile import register
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from tests.analysis.finished_study import finish_study
 
@@ -123,7 +124,8 @@ def test_subjects_are_all_or_those_asked_for(copy: Layout) -> None:
     register(copy, "07")
     assert choose_subjects(copy, ()) == ("01", "07")
     assert choose_subjects(copy, ("07",)) == ("07",)
-    assert require_runs(copy, sub="01") == (("01", 1), ("01", 2), ("02", 1), ("02", 2))
+    assert require_runs(copy, sub="01") == tuple(
+        RunKey("01", ses, "main", run) for ses in ("01", "02") for run in (1, 2))
     assert [path.name for path in require_betas(copy, sub="01")] == [
         "sub-01_hemi-L_betas.h5", "sub-01_hemi-R_betas.h5"]
 

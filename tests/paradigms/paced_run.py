@@ -12,6 +12,7 @@ from pathlib import Path
 from paradigms.playing import play_run as session
 from paradigms.playing.play_run import play_run
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 
 
@@ -35,7 +36,7 @@ class PacedClock:
 def main() -> None:
     study, speed, ses, run = sys.argv[1:]
     session.VirtualClock = lambda: PacedClock(float(speed))  # type: ignore[assignment,misc]
-    play_run(Layout(Path(study)), load_settings(Path(study)), sub="01", ses=ses, task="main", run=int(run),
+    play_run(Layout(Path(study)), load_settings(Path(study)), key=RunKey("01", ses, "main", int(run)),
              scanner="emulated", display="virtual")
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from subjects.dataset import describe_derivative, init_study
 from subjects.errors import LayoutError, ProfileError, ScheduleError, StudyError
-from subjects.layout import Layout, label, network_label
+from subjects.layout import Layout, network_label
 from subjects.plan import run_sheet
 from subjects.profile import SubjectProfile, base_images, load_profile, register, session_images
+from subjects.run_key import RunKey, label
 from subjects.settings.loading import load_settings
 from subjects.settings.paradigms import MainSettings
 from subjects.settings.study import Settings, StudySettings
@@ -34,11 +35,11 @@ def test_labels_are_checked_and_a_correction_is_offered() -> None:
 
 def test_paths_are_spelled_as_bids_spells_them(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    where = {"sub": "01", "ses": "02", "task": "main", "run": 3}
+    where = RunKey("01", "02", "main", 3)
     stem = "sub-01_ses-02_task-main_run-3"
-    assert layout.events(**where) == tmp_path / "sub-01/ses-02/func" / f"{stem}_events.tsv"
-    assert layout.journal(**where, attempt=2) == tmp_path / f"sourcedata/sub-01/ses-02/{stem}_attempt-02_journal.jsonl"
-    assert layout.bold("simulated", **where, hemi="L", space="fsaverage5") == (
+    assert layout.events(where) == tmp_path / "sub-01/ses-02/func" / f"{stem}_events.tsv"
+    assert layout.journal(where, attempt=2) == tmp_path / f"sourcedata/sub-01/ses-02/{stem}_attempt-02_journal.jsonl"
+    assert layout.bold("simulated", key=where, hemi="L", space="fsaverage5") == (
         tmp_path / f"derivatives/simulated/sub-01/ses-02/func/{stem}_hemi-L_space-fsaverage5_bold.func.gii")
     assert layout.derivative("glm", sub="01", hemi="R", suffix="betas.h5") == (
         tmp_path / "derivatives/glm/sub-01/sub-01_hemi-R_betas.h5")
@@ -47,26 +48,27 @@ def test_paths_are_spelled_as_bids_spells_them(tmp_path: Path) -> None:
 
 def test_reading_bold_wants_exactly_one_space(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    where = {"sub": "01", "ses": "01", "task": "main", "run": 1, "hemi": "L"}
+    key = RunKey("01", "01", "main", 1)
     with pytest.raises(LayoutError, match="no such file"):
-        layout.bold("fmriprep", **where)
+        layout.bold("fmriprep", key=key, hemi="L")
     for space in ("fsnative", "fsaverage5"):
-        path = layout.bold("fmriprep", **where, space=space)
+        path = layout.bold("fmriprep", key=key, hemi="L", space=space)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     with pytest.raises(LayoutError, match="2 files in different spaces"):
-        layout.bold("fmriprep", **where)
+        layout.bold("fmriprep", key=key, hemi="L")
     path.unlink()
-    assert "space-fsnative" in layout.bold("fmriprep", **where).name
+    assert "space-fsnative" in layout.bold("fmriprep", key=key, hemi="L").name
 
 
 def test_runs_are_found_in_order(study: Layout) -> None:
     for ses, run in (("02", 1), ("01", 10), ("01", 2)):
-        path = study.events(sub="01", ses=ses, task="main", run=run)
+        path = study.events(RunKey("01", ses, "main", run))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    study.events(sub="01", ses="01", task="lo", run=1).touch()
-    assert study.find_runs("01", "main") == (("01", 2), ("01", 10), ("02", 1))
+    study.events(RunKey("01", "01", "lo", 1)).touch()
+    assert study.find_runs("01", "main") == (
+        RunKey("01", "01", "main", 2), RunKey("01", "01", "main", 10), RunKey("01", "02", "main", 1))
 
 
 def test_a_new_study_is_described_and_empty_of_people(study: Layout) -> None:
@@ -175,7 +177,7 @@ def test_the_run_sheet_holds_the_protocols_runs(study: Layout) -> None:
             ("motion", 1, "", 10, 336.0, 168)]
     assert len({run.seed for run in sheet.runs}) == 20
     assert not any(run.done for run in sheet.runs)
-    events = study.events(sub="01", ses="02", task="main", run=4)
+    events = study.events(RunKey("01", "02", "main", 4))
     events.parent.mkdir(parents=True)
     events.touch()
     done = [(run.ses, run.run) for run in run_sheet(study, load_settings(study.root), sub="01").runs if run.done]

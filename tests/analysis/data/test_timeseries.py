@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -14,10 +16,11 @@ from analysis.data.timeseries import Run, read_run, read_sessions, require_volum
 from subjects.errors import AnalysisError, LayoutError
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
+from subjects.run_key import RunKey
 from subjects.settings.study import AnalysisSettings, Settings
 from subjects.store import write_json
 
-WHERE = {"sub": "01", "ses": "01", "task": "main", "run": 1, "hemi": "L"}
+WHERE: dict[str, Any] = {"key": RunKey("01", "01", "main", 1), "hemi": "L"}
 
 
 def series(n_volumes: int = 7, n_vertices: int = 11) -> np.ndarray:
@@ -29,7 +32,7 @@ def put(layout: Layout, source: str, *, space: str = "fsnative") -> None:
 
 
 def read(layout: Layout, source: str = "simulated") -> Run:
-    return read_run(layout, Settings(), source=source, sub="01", ses="01", run=1, hemi="L")
+    return read_run(layout, Settings(), key=RunKey("01", "01", "main", 1), source=source, hemi="L")
 
 
 def test_a_series_round_trip_and_reads_elsewhere(tmp_path):

@@ -29,6 +29,7 @@ from subjects.dataset import init_study
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import base_images, load_profile, register
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings, SimulateSettings
 from subjects.store import read_json, write_json, write_table
@@ -54,7 +55,7 @@ def log_run(layout: Layout, settings: Settings, manifest: Manifest, *, sub: str,
              "stim_file": event.stim_file, "image_id": event.image_id, "base_image": event.base_image,
              "category": event.category, "class": event.class_name, "presentation": event.presentation,
              "onset_planned": event.onset_s} for event in schedule.events]
-    path = layout.events(sub=sub, ses=ses, task="main", run=run)
+    path = layout.events(RunKey(sub, ses, "main", run))
     write_table(path, pd.DataFrame(rows, columns=list(COLUMNS)))
     said = events_sidecar(schedule, settings, complete=True, attempt=1, levels={},
                           watch={"n_pulses": schedule.n_volumes})
@@ -153,7 +154,7 @@ def test_without_noise_bold_is_design_times_truth(noiseless):
     events = read_sessions(layout, sub="01")["01"]
     conditions = list_conditions(events, session="01")
     truth = load_truth(layout.derivative("simulated", sub="01", suffix="truth.h5"), hemi="R")
-    run = read_run(layout, settings, source="simulated", sub="01", ses="01", run=2, hemi="R")
+    run = read_run(layout, settings, key=RunKey("01", "01", "main", 2), source="simulated", hemi="R")
     design = design_matrix(events[2], conditions=conditions, sampling=Sampling(n_volumes=len(run.data), tr_s=2.0))
     expected = 1 + design @ np.stack([
         np.zeros(run.data.shape[1]) if kind == "blank" else truth.responses[kind][truth.base_images.index(name)]
@@ -179,8 +180,8 @@ def test_sessions_and_regions_have_their_own_noise_and_scores(logged, simulated)
     patterns = [np.corrcoef(centred(truth[:, labels == k]))[np.triu_indices(len(truth), 1)] for k in range(1, 6)]
     apart = np.corrcoef(patterns)[np.triu_indices(5, 1)]
     assert np.abs(apart).max() < 0.6
-    one, two = (read_run(layout, settings, source="simulated", sub="01", ses=ses, run=1, hemi="L").data[:, labels == 0]
-                for ses in ("01", "02"))
+    one, two = (read_run(layout, settings, source="simulated", key=key, hemi="L").data[:, labels == 0]
+                for key in (RunKey("01", "01", "main", 1), RunKey("01", "02", "main", 1)))
     assert abs(correlation(centred(one), centred(two))) < 0.1
 
 
@@ -253,7 +254,7 @@ def test_the_files_are_a_bids_derivative(logged, simulated):
     said = read_json(simulated.bold[0].with_name(simulated.bold[0].name.replace(".func.gii", ".json")))
     assert said["RepetitionTime"] == settings.scanner.tr_s
     assert said["Simulated"] is True
-    run = read_run(layout, settings, source="simulated", sub="01", ses="02", run=2, hemi="R")
+    run = read_run(layout, settings, key=RunKey("01", "02", "main", 2), source="simulated", hemi="R")
     assert run.data.shape[1] == simulated.n_vertices["R"]
     assert run.data.mean() == pytest.approx(800, rel=0.05)
 
@@ -270,7 +271,7 @@ def test_lost_pulses_stop_the_glm(logged, simulated, tmp_path):
     layout, settings = logged
     shutil.copytree(layout.root, tmp_path / "study", ignore=shutil.ignore_patterns("glm"))
     copy = Layout(tmp_path / "study")
-    path = copy.events_sidecar(sub="01", ses="02", task="main", run=2)
+    path = copy.events_sidecar(RunKey("01", "02", "main", 2))
     said = json.loads(path.read_text(encoding="utf-8"))
     write_json(path, {**said, "n_pulses": said["n_pulses"] - 1}, overwrite=True)
     with pytest.raises(AnalysisError, match="ses-02 run-2 hemi-L: .* volumes but .* logged pulses"):
@@ -392,7 +393,7 @@ def test_no_truth_no_file(tmp_path):
 
 def test_the_sampling_of_a_logged_run(logged):
     layout, settings = logged
-    said = read_json(layout.events_sidecar(sub="01", ses="01", task="main", run=1))
+    said = read_json(layout.events_sidecar(RunKey("01", "01", "main", 1)))
     assert Sampling(n_volumes=said["n_pulses"], tr_s=settings.scanner.tr_s).minutes == pytest.approx(
         (40 + 4 * (5 * 3 * 2 + 9)) / 60)
 
@@ -413,7 +414,7 @@ def test_betas_of_other_settings_or_files_are_refused(logged, fitted, tmp_path):
     copy = Layout(tmp_path / "study")
     shutil.copytree(layout.root, copy.root)
     for path, old, new in ((simulated_sidecar(copy), '"StartTime": 0.0', '"StartTime": 1.0'),
-                           (copy.events(sub="01", ses="01", task="main", run=1), "\t", "\t")):
+                           (copy.events(RunKey("01", "01", "main", 1)), "\t", "\t")):
         require_current_fit(copy, settings, sub="01")
         before = path.read_text(encoding="utf-8")
         assert old in before

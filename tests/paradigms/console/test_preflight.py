@@ -30,6 +30,7 @@ from paradigms.playing.play_run import play_run
 from stimuli.textures.render import render
 from subjects.errors import ProfileError, ScheduleError
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from subjects.store import read_json
@@ -157,7 +158,7 @@ def test_images_are_held_against_their_digests(small_console: Layout) -> None:
 def test_settings_are_compared_with_the_last_run(small_console: Layout) -> None:
     settings = load_settings(small_console.root)
     assert check_settings(small_console, settings, sub="01").came == "no earlier run of this subject"
-    play_run(small_console, settings, sub="01", ses="01", task="main", run=1, scanner="emulated", display="virtual")
+    play_run(small_console, settings, key=RunKey("01", "01", "main", 1), scanner="emulated", display="virtual")
     assert check_settings(small_console, settings, sub="01").ok
     other = load_settings(small_console.root, overrides={"display.distance_cm": 150.0})
     found = check_settings(small_console, other, sub="01")
@@ -171,11 +172,11 @@ def test_a_setting_that_came_or_went_is_a_difference() -> None:
 def test_a_run_that_was_cut_off_is_not_forgotten(small_console: Layout) -> None:
     settings = load_settings(small_console.root)
     assert check_records(small_console).ok
-    play_run(small_console, settings, sub="01", ses="01", task="main", run=1, scanner="emulated", display="virtual")
-    journal = small_console.journal(sub="01", ses="01", task="main", run=1, attempt=1)
+    play_run(small_console, settings, key=RunKey("01", "01", "main", 1), scanner="emulated", display="virtual")
+    journal = small_console.journal(RunKey("01", "01", "main", 1), attempt=1)
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:40]))
-    shutil.rmtree(small_console.events(sub="01", ses="01", task="main", run=1).parent)
+    shutil.rmtree(small_console.events(RunKey("01", "01", "main", 1)).parent)
     found = check_records(small_console)
     assert not found.ok
     assert journal.name in found.came
@@ -219,7 +220,7 @@ def test_a_good_console_passes_and_the_findings_are_kept(small_console: Layout) 
 
 def test_the_gate_stays_shut_unless_the_finding_is_accepted(small_console: Layout) -> None:
     settings = load_settings(small_console.root)
-    play_run(small_console, settings, sub="01", ses="01", task="main", run=1, scanner="emulated", display="virtual")
+    play_run(small_console, settings, key=RunKey("01", "01", "main", 1), scanner="emulated", display="virtual")
     with small_console.settings_file.open("a", encoding="utf-8") as file:
         file.write("\n[display]\ndistance_cm = 150.0\n")
     shut = gate_of(small_console)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from click.testing import CliRunner
@@ -29,10 +29,11 @@ from paradigms.console.session import (
 from paradigms.record.run_files import attempts
 from paradigms.runlog import read_events
 from subjects.layout import Layout
-from subjects.plan import PlannedRun, run_sheet
+from subjects.plan import run_sheet
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 
-RUN = {"sub": "01", "ses": "01", "task": "main", "run": 1}
+RUN = RunKey("01", "01", "main", 1)
 
 
 @dataclass
@@ -58,11 +59,11 @@ def test_runs_are_walked_in_order_repeated_and_left(small_console: Layout) -> No
     answers = Answers([START, REPEAT, ON, LEAVE])
     found, said = walked(small_console, answers)
     assert [(one.run.run, one.complete) for one in found] == [(1, True), (1, True)]
-    assert [len(attempts(small_console, **{**RUN, "run": k})) for k in (1, 2)] == [2, 0]
+    assert [len(attempts(small_console, replace(RUN, run=k))) for k in (1, 2)] == [2, 0]
     assert said.count("this run can be used") == 2
     assert answers.asked[0] == ("main run 1 (1 of 2 to play): when the subject is ready", (START, SKIP, LEAVE))
     assert answers.asked[1] == ("main run 1 is complete", (ON, REPEAT, LEAVE))
-    assert read_events(small_console.events(**RUN)).attrs["sidecar"]["Attempt"] == 2
+    assert read_events(small_console.events(RUN)).attrs["sidecar"]["Attempt"] == 2
 
 
 def test_a_skipped_run_stays_planned_and_a_complete_one_is_passed_over(small_console: Layout) -> None:
@@ -77,8 +78,8 @@ def test_a_skipped_run_stays_planned_and_a_complete_one_is_passed_over(small_con
 class DyingStage(Stage):
     """Plays, and is killed as soon as a few images have been shown; what is resumed is not."""
 
-    def command(self, layout: Layout, *, sub: str, run: PlannedRun, how: str = START) -> list[str]:
-        words = super().command(layout, sub=sub, run=run, how=how)
+    def command(self, layout: Layout, *, key: RunKey, how: str = START) -> list[str]:
+        words = super().command(layout, key=key, how=how)
         if how == RESUME:
             return words
         code = ("import os, signal, sys\n"
@@ -101,7 +102,7 @@ def test_a_killed_run_is_recovered_at_once_and_can_be_repeated(small_console: La
     assert answers.asked[-1][1][0] == REPEAT
     assert "look at this run before you go on" in said
     assert "recovered" in said
-    table = read_events(small_console.events(**RUN))
+    table = read_events(small_console.events(RUN))
     assert not table.attrs["complete"]
     assert table["image_id"].notna().sum() == 5
 
@@ -111,7 +112,7 @@ def test_a_killed_run_can_be_resumed(small_console: Layout) -> None:
     found, _ = walked(small_console, answers, stage=DyingStage("emulated", "virtual"))
     assert [one.complete for one in found] == [False, True]
     assert answers.asked[-2][1] == (REPEAT, RESUME, ON, LEAVE)
-    sidecar = read_events(small_console.events(**RUN)).attrs["sidecar"]
+    sidecar = read_events(small_console.events(RUN)).attrs["sidecar"]
     assert sidecar["FirstTrial"] > 1
     assert len(sidecar["EarlierAttempts"]) == 1
 
@@ -121,7 +122,7 @@ def test_what_the_child_complains_of_is_said(small_console: Layout) -> None:
     assert not found[0].complete
     assert "a virtual display with a real trigger" in found[0].said
     assert "a virtual display with a real trigger" in said
-    assert attempts(small_console, **RUN) == ()
+    assert attempts(small_console, RUN) == ()
 
 
 def test_the_command_walks_a_dry_run_to_its_end(small_console: Layout) -> None:

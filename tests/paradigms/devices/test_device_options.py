@@ -18,11 +18,12 @@ from paradigms.playing.play_run import play_run
 from paradigms.runlog import of_kind, read_journal
 from subjects.errors import StudyError
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from tests.paradigms.conftest import make_console_study
 from tests.paradigms.lines import SerialBox
 
-RUN: dict[str, Any] = {"sub": "01", "ses": "01", "task": "main", "run": 1}
+RUN = RunKey("01", "01", "main", 1)
 
 
 def _run(layout: Layout, *words: str, scanner: str = "emulated", display: str = "virtual", verb: str = "run") -> Any:
@@ -34,7 +35,7 @@ def _run(layout: Layout, *words: str, scanner: str = "emulated", display: str = 
 
 def test_faults_that_were_asked_for_are_recorded_and_found(small_console: Layout) -> None:
     result = _run(small_console, "--fault", "missed=3,7", "--fault", "jitter=0.002")
-    records = read_journal(small_console.journal(**RUN, attempt=1))
+    records = read_journal(small_console.journal(RUN, attempt=1))
     asked = of_kind(records, "asked_fault")
     assert [(one["name"], one["value"]) for one in asked] == [("jitter_s", 0.002), ("missed", [3, 7])]
     assert records.index(asked[0]) < records.index(of_kind(records, "start")[0])
@@ -44,7 +45,7 @@ def test_faults_that_were_asked_for_are_recorded_and_found(small_console: Layout
 
 def test_a_run_without_faults_records_none(small_console: Layout) -> None:
     _run(small_console)
-    records = read_journal(small_console.journal(**RUN, attempt=1))
+    records = read_journal(small_console.journal(RUN, attempt=1))
     assert of_kind(records, "asked_fault") == []
     assert of_kind(records, "devices")[0]["buttons"] == "simulated participant"
     assert of_kind(records, "armed")
@@ -128,8 +129,8 @@ def test_a_serial_box_runs_a_window_and_loses_nothing_when_its_plug_is_pulled(tm
     journal = tmp_path / "out" / "sub-01_ses-01_task-main_run-01_excerpt-01_journal.jsonl"
     far_end = threading.Thread(target=_play_box, args=(box, journal), kwargs={"unplug_after": 4}, daemon=True)
     far_end.start()
-    outcome = play_run(layout, load_settings(layout.root), **RUN, scanner="serial", display="window", n_trials=2,
-                       fullscreen=False, folder=tmp_path / "out", trigger_timeout_s=60.0)
+    outcome = play_run(layout, load_settings(layout.root), key=RUN, scanner="serial", display="window",
+                       n_trials=2, fullscreen=False, folder=tmp_path / "out", trigger_timeout_s=60.0)
     far_end.join()
     records = read_journal(next((tmp_path / "out").glob("*_journal.jsonl")))
     pulses = [pulse["t"] for pulse in of_kind(records, "pulse")]

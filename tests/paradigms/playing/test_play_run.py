@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,18 @@ from subjects.errors import DeviceError, ManifestError, ProfileError, RunLogErro
 from subjects.layout import Layout
 from subjects.plan import run_sheet
 from subjects.profile import session_images
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from subjects.store import read_json
 from tests.bids import bids_report
 
-RUN: dict[str, Any] = {"sub": "01", "ses": "01", "task": "main", "run": 1}
+RUN = RunKey("01", "01", "main", 1)
 VIRTUAL = {"scanner": "emulated", "display": "virtual"}
 
 
 def _play(layout: Layout, **changes: Any) -> Any:
-    return play_run(layout, load_settings(layout.root), **{**RUN, **VIRTUAL, **changes})
+    return play_run(layout, load_settings(layout.root), **{"key": RUN, **VIRTUAL, **changes})
 
 
 def _files(layout: Layout) -> dict[Path, bytes]:
@@ -62,22 +64,22 @@ def _abort_at(monkeypatch: pytest.MonkeyPatch, at_s: float) -> None:
 def test_a_run_leaves_plan_settings_journal_and_events(console: Layout) -> None:
     outcome = _play(console)
     assert outcome.complete
-    plan = read_schedule(console.schedule(**RUN, attempt=1))
-    table = read_events(console.events(**RUN))
+    plan = read_schedule(console.schedule(RUN, attempt=1))
+    table = read_events(console.events(RUN))
     assert table.attrs["complete"] is True
     assert table.attrs["n_pulses"] == 278
     assert list(table.columns) == list(COLUMNS)
     assert len(table) == 129
     assert (table["trial_type"] == "blank").sum() == 9
     assert set(table["image_id"].dropna().value_counts()) == {2}
-    assert read_json(console.resolved_settings(**RUN, attempt=1))["digest"] == load_settings(console.root).digest
+    assert read_json(console.resolved_settings(RUN, attempt=1))["digest"] == load_settings(console.root).digest
     assert table.attrs["sidecar"]["schedule_digest"] == plan.digest
 
 
 def test_onsets_on_disk_lie_on_the_two_second_grid(console: Layout) -> None:
     """Computed from the order of trial types alone: 20 s, then 2 s blank and 2 s image, or 4 s blank."""
     _play(console)
-    table = read_events(console.events(**RUN))
+    table = read_events(console.events(RUN))
     for k, row in enumerate(table.itertuples()):
         start = 20.0 + 4.0 * k
         wanted, length = (start, 4.0) if row.trial_type == "blank" else (start + 2.0, 2.0)
@@ -88,8 +90,8 @@ def test_onsets_on_disk_lie_on_the_two_second_grid(console: Layout) -> None:
 
 def test_responses_on_disk_equal_those_in_the_journal(console: Layout) -> None:
     _play(console)
-    table = read_events(console.events(**RUN))
-    records = read_journal(console.journal(**RUN, attempt=1))
+    table = read_events(console.events(RUN))
+    records = read_journal(console.journal(RUN, attempt=1))
     zero = of_kind(records, "zero")[0]["t"]
     presses = [(press["t"] - zero, press["key"]) for press in of_kind(records, "press")]
     images = table[table["trial_type"] != "blank"]
@@ -105,8 +107,8 @@ def test_plan_and_settings_stand_before_anything_is_shown(console: Layout, monke
     real = session.play
 
     def look(schedule: Any, **given: Any) -> Any:
-        seen.append(console.schedule(**RUN, attempt=1).is_file() and
-                    console.resolved_settings(**RUN, attempt=1).is_file())
+        seen.append(console.schedule(RUN, attempt=1).is_file() and
+                    console.resolved_settings(RUN, attempt=1).is_file())
         return real(schedule, **given)
 
     monkeypatch.setattr(session, "play", look)
@@ -116,9 +118,9 @@ def test_plan_and_settings_stand_before_anything_is_shown(console: Layout, monke
 
 def test_the_same_study_twice_gives_the_same_run(small_console: Layout) -> None:
     _play(small_console)
-    first = read_events(small_console.events(**RUN))
+    first = read_events(small_console.events(RUN))
     _play(small_console, repeat=True)
-    assert first.equals(read_events(small_console.events(**RUN)))
+    assert first.equals(read_events(small_console.events(RUN)))
 
 
 # --------------------------------------------------------------------- refusals
@@ -127,10 +129,11 @@ def test_the_same_study_twice_gives_the_same_run(small_console: Layout) -> None:
     ({"scanner": "emulatd"}, DeviceError, "'emulatd'; expected one of emulated, keyboard, serial, parallel. Did you"),
     ({"display": "projector"}, DeviceError, "display: 'projector'; expected one of virtual, window"),
     ({"scanner": "keyboard"}, DeviceError, "a virtual display with a real trigger"),
-    ({"task": "man"}, ScheduleError, "task: 'man'; expected one of main, retinotopy, lo, motion. Did you mean 'main'?"),
-    ({"sub": "07"}, ProfileError, "no subject '07'"),
-    ({"ses": "09"}, ScheduleError, "session: '09'"),
-    ({"run": 3}, ScheduleError, "run: 3; expected 1 to 2"),
+    ({"key": replace(RUN, task="man")}, ScheduleError,
+     "task: 'man'; expected one of main, retinotopy, lo, motion. Did you mean 'main'?"),
+    ({"key": replace(RUN, sub="07")}, ProfileError, "no subject '07'"),
+    ({"key": replace(RUN, ses="09")}, ScheduleError, "session: '09'"),
+    ({"key": replace(RUN, run=3)}, ScheduleError, "run: 3; expected 1 to 2"),
 ])
 def test_what_cannot_be_played_is_refused_and_writes_nothing(small_console: Layout, change: dict[str, Any],
                                                              error: type[Exception], text: str) -> None:
@@ -163,7 +166,7 @@ def test_a_completed_run_is_refused_and_nothing_changes(small_console: Layout) -
 
 def test_a_completed_run_without_its_table_is_refused_too(small_console: Layout) -> None:
     _play(small_console)
-    small_console.events(**RUN).unlink()
+    small_console.events(RUN).unlink()
     with pytest.raises(RunLogError, match="attempt-01_journal"):
         _play(small_console)
 
@@ -176,10 +179,10 @@ def test_an_aborted_run_leaves_a_table_marked_incomplete(small_console: Layout,
         _abort_at(patch, 130.0)
         outcome = _play(small_console)
     assert not outcome.complete
-    table = read_events(small_console.events(**RUN))
+    table = read_events(small_console.events(RUN))
     assert (table.attrs["complete"], table.attrs["sidecar"]["Attempt"]) == (False, 1)
     assert len(table) == outcome.n_events + (table["trial_type"] == "blank").sum() > 0
-    assert read_journal(small_console.journal(**RUN, attempt=1))[-1]["reason"] == "aborted: key 'escape'"
+    assert read_journal(small_console.journal(RUN, attempt=1))[-1]["reason"] == "aborted: key 'escape'"
     planned = run_sheet(small_console, load_settings(small_console.root), sub="01").runs[0]
     assert not planned.done
 
@@ -190,26 +193,26 @@ def test_after_an_abort_the_run_is_simply_played_again(small_console: Layout, mo
         _play(small_console)
     before = _files(small_console)
     assert _play(small_console).complete
-    assert [path.name[-24:] for path in attempts(small_console, **RUN)] == ["attempt-01_journal.jsonl",
+    assert [path.name[-24:] for path in attempts(small_console, RUN)] == ["attempt-01_journal.jsonl",
                                                                             "attempt-02_journal.jsonl"]
-    assert read_events(small_console.events(**RUN)).attrs["sidecar"]["Attempt"] == 2
-    raw = {small_console.events(**RUN), small_console.events_sidecar(**RUN)}
+    assert read_events(small_console.events(RUN)).attrs["sidecar"]["Attempt"] == 2
+    raw = {small_console.events(RUN), small_console.events_sidecar(RUN)}
     kept = {path: content for path, content in _files(small_console).items() if path in before and path not in raw}
     assert kept == {path: content for path, content in before.items() if path not in raw}
-    archived = small_console.attempt_file("events.tsv", **RUN, attempt=1)
-    assert archived.read_bytes() == before[small_console.events(**RUN)]
+    archived = small_console.attempt_file("events.tsv", RUN, attempt=1)
+    assert archived.read_bytes() == before[small_console.events(RUN)]
 
 
 def test_a_repetition_keeps_the_earlier_table(small_console: Layout) -> None:
     _play(small_console)
-    first = small_console.events(**RUN).read_bytes()
+    first = small_console.events(RUN).read_bytes()
     before = _files(small_console)
     _play(small_console, repeat=True)
-    kept = small_console.attempt_file("events.tsv", **RUN, attempt=1)
+    kept = small_console.attempt_file("events.tsv", RUN, attempt=1)
     assert kept.read_bytes() == first
     assert read_json(kept.with_suffix(".json"))["Attempt"] == 1
-    assert read_events(small_console.events(**RUN)).attrs["sidecar"]["Attempt"] == 2
-    raw = {small_console.events(**RUN), small_console.events_sidecar(**RUN)}
+    assert read_events(small_console.events(RUN)).attrs["sidecar"]["Attempt"] == 2
+    raw = {small_console.events(RUN), small_console.events_sidecar(RUN)}
     assert all(path.read_bytes() == content for path, content in before.items() if path not in raw)
 
 
@@ -223,12 +226,12 @@ def test_an_aborted_repetition_leaves_the_table_alone(small_console: Layout, mon
 
 def test_a_plan_without_a_journal_uses_up_its_number(small_console: Layout) -> None:
     """The process died between the plan and the first line of the journal."""
-    path = small_console.schedule(**RUN, attempt=1)
+    path = small_console.schedule(RUN, attempt=1)
     path.parent.mkdir(parents=True)
     path.write_text("{}")
-    assert last_attempt(small_console, **RUN) == 1
+    assert last_attempt(small_console, RUN) == 1
     assert _play(small_console).complete
-    assert small_console.journal(**RUN, attempt=2).is_file()
+    assert small_console.journal(RUN, attempt=2).is_file()
     assert path.read_text() == "{}"
 
 
@@ -240,8 +243,8 @@ def test_an_excerpt_is_no_run(small_console: Layout) -> None:
     names = sorted(path.name for path in (small_console.root / "sourcedata" / "excerpts").iterdir())
     stem = "sub-01_ses-01_task-main_run-1_excerpt-01"
     assert names == [f"{stem}_journal.jsonl", f"{stem}_schedule.json", f"{stem}_settings.json"]
-    assert last_attempt(small_console, **RUN) == 0
-    assert not small_console.events(**RUN).exists()
+    assert last_attempt(small_console, RUN) == 0
+    assert not small_console.events(RUN).exists()
 
 
 def test_excerpts_are_numbered_and_go_where_asked(small_console: Layout, tmp_path: Path) -> None:
@@ -278,7 +281,7 @@ def test_sigterm_becomes_an_exception_and_the_old_handler_comes_back() -> None:
 
 def test_a_schedule_that_was_edited_is_not_read(small_console: Layout) -> None:
     _play(small_console)
-    path = small_console.schedule(**RUN, attempt=1)
+    path = small_console.schedule(RUN, attempt=1)
     content = json.loads(path.read_text())
     content["events"][0]["onset_s"] -= 0.5
     path.write_text(json.dumps(content))
@@ -306,7 +309,7 @@ def test_the_study_is_valid_bids(small_console: Layout, monkeypatch: pytest.Monk
     _play(small_console)
     with monkeypatch.context() as patch:
         _abort_at(patch, 130.0)
-        _play(small_console, run=2)
+        _play(small_console, key=replace(RUN, run=2))
     recover(small_console)
     report = bids_report(small_console.root)
     assert [one for one in report["issues"]["issues"] if one["severity"] == "error"] == []
@@ -324,14 +327,13 @@ def test_a_plan_that_was_changed_between_sessions_is_not_played(small_console: L
     before = _files(small_console)
     other = load_settings(small_console.root, overrides=changes)
     with pytest.raises(RunLogError, match=said):
-        play_run(small_console, other, sub="01", ses="02", task="main", run=1, scanner="emulated", display="virtual")
+        play_run(small_console, other, key=RunKey("01", "02", "main", 1), scanner="emulated", display="virtual")
     assert _files(small_console) == before
-    assert play_run(small_console, load_settings(small_console.root), sub="01", ses="02", task="main", run=1,
-                    scanner="emulated", display="virtual").complete
+    assert _play(small_console, key=RunKey("01", "02", "main", 1)).complete
 
 
 def test_a_place_without_room_for_the_table_is_found_before_the_run(small_console: Layout) -> None:
-    folder = small_console.events(**RUN).parents[2]
+    folder = small_console.events(RUN).parents[2]
     folder.write_text("in the way", encoding="utf-8")
     before = _files(small_console)
     with pytest.raises(RunLogError, match=r"sub-01: a file where a folder belongs"):
@@ -343,8 +345,8 @@ def test_a_place_without_room_for_the_table_is_found_before_the_run(small_consol
 def test_a_table_that_was_swapped_or_edited_is_not_read(small_console: Layout, change: str) -> None:
     """As when two runs' files are mixed up on their way to the analysis."""
     for run in (1, 2):
-        _play(small_console, run=run)
-    one, two = (small_console.events(**{**RUN, "run": run}) for run in (1, 2))
+        _play(small_console, key=replace(RUN, run=run))
+    one, two = (small_console.events(replace(RUN, run=run)) for run in (1, 2))
     if change == "swap":
         for path in (one, one.with_suffix(".json")):
             path.write_bytes(path.with_name(path.name.replace("run-1", "run-2")).read_bytes())
@@ -359,7 +361,7 @@ def test_a_table_that_was_swapped_or_edited_is_not_read(small_console: Layout, c
 
 
 def test_no_second_run_of_a_subject_starts_beside_one_that_plays(small_console: Layout) -> None:
-    held = small_console.journal(**{**RUN, "run": 2}, attempt=1)
+    held = small_console.journal(replace(RUN, run=2), attempt=1)
     with Journal(held, clock=VirtualClock()) as journal:
         journal.write("zero", t=1.0)
         before = _files(small_console)
@@ -391,11 +393,11 @@ def test_a_run_links_to_the_attempts_before_it(small_console: Layout, monkeypatc
     _play(small_console)
     _play(small_console, repeat=True)
     name = "sourcedata/sub-01/ses-01/sub-01_ses-01_task-main_run-1_attempt-0{}_journal.jsonl"
-    said = read_events(small_console.events(**RUN)).attrs["sidecar"]
+    said = read_events(small_console.events(RUN)).attrs["sidecar"]
     assert said["EarlierAttempts"] == [name.format(1), name.format(2)]
     assert all((small_console.root / path).is_file() for path in said["EarlierAttempts"])
     for attempt, earlier in ((1, []), (3, [name.format(1), name.format(2)])):
-        first, = of_kind(read_journal(small_console.journal(**RUN, attempt=attempt)), "devices")
+        first, = of_kind(read_journal(small_console.journal(RUN, attempt=attempt)), "devices")
         assert first["earlier"] == earlier
 
 
@@ -409,9 +411,10 @@ def test_the_photodiode_turns_over_at_every_change(small_console: Layout, monkey
         return devices
 
     monkeypatch.setattr(assembly, "virtual_devices", watched)
-    play_run(small_console, load_settings(small_console.root, overrides={"display.photodiode": True}), **RUN, **VIRTUAL)
+    settings = load_settings(small_console.root, overrides={"display.photodiode": True})
+    play_run(small_console, settings, key=RUN, **VIRTUAL)
     shown = [one.frame.photodiode for one in screens[0].shown]
     assert shown[0] is False
     assert all(after is (not before) for before, after in itertools.pairwise(shown))
-    _play(small_console, run=2)
+    _play(small_console, key=replace(RUN, run=2))
     assert {one.frame.photodiode for one in screens[1].shown} == {None}

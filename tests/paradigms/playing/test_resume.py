@@ -24,12 +24,12 @@ from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from tests.bids import bids_errors
 
-RUN: dict[str, Any] = {"sub": "01", "ses": "01", "task": "main", "run": 1}
+RUN = RunKey("01", "01", "main", 1)
 VIRTUAL = {"scanner": "emulated", "display": "virtual"}
 
 
 def _play(layout: Layout, **changes: Any) -> Any:
-    return play_run(layout, load_settings(layout.root), **{**RUN, **VIRTUAL, **changes})
+    return play_run(layout, load_settings(layout.root), **{"key": RUN, **VIRTUAL, **changes})
 
 
 def _abort_at(monkeypatch: pytest.MonkeyPatch, at_s: float) -> None:
@@ -48,8 +48,8 @@ def _cut(layout: Layout, monkeypatch: pytest.MonkeyPatch, at_s: float = 150.0) -
     with monkeypatch.context() as patch:
         _abort_at(patch, at_s)
         assert not _play(layout).complete
-    table = read_events(layout.events(**RUN))
-    plan = read_schedule(layout.schedule(**RUN, attempt=1))
+    table = read_events(layout.events(RUN))
+    plan = read_schedule(layout.schedule(RUN, attempt=1))
     last = (table["onset"] + table["duration"]).max()
     return sum(event.end_s <= last + 0.01 for event in plan.events)
 
@@ -59,7 +59,7 @@ def test_the_rest_is_the_same_trials_in_the_same_order(small_console: Layout,
     n_shown = _cut(small_console, monkeypatch)
     assert 0 < n_shown < 39
     assert _play(small_console, resume=True).complete
-    whole, rest = (read_schedule(small_console.schedule(**RUN, attempt=k)) for k in (1, 2))
+    whole, rest = (read_schedule(small_console.schedule(RUN, attempt=k)) for k in (1, 2))
     assert rest.first_trial == n_shown + 1
     assert [event.image_id for event in rest.events] == [event.image_id for event in whole.events[n_shown:]]
     shifts = {round(a.onset_s - b.onset_s, 6) for a, b in zip(whole.events[n_shown:], rest.events, strict=True)}
@@ -73,19 +73,19 @@ def test_both_parts_are_kept_linked_and_neither_is_called_whole(small_console: L
                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     n_shown = _cut(small_console, monkeypatch)
     _play(small_console, resume=True)
-    later, earlier = (read_events(path) for path in (small_console.events(**RUN),
-                                                     small_console.attempt_file("events.tsv", **RUN, attempt=1)))
+    later, earlier = (read_events(path) for path in (small_console.events(RUN),
+                                                     small_console.attempt_file("events.tsv", RUN, attempt=1)))
     assert not later.attrs["complete"]
     assert not earlier.attrs["complete"]
     said = later.attrs["sidecar"]
     assert (said["Attempt"], said["FirstTrial"], len(said["EarlierAttempts"])) == (2, n_shown + 1, 1)
-    whole = read_schedule(small_console.schedule(**RUN, attempt=1))
+    whole = read_schedule(small_console.schedule(RUN, attempt=1))
     assert list(later["image_id"].dropna()) == [event.image_id for event in whole.events[n_shown:] if event.image_id]
     assert recover(small_console) == []
     assert not run_sheet(small_console, load_settings(small_console.root), sub="01").runs[0].done
     assert bids_errors(small_console.root) == []
     assert _play(small_console).complete  # as a whole, needing no leave
-    assert read_events(small_console.events(**RUN)).attrs["complete"]
+    assert read_events(small_console.events(RUN)).attrs["complete"]
 
 
 def test_a_rest_that_was_cut_short_is_resumed_where_it_ended(small_console: Layout,
@@ -95,7 +95,7 @@ def test_a_rest_that_was_cut_short_is_resumed_where_it_ended(small_console: Layo
         _abort_at(patch, 140.0)
         _play(small_console, resume=True)
     _play(small_console, resume=True)
-    second, third = (read_schedule(small_console.schedule(**RUN, attempt=k)) for k in (2, 3))
+    second, third = (read_schedule(small_console.schedule(RUN, attempt=k)) for k in (2, 3))
     assert second.first_trial == n_shown + 1 < (third.first_trial or 0)
     assert third.events[-1].image_id == second.events[-1].image_id
 
@@ -105,7 +105,7 @@ def test_a_trial_can_be_named(small_console: Layout, monkeypatch: pytest.MonkeyP
     done = CliRunner().invoke(cli, ["run", "--study", str(small_console.root), "--sub", "01", "--ses", "01", "--run",
                                     "1", "--scanner", "emulated", "--display", "virtual", "--from-trial", "3"])
     assert done.exit_code == 0, done.output
-    assert read_schedule(small_console.schedule(**RUN, attempt=2)).first_trial == 3
+    assert read_schedule(small_console.schedule(RUN, attempt=2)).first_trial == 3
 
 
 def test_what_cannot_be_resumed_is_refused(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_what_cannot_be_resumed_is_refused(small_console: Layout, monkeypatch: p
         _play(small_console, resume=True, from_trial=99)
     changed = load_settings(small_console.root, overrides={"main.image_s": 1.0})
     with pytest.raises(RunLogError, match="an attempt of another plan; expected the plan of the settings now"):
-        play_run(small_console, changed, **RUN, **VIRTUAL, resume=True)
+        play_run(small_console, changed, key=RUN, **VIRTUAL, resume=True)
     assert _play(small_console).complete
     with pytest.raises(RunLogError, match="a run that was played before"):
         _play(small_console, resume=True)

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from paradigms.record.recovery import recover
 from paradigms.runlog import of_kind, read_events, read_journal
 from subjects.errors import RunLogError
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 
 
@@ -169,17 +169,17 @@ def test_a_copy_of_something_else_is_never_taken(tmp_path: Path, disk: Disk) -> 
 def test_a_run_goes_on_when_the_disk_fills_up(small_console: Layout, disk: Disk) -> None:
     """The journal's disk is full from the 40th line on; the run ends with an error, `recover` brings all of it back."""
     settings = load_settings(small_console.root)
-    where: dict[str, Any] = {"sub": "01", "ses": "01", "task": "main", "run": 1}
-    path = small_console.journal(**where, attempt=1)
+    where = RunKey("01", "01", "main", 1)
+    path = small_console.journal(where, attempt=1)
     disk.of, disk.room = _is(path), 4000
     with pytest.raises(RunLogError, match="No space left on device"):
-        play_run(small_console, settings, **where, scanner="emulated", display="virtual")
-    assert not small_console.events(**where).exists()
+        play_run(small_console, settings, key=where, scanner="emulated", display="virtual")
+    assert not small_console.events(where).exists()
     disk.room = float("inf")
     recovered = recover(small_console)
     assert [one.complete for one in recovered] == [True]
-    plan = read_schedule(small_console.schedule(**where, attempt=1))
-    table, records = read_events(small_console.events(**where)), read_journal(path)
+    plan = read_schedule(small_console.schedule(where, attempt=1))
+    table, records = read_events(small_console.events(where)), read_journal(path)
     assert table.attrs["complete"]
     assert table.attrs["n_pulses"] == len(of_kind(records, "pulse")) == plan.n_volumes
     named = "journal failed: No space left on device; the run goes on, its record waits"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,18 @@ from paradigms.record.recovery import recover
 from paradigms.runlog import of_kind, read_events, read_journal
 from subjects.errors import RunLogError, SettingsError
 from subjects.layout import Layout
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = Path(__file__).parents[1] / "paced_run.py"
-RUN: dict[str, Any] = {"sub": "01", "ses": "01", "task": "main", "run": 1}
+RUN = RunKey("01", "01", "main", 1)
 SPEED = 100.0
 
 
 def _play(layout: Layout, **changes: Any) -> Any:
     return play_run(layout, load_settings(layout.root),
-                    **{**RUN, "scanner": "emulated", "display": "virtual", **changes})
+                    **{"key": RUN, "scanner": "emulated", "display": "virtual", **changes})
 
 
 def _files(layout: Layout) -> dict[Path, bytes]:
@@ -60,25 +62,25 @@ def _end(process: subprocess.Popen[bytes], sign: int) -> int:
 
 def _cut(layout: Layout, *, keep: int, run: int = 1, attempt: int = 1, tear: int = 0) -> Path:
     """Make of a completed run one that was killed after `keep` lines (and a torn one)."""
-    path = layout.journal(**{**RUN, "run": run}, attempt=attempt)
+    path = layout.journal(replace(RUN, run=run), attempt=attempt)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:keep]) + lines[keep][:tear])
-    layout.events(**{**RUN, "run": run}).unlink()
-    layout.events_sidecar(**{**RUN, "run": run}).unlink()
+    layout.events(replace(RUN, run=run)).unlink()
+    layout.events_sidecar(replace(RUN, run=run)).unlink()
     return path
 
 
 def _check_recovered(layout: Layout, *, run: int) -> None:
     """Compare the recovered table with a plain reading of the journal's bytes."""
-    where = {**RUN, "run": run}
-    whole = layout.journal(**where, attempt=1).read_bytes().rpartition(b"\n")[0]
+    where = replace(RUN, run=run)
+    whole = layout.journal(where, attempt=1).read_bytes().rpartition(b"\n")[0]
     lines = [json.loads(line) for line in whole.split(b"\n")] if whole else []
-    assert read_journal(layout.journal(**where, attempt=1)) == lines
+    assert read_journal(layout.journal(where, attempt=1)) == lines
     zero = next((line["t"] for line in lines if line["kind"] == "zero"), None)
     if zero is None:
-        assert not layout.events(**where).exists()
+        assert not layout.events(where).exists()
         return
-    table = read_events(layout.events(**where))
+    table = read_events(layout.events(where))
     assert table.attrs["complete"] is False
     onsets = [line["t"] - zero for line in lines if line["kind"] == "flip" and line["what"] == "on"]
     images = table[table["trial_type"] != "blank"]
@@ -92,7 +94,7 @@ def test_kill_9_at_random_moments(small_console: Layout) -> None:
     moments = np.random.default_rng().uniform(0.0, 1.3, size=2)  # a run takes 1.6 s at this speed
     for run, moment in enumerate(moments, start=1):
         process = _start(small_console, run=run)
-        _wait_for_lines(small_console.journal(**{**RUN, "run": run}, attempt=1), 1, process=process)
+        _wait_for_lines(small_console.journal(replace(RUN, run=run), attempt=1), 1, process=process)
         time.sleep(float(moment))
         assert _end(process, signal.SIGKILL) == -signal.SIGKILL
     before = _files(small_console)
@@ -109,19 +111,19 @@ def test_kill_9_at_random_moments(small_console: Layout) -> None:
 @pytest.mark.parametrize("moment", np.linspace(0.0, 1.5, 20))
 def test_kill_9_at_20_moments(small_console: Layout, moment: float) -> None:
     process = _start(small_console)
-    _wait_for_lines(small_console.journal(**RUN, attempt=1), 1, process=process)
+    _wait_for_lines(small_console.journal(RUN, attempt=1), 1, process=process)
     time.sleep(moment)
     _end(process, signal.SIGKILL)
     recover(small_console)
-    if not of_kind(read_journal(small_console.journal(**RUN, attempt=1)), "end"):
+    if not of_kind(read_journal(small_console.journal(RUN, attempt=1)), "end"):
         _check_recovered(small_console, run=1)
 
 
 def test_sigterm_closes_the_record(small_console: Layout) -> None:
     process = _start(small_console)
-    _wait_for_lines(small_console.journal(**RUN, attempt=1), 6, process=process)
+    _wait_for_lines(small_console.journal(RUN, attempt=1), 6, process=process)
     assert _end(process, signal.SIGTERM) == 128 + signal.SIGTERM
-    last = read_journal(small_console.journal(**RUN, attempt=1))[-1]
+    last = read_journal(small_console.journal(RUN, attempt=1))[-1]
     assert (last["kind"], last["complete"], last["reason"]) == ("end", False, "terminated")
 
 
@@ -129,12 +131,12 @@ def test_sigterm_closes_the_record(small_console: Layout) -> None:
 
 def test_a_recovered_table_is_the_beginning_of_the_whole_one(small_console: Layout) -> None:
     _play(small_console)
-    whole = read_events(small_console.events(**RUN))
-    lines = read_journal(small_console.journal(**RUN, attempt=1))
+    whole = read_events(small_console.events(RUN))
+    lines = read_journal(small_console.journal(RUN, attempt=1))
     cut = next(k for k, line in enumerate(lines) if line["kind"] == "flip" and line["event"] == 11) - 1
     _cut(small_console, keep=cut, tear=17)
     made = recover(small_console)
-    table = read_events(small_console.events(**RUN))
+    table = read_events(small_console.events(RUN))
     assert [(one.complete, one.n_events) for one in made] == [(False, len(table))]
     assert made[0].summary().endswith("(incomplete)")
     n = len(table) - 1
@@ -155,22 +157,22 @@ def test_a_run_killed_before_its_trigger_has_no_events(small_console: Layout, ke
 
 def test_a_whole_run_that_lacks_only_its_table_is_complete(small_console: Layout) -> None:
     _play(small_console)
-    table = small_console.events(**RUN).read_bytes()
-    small_console.events(**RUN).unlink()
+    table = small_console.events(RUN).read_bytes()
+    small_console.events(RUN).unlink()
     made = recover(small_console)
     assert [one.complete for one in made] == [True]
     assert made[0].summary().endswith("(complete)")
-    assert small_console.events(**RUN).read_bytes() == table
+    assert small_console.events(RUN).read_bytes() == table
 
 
 def test_a_repetition_after_recovery_takes_the_table_place(small_console: Layout) -> None:
     _play(small_console)
     _cut(small_console, keep=60)
     recover(small_console)
-    incomplete = small_console.events(**RUN).read_bytes()
+    incomplete = small_console.events(RUN).read_bytes()
     assert _play(small_console).complete
-    assert read_events(small_console.events(**RUN)).attrs["complete"] is True
-    kept = small_console.attempt_file("events.tsv", **RUN, attempt=1)
+    assert read_events(small_console.events(RUN)).attrs["complete"] is True
+    kept = small_console.attempt_file("events.tsv", RUN, attempt=1)
     assert kept.read_bytes() == incomplete
     assert read_events(kept).attrs["complete"] is False
     assert recover(small_console) == []
@@ -184,7 +186,7 @@ def test_two_cut_attempts_both_get_tables(small_console: Layout) -> None:
     _cut(small_console, keep=80, attempt=2)
     made = recover(small_console)
     assert sorted(one.events.name.partition("run-1_")[2] for one in made) == ["attempt-01_events.tsv", "events.tsv"]
-    assert read_events(small_console.events(**RUN)).attrs["sidecar"]["Attempt"] == 2
+    assert read_events(small_console.events(RUN)).attrs["sidecar"]["Attempt"] == 2
     assert recover(small_console) == []
 
 
@@ -193,38 +195,38 @@ def test_a_whole_run_takes_the_place_of_an_incomplete_table(small_console: Layou
     _play(small_console)
     _cut(small_console, keep=60)
     recover(small_console)
-    incomplete = small_console.events(**RUN).read_bytes(), small_console.events_sidecar(**RUN).read_bytes()
+    incomplete = small_console.events(RUN).read_bytes(), small_console.events_sidecar(RUN).read_bytes()
     _play(small_console)
     for suffix, content in zip(("events.tsv", "events.json"), incomplete, strict=True):
-        small_console.attempt_file(suffix, **RUN, attempt=1).unlink()
-        small_console.events(**RUN).with_suffix(f".{suffix.partition('.')[2]}").write_bytes(content)
+        small_console.attempt_file(suffix, RUN, attempt=1).unlink()
+        small_console.events(RUN).with_suffix(f".{suffix.partition('.')[2]}").write_bytes(content)
     assert [one.complete for one in recover(small_console)] == [True]
-    assert read_events(small_console.events(**RUN)).attrs["complete"] is True
-    assert small_console.attempt_file("events.tsv", **RUN, attempt=1).read_bytes() == incomplete[0]
+    assert read_events(small_console.events(RUN)).attrs["complete"] is True
+    assert small_console.attempt_file("events.tsv", RUN, attempt=1).read_bytes() == incomplete[0]
     assert recover(small_console) == []
 
 
 def test_an_incomplete_repetition_leaves_the_complete_table(small_console: Layout) -> None:
     _play(small_console)
-    table = small_console.events(**RUN).read_bytes()
+    table = small_console.events(RUN).read_bytes()
     _play(small_console, repeat=True)
-    second = small_console.journal(**RUN, attempt=2)
+    second = small_console.journal(RUN, attempt=2)
     second.write_bytes(b"".join(second.read_bytes().splitlines(keepends=True)[:60]))
-    small_console.events(**RUN).unlink()
-    small_console.events_sidecar(**RUN).unlink()
+    small_console.events(RUN).unlink()
+    small_console.events_sidecar(RUN).unlink()
     for suffix in ("events.tsv", "events.json"):
-        kept = small_console.attempt_file(suffix, **RUN, attempt=1)
-        kept.rename(small_console.events(**RUN).with_suffix(f".{suffix.partition('.')[2]}"))
+        kept = small_console.attempt_file(suffix, RUN, attempt=1)
+        kept.rename(small_console.events(RUN).with_suffix(f".{suffix.partition('.')[2]}"))
     made = recover(small_console)
     assert [one.events.name[-21:] for one in made] == ["attempt-02_events.tsv"]
-    assert small_console.events(**RUN).read_bytes() == table
+    assert small_console.events(RUN).read_bytes() == table
 
 
 def test_death_in_the_middle_of_archiving_loses_nothing(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     _play(small_console)
     _cut(small_console, keep=60)
     recover(small_console)
-    incomplete = small_console.events(**RUN).read_bytes()
+    incomplete = small_console.events(RUN).read_bytes()
 
     def die(path: Path, target: Path) -> None:
         raise KeyboardInterrupt
@@ -232,31 +234,31 @@ def test_death_in_the_middle_of_archiving_loses_nothing(small_console: Layout, m
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", die)
         with pytest.raises(KeyboardInterrupt):
-            records_module.archive_events(small_console, **RUN)
-    assert small_console.events(**RUN).read_bytes() == incomplete
-    records_module.archive_events(small_console, **RUN)
-    kept = small_console.attempt_file("events.tsv", **RUN, attempt=1)
+            records_module.archive_events(small_console, RUN)
+    assert small_console.events(RUN).read_bytes() == incomplete
+    records_module.archive_events(small_console, RUN)
+    kept = small_console.attempt_file("events.tsv", RUN, attempt=1)
     assert kept.read_bytes() == incomplete
     assert kept.with_suffix(".json").is_file()
-    assert not small_console.events_sidecar(**RUN).exists()
+    assert not small_console.events_sidecar(RUN).exists()
 
 
 def test_an_archived_table_is_never_written_over(small_console: Layout) -> None:
     _play(small_console)
-    kept = small_console.attempt_file("events.tsv", **RUN, attempt=1)
+    kept = small_console.attempt_file("events.tsv", RUN, attempt=1)
     kept.write_text("kept\n")
     before = _files(small_console)
     with pytest.raises(RunLogError, match="a table that was archived already"):
-        records_module.archive_events(small_console, **RUN)
+        records_module.archive_events(small_console, RUN)
     assert _files(small_console) == before
 
 
 def test_a_foreign_table_is_not_moved(small_console: Layout) -> None:
-    path = small_console.events(**RUN)
+    path = small_console.events(RUN)
     path.parent.mkdir(parents=True)
     path.write_text("onset\tduration\n1\t2\n")
     with pytest.raises(RunLogError, match="an events table without the number of its attempt"):
-        records_module.archive_events(small_console, **RUN)
+        records_module.archive_events(small_console, RUN)
     with pytest.raises(RunLogError, match="a run that was played before"):
         _play(small_console)
     before = _files(small_console)
@@ -281,27 +283,27 @@ def test_excerpts_are_not_recovered(small_console: Layout) -> None:
 def test_settings_of_another_version_keep_no_record_from_being_read(small_console: Layout,
                                                                     caplog: pytest.LogCaptureFixture) -> None:
     settings = load_settings(small_console.root)
-    where = {"sub": "01", "ses": "01", "task": "main", "run": 1}
-    play_run(small_console, settings, **where, scanner="emulated", display="virtual")
-    table = small_console.events(**where).read_bytes()
-    shutil.rmtree(small_console.events(**where).parent)
-    path = small_console.resolved_settings(**where, attempt=1)
+    where = RUN
+    play_run(small_console, settings, key=where, scanner="emulated", display="virtual")
+    table = small_console.events(where).read_bytes()
+    shutil.rmtree(small_console.events(where).parent)
+    path = small_console.resolved_settings(where, attempt=1)
     content = json.loads(path.read_text(encoding="utf-8"))
     content["stimuli"]["brightness"], content["olfaction"] = 3, {"odour": "rose"}
     del content["roi"]
     path.write_text(json.dumps(content), encoding="utf-8")
     recover(small_console)
-    assert small_console.events(**where).read_bytes() == table
+    assert small_console.events(where).read_bytes() == table
     assert "'brightness' is a setting of another version" in caplog.text
     assert "'olfaction' is a setting of another version" in caplog.text
 
 
 def test_settings_that_make_no_sense_are_named(small_console: Layout) -> None:
     settings = load_settings(small_console.root)
-    where = {"sub": "01", "ses": "01", "task": "main", "run": 1}
-    play_run(small_console, settings, **where, scanner="emulated", display="virtual")
-    shutil.rmtree(small_console.events(**where).parent)
-    path = small_console.resolved_settings(**where, attempt=1)
+    where = RUN
+    play_run(small_console, settings, key=where, scanner="emulated", display="virtual")
+    shutil.rmtree(small_console.events(where).parent)
+    path = small_console.resolved_settings(where, attempt=1)
     content = json.loads(path.read_text(encoding="utf-8"))
     content["main"]["runs"] = "many"
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -313,29 +315,29 @@ def _two_runs_without_tables(layout: Layout) -> dict[str, bytes]:
     settings = load_settings(layout.root)
     tables = {}
     for run in (1, 2):
-        where = {"sub": "01", "ses": "01", "task": "main", "run": run}
-        play_run(layout, settings, **where, scanner="emulated", display="virtual")
-        tables[layout.events(**where).name] = layout.events(**where).read_bytes()
-    shutil.rmtree(layout.events(sub="01", ses="01", task="main", run=1).parent)
+        where = replace(RUN, run=run)
+        play_run(layout, settings, key=where, scanner="emulated", display="virtual")
+        tables[layout.events(where).name] = layout.events(where).read_bytes()
+    shutil.rmtree(layout.events(RunKey("01", "01", "main", 1)).parent)
     return tables
 
 
 def test_a_foreign_journal_is_not_tied_to_a_schedule(small_console: Layout) -> None:
     _two_runs_without_tables(small_console)
-    first, second = (small_console.journal(sub="01", ses="01", task="main", run=run, attempt=1) for run in (1, 2))
+    first, second = (small_console.journal(RunKey("01", "01", "main", run), attempt=1) for run in (1, 2))
     first.write_bytes(second.read_bytes())
     with pytest.raises(RunLogError, match=r"run-1_attempt-01_journal.jsonl: a journal of schedule .* beside it"):
         recover(small_console)
-    assert not small_console.events(sub="01", ses="01", task="main", run=1).exists()
+    assert not small_console.events(RunKey("01", "01", "main", 1)).exists()
 
 
 @pytest.mark.parametrize("damage", [b"\n", b"\0\0\0\n", b"{torn\n"])
 def test_one_bad_journal_keeps_no_other_from_recovery(small_console: Layout, damage: bytes) -> None:
     tables = _two_runs_without_tables(small_console)
-    first = small_console.journal(sub="01", ses="01", task="main", run=1, attempt=1)
+    first = small_console.journal(RunKey("01", "01", "main", 1), attempt=1)
     lines = first.read_bytes().splitlines(keepends=True)
     first.write_bytes(b"".join([*lines[:20], damage, *lines[20:]]))
     with pytest.raises(RunLogError, match=r"run-1_attempt-01_journal.jsonl, line 21: .* were recovered: 1"):
         recover(small_console)
-    second = small_console.events(sub="01", ses="01", task="main", run=2)
+    second = small_console.events(RunKey("01", "01", "main", 2))
     assert second.read_bytes() == tables[second.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +39,22 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     render(layout, settings)
     for item in run_sheet(layout, settings, sub="01").runs:
         if item.task != "main" or (item.ses, item.run) == ("01", 1):
-            outcome = play_run(layout, settings, sub="01", ses=item.ses, task=item.task, run=item.run, **VIRTUAL)
+            outcome = play_run(layout, settings, key=RunKey("01", item.ses, item.task, item.run), **VIRTUAL)
             assert outcome.complete, outcome.summary()
     return layout
 
 
 def _keys(layout: Layout) -> list[dict[str, Any]]:
     sheet = run_sheet(layout, load_settings(layout.root), sub="01")
-    return [{"sub": "01", "ses": item.ses, "task": item.task, "run": item.run} for item in sheet.runs if item.done]
+    return [item.key for item in sheet.runs if item.done]
 
 
 def test_every_run_has_the_length_of_the_run_sheet(played: Layout) -> None:
     sheet = run_sheet(played, load_settings(played.root), sub="01")
     assert Counter(item.task for item in sheet.runs if item.done) == {"main": 1, "retinotopy": 6, "lo": 2, "motion": 2}
     for item in (item for item in sheet.runs if item.done):
-        where = {"sub": "01", "ses": item.ses, "task": item.task, "run": item.run}
-        plan, table = read_schedule(played.schedule(**where)), read_events(played.events(**where))
-        records = read_journal(played.journal(**where))
+        plan, table = read_schedule(played.schedule(item.key)), read_events(played.events(item.key))
+        records = read_journal(played.journal(item.key))
         assert (plan.seed, plan.duration_s, plan.n_volumes) == (item.seed, item.duration_s, item.n_volumes)
         assert table.attrs["n_pulses"] == item.n_volumes
         assert set(table["trial_type"]) <= set(task_of(item.task).levels)
@@ -64,13 +64,13 @@ def test_every_run_has_the_length_of_the_run_sheet(played: Layout) -> None:
 
 
 def test_the_blocks_of_the_localizers_lie_where_the_protocol_has_them(played: Layout) -> None:
-    lo = read_events(played.events(sub="01", ses="01", task="lo", run=1))
+    lo = read_events(played.events(RunKey("01", "01", "lo", 1)))
     blanks = lo[lo.trial_type == "blank"]["onset"].to_numpy()
     np.testing.assert_allclose(blanks, [0.0, 80.0, 160.0, 240.0, 320.0])
     shown = lo[lo.trial_type.isin(["intact", "scrambled"])]
     assert Counter(shown.trial_type) == {"intact": 160, "scrambled": 160}
     np.testing.assert_allclose(shown.duration, 0.3, atol=0.02)
-    motion = read_events(played.events(sub="01", ses="02", task="motion", run=1))
+    motion = read_events(played.events(RunKey("01", "02", "motion", 1)))
     moving = motion[motion.trial_type == "moving"]
     np.testing.assert_allclose(moving.onset, 8.0 + 24.0 + 32.0 * np.arange(10), atol=0.01)
     np.testing.assert_allclose(moving.duration, 8.0, atol=0.02)
@@ -78,28 +78,28 @@ def test_the_blocks_of_the_localizers_lie_where_the_protocol_has_them(played: La
 
 def test_the_stim_files_named_are_there(played: Layout) -> None:
     for where in _keys(played):
-        for file in read_events(played.events(**where))["stim_file"].dropna().unique():
+        for file in read_events(played.events(where))["stim_file"].dropna().unique():
             assert (played.stimuli / file).is_file()
 
 
 def test_every_run_is_scored(played: Layout) -> None:
     for where in _keys(played):
-        table = pd.read_csv(played.attempt_file("behavior.tsv", **where, attempt=1), sep="\t", na_values=["n/a"])
+        table = pd.read_csv(played.attempt_file("behavior.tsv", where, attempt=1), sep="\t", na_values=["n/a"])
         row = table.iloc[0]
-        assert row["task"] == where["task"]
+        assert row["task"] == where.task
         assert row["n_targets"] > 50
         assert 0.8 < row["accuracy"] <= 1.0
         assert 0.5 < row["rt_median"] < 0.8
-        described = json.loads(played.attempt_file("behavior.json", **where, attempt=1).read_text(encoding="utf-8"))
+        described = json.loads(played.attempt_file("behavior.json", where, attempt=1).read_text(encoding="utf-8"))
         assert set(described) == set(table.columns)
 
 
 def test_the_live_view_counts_what_the_score_counts(played: Layout) -> None:
     for where in _keys(played):
-        plan = read_schedule(played.schedule(**where))
-        window = {"main": 4.0}.get(where["task"], 1.0)
-        view = fold_all(plan, read_journal(played.journal(**where)), window_s=window)
-        score = pd.read_csv(played.attempt_file("behavior.tsv", **where, attempt=1), sep="\t").iloc[0]
+        plan = read_schedule(played.schedule(where))
+        window = {"main": 4.0}.get(where.task, 1.0)
+        view = fold_all(plan, read_journal(played.journal(where)), window_s=window)
+        score = pd.read_csv(played.attempt_file("behavior.tsv", where, attempt=1), sep="\t").iloc[0]
         right, asked = view.answers
         assert asked == pytest.approx(score["n_targets"], abs=1)
         assert right / asked == pytest.approx(score["accuracy"], abs=0.02)
@@ -107,8 +107,8 @@ def test_the_live_view_counts_what_the_score_counts(played: Layout) -> None:
 
 
 def test_the_apertures_shown_are_exported_for_the_fit(played: Layout) -> None:
-    for where in (key for key in _keys(played) if key["task"] == "retinotopy"):
-        names = {key: where[key] for key in ("ses", "task", "run")}
+    for where in (key for key in _keys(played) if key.task == "retinotopy"):
+        names = {"ses": where.ses, "task": where.task, "run": where.run}
         npz = played.derivative("apertures", sub="01", suffix="apertures.npz", **names)
         with np.load(npz) as movie:
             masks = movie["masks"]
@@ -119,7 +119,7 @@ def test_the_apertures_shown_are_exported_for_the_fit(played: Layout) -> None:
         np.testing.assert_allclose(np.asarray(image.dataobj)[:, ::-1, 0].transpose(2, 1, 0), masks)
         assert masks[:7].max() == 0.0
         assert masks.max() == pytest.approx(1.0)
-        stim = pd.read_csv(played.stim(**where), sep="\t", header=None)
+        stim = pd.read_csv(played.stim(where), sep="\t", header=None)
         assert stim.shape == (4500, 2)
 
 
@@ -142,19 +142,19 @@ def test_without_textures_nothing_is_shown_and_the_command_is_named(tmp_path: Pa
     layout = make_console_study(tmp_path / "study")
     for task in ("retinotopy", "lo"):
         with pytest.raises(ManifestError, match=r"textures.tsv: no such file; .* `python -m stimuli textures`"):
-            play_run(layout, load_settings(layout.root), sub="01", ses="01", task=task, run=1, **VIRTUAL)
+            play_run(layout, load_settings(layout.root), key=RunKey("01", "01", task, 1), **VIRTUAL)
     assert not layout.source_dir("01", "01").exists()
-    assert play_run(layout, load_settings(layout.root), sub="01", ses="01", task="motion", run=1, **VIRTUAL).complete
+    assert play_run(layout, load_settings(layout.root), key=RunKey("01", "01", "motion", 1), **VIRTUAL).complete
 
 
 @pytest.mark.parametrize(("change", "text"), [({"ses": "03"}, "session: '03'; expected one of 01, 02"),
                                               ({"run": 2}, "run of session 01: 2; expected 1 to 1")])
 def test_a_run_that_is_not_planned_is_refused(played: Layout, change: dict[str, Any], text: str) -> None:
-    where = {"sub": "01", "ses": "01", "task": "motion", "run": 1, **change}
+    key = replace(RunKey("01", "01", "motion", 1), **change)
     with pytest.raises(ScheduleError, match=text):
-        play_run(played, load_settings(played.root), **where, **VIRTUAL)
+        play_run(played, load_settings(played.root), key=key, **VIRTUAL)
 
 
 def test_a_completed_run_is_refused(played: Layout) -> None:
     with pytest.raises(RunLogError, match="a run that was played before"):
-        play_run(played, load_settings(played.root), sub="01", ses="01", task="lo", run=1, **VIRTUAL)
+        play_run(played, load_settings(played.root), key=RunKey("01", "01", "lo", 1), **VIRTUAL)

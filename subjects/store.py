@@ -1,9 +1,13 @@
-"""Whole-file storage: written beside, then renamed; nothing overwritten unless asked."""
+"""Whole-file storage: written beside, then renamed; nothing overwritten unless asked; one writer at a time."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import socket
+import sys
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -20,6 +24,34 @@ if TYPE_CHECKING:
 
 HALF_WRITTEN = ".????????.tmp.*"
 """Pattern of the names under which :func:`whole_file` writes; a killed process may leave one."""
+
+
+_HALF_WRITTEN = re.compile(r"\.[0-9a-f]{8}\.tmp\.")
+_LOCK = ".lock"
+
+
+def possible(path: Path | str) -> Path:
+    """Return a path that the operating system can take; refuse one that holds NUL or text that is no file name.
+
+    Raises
+    ------
+    StoreError
+        If no file can have this path.
+
+    Examples
+    --------
+    >>> possible("images/RE/dogs-01_RE.png").name
+    'dogs-01_RE.png'
+    """
+    text = str(path)
+    try:
+        bad = "\0" in text or any(len(part) > 255 for part in os.fsencode(text).split(b"/"))
+    except UnicodeEncodeError:
+        bad = True
+    if bad:
+        raise StoreError(ascii(text[:80]), came="a path that no file can have", expected="a path without NUL whose "
+                         "parts have at most 255 bytes", remedy="Correct the file or setting that names it.")
+    return Path(path)
 
 
 @contextmanager
@@ -43,7 +75,7 @@ def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     StoreError
         If the file exists and `overwrite` is false. On any error the half-written file is removed.
     """
-    path = Path(path)
+    path = possible(path)
     if path.exists() and not overwrite:
         raise StoreError(str(path), came="a file that exists already", expected="a free name",
                          remedy="Nothing was written; name another place or ask for overwriting.")
@@ -67,6 +99,121 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sweep(folder: Path, *, older_than_s: float = 3600.0) -> tuple[Path, ...]:
+    """Remove what killed processes left half-written in a folder and below it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to look; links are not followed. It need not exist.
+    older_than_s : float
+        Younger files stay: another process may be writing them. Zero where :func:`locked` keeps others out.
+
+    Returns
+    -------
+    tuple of Path
+        The files that were removed.
+    """
+    found = [Path(where) / name for where, _, names in os.walk(folder) for name in names if _HALF_WRITTEN.match(name)]
+    old = [path for path in sorted(found) if time.time() - path.lstat().st_mtime >= older_than_s]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return tuple(old)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _FAR = 1 << 30
+
+    def hold(file: int) -> bool:
+        """Lock an open file for this process; False if another process has locked it."""
+        os.lseek(file, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import errno
+    import fcntl
+
+    _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+    def hold(file: int) -> bool:
+        """Lock an open file for this process; False if another has locked it.
+
+        On a file system without locks every process is given the file.
+        """
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        return True
+
+
+def is_held(path: Path) -> bool:
+    """Say whether a process has locked a file with :func:`hold`."""
+    try:
+        file = os.open(path, os.O_RDWR)
+    except PermissionError:  # then nobody with our rights writes it
+        return False
+    try:
+        return not hold(file)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def locked(folder: Path, *, what: str) -> Iterator[None]:
+    """Keep a folder for this process while it is written; the lock ends with the process, however that ends.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; it is made. The lock is a file ``.lock`` in it, removed afterwards.
+    what : str
+        What is being made there, for the message: ``"the stimulus set"``.
+
+    Raises
+    ------
+    StoreError
+        If another process, or this one already, is writing there.
+    """
+    folder = possible(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _LOCK
+    file = _take(path, what=what)
+    try:
+        os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        yield
+    finally:
+        if os.name != "nt":
+            path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _take(path: Path, *, what: str) -> int:
+    """Open and lock the file at a path; one that its last holder removed meanwhile is not taken for it."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        if not hold(file):
+            who = os.read(file, 200).decode("utf-8", "replace") or "another process"
+            os.close(file)
+            raise StoreError(str(path.parent), came=f"{what} being written by {who}", expected="one process at a time",
+                             remedy="Wait until it has ended; nothing was written.")
+        try:
+            if path.stat().st_ino == os.fstat(file).st_ino:
+                os.ftruncate(file, 0)
+                return file
+        except FileNotFoundError:
+            pass
+        os.close(file)
 
 
 def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
@@ -100,7 +247,7 @@ def plain(value: Any) -> Any:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; a missing or malformed file is a :class:`StoreError`."""
-    path = Path(path)
+    path = possible(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -135,7 +282,7 @@ def read_table(path: Path, *, text_columns: tuple[str, ...] = ()) -> pd.DataFram
     text_columns : tuple of str
         Columns kept as text, so that labels such as ``01`` keep their zeros.
     """
-    path = Path(path)
+    path = possible(path)
     if not path.is_file():
         raise StoreError(str(path), came="no such file", expected="a tab-separated table",
                          remedy="Run the step that makes it.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import click
@@ -35,10 +35,7 @@ def test_every_entry_point_says_its_version_and_its_help(entry: tuple[str, ...])
 
 
 def _group_of(entry: tuple[str, ...]) -> click.Group:
-    if entry[0] == "-m":
-        module = __import__(f"{entry[1]}.__main__", fromlist=["cli"])
-    else:
-        module = __import__("run_session")
+    module = import_module(f"{entry[1]}.__main__" if entry[0] == "-m" else "run_session")
     assert isinstance(module.cli, click.Group)
     return module.cli
 

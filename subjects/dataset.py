@@ -8,12 +8,15 @@ from typing import Any
 
 from subjects.errors import LayoutError
 from subjects.layout import Layout
-from subjects.provenance import versions
+from subjects.provenance import generated_by
 from subjects.settings.loading import write_settings
 from subjects.settings.study import Settings
 from subjects.store import write_json, write_text
 
 BIDS_VERSION = "1.10.0"
+STUDY_LINK = {"study": "../.."}
+"""What ``bids:study:`` in the ``Sources`` of a derivative stands for: the study around it."""
+
 _BIDSIGNORE = "study.toml\n"
 _PARTICIPANTS = {
     "participant_id": {"Description": "Pseudonym of the subject."},
@@ -64,8 +67,8 @@ def description(name: str, *, kind: str = "raw") -> dict[str, Any]:
     kind : {"raw", "derivative"}
         Derivatives need their own description in their own folder.
     """
-    maker = {"Name": "adversarial-fmri", "Version": versions("adversarial-fmri")["adversarial-fmri"]}
-    return {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": kind, "GeneratedBy": [maker]}
+    links = {"DatasetLinks": STUDY_LINK} if kind == "derivative" else {}
+    return {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": kind, "GeneratedBy": generated_by(), **links}
 
 
 def describe_derivative(layout: Layout, pipeline: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,66 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from subjects.errors import StoreError
+from subjects.machine import cached_digest
 from subjects.store import plain, read_json, write_json
 
+PROGRAM = "adversarial-fmri"
 _LENGTH = 16
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """The format of one kind of file: one constant of this class, in the module that owns the kind.
+
+    A file says its version (an attribute ``format_version`` in HDF5, a key ``FormatVersion`` in JSON; a table has no
+    room and leaves it to its sidecar). A file that says none is of version 1: the first release wrote none.
+
+    Parameters
+    ----------
+    kind : str
+        What the file is: ``"betas"``, ``"stimulus manifest"``.
+    version : int
+        The version that is written; counted up when a reader of the version before would misread it.
+    oldest : int
+        The oldest version that is still read.
+
+    Examples
+    --------
+    >>> FileFormat("betas", version=2).require(None, where="sub-01_betas.h5")
+    1
+    """
+
+    kind: str
+    version: int
+    oldest: int = 1
+
+    def stamp(self) -> dict[str, Any]:
+        """Give the attributes that a file of this kind carries."""
+        return {"format": f"{PROGRAM} {self.kind}", "format_version": self.version}
+
+    def require(self, found: Any, *, where: Path | str) -> int:
+        """Return the version that a file says it has, if it can be read.
+
+        Raises
+        ------
+        StoreError
+            If a newer version of the toolkit wrote it, or one that is no longer read.
+        """
+        version = 1 if found is None else found
+        if isinstance(version, np.integer):
+            version = int(version)
+        if not isinstance(version, int) or isinstance(version, bool) or version < self.oldest:
+            raise StoreError(str(where), came=f"{self.kind} of format version {version!r}",
+                             expected=f"version {self.oldest} to {self.version}", remedy="Make the file again.")
+        if version > self.version:
+            raise StoreError(str(where), came=f"{self.kind} of format version {version}",
+                             expected=f"version {self.version} at most; a newer {PROGRAM} wrote it",
+                             remedy="Install that newer version.")
+        return version
+
+
+SIDECAR = FileFormat("sidecar", version=2)
+"""Version 2 has ``Version`` under its right name in ``GeneratedBy``, and ``Sources``."""
 
 
 def digest_bytes(data: bytes) -> str:
@@ -29,13 +88,12 @@ def digest_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:_LENGTH]
 
 
-def digest_file(path: Path) -> str:
-    """Digest a file's content, read in blocks of 1 MiB."""
-    state = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            state.update(block)
-    return state.hexdigest()[:_LENGTH]
+def digest_file(path: Path, *, verify: bool = False) -> str:
+    """Digest a file's content; one known by path, size and times is not read again unless `verify`.
+
+    See :func:`subjects.machine.cached_digest`.
+    """
+    return cached_digest(path, verify=verify)
 
 
 def digest_array(values: ArrayLike) -> str:
@@ -86,11 +144,6 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def _record(inputs: Mapping[str, Path | str], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    digests = {name: digest_file(item) if isinstance(item, Path) else item for name, item in inputs.items()}
-    return {"inputs": digests, "parameters": json.loads(json.dumps(parameters, default=plain))}
-
-
 def sidecar_path(path: Path) -> Path:
     """Name the sidecar of a file: the same name ending in ``.json``.
 
@@ -103,8 +156,53 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(path.name.split(".", 1)[0] + ".json")
 
 
+def generated_by() -> list[dict[str, str]]:
+    """Name the toolkit as BIDS wants it: ``Name``, ``Version`` and, where the package declares one, ``CodeURL``."""
+    maker = {"Name": PROGRAM, "Version": versions(PROGRAM)[PROGRAM]}
+    try:
+        declared = metadata.metadata(PROGRAM).get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        declared = []
+    links = {name.strip().lower(): url.strip() for name, _, url in (line.partition(",") for line in declared)}
+    url = links.get("source") or links.get("repository")
+    return [{**maker, **({"CodeURL": url} if url else {})}]
+
+
+def sources(path: Path, *, inputs: Mapping[str, Path | str]) -> list[str]:
+    """Spell the input files that lie in the same study as BIDS URIs, each once.
+
+    Parameters
+    ----------
+    path : Path
+        The file that was made. Its study is the nearest folder above it with a ``study.toml``; its dataset is the
+        study, or the folder of one pipeline below ``derivatives``.
+    inputs : mapping of str to Path or str
+        As for :func:`sidecar`; a bare digest has no address, and a file outside the study none that others could use.
+
+    Returns
+    -------
+    list of str
+        ``bids::...`` within the dataset, ``bids:study:...`` from a derivative into the study; the link ``study`` is
+        in the derivative's description (:func:`subjects.dataset.describe_derivative`).
+    """
+    path = Path(path).absolute()
+    root = next((folder for folder in path.parents if (folder / "study.toml").is_file()), None)
+    if root is None:
+        return []
+    own = path.relative_to(root).parts
+    dataset = root / own[0] / own[1] if own[0] == "derivatives" and len(own) > 2 else root
+    found: dict[str, None] = {}
+    for item in inputs.values():
+        source = Path(os.path.normpath(Path(item).absolute())) if isinstance(item, Path) else None
+        if source is not None and source.is_relative_to(dataset):
+            found[f"bids::{source.relative_to(dataset).as_posix()}"] = None
+        elif source is not None and source.is_relative_to(root):
+            found[f"bids:study:{source.relative_to(root).as_posix()}"] = None
+    return sorted(found)
+
+
 def sidecar(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapping[str, Any],
-            extra: Mapping[str, Any] | None = None) -> Path:
+            extra: Mapping[str, Any] | None = None, form: FileFormat | None = None) -> Path:
     """Write beside a file what it was made from.
 
     Parameters
@@ -112,29 +210,102 @@ def sidecar(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapping
     path : Path
         The file that was made.
     inputs : mapping of str to Path or str
-        What it was made from: a path is digested, a string is taken as a digest.
+        What it was made from: a path is digested and named in ``Sources``, a string is taken as a digest.
     parameters : mapping
         The settings that shaped it.
     extra : mapping, optional
-        More keys for the top level (a BIDS ``Sources``, a note).
+        More keys for the top level (a unit, a note).
+    form : FileFormat, optional
+        The format of the file itself; for tables, which have no room for it.
     """
-    content = {"GeneratedBy": [{"Name": "adversarial-fmri", **versions("adversarial-fmri")}],
-               **_record(inputs, parameters), "digest": digest_file(path), **(extra or {})}
+    said = {} if form is None else {"Format": form.kind, "FormatVersion": form.version}
+    content = {"GeneratedBy": generated_by(), "SidecarVersion": SIDECAR.version, **said,
+               "Sources": sources(path, inputs=inputs), "inputs": _digests(inputs), "parameters": _as_json(parameters),
+               "digest": digest_file(path), **(extra or {})}
     return write_json(sidecar_path(path), content, overwrite=True)
 
 
-def is_current(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapping[str, Any]) -> bool:
+def is_current(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapping[str, Any], verify: bool = False,
+               then: Mapping[str, Any] | None = None) -> bool:
     """Say whether a file stands as it was made, from these very inputs and parameters.
 
-    A sidecar that cannot be read, or is no JSON object, says nothing: the file is not current.
+    Parameters
+    ----------
+    path : Path
+        The file, with a sidecar of :func:`sidecar` beside it.
+    inputs, parameters : mapping
+        As for :func:`sidecar`, as they would be written today.
+    verify : bool
+        Digest every file anew instead of trusting its size and times; for whatever is published.
+    then : mapping, optional
+        What was done before a parameter existed, where that is not the declared behaviour of a setting of the same
+        name (:func:`declare`).
+
+    Notes
+    -----
+    A sidecar that cannot be read, is no JSON object or is of a newer version says nothing: the file is not current. A
+    parameter that the sidecar does not have counts as what was done before it existed; one that it has and that no
+    longer exists must have had the value that today's code is fixed to (:func:`declare_removed`).
     """
     path = Path(path)
     beside = sidecar_path(path)
     if not (path.is_file() and beside.is_file()):
         return False
     try:
-        found, wanted = read_json(beside), _record(inputs, parameters)
+        found = read_json(beside)
+        SIDECAR.require(found.get("SidecarVersion"), where=beside)
+        same = found.get("inputs") == _digests(inputs, verify=verify)
     except (FileNotFoundError, StoreError):
         return False
-    same = all(found.get(key) == value for key, value in wanted.items())
-    return same and found.get("digest") == digest_file(path)
+    recorded = found.get("parameters")
+    return (same and isinstance(recorded, dict)
+            and agree(recorded, wanted=_as_json(parameters), then=_as_json(then or {}))
+            and found.get("digest") == digest_file(path, verify=verify))
+
+
+def agree(recorded: Mapping[str, Any], *, wanted: Mapping[str, Any], then: Mapping[str, Any] | None = None) -> bool:
+    """Say whether recorded parameters mean what these do today, whichever version recorded them.
+
+    Parameters
+    ----------
+    recorded, wanted : mapping
+        Parameters as JSON holds them.
+    then : mapping, optional
+        See :func:`is_current`.
+    """
+    before = {**_BEFORE, **(then or {})}
+    missing = object()
+    new = (wanted[key] == before.get(key, missing) for key in wanted.keys() - recorded.keys())
+    old = (recorded[key] == _REMOVED.get(key, missing) for key in recorded.keys() - wanted.keys())
+    return all(recorded[key] == wanted[key] for key in recorded.keys() & wanted.keys()) and all(new) and all(old)
+
+
+_BEFORE: dict[str, Any] = {}
+_REMOVED: dict[str, Any] = {}
+_AMBIGUOUS: set[str] = set()
+
+
+def declare(name: str, *, before: Any) -> None:
+    """Declare what was done before a setting existed; the settings do so for each of their fields.
+
+    A name that two settings share with different behaviours says nothing: without it a sidecar is not current.
+    """
+    value = _as_json({name: before})[name]
+    if name in _AMBIGUOUS or _BEFORE.get(name, value) != value:
+        _AMBIGUOUS.add(name)
+        _BEFORE.pop(name, None)
+    else:
+        _BEFORE[name] = value
+
+
+def declare_removed(name: str, *, value: Any) -> None:
+    """Declare that a setting is gone, and with which value of it files were made as today's code makes them."""
+    _REMOVED[name] = _as_json({name: value})[name]
+
+
+def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(json.dumps(parameters, default=plain)))
+
+
+def _digests(inputs: Mapping[str, Path | str], *, verify: bool = False) -> dict[str, str]:
+    return {name: digest_file(item, verify=verify) if isinstance(item, Path) else item for name, item in inputs.items()}

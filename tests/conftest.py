@@ -25,6 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("window") is not None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep digests and trust of tests out of the user's own folders, in the processes that tests start too."""
+    os.environ["ADVERSARIAL_FMRI_HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Layout:
     """Make an empty study with the protocol's settings."""

@@ -117,8 +117,8 @@ def simulate_subject(layout: Layout, settings: Settings, *, sub: str, null: bool
     """
     sessions = read_sessions(layout, sub=sub)
     files = _files(layout, sessions, sub=sub)
-    made_from = {"inputs": _inputs(layout, settings, sessions, sub=sub),
-                 "parameters": _parameters(settings, null=null)}
+    made_from: dict[str, Any] = {
+        "inputs": _inputs(layout, settings, sessions, sub=sub), "parameters": _parameters(settings, null=null)}
     bold, truth_path = tuple(files["bold"].values()), files["truth"][""]
     if all(is_current(path, **made_from) for group in files.values() for path in group.values()):
         log.info("virtual sub-%s is current and is kept", sub)

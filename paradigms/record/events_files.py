@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from paradigms.record.journal import is_held
 from paradigms.record.outcome import judged, tally_of
 from paradigms.record.outputs import write_outputs
 from paradigms.record.run_files import attempts, earlier_attempts
@@ -27,7 +26,7 @@ from subjects.layout import Layout
 from subjects.provenance import digest_bytes
 from subjects.run_key import RunKey
 from subjects.settings.study import Settings
-from subjects.store import read_json, table_text, write_bytes, write_json, write_table
+from subjects.store import is_held, read_json, table_text, write_bytes, write_json, write_table
 
 
 def require_new(layout: Layout, key: RunKey, *, repeat: bool) -> None:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from paradigms.devices.protocols import Clock
 from subjects.errors import RunLogError
-from subjects.store import plain, write_bytes
+from subjects.store import hold, plain, write_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -197,46 +196,3 @@ def restore(path: Path) -> bool:
         write_bytes(path, kept, overwrite=True)
     copy.unlink()
     return more
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _FAR = 1 << 30
-
-    def hold(file: int) -> bool:
-        """Hold an open file; False if another process does."""
-        os.lseek(file, _FAR, os.SEEK_SET)
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import errno
-    import fcntl
-
-    _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-
-    def hold(file: int) -> bool:
-        """Hold an open file; False if another process does. A file system without locks holds nothing back."""
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        return True
-
-
-def is_held(path: Path) -> bool:
-    """Say whether a process is writing a journal now."""
-    try:
-        file = os.open(path, os.O_RDWR)
-    except PermissionError:  # then nobody with our rights writes it
-        return False
-    try:
-        return not hold(file)
-    finally:
-        os.close(file)

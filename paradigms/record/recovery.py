@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paradigms.record.events_files import archive_events, attempt_told, read_schedule, sidecar_says_complete, write_pair
-from paradigms.record.journal import is_held, restore
+from paradigms.record.journal import restore
 from paradigms.record.outputs import write_outputs
 from paradigms.record.run_files import earlier_attempts
 from paradigms.runlog import Record, is_complete, of_kind, read_journal, time_zero
@@ -16,6 +16,7 @@ from subjects.errors import RunLogError, StudyError
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.loading import read_resolved
+from subjects.store import is_held
 
 _JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
                       r"_attempt-(?P<attempt>\d+)_journal\.jsonl\Z")

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from subjects import provenance, store
+from subjects import store
 from subjects.errors import StoreError
 
 
@@ -85,56 +85,93 @@ def test_json_takes_numpy_and_paths(tmp_path: Path) -> None:
         store.write_json(tmp_path / "b.json", {"o": object()})
 
 
-@given(st.binary(max_size=200))
-def test_digests_are_the_head_of_sha256(data: bytes) -> None:
-    assert provenance.digest_bytes(data) == hashlib.sha256(data).hexdigest()[:16]
-
-
-def test_array_digest_sees_values_shape_and_type_not_memory_order() -> None:
-    a = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert provenance.digest_array(a) == provenance.digest_array(np.asfortranarray(a))
-    others = [a + 1, a.reshape(3, 2), a.astype(np.int16)]
-    assert provenance.digest_array(a) not in [provenance.digest_array(b) for b in others]
-
-
-def test_json_digest_ignores_the_order_of_keys() -> None:
-    assert provenance.digest_json({"a": 1, "b": 2}) == provenance.digest_json({"b": 2, "a": 1})
-
-
-def test_seeds_differ_by_purpose_and_stay() -> None:
-    seeds = {provenance.derive_seed(1, sub, run) for sub in ("01", "02") for run in range(50)}
-    assert len(seeds) == 100
-    assert provenance.derive_seed(1, "a", "b") != provenance.derive_seed(1, "a,b")
-    expected = hashlib.sha256(b'[1, "01", "3"]').digest()[:6]
-    assert provenance.derive_seed(1, "01", 3) == int.from_bytes(expected, "big")
-    assert provenance.rng(1, "x").random() == provenance.rng(1, "x").random()
-
-
-def test_a_sidecar_tells_whether_a_file_is_current(tmp_path: Path) -> None:
-    source = store.write_text(tmp_path / "in.txt", "in")
-    made = store.write_text(tmp_path / "out.tsv", "out")
-    inputs, parameters = {"in": source, "set": "abc"}, {"n": 3, "t": (1, 2)}
-    assert not provenance.is_current(made, inputs=inputs, parameters=parameters)
-    provenance.sidecar(made, inputs=inputs, parameters=parameters)
-    assert provenance.is_current(made, inputs=inputs, parameters=parameters)
-    assert not provenance.is_current(made, inputs=inputs, parameters={**parameters, "n": 4})
-    assert not provenance.is_current(made, inputs={**inputs, "set": "abd"}, parameters=parameters)
-    source.write_text("changed", encoding="utf-8")
-    assert not provenance.is_current(made, inputs=inputs, parameters=parameters)
-    source.write_text("in", encoding="utf-8")
-    made.write_text("touched", encoding="utf-8")
-    assert not provenance.is_current(made, inputs=inputs, parameters=parameters)
-    source.unlink()
-    assert not provenance.is_current(made, inputs=inputs, parameters=parameters)
-
-
-def test_versions_say_what_is_not_there() -> None:
-    found = provenance.versions("numpy", "no-such-package")
-    assert found == {"numpy": np.__version__, "no-such-package": "not installed"}
-
-
 @pytest.mark.parametrize(("text", "came"), [("[]", "a JSON list"), ("3", "a JSON int"), ("null", "a JSON NoneType")])
 def test_json_that_is_no_object_is_named(tmp_path: Path, text: str, came: str) -> None:
     (tmp_path / "a.json").write_text(text, encoding="utf-8")
     with pytest.raises(StoreError, match=f"{came}; expected an object with named values"):
         store.read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("path", ["images/\0.png", "a" * 256, "deep/" + "é" * 128 + "/b.png", "\ud800"])
+def test_a_path_that_no_file_can_have_is_one_clear_error(tmp_path: Path, path: str) -> None:
+    for use in (store.read_json, store.read_table, lambda where: store.write_text(where, "x")):
+        with pytest.raises(StoreError, match="a path that no file can have; expected a path without NUL"):
+            use(tmp_path / path)
+    assert list(tmp_path.iterdir()) == []
+    assert store.possible(tmp_path / ("a" * 255)) == tmp_path / ("a" * 255)
+
+
+def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    left = [tmp_path / ".0123abcd.tmp.a.png", tmp_path / "deep" / ".89ef0123.tmp.b.h5"]
+    young = tmp_path / ".00000000.tmp.young.png"
+    others = [young, tmp_path / "a.png", tmp_path / ".0123abcd.tmp", tmp_path / ".notahexx.tmp.a.png"]
+    for path in (*left, *others):
+        path.write_bytes(b"x")
+        os.utime(path, None if path == young else (time.time() - 7200, time.time() - 7200))
+    assert store.sweep(tmp_path) == tuple(left)
+    assert sorted(item for item in tmp_path.rglob("*") if item.is_file()) == sorted(others)
+    assert store.sweep(tmp_path, older_than_s=0.0) == (young,)
+    assert store.sweep(tmp_path / "not there") == ()
+
+
+def test_what_is_swept_is_what_is_written_under(tmp_path: Path) -> None:
+    with store.whole_file(tmp_path / "a.txt") as beside:
+        beside.write_text("x", encoding="utf-8")
+        assert store.sweep(tmp_path, older_than_s=0.0) == (beside,)
+        beside.write_text("x", encoding="utf-8")
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from subjects.store import locked
+with locked(Path(sys.argv[1]), what='the stimulus set'):
+    print('held', flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_refused_until_the_first_has_ended_however_it_ends(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match=rf"the stimulus set being written by process {holder.pid} on .*; "
+                                             r"expected one process at a time"), \
+                store.locked(tmp_path, what="the stimulus set"):
+            pass
+        holder.kill()
+    with store.locked(tmp_path, what="the stimulus set"):
+        with pytest.raises(StoreError, match=f"process {os.getpid()}"), store.locked(tmp_path, what="the set"):
+            pass
+        assert store.is_held(tmp_path / ".lock")
+    if os.name != "nt":
+        assert list(tmp_path.iterdir()) == []
+
+
+RACER = """
+import os, sys, time
+from pathlib import Path
+from subjects.errors import StoreError
+from subjects.store import locked
+folder, inside = Path(sys.argv[1]), Path(sys.argv[1]) / 'inside'
+end, taken = time.monotonic() + 1.5, 0
+while time.monotonic() < end:
+    try:
+        with locked(folder, what='it'):
+            os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
+            inside.unlink()
+            taken += 1
+    except StoreError:
+        pass
+print(taken)
+"""
+
+
+def test_never_two_at_once_though_the_lock_comes_and_goes(tmp_path: Path) -> None:
+    started = [subprocess.Popen([sys.executable, "-c", RACER, str(tmp_path)], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for process in started:
+        out, error = process.communicate()
+        assert process.returncode == 0, error
+        assert int(out) > 0

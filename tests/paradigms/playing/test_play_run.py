@@ -24,7 +24,7 @@ from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices, Terminated
 from paradigms.playing.play_run import play_run, sigterm_as_exception
 from paradigms.record.events_files import read_schedule
-from paradigms.record.journal import Journal, is_held
+from paradigms.record.journal import Journal
 from paradigms.record.recovery import recover
 from paradigms.record.run_files import attempts, last_attempt
 from paradigms.runlog import COLUMNS, of_kind, read_events, read_journal
@@ -35,7 +35,7 @@ from subjects.profile import session_images
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
-from subjects.store import read_json
+from subjects.store import is_held, read_json
 from tests.bids import bids_report
 
 RUN = RunKey("01", "01", "main", 1)

@@ -5,6 +5,7 @@ Every default is a number of the protocol or one of its open points (``docs/prot
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -153,12 +154,14 @@ class MotionSettings(FixationTask):
     def _dots_have_room(self) -> MotionSettings:
         if 4.0 * self.inner_deg >= self.side_deg:
             raise ValueError("inner_deg leaves the dots no room in side_deg")
+        if self.n_dots < 1:
+            raise ValueError("density leaves no dot in side_deg")
         return self
 
     @property
     def n_dots(self) -> int:
-        """Dots in the square."""
-        return round(self.density * self.side_deg ** 2)
+        """Dots in the square outside its inner disk."""
+        return round(self.density * (self.side_deg ** 2 - math.pi * self.inner_deg ** 2))
 
     @property
     def duration_s(self) -> float:

@@ -9,58 +9,77 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from subjects.settings.section import Count, NotNegative, Positive, Section
+from subjects.settings.section import Count, NotNegative, Positive, Section, described
 
 
 class GlmSettings(Section):
     """The general linear model: HRF, drifts, and how many vertices are fitted at once."""
 
-    model: Literal["ols"] = "ols"
-    hrf: Literal["canonical"] = "canonical"
-    drift_minutes: Positive = 2.0
-    block_vertices: Count = 4096
+    model: Literal["ols"] = described("ols", "Model of the time series: ordinary least squares.", source="protocol 6")
+    hrf: Literal["canonical"] = described("canonical",
+        "Haemodynamic response: SPM's canonical double gamma.", source="protocol 6")
+    drift_minutes: Positive = described(2.0,
+        "Minutes of a run for each degree of the drift polynomials.", unit="min", source="protocol 6")
+    block_vertices: Count = described(4096,
+        "Vertices that are fitted at a time; no result depends on it beyond rounding.", unit="vertices")
 
 
 class RoiSettings(Section):
     """Vertex selection on searchlight disks of the flattened cortex."""
 
-    radius_mm: Positive = 3.0
-    vertices_per_hemisphere: Count = 100
-    min_disk: Count = 10
-    session_means: Literal["removed", "kept"] = "removed"
+    radius_mm: Positive = described(3.0,
+        "Geodesic radius of the disks on the flattened surface.", unit="mm", source="protocol 7")
+    vertices_per_hemisphere: Count = described(100,
+        "Vertices chosen in each region and hemisphere.", unit="vertices", source="protocol 7")
+    min_disk: Count = described(10, "A disk of fewer vertices is not judged.", unit="vertices")
+    session_means: Literal["removed", "kept"] = described("removed",
+        "Whether the mean pattern of each session is removed from its images of a type before they are "
+        "compared.")
 
 
 class RsaSettings(Section):
     """Representational similarity analysis."""
 
-    dissimilarity: Literal["correlation", "euclidean"] = "correlation"
-    n_permutations: Count = 1000
-    n_bootstraps: Count = 1000
+    dissimilarity: Literal["correlation", "euclidean"] = described("correlation",
+        "How two patterns are compared: 1 minus Pearson's correlation, or Euclidean distance.",
+        source="protocol 8, open")
+    n_permutations: Count = described(1000, "Permutations of the labels for a null distribution.", source="protocol 8")
+    n_bootstraps: Count = described(1000, "Bootstrap samples for an interval.", source="protocol 8")
 
 
 class EncodingSettings(Section):
     """Forward encoding by regularized orthogonal matching pursuit."""
 
-    sparsity: Literal["cv"] | Count = "cv"
-    candidates: tuple[Count, ...] = (1, 2, 4, 8)
-    folds: Annotated[int, Field(ge=2)] = 5
-    n_permutations: Count = 1000
-    n_subsamples: Count = 1000
-    subsample: Annotated[float, Field(gt=0, le=1)] = 0.8
-    correlate: Literal["vertex", "image"] = "vertex"
+    sparsity: Literal["cv"] | Count = described("cv",
+        "Units in a model: a number, or `cv` to choose it from `candidates` by cross-validation on RE "
+        "images.", unit="units", source="protocol 9, open")
+    candidates: tuple[Count, ...] = described((1, 2, 4, 8),
+        "Numbers of units among which `cv` chooses.", unit="units", source="protocol 9, open")
+    folds: Annotated[int, Field(ge=2)] = described(5, "Folds of that cross-validation.", source="protocol 9, open")
+    n_permutations: Count = described(1000, "Permutations of the labels for a null distribution.", source="protocol 9")
+    n_subsamples: Count = described(1000, "Subsamples of the vertices for an interval.", source="protocol 9")
+    subsample: Annotated[float, Field(gt=0, le=1)] = described(0.8,
+        "Share of the vertices in a subsample.", unit="share", source="protocol 9")
+    correlate: Literal["vertex", "image"] = described("vertex",
+        "Prediction and response are correlated over images at each vertex, or over vertices at each "
+        "image.", source="protocol 9, open")
 
 
 class AnalysisSettings(Section):
     """Where the BOLD time series come from. ``auto`` takes the only source present, and says which."""
 
-    bold: Literal["auto", "fmriprep", "simulated"] = "auto"
+    bold: Literal["auto", "fmriprep", "simulated"] = described("auto",
+        "Which time series are analysed; `auto` takes the only source that is there, and says which.",
+        source="protocol 5")
 
 
 class SimulateSettings(Section):
     """The virtual subject. Standard deviations are in percent of the mean signal."""
 
-    subdivisions: Annotated[int, Field(ge=0, le=3)] = 2
-    signal_pct: NotNegative = 2.0
-    noise_sd_pct: NotNegative = 1.0
-    drift_sd_pct: NotNegative = 1.0
-    ar1: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    subdivisions: Annotated[int, Field(ge=0, le=3)] = described(2,
+        "How often the template's triangles are divided in four.")
+    signal_pct: NotNegative = described(2.0,
+        "Mean response to an image.", unit="% of the mean signal")
+    noise_sd_pct: NotNegative = described(1.0, "Standard deviation of the noise.", unit="% of the mean signal")
+    drift_sd_pct: NotNegative = described(1.0, "Standard deviation of the drifts.", unit="% of the mean signal")
+    ar1: Annotated[float, Field(ge=0, lt=1)] = described(0.3, "Correlation of the noise from one volume to the next.")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from subjects.errors import SettingsError, nearest
-from subjects.settings.section import Count, NotNegative, Positive, Section
+from subjects.settings.section import Count, NotNegative, Positive, Section, described
 
 SCANNERS = ("emulated", "keyboard", "serial", "parallel")
 BUTTONS = ("keyboard", "serial")
@@ -50,11 +50,15 @@ class ScannerSettings(Section):
     `arm_key` arms a run at once.
     """
 
-    tr_s: Positive = 2.0
-    trigger_key: str = "5"
-    n_dummies: Annotated[int, Field(ge=0)] = 0
-    dummies_send_pulses: bool = True
-    arm_key: str = "space"
+    tr_s: Positive = described(2.0,
+        "Repetition time: seconds from one volume to the next.", unit="s", source="protocol 2")
+    trigger_key: str = described("5", "Key that a trigger box types at every volume.", unit="key")
+    n_dummies: Annotated[int, Field(ge=0)] = described(0,
+        "Dummy volumes before the first one that counts.", unit="volumes")
+    dummies_send_pulses: bool = described(True, "Whether the scanner sends pulses for dummy volumes too.")
+    arm_key: str = described("space",
+        "Key with which the operator arms a run: pulses before it start nothing; empty: a run is armed at "
+        "once.", unit="key")
 
     @property
     def n_dummy_pulses(self) -> int:
@@ -65,28 +69,29 @@ class ScannerSettings(Section):
 class SerialTriggerSettings(Section):
     """Pulses as bytes of a serial line."""
 
-    port: str = ""
-    baud: Count = 115200
-    pulse: Byte = "5"
+    port: str = described("", "Serial port of the trigger, such as COM3 or /dev/ttyUSB0.", unit="port")
+    baud: Count = described(115200, "Its speed.", unit="baud")
+    pulse: Byte = described("5", "Byte that stands for a pulse: one character or a number.", unit="byte")
 
 
 class ParallelTriggerSettings(Section):
     """Pulses as a level of a parallel port: a device on Linux, an address on Windows."""
 
-    device: str = "/dev/parport0"
-    address: Annotated[int, Field(ge=0)] = 0x378
-    pin: Literal[10, 11, 12, 13, 15] = 10
-    edge: Literal["rising", "falling"] = "rising"
-    poll_s: Annotated[float, Field(gt=0, le=0.001)] = 0.00025
+    device: str = described("/dev/parport0", "Parallel port on Linux.", unit="path")
+    address: Annotated[int, Field(ge=0)] = described(0x378, "Address of the parallel port on Windows.")
+    pin: Literal[10, 11, 12, 13, 15] = described(10, "Status pin that carries the pulses.", unit="pin")
+    edge: Literal["rising", "falling"] = described("rising", "Edge that counts as a pulse.")
+    poll_s: Annotated[float, Field(gt=0, le=0.001)] = described(0.00025, "How often the pin is looked at.", unit="s")
 
 
 class ButtonsSettings(Section):
     """The subject's button box: keys of a keyboard, or bytes of a serial line, each with the key that it stands for."""
 
-    device: Literal["keyboard", "serial"] = "keyboard"
-    port: str = ""
-    baud: Count = 115200
-    keys: tuple[tuple[Byte, str], ...] = (("1", "1"), ("2", "2"), ("3", "3"), ("4", "4"))
+    device: Literal["keyboard", "serial"] = described("keyboard", "Where the subject's presses come from.")
+    port: str = described("", "Serial port of the button box.", unit="port")
+    baud: Count = described(115200, "Its speed.", unit="baud")
+    keys: tuple[tuple[Byte, str], ...] = described((("1", "1"), ("2", "2"), ("3", "3"), ("4", "4")),
+        "Bytes of the serial line, each with the key of the task that it stands for.", unit="byte, key")
 
     @model_validator(mode="after")
     def _bytes_differ(self) -> ButtonsSettings:
@@ -102,13 +107,15 @@ class EmulatedScannerSettings(Section):
     negative ones come before it. `late_s` delays the first pulse.
     """
 
-    jitter_s: NotNegative = 0.0
-    missed: tuple[Volume, ...] = ()
-    doubled: tuple[Volume, ...] = ()
-    extra_s: tuple[float, ...] = ()
-    tr_factor: Positive = 1.0
-    stop_after: Count | None = None
-    late_s: NotNegative = 0.0
+    jitter_s: NotNegative = described(0.0, "Standard deviation of the pulses around their times.", unit="s")
+    missed: tuple[Volume, ...] = described((), "Volumes without a pulse, counted from 0 with dummies.", unit="volumes")
+    doubled: tuple[Volume, ...] = described((), "Volumes with two pulses.", unit="volumes")
+    extra_s: tuple[float, ...] = described((),
+        "Further pulses, from the first one; negative ones come before it.", unit="s")
+    tr_factor: Positive = described(1.0, "Factor on the repetition time.")
+    stop_after: Count | None = described(None,
+        "Volumes after which the pulses stop; unset: they do not.", unit="volumes")
+    late_s: NotNegative = described(0.0, "Delay of the first pulse.", unit="s")
 
     def asked(self) -> dict[str, Any]:
         """Give the faults that are asked for, by the names of the settings.
@@ -125,16 +132,18 @@ class EmulatedScannerSettings(Section):
 class ParticipantSettings(Section):
     """How the simulated participant answers; reaction times are normal, never under 150 ms."""
 
-    accuracy: Share = 0.95
-    omission: Share = 0.02
-    rt_mean_s: Positive = 0.65
-    rt_sd_s: NotNegative = 0.12
+    accuracy: Share = described(0.95, "Share of right answers of the simulated participant.", unit="share")
+    omission: Share = described(0.02, "Share of images that it does not answer.", unit="share")
+    rt_mean_s: Positive = described(0.65, "Its mean reaction time; never under 0.15 s.", unit="s")
+    rt_sd_s: NotNegative = described(0.12, "Standard deviation of its reaction times.", unit="s")
 
 
 class HooksSettings(Section):
     """The lab's own code: `tracker` names a function without arguments that gives a Tracker, "package.module:name"."""
 
-    tracker: str = ""
+    tracker: str = described("",
+        "Function without arguments that gives an eye tracker, `package.module:function`; it asks for "
+        "--trust where the study names it; empty: none.")
 
 
 def fault_overrides(asked: Sequence[str]) -> dict[str, Any]:

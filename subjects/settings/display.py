@@ -7,20 +7,23 @@ from typing import Annotated
 
 from pydantic import Field
 
-from subjects.settings.section import Count, Positive, Section
+from subjects.settings.section import Count, Positive, Section, described
 
 
 class DisplaySettings(Section):
     """The projector and where the subject's eyes are. `photodiode` adds a square that turns at every change."""
 
-    width_px: Count = 1920
-    height_px: Count = 1080
-    refresh_hz: Positive = 120.0
-    width_cm: Positive = 89.0
-    height_cm: Positive = 50.0
-    distance_cm: Positive = 168.0
-    background: Annotated[int, Field(ge=0, le=255)] = 127
-    photodiode: bool = False
+    width_px: Count = described(1920, "Width of the picture.", unit="px", source="protocol 2")
+    height_px: Count = described(1080, "Height of the picture.", unit="px", source="protocol 2")
+    refresh_hz: Positive = described(120.0, "Refresh rate.", unit="Hz", source="protocol 2")
+    width_cm: Positive = described(89.0, "Width of the picture where it is seen.", unit="cm", source="protocol 2")
+    height_cm: Positive = described(50.0, "Height of the picture where it is seen.", unit="cm", source="protocol 2")
+    distance_cm: Positive = described(168.0,
+        "Way of the light from the picture to the eye, by the mirror.", unit="cm", source="protocol 2")
+    background: Annotated[int, Field(ge=0, le=255)] = described(127,
+        "Grey level of the background.", unit="0 to 255", source="protocol 3")
+    photodiode: bool = described(False,
+        "Draw a square in the lower right corner that turns from black to white at every change.")
 
     def px_for(self, deg: float) -> float:
         """Give the extent in pixels of a centred stimulus of `deg` degrees of visual angle.

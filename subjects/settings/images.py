@@ -6,48 +6,91 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from subjects.settings.section import Count, NotNegative, Positive, Probability, Section
+from subjects.settings.section import Count, NotNegative, Positive, Probability, Section, described
 
 
 class StimuliSettings(Section):
     """The stimulus set. Probabilities are judged on the 8-bit image; steps are L2 on RGB in [0, 1]."""
 
-    network: str = "demo"
-    weights: str | None = None
-    preprocessing: str | None = None
-    tap: str | None = None
-    classes: tuple[str, ...] = ("dogs", "birds", "cars", "fruits", "aquatic")
-    animal_classes: tuple[str, ...] = ("dogs", "birds", "aquatic")
-    per_class: Count = 8
-    size_px: Count = 227
-    images: str | None = None
-    labels: str | None = None
-    resize: Literal["warp", "warp-crop", "crop"] = "warp"
-    min_px: Annotated[int, Field(ge=0)] = 227
-    min_aspect: Positive = 2.0 / 3.0
-    max_aspect: Positive = 1.5
-    exclude: tuple[str, ...] = ()
-    pin: tuple[str, ...] = ()
-    shortfall: Literal["refuse", "best"] = "refuse"
-    mean_image: str | None = None
-    re_p: Probability = 0.99
-    an_p: Probability = 0.99
-    ai_p: Probability = 0.99
-    an_min_contrast: NotNegative = 12.0
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=63)] = 10
-    an_ceiling_p: Annotated[float, Field(gt=0, le=1)] = 0.995
-    an_goal_p: Probability | None = None
-    an_objective: Literal["log_prob", "prob"] = "log_prob"
-    an_lambda: NotNegative = 0.0
-    an_step: Positive = 0.5
-    ai_step: Positive = 0.2
-    ai_method: Literal["first-hit", "minimal"] = "first-hit"
-    ai_search: Count = 200
-    ai_target: Literal["other_class", "nearest", "least_likely", "any", "table"] = "other_class"
-    ai_target_table: str | None = None
-    max_iterations: Count = 1000
-    features_dtype: Literal["float32", "float16"] = "float32"
-    batch: Count = 20
+    network: str = described("demo",
+        "Network that the images are made with and checked against: a name of `python -m stimuli "
+        "networks`, or `package.module:function` of your own, which asks for --trust.", source="protocol 1")
+    weights: str | None = described(None,
+        "File with the network's weights; unset: the place where the network looks for its own.",
+        unit="path", source="protocol 1")
+    preprocessing: str | None = described(None,
+        "Preprocessing of the network's input, by name (`python -m stimuli networks`); unset: the "
+        "network's own.", source="protocol 1")
+    tap: str | None = described(None,
+        "Where layers 1 and 2 are read, by the names that the network offers; unset: the network's own "
+        "choice.", source="protocol 8, open")
+    classes: tuple[str, ...] = described(("dogs", "birds", "cars", "fruits", "aquatic"),
+        "Classes of things, in the order of the manifest.", source="protocol 1")
+    animal_classes: tuple[str, ...] = described(("dogs", "birds", "aquatic"),
+        'Classes for which "animal" is the right answer.', source="protocol 2")
+    per_class: Count = described(8, "Base images of each class.", source="protocol 1")
+    size_px: Count = described(227,
+        "Side of the square images; it must be the network's input.", unit="px", source="protocol 1")
+    images: str | None = described(None,
+        "Folder of photographs from which RE images are chosen; unset: they are drawn.",
+        unit="path", source="protocol 1")
+    labels: str | None = described(None,
+        "Table of the photographs' labels; unset: labels.tsv in their folder, or one folder a category.", unit="path")
+    resize: Literal["warp", "warp-crop", "crop"] = described("warp",
+        "How a photograph becomes square: the whole of it warped, warped to 256 px with the centre cut "
+        "out (Caffe), or its short side to 256 px with the centre cut out (torchvision).", source="protocol 1")
+    min_px: Annotated[int, Field(ge=0)] = described(227,
+        "A photograph's width and height must be greater.", unit="px", source="protocol 1")
+    min_aspect: Positive = described(2.0 / 3.0,
+        "A photograph's width over height must be greater.", unit="ratio", source="protocol 1")
+    max_aspect: Positive = described(1.5,
+        "A photograph's width over height must be smaller.", unit="ratio", source="protocol 1")
+    exclude: tuple[str, ...] = described((), "Photographs (files), categories or wnids that are not taken.")
+    pin: tuple[str, ...] = described((),
+        "Photographs, categories or wnids that are taken whatever their rank by P; they must meet the "
+        "rules.")
+    shortfall: Literal["refuse", "best"] = described("refuse",
+        "What happens where a class has too few photographs above `re_p`: an error, or the next highest P "
+        "below it.")
+    mean_image: str | None = described(None,
+        "Image at which AN images start: unset, the network's mean; `channels`, that mean averaged over "
+        "pixels; `folder`, the mean of the photographs; or a file of Caffe's.", unit="path", source="protocol 1")
+    re_p: Probability = described(0.99,
+        "P of its own category that an RE image must exceed.", unit="probability", source="protocol 1")
+    an_p: Probability = described(0.99,
+        "P of its category that an AN image must exceed.", unit="probability", source="protocol 1")
+    ai_p: Probability = described(0.99,
+        "P of its target category that an AI image must exceed.", unit="probability", source="protocol 1")
+    an_min_contrast: NotNegative = described(12.0,
+        "Least RMS contrast of an AN image, held while P stays above `an_p`.", unit="grey levels")
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=63)] = described(10,
+        "Two RE images whose 63-bit DCT hashes differ in at most so many bits are named as near "
+        "duplicates.", unit="bits")
+    an_ceiling_p: Annotated[float, Field(gt=0, le=1)] = described(0.995,
+        "P above which the ascent of AN images lowers P again while the contrast grows.", unit="probability")
+    an_goal_p: Probability | None = described(None,
+        "P up to which AN images go on, without a ceiling; unset: they stop when they meet the rules.",
+        unit="probability")
+    an_objective: Literal["log_prob", "prob"] = described("log_prob",
+        "What the ascent of AN images maximises: log P, or P as in equation (1).", source="protocol 1")
+    an_lambda: NotNegative = described(0.0,
+        "Weight of the squared L2 distance from the start in equation (1), on RGB in [0, 1].",
+        source="protocol 1, open")
+    an_step: Positive = described(0.5, "Length of a step of the ascent of AN images (L2 on RGB in [0, 1]).", unit="L2")
+    ai_step: Positive = described(0.2, "Length of a step of the ascent of AI images (L2 on RGB in [0, 1]).", unit="L2")
+    ai_method: Literal["first-hit", "minimal"] = described("first-hit",
+        "The first AI image above `ai_p`, or the smallest perturbation found in `ai_search` steps.")
+    ai_search: Count = described(200, "Steps of the search for the smallest perturbation.", unit="steps")
+    ai_target: Literal["other_class", "nearest", "least_likely", "any", "table"] = described("other_class",
+        "Target category of an AI image: drawn from those of the other classes, the nearest wrong one, "
+        "the least likely one, any one, or named in `ai_target_table`.", source="protocol 1, open")
+    ai_target_table: str | None = described(None,
+        'Table with columns `base_image` and `target`; it belongs to `ai_target = "table"`.',
+        unit="path", source="protocol 1, open")
+    max_iterations: Count = described(1000, "Steps after which the ascent gives an image up.", unit="steps")
+    features_dtype: Literal["float32", "float16"] = described("float32", "How the layers' responses are stored.")
+    batch: Count = described(20,
+        "Images that go through the network at a time; no result depends on it beyond rounding.", unit="images")
 
     @model_validator(mode="after")
     def _animals_are_classes(self) -> StimuliSettings:
@@ -73,18 +116,26 @@ class StimuliSettings(Section):
 class TexturesSettings(Section):
     """Textures of objects, faces and words on pink noise, and pairs of intact and scrambled pictures."""
 
-    folder: str | None = None
-    size_px: Annotated[int, Field(ge=32, le=2048)] = 512
-    n_objects: Annotated[int, Field(ge=0)] = 34
-    n_faces: Annotated[int, Field(ge=0)] = 34
-    n_words: Annotated[int, Field(ge=0)] = 34
-    n_pictures: Annotated[int, Field(ge=0)] = 40
-    noise_exponent: NotNegative = 1.0
-    noise_sd: NotNegative = 30.0
-    pieces_across: Count = 6
-    words_across: Count = 7
-    scramble: Literal["grid", "phase"] = "grid"
-    scramble_cells: Annotated[int, Field(ge=2)] = 16
+    folder: str | None = described(None,
+        "Folder of your own pictures in sub-folders object, face, word, intact, scrambled; unset: they "
+        "are drawn.", unit="path")
+    size_px: Annotated[int, Field(ge=32, le=2048)] = described(512, "Side of the square textures.", unit="px")
+    n_objects: Annotated[int, Field(ge=0)] = described(34, "Textures of objects.", source="protocol 3")
+    n_faces: Annotated[int, Field(ge=0)] = described(34, "Textures of faces.", source="protocol 3")
+    n_words: Annotated[int, Field(ge=0)] = described(34, "Textures of words.", source="protocol 3")
+    n_pictures: Annotated[int, Field(ge=0)] = described(40,
+        "Pairs of an intact and a scrambled picture for the LO localizer.", source="protocol 4")
+    noise_exponent: NotNegative = described(1.0,
+        "Exponent of the noise behind the textures: amplitude falls with frequency to this power; 1 is "
+        "pink.", source="protocol 3")
+    noise_sd: NotNegative = described(30.0, "Standard deviation of that noise.", unit="grey levels")
+    pieces_across: Count = described(6, "Objects or faces side by side in a texture.")
+    words_across: Count = described(7, "Words side by side in a texture.")
+    scramble: Literal["grid", "phase"] = described("grid",
+        "How a picture is scrambled: cells of a grid change places, or the phases are drawn at random.",
+        source="protocol 4, open")
+    scramble_cells: Annotated[int, Field(ge=2)] = described(16,
+        "Cells of that grid along a side.", source="protocol 4, open")
 
     @model_validator(mode="after")
     def _cells_fit(self) -> TexturesSettings:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from subjects.settings.section import Count, Level, NotNegative, Positive, Seconds, Section
+from subjects.settings.section import Count, Level, NotNegative, Positive, Seconds, Section, described
 
 MAIN, RETINOTOPY, LO, MOTION = "main", "retinotopy", "lo", "motion"
 TASKS = (MAIN, RETINOTOPY, LO, MOTION)
@@ -21,12 +21,14 @@ Aperture = Literal["wedge_ccw", "wedge_cw", "ring_expand", "ring_contract", "bar
 class FixationTask(Section):
     """What the tasks with a coloured fixation point share: its changes, and the press that answers them."""
 
-    fixation_deg: Positive = 0.2
-    fixation_colors: tuple[Color, ...] = ((255, 0, 0), (0, 0, 0), (255, 255, 255))
-    change_min_s: Positive = 1.0
-    change_max_s: Positive = 5.0
-    hit_window_s: Positive = 1.0
-    press_key: str = "1"
+    fixation_deg: Positive = described(0.2, "Diameter of the fixation point.", unit="deg", source="protocol 3")
+    fixation_colors: tuple[Color, ...] = described(((255, 0, 0), (0, 0, 0), (255, 255, 255)),
+        "Colours among which the fixation point changes: red, green, blue.", unit="0 to 255", source="protocol 3")
+    change_min_s: Positive = described(1.0, "Shortest time between two changes.", unit="s", source="protocol 3")
+    change_max_s: Positive = described(5.0, "Longest time between two changes.", unit="s", source="protocol 3")
+    hit_window_s: Positive = described(1.0,
+        "A press within this time after a change is a hit.", unit="s", source="protocol 3")
+    press_key: str = described("1", "Key that answers a change.", unit="key", source="protocol 3")
 
     @model_validator(mode="after")
     def _colors_can_change(self) -> FixationTask:
@@ -42,26 +44,38 @@ class FixationTask(Section):
 class RetinotopySettings(FixationTask):
     """Retinotopic mapping: textures under moving apertures. `runs` lists the apertures session by session."""
 
-    runs: tuple[tuple[Aperture, ...], ...] = (("wedge_ccw", "ring_expand", "bar"), ("wedge_cw", "ring_contract", "bar"))
-    field_deg: Positive = 12.0
-    step_hz: Positive = 15.0
-    n_textures: Annotated[int, Field(ge=2)] = 100
-    kinds: tuple[str, ...] = ("object", "face", "word")
-    lead_s: NotNegative = 22.0
-    cycles: Count = 8
-    cycle_s: Positive = 32.0
-    sweep_s: Positive = 28.0
-    mix_cycles: Count = 2
-    bar_lead_s: NotNegative = 16.0
-    bar_pause_s: NotNegative = 12.0
-    wedge_deg: Annotated[float, Field(gt=0, le=360)] = 90.0
-    wedge_start_deg: float = 0.0
-    ring_deg: Positive = 1.5
-    bar_deg: Positive = 1.5
-    mask_px: Annotated[int, Field(ge=16)] = 256
-    grid: bool = True
-    grid_line_deg: Positive = 0.05
-    grid_opacity: Annotated[float, Field(ge=0, le=1)] = 0.25
+    runs: tuple[tuple[Aperture, ...], ...] = described(
+        (("wedge_ccw", "ring_expand", "bar"), ("wedge_cw", "ring_contract", "bar")),
+        "Apertures of the runs, session by session: wedge_ccw, wedge_cw, ring_expand, ring_contract, bar "
+        "or mix.", source="protocol 3, open")
+    field_deg: Positive = described(12.0, "Diameter of the stimulated field.", unit="deg", source="protocol 3")
+    step_hz: Positive = described(15.0, "Rate at which texture and aperture change.", unit="Hz", source="protocol 3")
+    n_textures: Annotated[int, Field(ge=2)] = described(100,
+        "Textures of a run, drawn at random from those of `kinds`.", source="protocol 3")
+    kinds: tuple[str, ...] = described(("object", "face", "word"),
+        "Kinds of textures that are shown: object, face, word.", source="protocol 3")
+    lead_s: NotNegative = described(22.0,
+        "Blank at the start and the end of wedge, ring and mixed runs.", unit="s", source="protocol 3")
+    cycles: Count = described(8, "Cycles of a wedge or ring run.", source="protocol 3")
+    cycle_s: Positive = described(32.0,
+        "Length of a cycle; of rings and bars, sweep and blank together.", unit="s", source="protocol 3")
+    sweep_s: Positive = described(28.0, "Length of a sweep of a ring or a bar.", unit="s", source="protocol 3")
+    mix_cycles: Count = described(2, "Cycles of each of the four parts of a mixed run.", source="protocol 3")
+    bar_lead_s: NotNegative = described(16.0,
+        "Blank at the start and the end of a bar run.", unit="s", source="protocol 3")
+    bar_pause_s: NotNegative = described(12.0, "Blank in the middle of a bar run.", unit="s", source="protocol 3")
+    wedge_deg: Annotated[float, Field(gt=0, le=360)] = described(90.0,
+        "Angle of the wedge.", unit="deg of polar angle", source="protocol 3, open")
+    wedge_start_deg: float = described(0.0,
+        "Polar angle of the wedge's middle when a run starts, counter-clockwise from the right.",
+        unit="deg of polar angle", source="protocol 3, open")
+    ring_deg: Positive = described(1.5, "Width of the ring.", unit="deg", source="protocol 3, open")
+    bar_deg: Positive = described(1.5, "Width of the bar.", unit="deg", source="protocol 3, open")
+    mask_px: Annotated[int, Field(ge=16)] = described(256,
+        "Side of the aperture masks that are drawn and exported.", unit="px")
+    grid: bool = described(True, "Draw a polar fixation grid over the field.", source="protocol 3")
+    grid_line_deg: Positive = described(0.05, "Width of the grid's lines.", unit="deg")
+    grid_opacity: Annotated[float, Field(ge=0, le=1)] = described(0.25, "Opacity of the grid.", unit="0 to 1")
 
     @model_validator(mode="after")
     def _times_are_whole_steps(self) -> RetinotopySettings:
@@ -93,19 +107,24 @@ class RetinotopySettings(FixationTask):
 class LoSettings(FixationTask):
     """Localizer of the lateral occipital cortex: intact and scrambled images. `runs` counts them session by session."""
 
-    runs: tuple[Annotated[int, Field(ge=0)], ...] = (1, 1)
-    design: Literal["blocks", "within"] = "blocks"
-    task: Literal["fixation", "one_back"] = "fixation"
-    intact: tuple[str, ...] = ("intact",)
-    scrambled: tuple[str, ...] = ("scrambled",)
-    blocks: Count = 16
-    blocks_per_blank: Count = 4
-    block_s: Positive = 16.0
-    image_s: Positive = 0.3
-    gap_s: NotNegative = 0.5
-    repeats: Annotated[int, Field(ge=0)] = 2
-    image_deg: Positive = 12.0
-    discard_s: NotNegative = 14.0
+    runs: tuple[Annotated[int, Field(ge=0)], ...] = described((1, 1), "Runs of each session.", source="protocol 4")
+    design: Literal["blocks", "within"] = described("blocks",
+        "`blocks`: a block is intact or scrambled; `within`: both alternate image by image in one block.",
+        source="protocol 4, open")
+    task: Literal["fixation", "one_back"] = described("fixation",
+        "The subject's task: changes of the fixation point, or repeated images.")
+    intact: tuple[str, ...] = described(("intact",), "Kinds of textures that are shown as intact.", source="protocol 4")
+    scrambled: tuple[str, ...] = described(("scrambled",),
+        "Kinds of textures that are shown as scrambled.", source="protocol 4")
+    blocks: Count = described(16, "Blocks with images.", source="protocol 4")
+    blocks_per_blank: Count = described(4, "Blocks after which a blank block follows.", source="protocol 4")
+    block_s: Positive = described(16.0, "Length of a block.", unit="s", source="protocol 4")
+    image_s: Positive = described(0.3, "How long an image is shown.", unit="s", source="protocol 4")
+    gap_s: NotNegative = described(0.5, "Blank after an image.", unit="s", source="protocol 4")
+    repeats: Annotated[int, Field(ge=0)] = described(2, 'Repeated images in a block, with `task = "one_back"`.')
+    image_deg: Positive = described(12.0, "Side of the images.", unit="deg", source="protocol 4")
+    discard_s: NotNegative = described(14.0,
+        "Start of a run that the analysis leaves out.", unit="s", source="protocol 4")
 
     @model_validator(mode="after")
     def _blocks_hold_images(self) -> LoSettings:
@@ -132,23 +151,27 @@ class LoSettings(FixationTask):
 class MotionSettings(FixationTask):
     """Localizer of hMT+: dots that stand still, then move in and out. `runs` counts them session by session."""
 
-    runs: tuple[Annotated[int, Field(ge=0)], ...] = (1, 1)
-    fixation_colors: tuple[Color, ...] = ((255, 0, 0), (0, 150, 255), (255, 255, 0))
-    blocks: Count = 10
-    static_s: Positive = 24.0
-    moving_s: Positive = 8.0
-    lead_s: NotNegative = 8.0
-    side_deg: Positive = 12.0
-    inner_deg: NotNegative = 0.5
-    density: Positive = 1.0
-    dot_deg: Positive = 0.2
-    speed_deg_s: Positive = 15.0
-    lifetime_s: Positive = 0.4
-    direction_s: Positive = 2.0
-    dot_level: Annotated[int, Field(ge=0, le=255)] = 255
-    background: Annotated[int, Field(ge=0, le=255)] = 0
-    frames_per_step: Count = 1
-    discard_s: NotNegative = 6.0
+    runs: tuple[Annotated[int, Field(ge=0)], ...] = described((1, 1), "Runs of each session.", source="protocol 4")
+    fixation_colors: tuple[Color, ...] = described(((255, 0, 0), (0, 150, 255), (255, 255, 0)),
+        "Colours among which the fixation point changes, all visible on black: red, green, blue.", unit="0 to 255")
+    blocks: Count = described(10, "Blocks of dots that stand still, then move.", source="protocol 4")
+    static_s: Positive = described(24.0, "How long the dots stand still.", unit="s", source="protocol 4")
+    moving_s: Positive = described(8.0, "How long they move.", unit="s", source="protocol 4")
+    lead_s: NotNegative = described(8.0, "Blank at both ends of a run.", unit="s", source="protocol 4")
+    side_deg: Positive = described(12.0, "Side of the square of dots.", unit="deg", source="protocol 4")
+    inner_deg: NotNegative = described(0.5, "Radius around the fixation point without dots.", unit="deg")
+    density: Positive = described(1.0, "Dots in a square degree.", unit="1/deg^2", source="protocol 4, open")
+    dot_deg: Positive = described(0.2, "Diameter of a dot.", unit="deg", source="protocol 4, open")
+    speed_deg_s: Positive = described(15.0, "Speed of the dots.", unit="deg/s", source="protocol 4, open")
+    lifetime_s: Positive = described(0.4, "How long a dot lives.", unit="s", source="protocol 4, open")
+    direction_s: Positive = described(2.0,
+        "Time after which the dots turn from outwards to inwards or back.", unit="s", source="protocol 4, open")
+    dot_level: Annotated[int, Field(ge=0, le=255)] = described(255, "Grey level of the dots.", unit="0 to 255")
+    background: Annotated[int, Field(ge=0, le=255)] = described(0,
+        "Grey level of the background.", unit="0 to 255", source="protocol 4")
+    frames_per_step: Count = described(1, "Frames of the display for which the dots keep their places.", unit="frames")
+    discard_s: NotNegative = described(6.0,
+        "Start of a run that the analysis leaves out.", unit="s", source="protocol 4")
 
     @model_validator(mode="after")
     def _dots_have_room(self) -> MotionSettings:
@@ -172,19 +195,26 @@ class MotionSettings(FixationTask):
 class MainSettings(Section):
     """The main experiment: trials of blank then image, an animal judgement on every image."""
 
-    sessions: Count = 2
-    runs: Count = 5
-    presentations: Count = 2
-    blank_trials: Annotated[int, Field(ge=0)] = 9
-    blank_s: Annotated[Seconds, Field(gt=0)] = 2.0
-    image_s: Annotated[Seconds, Field(gt=0)] = 2.0
-    lead_in_s: Seconds = 20.0
-    lead_out_s: Seconds = 20.0
-    image_deg: Positive = 12.0
-    fixation_deg: Positive = 0.2
-    fixation_color: tuple[Level, Level, Level] = (255, 0, 0)
-    discard_s: NotNegative = 18.0
-    animal_key: str = "1"
-    not_animal_key: str = "2"
-    abort_key: str = "escape"
-    response_window_s: Positive = 4.0
+    sessions: Count = described(2, "Sessions; the base images are shared out over them.", source="protocol 2")
+    runs: Count = described(5, "Runs of a session.", source="protocol 2")
+    presentations: Count = described(2, "How often an image is shown in a run.", source="protocol 2")
+    blank_trials: Annotated[int, Field(ge=0)] = described(9, "Trials of a run without an image.", source="protocol 2")
+    blank_s: Annotated[Seconds, Field(gt=0)] = described(2.0,
+        "Blank at the start of a trial.", unit="s", source="protocol 2")
+    image_s: Annotated[Seconds, Field(gt=0)] = described(2.0,
+        "How long an image is shown.", unit="s", source="protocol 2")
+    lead_in_s: Seconds = described(20.0, "Blank at the start of a run.", unit="s", source="protocol 2")
+    lead_out_s: Seconds = described(20.0, "Blank at the end of a run.", unit="s", source="protocol 2")
+    image_deg: Positive = described(12.0, "Side of the images.", unit="deg", source="protocol 2")
+    fixation_deg: Positive = described(0.2, "Diameter of the fixation point.", unit="deg", source="protocol 2")
+    fixation_color: tuple[Level, Level, Level] = described((255, 0, 0),
+        "Colour of the fixation point: red, green, blue.", unit="0 to 255")
+    discard_s: NotNegative = described(18.0,
+        "Start of a run that the analysis leaves out.", unit="s", source="protocol 2")
+    animal_key: str = described("1",
+        'Key for "animal"; exchanged with the other one for subjects with swapped keys.',
+        unit="key", source="protocol 2")
+    not_animal_key: str = described("2", 'Key for "not animal".', unit="key", source="protocol 2")
+    abort_key: str = described("escape", "Key with which the operator ends a run.", unit="key")
+    response_window_s: Positive = described(4.0,
+        "Time from an image's onset in which a press counts as its answer.", unit="s")

@@ -1,10 +1,14 @@
-"""What every table of the settings file is made of: a frozen, strict section, and the ranges of its numbers."""
+"""What every table of the settings file is made of: a frozen, strict section whose fields describe themselves."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from subjects.provenance import declare
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -13,8 +17,73 @@ Seconds = Annotated[float, Field(ge=0, le=3600)]
 Level = Annotated[int, Field(ge=0, le=255)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
+FIRST = "0.1.0"
+"""The first release: every setting that does not say otherwise was in it."""
+
+_DEFAULT = object()
+_TEXTS = (str, str | None, tuple[str, ...])
+
+
+def described(default: Any, meaning: str, *, unit: str = "", source: str = "ours", since: str = FIRST,
+              before: Any = _DEFAULT) -> Any:
+    """Describe a setting at its field.
+
+    Parameters
+    ----------
+    default : Any
+        The protocol's value, or ours.
+    meaning : str
+        What it does, in one or two sentences; ``docs/settings.md`` and a new study's ``study.toml`` print it.
+    unit : str
+        Its unit, or what kind of text it is; choices are read from its type.
+    source : str
+        ``"protocol 3"`` for the section of docs/protocol.md that gives the value, ``"protocol 3, open"`` where the
+        paper leaves it open and the protocol decides, or ``"ours"``.
+    since : str
+        The release that brought it.
+    before : Any
+        What was done before it existed, if that is not the default: files of that time count as made with it.
+    """
+    then = default if before is _DEFAULT else before
+    return Field(default, description=meaning,
+                 json_schema_extra={"unit": unit, "source": source, "since": since, "before": then})
+
 
 class Section(BaseModel):
-    """One table of the settings file: frozen, and strict about keys."""
+    """One table of the settings file: frozen, and strict about keys.
+
+    TOML has no word for unset: where a setting may be unset, an empty text says so.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Declare what each setting counts as in files that are older than it."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            if isinstance(field.json_schema_extra, dict) and "before" in field.json_schema_extra:
+                declare(name, before=field.json_schema_extra["before"])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {key: _spelled(value, key=key, annotation=cls.model_fields[key].annotation)
+                if key in cls.model_fields else value for key, value in values.items()}
+
+
+def may_be_unset(annotation: Any) -> bool:
+    """Say whether a setting's type allows None."""
+    return get_origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation)
+
+
+def _spelled(value: Any, *, key: str, annotation: Any) -> Any:
+    """Read an empty text as unset where that is allowed; refuse the one character that no path and no key can have."""
+    if value == "" and may_be_unset(annotation):
+        return None
+    texts = value if isinstance(value, list | tuple) else [value]
+    if annotation in _TEXTS and any(isinstance(text, str) and "\0" in text for text in texts):
+        raise ValueError(f"{key} holds the character NUL")
+    return value

@@ -34,7 +34,7 @@ from subjects.settings.devices import (
 from subjects.settings.display import DisplaySettings
 from subjects.settings.images import StimuliSettings, TexturesSettings
 from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, RetinotopySettings
-from subjects.settings.section import Section
+from subjects.settings.section import Section, described
 
 if sys.version_info >= (3, 11):
     pass
@@ -47,8 +47,8 @@ log = logging.getLogger(__name__)
 class StudySettings(Section):
     """What the study is called, and the one seed from which all others derive."""
 
-    name: str = "adversarial-fmri study"
-    seed: Annotated[int, Field(ge=0)] = 20210
+    name: str = described("adversarial-fmri study", "The study's name.")
+    seed: Annotated[int, Field(ge=0)] = described(20210, "The study's one seed, from which all others are derived.")
 
 
 class Settings(Section):

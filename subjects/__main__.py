@@ -1,4 +1,4 @@
-"""``python -m subjects``: make a study, add subjects, print run sheets and settings."""
+"""``python -m subjects``: make a study, add subjects, print run sheets and settings, upgrade an older study."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from subjects.cli import group, main, study_option, subject_option
+from subjects.cli import group, json_option, main, say, site_option, study_option, subject_option
 from subjects.layout import Layout
 
 
@@ -19,12 +19,14 @@ def cli() -> None:
 @study_option
 @click.option("--name", default="adversarial-fmri study", show_default=True, help="The study's name.")
 @click.option("--seed", default=20210, show_default=True, type=click.IntRange(min=0), help="The study's one seed.")
-def init(study: Path, name: str, seed: int) -> None:
-    """Make a study's folder: a valid BIDS dataset with the protocol's settings."""
+@json_option
+def init(study: Path, name: str, seed: int, as_json: bool) -> None:
+    """Make a study's folder: a valid BIDS dataset, with every setting and its default in study.toml."""
     from subjects.dataset import init_study
 
-    init_study(Layout(study), name=name, seed=seed)
-    click.echo(f"study made: {study}  (settings in {study / 'study.toml'})")
+    layout = init_study(Layout(study), name=name, seed=seed)
+    say({"study": layout.root, "settings": layout.settings_file, "name": name, "seed": seed}, as_json=as_json,
+        text=f"study made: {study}  (settings in {layout.settings_file})")
 
 
 @cli.command()
@@ -32,42 +34,53 @@ def init(study: Path, name: str, seed: int) -> None:
 @subject_option
 @click.option("--swap-keys", is_flag=True, help="Exchange the two buttons for this subject.")
 @click.option("--virtual", is_flag=True, help="The subject is simulated.")
-def add(study: Path, sub: str, swap_keys: bool, virtual: bool) -> None:
+@json_option
+def add(study: Path, sub: str, swap_keys: bool, virtual: bool, as_json: bool) -> None:
     """Add a subject by pseudonym. No name, birth date or contact is ever stored."""
+    from dataclasses import asdict
+
     from subjects.profile import register
     from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
     load_settings(study)  # a study that cannot be read gets no subject
-    register(layout, sub, swap_keys=swap_keys, virtual=virtual)
-    click.echo(f"subject added: {sub}")
+    profile = register(layout, sub, swap_keys=swap_keys, virtual=virtual)
+    say(asdict(profile), as_json=as_json, text=f"subject added: {sub}")
 
 
 @cli.command()
 @study_option
 @subject_option
-def plan(study: Path, sub: str) -> None:
+@site_option
+@json_option
+def plan(study: Path, sub: str, site: Path | None, as_json: bool) -> None:
     """Print the run sheet: which images in which session, runs, seeds."""
-    from rich.console import Console
-
-    from subjects.plan import run_sheet, sheet_tables
+    from subjects.plan import run_sheet, sheet_record, sheet_tables
     from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
-    sheet = run_sheet(layout, load_settings(study), sub=sub)
-    console = Console()
-    for table in sheet_tables(sheet):
-        console.print(table)
+    sheet = run_sheet(layout, load_settings(study, site=site), sub=sub)
+    say(sheet_record(sheet), as_json=as_json, text=sheet_tables(sheet))
 
 
 @cli.command()
-@study_option
-def settings(study: Path) -> None:
+@click.option("--study", type=click.Path(path_type=Path, file_okay=False), default=None,
+              help="The study's folder; without it, the defaults.")
+@site_option
+@json_option
+@click.option("--markdown", is_flag=True, help="Tell every setting instead: default, choices, meaning, source.")
+def settings(study: Path | None, site: Path | None, as_json: bool, markdown: bool) -> None:
     """Print every setting in force, as TOML."""
     from subjects.settings.loading import as_toml, load_settings
+    from subjects.settings.reference import as_markdown
 
-    Layout(study).require()
-    click.echo(as_toml(load_settings(study).model_dump(mode="json")))
+    if markdown:
+        click.echo(as_markdown(), nl=False)
+        return
+    if study is not None:
+        Layout(study).require()
+    found = load_settings(study, site=site).model_dump(mode="json")
+    say(found, as_json=as_json, text=as_toml(found))
 
 
 if __name__ == "__main__":

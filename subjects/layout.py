@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from subjects.errors import LayoutError
 from subjects.run_key import RunKey, label
+from subjects.store import possible
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def network_label(name: str) -> str:
@@ -31,6 +38,29 @@ def network_label(name: str) -> str:
     return label("network", re.sub(r"[^A-Za-z0-9]", "", name))
 
 
+STUDY_FORMAT = 2
+"""The format of a study's folder, as ``format`` in study.toml says it; release 0.1.0 made format 1 and said nothing."""
+
+
+def require_known_format(found: object, *, where: Path) -> int:
+    """Return a study's format if this version knows it.
+
+    Raises
+    ------
+    LayoutError
+        If a newer version made or upgraded the study.
+    """
+    version = 1 if found is None else found
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise LayoutError(str(where), came=f"format = {version!r}", expected=f"a whole number from 1 to {STUDY_FORMAT}",
+                          remedy="Restore the line; a new study's file has it.")
+    if version > STUDY_FORMAT:
+        raise LayoutError(str(where), came=f"a study of format {version}, of a newer version of this toolkit",
+                          expected=f"format {STUDY_FORMAT} at most",
+                          remedy="Install the newer version to work with this study; nothing was changed.")
+    return version
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths of one study.
@@ -49,14 +79,22 @@ class Layout:
     root: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "root", Path(self.root))
+        object.__setattr__(self, "root", possible(self.root))
 
     def require(self) -> Layout:
-        """Return itself if the folder is a study, else raise a :class:`LayoutError`."""
+        """Return itself if the folder is a study of a format that this version knows, else raise a `LayoutError`."""
         if not self.settings_file.is_file():
             raise LayoutError(str(self.root), came="no study.toml", expected="a study's folder",
                               remedy=f"Make one with `python -m subjects init --study {self.root}`.")
+        require_known_format(self.format(), where=self.settings_file)
         return self
+
+    def format(self) -> object:
+        """Read the study's format from study.toml; None where it says none, or is no TOML (which loading it tells)."""
+        try:
+            return tomllib.loads(self.settings_file.read_text(encoding="utf-8")).get("format")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            return None
 
     @property
     def settings_file(self) -> Path:
@@ -80,7 +118,7 @@ class Layout:
 
     def stimulus(self, file: str) -> Path:
         """Path of an image named in the manifest."""
-        return self.stimuli / file
+        return possible(self.stimuli / file)
 
     @property
     def participants(self) -> Path:

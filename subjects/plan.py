@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from subjects.layout import Layout
@@ -181,12 +183,20 @@ def _class_of(base_image: str) -> str:
 
 
 def _run_table(sheet: RunSheet) -> Table:
-    table = Table(title=f"sub-{sheet.sub}: runs", title_justify="left")
-    for head in ("session", "task", "run", "what", "trials", "length", "volumes", "seed", "state"):
-        numeric = head in ("trials", "length", "volumes", "seed")
-        table.add_column(head, justify="right" if numeric else "left", no_wrap=True)
+    """Lay the runs out within 80 columns; a narrower terminal folds seeds and what is shown, and loses nothing."""
+    table = Table(title=f"sub-{sheet.sub}: runs", title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for head in ("ses", "task", "run", "state", "trials", "length", "volumes", "seed", "what"):
+        numeric, folds = head in ("run", "trials", "length", "volumes", "seed"), head in ("seed", "what")
+        table.add_column(head, justify="right" if numeric else "left", no_wrap=not folds, overflow="fold")
     for item in sheet.runs:
-        table.add_row(f"ses-{item.ses}", item.task, str(item.run), item.what, str(item.n_trials),
-                      f"{item.duration_s:g} s", str(item.n_volumes), str(item.seed),
-                      "done" if item.done else "planned")
+        table.add_row(item.ses, item.task, str(item.run), "done" if item.done else "planned", str(item.n_trials),
+                      f"{item.duration_s:g} s", str(item.n_volumes), str(item.seed), item.what)
     return table
+
+
+def sheet_record(sheet: RunSheet) -> dict[str, Any]:
+    """Give a run sheet as JSON holds it: the base images of each session, and every run in order."""
+    runs = [{"ses": one.ses, "task": one.task, "run": one.run, "what": one.what or None, "n_trials": one.n_trials,
+             "duration_s": one.duration_s, "n_volumes": one.n_volumes, "seed": one.seed, "done": one.done}
+            for one in sheet.runs]
+    return {"sub": sheet.sub, "base_images": {ses: list(names) for ses, names in sheet.images.items()}, "runs": runs}

@@ -273,6 +273,7 @@ def agree(recorded: Mapping[str, Any], *, wanted: Mapping[str, Any], then: Mappi
     then : mapping, optional
         See :func:`is_current`.
     """
+    recorded = {_RENAMED.get(key, key): value for key, value in recorded.items()}
     before = {**_BEFORE, **(then or {})}
     missing = object()
     new = (wanted[key] == before.get(key, missing) for key in wanted.keys() - recorded.keys())
@@ -282,6 +283,7 @@ def agree(recorded: Mapping[str, Any], *, wanted: Mapping[str, Any], then: Mappi
 
 _BEFORE: dict[str, Any] = {}
 _REMOVED: dict[str, Any] = {}
+_RENAMED: dict[str, str] = {}
 _AMBIGUOUS: set[str] = set()
 
 
@@ -301,6 +303,11 @@ def declare(name: str, *, before: Any) -> None:
 def declare_removed(name: str, *, value: Any) -> None:
     """Declare that a setting is gone, and with which value of it files were made as today's code makes them."""
     _REMOVED[name] = _as_json({name: value})[name]
+
+
+def declare_renamed(name: str, *, new: str) -> None:
+    """Declare that a setting has another name now."""
+    _RENAMED[name] = new
 
 
 def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:

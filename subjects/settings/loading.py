@@ -13,6 +13,9 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from subjects.errors import SettingsError, nearest
+from subjects.layout import STUDY_FORMAT, require_known_format
+from subjects.settings.history import modernise
+from subjects.settings.reference import commented
 from subjects.settings.study import Settings, leaves
 from subjects.store import write_text
 
@@ -22,6 +25,12 @@ else:
     import tomli as tomllib
 
 log = logging.getLogger(__name__)
+_HEAD = f"""\
+## Settings of this study. A line that starts with one "#" shows a default, mostly the protocol's value; take the "# "
+## away to set it here. `python -m subjects settings --study DIR` prints the settings in force.
+
+format = {STUDY_FORMAT}  # of the study's folder; not to be changed by hand
+"""
 
 
 def read_resolved(path: Path) -> Settings:
@@ -35,7 +44,7 @@ def read_resolved(path: Path) -> Settings:
         If a value is of no use.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = modernise(json.loads(path.read_text(encoding="utf-8")), where=path.name)
         return Settings.model_validate(_known(content, Settings, where=path.name))
     except ValidationError as error:
         raise _explained(error, str(path)) from error
@@ -105,6 +114,8 @@ def _validated_layer(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), came=f"text that is not TOML ({error})", expected="TOML",
                             remedy="Correct the line named.") from error
+    require_known_format(tree.pop("format", None), where=path)
+    tree = modernise(tree, where=str(path))
     _build(tree, str(path))
     return tree
 
@@ -137,7 +148,7 @@ def _explained(error: ValidationError, where: str) -> SettingsError:
 
 
 def write_settings(path: Path, changes: Mapping[str, Any], *, overwrite: bool = False) -> Path:
-    """Write a study's settings file holding `changes` only; every other setting keeps the protocol's value.
+    """Write a study's settings file: `changes` in force, every other setting commented out with its default.
 
     Parameters
     ----------
@@ -147,9 +158,7 @@ def write_settings(path: Path, changes: Mapping[str, Any], *, overwrite: bool = 
         Nested tables, validated before anything is written.
     """
     _build(changes, str(path))
-    head = ("# Settings of this study. Whatever is not named here keeps the protocol's value;\n"
-            "# `python -m subjects settings --study DIR` prints all of them.\n\n")
-    return write_text(path, head + as_toml(changes), overwrite=overwrite)
+    return write_text(path, commented(changes, head=_HEAD), overwrite=overwrite)
 
 
 def as_toml(tables: Mapping[str, Any]) -> str:

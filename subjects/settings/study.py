@@ -6,8 +6,6 @@ saved beside whatever it shaped; :meth:`Settings.departures` lists where a study
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -35,13 +33,6 @@ from subjects.settings.display import DisplaySettings
 from subjects.settings.images import StimuliSettings, TexturesSettings
 from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, RetinotopySettings
 from subjects.settings.section import Section, described
-
-if sys.version_info >= (3, 11):
-    pass
-else:
-    pass
-
-log = logging.getLogger(__name__)
 
 
 class StudySettings(Section):

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from subjects.dataset import describe_derivative, init_study
 from subjects.errors import LayoutError, ProfileError, ScheduleError, StudyError
 from subjects.layout import Layout, network_label
-from subjects.plan import run_sheet
+from subjects.plan import run_sheet, sheet_tables
 from subjects.profile import SubjectProfile, base_images, load_profile, register, session_images
 from subjects.run_key import RunKey, label
 from subjects.settings.loading import load_settings
@@ -182,6 +185,59 @@ def test_the_run_sheet_holds_the_protocols_runs(study: Layout) -> None:
     events.touch()
     done = [(run.ses, run.run) for run in run_sheet(study, load_settings(study.root), sub="01").runs if run.done]
     assert done == [("02", 4)]
+
+
+def test_the_run_sheet_loses_nothing_in_80_columns_and_through_a_pipe(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    init_study(Layout(study), name="n", seed=1)
+    register(Layout(study), "01")
+    runs = run_sheet(Layout(study), load_settings(study), sub="01").runs
+    command = [sys.executable, "-m", "subjects", "plan", "--study", str(study), "--sub", "01"]
+    unset = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    for env in ({**unset, "COLUMNS": "80"}, unset):
+        lines = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.splitlines()
+        assert max(map(len, lines)) <= 80
+        rows = [line.split() for line in lines]
+        for run in runs:
+            wanted = [run.ses, run.task, str(run.run), "planned", str(run.n_trials), f"{run.duration_s:g}", "s",
+                      str(run.n_volumes), str(run.seed), *([run.what] if run.what else [])]
+            assert rows.count(wanted) == 1
+
+
+def test_narrower_than_that_only_seeds_and_what_is_shown_are_folded(study: Layout) -> None:
+    register(study, "01")
+    sheet = run_sheet(study, load_settings(study.root), sub="01")
+    said = io.StringIO()
+    Console(file=said, width=62).print(sheet_tables(sheet)[1])
+    heads = re.findall(r"^(\d\d) +(\w+) +(\d) planned", said.getvalue(), flags=re.M)
+    assert heads == [(run.ses, run.task, str(run.run)) for run in sheet.runs]
+
+
+def test_the_run_sheet_for_programs(study: Layout) -> None:
+    register(study, "01")
+    done = _subjects("plan", "--study", str(study.root), "--sub", "01", "--json")
+    content, sheet = json.loads(done.stdout), run_sheet(study, load_settings(study.root), sub="01")
+    assert [(run["ses"], run["task"], run["run"], run["seed"], run["done"]) for run in content["runs"]] == [
+        (run.ses, run.task, run.run, run.seed, run.done) for run in sheet.runs]
+    assert content["base_images"]["01"] == list(sheet.images["01"])
+
+
+def test_the_sites_settings_reach_plan_and_settings(study: Layout, tmp_path: Path) -> None:
+    register(study, "01")
+    site = tmp_path / "site.toml"
+    site.write_text("[scanner]\ntr_s = 1.0\n", encoding="utf-8")
+    told = json.loads(_subjects("settings", "--study", str(study.root), "--site", str(site), "--json").stdout)
+    assert told["scanner"]["tr_s"] == 1.0
+    sheet = json.loads(_subjects("plan", "--study", str(study.root), "--sub", "01", "--site", str(site),
+                                 "--json").stdout)
+    assert sheet["runs"][0]["n_volumes"] == 556
+
+
+def test_init_and_add_report_for_programs(tmp_path: Path) -> None:
+    study = str(tmp_path / "study")
+    assert json.loads(_subjects("init", "--study", study, "--seed", "7", "--json").stdout)["seed"] == 7
+    assert json.loads(_subjects("add", "--study", study, "--sub", "01", "--virtual", "--json").stdout) == {
+        "sub": "01", "swap_keys": False, "virtual": True}
 
 
 def test_the_commands_as_written(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""Settings of earlier releases: those that were renamed, and those that are gone.
+
+A study's file, and the settings saved beside a record, keep the words of the release that wrote them. They are read
+here as today's settings; sidecars likewise (:func:`subjects.provenance.agree`). A new setting needs no entry: it says
+at its field since when it exists and what was done before (:func:`subjects.settings.section.described`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from subjects.errors import SettingsError
+from subjects.provenance import declare_removed, declare_renamed
+
+RENAMED: dict[str, str] = {}
+"""Old dotted name to today's, in the same section or another one."""
+
+REMOVED: dict[str, Any] = {}
+"""Dotted name of a setting that is gone, to the value that today's code is fixed to."""
+
+log = logging.getLogger(__name__)
+
+
+def declare_history() -> None:
+    """Tell the sidecars' comparison what was renamed and removed."""
+    for old, new in RENAMED.items():
+        declare_renamed(old.rpartition(".")[2], new=new.rpartition(".")[2])
+    for name, value in REMOVED.items():
+        declare_removed(name.rpartition(".")[2], value=value)
+
+
+def modernise(tree: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Give nested tables of any release under today's names.
+
+    Raises
+    ------
+    SettingsError
+        If a setting that is gone has another value than the one that today's code is fixed to, or a renamed one is
+        given under both names.
+    """
+    found = {section: dict(table) if isinstance(table, Mapping) else table for section, table in tree.items()}
+    for old, new in RENAMED.items():
+        section, _, name = old.partition(".")
+        if name not in _table(found, section):
+            continue
+        its_section, _, its_name = new.partition(".")
+        target = found.setdefault(its_section, {})
+        if its_name in target:
+            raise SettingsError(where, came=f"{old} and {new}", expected=f"one of them: {old} is the old name of {new}",
+                                remedy=f"Leave {old} out.")
+        log.info("%s: %s is called %s now", where, old, new)
+        target[its_name] = found[section].pop(name)
+    for key, fixed in REMOVED.items():
+        section, _, name = key.partition(".")
+        if name in _table(found, section) and found[section].pop(name) != fixed:
+            raise SettingsError(where, came=f"{key}, a setting that no longer exists", expected=f"its value {fixed!r}, "
+                                "to which it is fixed now", remedy="Leave it out, or use the release that has it.")
+    return found
+
+
+def _table(tree: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    table = tree.get(section, {})
+    return table if isinstance(table, Mapping) else {}
+
+
+declare_history()

@@ -157,7 +157,8 @@ def test_settings_of_an_earlier_release_are_read_under_todays_names(
 
 
 @pytest.mark.parametrize(("line", "said"), [
-    (f"format = {STUDY_FORMAT + 1}", rf"format {STUDY_FORMAT + 1}, of a newer version .*expected format {STUDY_FORMAT} at most"),
+    (f"format = {STUDY_FORMAT + 1}",
+     rf"format {STUDY_FORMAT + 1}, of a newer version .*expected format {STUDY_FORMAT} at most"),
     ('format = "x"', "format = 'x'; expected a whole number"), ("format = true", "format = True"),
     ("format = 0", "format = 0; expected a whole number"),
 ])

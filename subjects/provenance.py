@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from subjects.errors import StoreError
 from subjects.machine import cached_digest
 from subjects.store import plain, read_json, write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
 
 PROGRAM = "adversarial-fmri"
 _LENGTH = 16
@@ -61,8 +62,8 @@ class FileFormat:
             If a newer version of the toolkit wrote it, or one that is no longer read.
         """
         version = 1 if found is None else found
-        if isinstance(version, np.integer):
-            version = int(version)
+        if isinstance(version, SupportsIndex) and not isinstance(version, bool):
+            version = version.__index__()  # numpy's whole numbers too, as HDF5 gives them
         if not isinstance(version, int) or isinstance(version, bool) or version < self.oldest:
             raise StoreError(str(where), came=f"{self.kind} of format version {version!r}",
                              expected=f"version {self.oldest} to {self.version}", remedy="Make the file again.")
@@ -98,6 +99,8 @@ def digest_file(path: Path, *, verify: bool = False) -> str:
 
 def digest_array(values: ArrayLike) -> str:
     """Digest an array: its dtype, shape and bytes in C order."""
+    import numpy as np  # not needed to print a help text, for which settings and this module are loaded
+
     array = np.ascontiguousarray(values)
     head = f"{array.dtype.str}{array.shape}".encode()
     return digest_bytes(head + array.tobytes())
@@ -130,6 +133,8 @@ def derive_seed(study_seed: int, *purpose: str | int) -> int:
 
 def rng(study_seed: int, *purpose: str | int) -> np.random.Generator:
     """Make the random generator for one purpose; see :func:`derive_seed`."""
+    import numpy as np
+
     return np.random.default_rng(derive_seed(study_seed, *purpose))
 
 

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from subjects.errors import StoreError
 
 if TYPE_CHECKING:
@@ -236,6 +234,8 @@ def write_json(path: Path, content: Any, *, overwrite: bool = False) -> Path:
 
 def plain(value: Any) -> Any:
     """Turn numpy values and paths into what JSON knows."""
+    import numpy as np  # most of the start-up time of a command that prints its help
+
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paradigms.record.pulse_fit import TOLERANCE, PulseFit, fit_pulses
 from subjects.errors import RunLogError
 
-TOLERANCE = 0.25
-TR_TOLERANCE = 0.002
 CLOCK_STEP_S = 0.05
-ANCHORS = 5
 
 
 class PulseWatch:
@@ -54,78 +52,6 @@ class PulseWatch:
 
 
 @dataclass(frozen=True)
-class PulseFit:
-    """Pulses sorted out against the TR grid; see :func:`fit_pulses`.
-
-    Parameters
-    ----------
-    volumes : tuple of int
-        Volume of each good pulse, from the first good one.
-    stamps_s : tuple of float
-        Their stamps.
-    n_double, n_extra : int
-        Pulses within a quarter TR after another, and pulses off the grid otherwise.
-    tr_s, jitter_s : float or None
-        Fitted repetition time, and the median absolute distance from the fitted grid.
-    """
-
-    volumes: tuple[int, ...]
-    stamps_s: tuple[float, ...]
-    n_double: int
-    n_extra: int
-    tr_s: float | None
-    jitter_s: float | None
-
-
-def fit_pulses(stamps: Sequence[float], *, tr_s: float) -> PulseFit:
-    """Lay pulses on a TR grid.
-
-    Parameters
-    ----------
-    stamps : sequence of float
-        Pulse stamps in seconds, in any order.
-    tr_s : float
-        Nominal repetition time.
-
-    Returns
-    -------
-    PulseFit
-        Each pulse is put on the volume to which its distance from the last good pulse rounds, so that a
-        scanner whose TR is off by a percent is followed and not lost. The grid begins at that one of the
-        first few pulses from which most pulses can be followed: a stray first pulse counts as an extra.
-        The fitted TR is the least-squares slope of stamps over volumes.
-    """
-    times = np.sort(np.asarray(stamps, dtype=np.float64))
-    followed = [_follow(times, anchor=k, tr_s=tr_s) for k in range(min(ANCHORS, len(times)))]
-    if not followed:
-        return PulseFit((), (), 0, 0, None, None)
-    volumes, good, n_double = max(followed, key=lambda found: len(found[0]))
-    slope, jitter = _slope(np.asarray(volumes), np.asarray(good))
-    return PulseFit(tuple(volumes), tuple(good), n_double, len(times) - len(good) - n_double, slope, jitter)
-
-
-def _follow(times: NDArray[np.float64], *, anchor: int, tr_s: float) -> tuple[list[int], list[float], int]:
-    """Follow the grid from one pulse on; give volumes, stamps and the number of doubles."""
-    volumes, good, n_double = [0], [float(times[anchor])], 0
-    for stamp in times[anchor + 1:]:
-        ahead = (stamp - good[-1]) / tr_s
-        steps = round(ahead)
-        if ahead < TOLERANCE:
-            n_double += 1
-        elif steps > 0 and abs(ahead - steps) <= TOLERANCE:
-            volumes.append(volumes[-1] + steps)
-            good.append(float(stamp))
-    return volumes, good, n_double
-
-
-def _slope(volumes: NDArray[np.int64], times: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    if len(volumes) < 2:
-        return None, None
-    slope, start = np.polyfit(volumes, times - times[0], 1)
-    return float(slope), float(np.median(np.abs(times - times[0] - start - slope * volumes)))
-
-
-@dataclass(frozen=True)
 class WatchReport:
     """What a run's pulses and flips were like.
 
@@ -133,15 +59,17 @@ class WatchReport:
     ----------
     n_pulses, n_expected : int
         Volumes from time zero on whose pulse came (doubles and extras left out), and volumes that
-        should have come in the time played.
+        should have come in the time played, at the TR that the pulses keep.
     missed : tuple of int
         Volumes (from 0, at time zero) for which no pulse came though a later one did.
     n_late_start : int
         Volumes by which time zero came late (negative: early), as far as dummy pulses before it tell.
     n_double, n_extra : int
         Pulses within a quarter TR after another, and pulses off the grid otherwise.
-    tr_fitted_s : float or None
-        Repetition time fitted to the pulses.
+    tr_fitted_s, tr_error_s : float or None
+        Repetition time fitted to the pulses, and its standard error.
+    n_fitted : int
+        Pulses that it was fitted to, dummies included.
     jitter_s : float or None
         Median absolute distance of the pulses from the fitted grid.
     onset_median_s, onset_p99_s : float or None
@@ -167,6 +95,8 @@ class WatchReport:
     n_late: int
     clock_step_s: float
     faults: tuple[str, ...]
+    tr_error_s: float | None = None
+    n_fitted: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Give the report as what JSON can hold."""
@@ -201,21 +131,22 @@ def watch(pulses: Sequence[float], *, zero_s: float | None, n_dummies: int, n_vo
         If time zero is no pulse.
     """
     fit = fit_pulses(pulses, tr_s=tr_s)
-    volumes, first, on_grid = _from_zero(fit, pulses, zero_s=zero_s, tr_s=tr_s)
+    seen_s = fit.tr_s if fit.tr_s is not None and fit.departs(tr_s) else tr_s
+    volumes, first, on_grid = _from_zero(fit, pulses, zero_s=zero_s, tr_s=seen_s)
     counted = volumes[volumes >= 0]
     came = int(counted[-1]) + 1 if len(counted) else 0
-    due = min(n_volumes, max(came, 1 + int(played_s / tr_s - TOLERANCE))) if zero_s is not None else 0
+    due = min(n_volumes, max(came, 1 + int(played_s / seen_s - TOLERANCE))) if zero_s is not None else 0
     errors = np.abs(np.asarray(onset_errors_s, dtype=np.float64))
     report = WatchReport(
         n_pulses=len(counted), n_expected=due, n_double=fit.n_double, n_extra=fit.n_extra,
         missed=tuple(int(k) for k in np.setdiff1d(np.arange(came), counted)),
         n_late_start=-first - n_dummies if zero_s is not None and on_grid else 0,
-        tr_fitted_s=fit.tr_s, jitter_s=fit.jitter_s,
+        tr_fitted_s=fit.tr_s, jitter_s=fit.jitter_s, tr_error_s=fit.tr_error_s, n_fitted=len(fit.stamps_s),
         onset_median_s=float(np.median(errors)) if errors.size else None,
         onset_p99_s=float(np.percentile(errors, 99)) if errors.size else None,
         n_late=int(np.sum(np.asarray(onset_errors_s) > frame_s)),
         clock_step_s=float(np.max(np.abs(np.diff(clock_offsets_s)))) if len(clock_offsets_s) > 1 else 0.0, faults=())
-    return WatchReport(**{**asdict(report), "faults": _faults(report, tr_s=tr_s, zero_on_grid=on_grid)})
+    return WatchReport(**{**asdict(report), "faults": _faults(report, fit, tr_s=tr_s, zero_on_grid=on_grid)})
 
 
 def _from_zero(fit: PulseFit, pulses: Sequence[float], *, zero_s: float | None,
@@ -233,7 +164,7 @@ def _from_zero(fit: PulseFit, pulses: Sequence[float], *, zero_s: float | None,
     return volumes - shift, int(volumes[0]) - shift, abs(gap) < 1e-5
 
 
-def _faults(report: WatchReport, *, tr_s: float, zero_on_grid: bool) -> tuple[str, ...]:
+def _faults(report: WatchReport, fit: PulseFit, *, tr_s: float, zero_on_grid: bool) -> tuple[str, ...]:
     came = report.n_pulses + len(report.missed)
     named = {
         "time zero is off the grid of the other pulses": not zero_on_grid,
@@ -245,8 +176,8 @@ def _faults(report: WatchReport, *, tr_s: float, zero_on_grid: bool) -> tuple[st
         f"pulses for {came} volumes, {report.n_expected} expected": came > report.n_expected,
         _many(report.n_double, "double pulse"): report.n_double > 0,
         f"{_many(report.n_extra, 'pulse')} off the TR grid": report.n_extra > 0,
-        f"TR is {report.tr_fitted_s or 0:.4f} s, not {tr_s:g} s":
-            report.tr_fitted_s is not None and abs(report.tr_fitted_s / tr_s - 1) > TR_TOLERANCE,
+        f"TR is {fit.tr_s or 0:.4f} s +- {max(fit.tr_error_s or 0, 1e-4):.4f} s from {len(fit.stamps_s)} pulses, "
+        f"not {tr_s:g} s": fit.departs(tr_s),
         f"{_many(report.n_late, 'onset')} late by more than a frame": report.n_late > 0,
         f"the wall clock stepped by {report.clock_step_s:.3f} s": report.clock_step_s > CLOCK_STEP_S,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from paradigms.emulation.scanner_and_display import ScannerFaults, pulse_times
-from paradigms.record.watchdog import PulseWatch, WatchReport, fit_pulses, watch
+from paradigms.record.pulse_fit import fit_pulses
+from paradigms.record.watchdog import PulseWatch, WatchReport, watch
 from subjects.errors import RunLogError
 
 TR = 2.0
@@ -58,10 +60,70 @@ def test_missed_and_double_pulses_are_found_one_by_one(missed: set[int], doubled
     ({"missed": tuple(range(10, 17))}, "7 pulses missed (volumes 10, 11, 12, 13, 14, ...)"),
     ({"doubled": (3,)}, "1 double pulse"),
     ({"extra_s": (21.0,)}, "1 pulse off the TR grid"),
-    ({"tr_error": 0.004}, "TR is 2.0080 s, not 2 s"),
+    ({"tr_error": 0.004}, "TR is 2.0080 s +- 0.0001 s from 278 pulses, not 2 s"),
 ])
 def test_each_fault_is_said(faults: dict[str, Any], text: str) -> None:
     assert text in _judge(_times(**faults)).faults
+
+
+@pytest.mark.parametrize("tr_s", [1.0, 1.2, 2.6, 3.0, 4.0, 5.0])
+def test_a_tr_that_is_far_off_is_the_only_fault(tr_s: float) -> None:
+    """For as many pulses as the scanner sends while the run is on, and not one of them missed, extra or too few."""
+    n = min(278, 1 + int(278 * TR / tr_s))
+    report = _judge([1000.0 + tr_s * k for k in range(n)])
+    assert report.faults == (f"TR is {tr_s:.4f} s +- 0.0001 s from {n} pulses, not 2 s",)
+    assert (report.n_pulses, report.n_expected, report.missed, report.n_extra) == (n, n, (), 0)
+    assert (report.n_fitted, report.tr_error_s) == (n, pytest.approx(0.005 / math.sqrt((n ** 3 - n) / 12)))
+
+
+def test_pulses_beyond_the_plan_are_said_beside_the_tr() -> None:
+    assert _judge([1000.0 + k for k in range(556)]).faults == (
+        "pulses for 556 volumes, 278 expected", "TR is 1.0000 s +- 0.0001 s from 556 pulses, not 2 s")
+
+
+def test_faults_of_a_scanner_with_another_tr_are_counted_in_its_volumes() -> None:
+    pulses = [1000.0 + 3.0 * k for k in range(180) if k not in (7, 8, 100)]
+    report = _judge(sorted([*pulses, 1004.4]), played_s=180 * 3.0)
+    assert report.missed == (7, 8, 100)
+    assert report.n_extra == 1
+    assert report.faults[0] == "3 pulses missed (volumes 7, 8, 100)"
+    assert report.faults[-1].startswith("TR is 3.0000 s")
+
+
+def test_two_pulses_tell_no_tr_to_a_millisecond() -> None:
+    """The wall between a stamp's error and another TR is three standard errors: 21 ms for two pulses, 6 for five."""
+    assert _judge([1000.0, 1002.0041], n_volumes=2).faults == ()
+    assert _judge([1000.0, 1002.0, 1004.0041], n_volumes=3).faults == ()
+    assert fit_pulses([1000.0, 1002.0041], tr_s=TR).tr_error_s == pytest.approx(0.005 * math.sqrt(2))
+    assert _judge([1000.0, 1002.03], n_volumes=2).faults == ("TR is 2.0300 s +- 0.0071 s from 2 pulses, not 2 s",)
+    assert _judge([1000.0 + 2.008 * k for k in range(5)], n_volumes=5).faults == \
+        ("TR is 2.0080 s +- 0.0016 s from 5 pulses, not 2 s",)
+    assert _judge([1000.0 + 2.004 * k for k in range(5)], n_volumes=5).faults == ()
+
+
+def test_few_pulses_in_between_are_extras_and_no_tr() -> None:
+    """Three pulses 1 s apart may be one extra; four are a TR."""
+    assert fit_pulses([0.0, 1.0, 2.0, 4.0, 6.0], tr_s=TR).n_extra == 1
+    assert fit_pulses([0.0, 1.0, 2.0], tr_s=TR).tr_s == pytest.approx(2.0)
+    assert fit_pulses([0.0, 1.0, 2.0, 3.0], tr_s=TR).tr_s == pytest.approx(1.0)
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(tr_s=st.floats(0.5, 5.0), nominal_s=st.floats(0.5, 5.0), n=st.integers(30, 300), seed=st.integers(0, 2**32 - 1),
+       jitter_s=st.floats(0.0, 0.005), share_missed=st.floats(0.0, 0.15), n_extra=st.integers(0, 3))
+def test_the_tr_is_found_whatever_the_settings_say(tr_s: float, nominal_s: float, n: int, seed: int, jitter_s: float,
+                                                   share_missed: float, n_extra: int) -> None:
+    """Within four standard errors that are told, with missed and extra pulses counted on the true grid."""
+    rng = np.random.default_rng(seed)
+    missed = 1 + rng.choice(n - 2, size=int(share_missed * n), replace=False)
+    extra = (rng.choice(n - 1, size=n_extra, replace=False) + rng.uniform(0.3, 0.7, n_extra)) * tr_s
+    grid = np.delete(np.arange(n) * tr_s + jitter_s * rng.standard_normal(n), missed)
+    fit = fit_pulses([*grid, *extra], tr_s=nominal_s)
+    assert fit.tr_s is not None
+    assert fit.tr_error_s is not None
+    assert abs(fit.tr_s - tr_s) < 4.5 * fit.tr_error_s
+    assert (fit.n_missed, fit.n_extra, fit.n_double) == (len(missed), n_extra, 0)
+    assert fit.departs(nominal_s) == (abs(fit.tr_s - nominal_s) > max(0.002 * nominal_s, 3.0 * fit.tr_error_s))
 
 
 def test_a_scanner_that_stops_early_is_said() -> None:

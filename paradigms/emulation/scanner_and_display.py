@@ -19,7 +19,7 @@ from subjects.settings.study import Settings
 WALL_START_S = 1_600_000_000.0
 DOUBLE_S = 0.03
 __all__ = ["Answering", "EmulatedScanner", "RecordingDisplay", "ScannerFaults", "Shown", "SimulatedParticipant",
-           "VirtualClock", "planned_pulses", "pulse_times", "simulated_answers"]
+           "VirtualClock", "patience_s", "planned_pulses", "pulse_times", "simulated_answers"]
 
 
 class VirtualClock:
@@ -112,6 +112,14 @@ def planned_pulses(settings: Settings, *, schedule: Schedule) -> NDArray[np.floa
     times = pulse_times(tr_s=schedule.tr_s, n_volumes=scanner.n_dummy_pulses + schedule.n_volumes, faults=faults,
                         rng=derived_rng(schedule.seed, "scanner"))
     return np.asarray(times + n_silent * schedule.tr_s * asked.tr_factor, dtype=np.float64)
+
+
+def patience_s(settings: Settings, *, schedule: Schedule) -> float:
+    """Give the time after which the settings' emulated scanner sends no more pulses, with a minute to spare.
+
+    A run in virtual time that has not begun by then never will: there is no operator to end it.
+    """
+    return 60.0 + float(np.max(planned_pulses(settings, schedule=schedule), initial=0.0))
 
 
 class EmulatedScanner:

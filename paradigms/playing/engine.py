@@ -116,6 +116,12 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
     return run.finish(reason)
 
 
+def _trigger_missing(n_pulses: int, *, dummies: int) -> str:
+    """Say which pulse did not come."""
+    came = f": the scanner stopped after {n_pulses} of {dummies} dummy volumes" if n_pulses else ""
+    return f"no trigger{came}; none followed" if came else "no trigger"
+
+
 @dataclass
 class _Run:
     """The state of one run while it is played."""
@@ -212,7 +218,7 @@ class _Run:
                 self.journal.write("zero", t=self.tally.zero, sync=True, dummies=dummies, noticed=clock.now())
                 self._tell("message", "zero")
             elif timeout_s is not None and clock.now() - began > timeout_s:
-                raise Aborted(f"no trigger within {timeout_s:g} s")
+                raise Aborted(f"{_trigger_missing(len(self.tally.counted), dummies=dummies)} within {timeout_s:g} s")
             else:
                 clock.wait_until(clock.now() + self.devices.poll_s)
         self.state = "running"

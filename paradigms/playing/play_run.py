@@ -12,7 +12,7 @@ from types import FrameType
 
 from paradigms.devices.protocols import Clock, HardwareClock, Pixels
 from paradigms.devices.xserver import tell_if_lost
-from paradigms.emulation.scanner_and_display import VirtualClock
+from paradigms.emulation.scanner_and_display import VirtualClock, patience_s
 from paradigms.playing.assembly import buttons_named, opened_devices, require_devices
 from paradigms.playing.engine import Devices, Terminated, play
 from paradigms.playing.resume import resumed
@@ -63,7 +63,8 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     folder : Path, optional
         Where an excerpt's files go; default ``sourcedata/excerpts`` of the study.
     trigger_timeout_s : float, optional
-        How long to wait for the trigger. Default: for ever.
+        How long to wait for the trigger. Default: for ever; in virtual time until the emulated scanner has sent its
+        last pulse.
     progress : ProgressWrapper
         Told of every image shown.
 
@@ -87,6 +88,8 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     if resume:
         schedule = resumed(layout, schedule, from_trial=from_trial, lead_s=settings.main.lead_in_s)
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
+    if trigger_timeout_s is None and display == "virtual":
+        trigger_timeout_s = patience_s(settings, schedule=schedule)
     with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                         fullscreen=fullscreen) as devices:
         attempt = last_attempt(layout, key) + 1

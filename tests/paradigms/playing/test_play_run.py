@@ -76,6 +76,32 @@ def test_a_run_leaves_plan_settings_journal_and_events(console: Layout) -> None:
     assert table.attrs["sidecar"]["schedule_digest"] == plan.digest
 
 
+@pytest.mark.parametrize(("faults", "dummies", "reason"), [
+    ({"stop_after": 2}, 4,
+     "aborted: no trigger: the scanner stopped after 2 of 4 dummy volumes; none followed within 62 s"),
+    ({"missed": tuple(range(400))}, 0, "aborted: no trigger within 60 s"),
+    ({"missed": tuple(range(1, 400)), "late_s": 40.0}, 1,
+     "aborted: no trigger: the scanner stopped after 1 of 1 dummy volumes; none followed within 100 s"),
+])
+def test_a_virtual_scanner_that_stops_before_time_zero_ends_the_run(console: Layout, faults: dict[str, Any],
+                                                                    dummies: int, reason: str) -> None:
+    """In virtual time nobody is there to end the wait. Ten seconds, or the alarm ends the test."""
+    settings = load_settings(console.root, overrides={"scanner.n_dummies": dummies, "emulated_scanner": faults})
+
+    def too_long(*_: Any) -> None:
+        raise TimeoutError("the run goes on for ever")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(10)
+    try:
+        outcome = play_run(console, settings, key=RUN, **VIRTUAL)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert (outcome.complete, outcome.reason) == (False, reason)
+    assert of_kind(read_journal(console.journal(RUN, attempt=1)), "end")[-1]["reason"] == reason
+
+
 def test_onsets_on_disk_lie_on_the_two_second_grid(console: Layout) -> None:
     """Computed from the order of trial types alone: 20 s, then 2 s blank and 2 s image, or 4 s blank."""
     _play(console)

@@ -283,7 +283,15 @@ def agree(recorded: Mapping[str, Any], *, wanted: Mapping[str, Any], then: Mappi
     missing = object()
     new = (wanted[key] == before.get(key, missing) for key in wanted.keys() - recorded.keys())
     old = (recorded[key] == _REMOVED.get(key, missing) for key in recorded.keys() - wanted.keys())
-    return all(recorded[key] == wanted[key] for key in recorded.keys() & wanted.keys()) and all(new) and all(old)
+    both = (_alike(recorded[key], wanted[key], then=then) for key in recorded.keys() & wanted.keys())
+    return all(both) and all(new) and all(old)
+
+
+def _alike(recorded: Any, wanted: Any, *, then: Mapping[str, Any] | None) -> bool:
+    """Compare two values; whole sections of the settings are compared setting by setting."""
+    if isinstance(recorded, Mapping) and isinstance(wanted, Mapping):
+        return agree(recorded, wanted=wanted, then=then)
+    return bool(recorded == wanted)
 
 
 _BEFORE: dict[str, Any] = {}

@@ -207,3 +207,12 @@ def test_a_lock_is_no_fault_of_a_dataset(study: Layout) -> None:
     with store.locked(study.stimuli, what="the set"):
         assert (study.stimuli / ".lock").is_file()
         assert bids_report(study.root)["issues"]["issues"] == before
+
+
+def test_a_new_setting_inside_a_section_makes_nothing_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "_BEFORE", {"n_draws": 1000})
+    recorded = {"seed": 1, "rsa": {"measure": "correlation"}}
+    assert provenance.agree(recorded, wanted={"seed": 1, "rsa": {"measure": "correlation", "n_draws": 1000}})
+    assert not provenance.agree(recorded, wanted={"seed": 1, "rsa": {"measure": "correlation", "n_draws": 999}})
+    assert not provenance.agree(recorded, wanted={"seed": 1, "rsa": {"measure": "cosine", "n_draws": 1000}})
+    assert not provenance.agree(recorded, wanted={"seed": 1, "rsa": "correlation"})

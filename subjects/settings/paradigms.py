@@ -64,12 +64,16 @@ class RetinotopySettings(FixationTask):
     bar_lead_s: NotNegative = described(16.0,
         "Blank at the start and the end of a bar run.", unit="s", source="protocol 3")
     bar_pause_s: NotNegative = described(12.0, "Blank in the middle of a bar run.", unit="s", source="protocol 3")
+    preset: Literal["even", "kay"] = described("even",
+        "Course of rings and wedges. even: rings of one width at one speed. kay: rings that grow as Kendrick Kay's "
+        "published ones (ring_deg is not used), and wedges that start 45 degrees further counter-clockwise.",
+        source="protocol 3, open", since="0.2.0")
     wedge_deg: Annotated[float, Field(gt=0, le=360)] = described(90.0,
         "Angle of the wedge.", unit="deg of polar angle", source="protocol 3, open")
     wedge_start_deg: float = described(0.0,
         "Polar angle of the wedge's middle when a run starts, counter-clockwise from the right.",
         unit="deg of polar angle", source="protocol 3, open")
-    ring_deg: Positive = described(1.5, "Width of the ring.", unit="deg", source="protocol 3, open")
+    ring_deg: Positive = described(1.5, "Width of an even ring.", unit="deg", source="protocol 3, open")
     bar_deg: Positive = described(1.5, "Width of the bar.", unit="deg", source="protocol 3, open")
     mask_px: Annotated[int, Field(ge=16)] = described(256,
         "Side of the aperture masks that are drawn and exported.", unit="px")

@@ -115,6 +115,54 @@ def test_rings_grow_or_shrink() -> None:
         assert np.allclose(np.diff(outer), way * 7.5 / 420, atol=1e-8)
 
 
+def mean_eccentricities(section: RetinotopySettings, variant: str) -> list[float]:
+    """Of what the volumes of 2 s that begin at 0, 6, 12, 18 and 24 s of a sweep uncover, in radii of the field.
+
+    By plain sums over the screen's masks, drawn much finer than any ring.
+    """
+    made, grid = movie(section, variant), degree_grid(601, size_deg=12.0)
+    means = []
+    for at_s in (0, 6, 12, 18, 24):
+        steps = made.index[(22 + at_s) * 15:(22 + at_s + 2) * 15]
+        seen = sum(mask(made.apertures[k], grid, field_deg=12.0, edge_deg=grid.step_deg).astype(float) for k in steps)
+        means.append(float(np.sum(seen * grid.r_deg) / np.sum(seen)) / 6.0)
+    return means
+
+
+def test_even_and_published_rings() -> None:
+    """Against the figures measured in the published masks of this stimulus, and in ours, to their two decimals."""
+    kay = SECTION.model_copy(update={"preset": "kay"})
+    assert mean_eccentricities(kay, "ring_expand") == pytest.approx([0.01, 0.04, 0.15, 0.44, 0.81], abs=0.0051)
+    assert mean_eccentricities(SECTION, "ring_expand") == pytest.approx([0.04, 0.22, 0.47, 0.73, 0.93], abs=0.0051)
+
+
+def test_growing_rings_enter_and_leave_whole_and_uncover_every_place_equally_long() -> None:
+    kay, grid = SECTION.model_copy(update={"preset": "kay"}), degree_grid(41, size_deg=12.0)
+    field = (grid.r_deg < 5.9) & (grid.r_deg > 0.2)
+    parts = {variant: next(part for part in segments(kay, variant) if part.kind != BLANK)
+             for variant in ("ring_expand", "ring_contract")}
+    rings = [parts["ring_expand"].aperture(j, kay) for j in range(420)]
+    assert [parts["ring_contract"].aperture(419 - j, kay) for j in range(420)] == rings
+    total = sum(mask(one, grid, field_deg=12.0).astype(float) for one in rings) / 420
+    assert np.allclose(total[field], 0.273 / 1.273, atol=2.1 / 420)
+    assert isinstance(rings[0], Ring)
+    assert isinstance(rings[-1], Ring)
+    assert rings[0].outer_deg < 0.001
+    assert rings[-1].outer_deg - rings[-1].width_deg == pytest.approx(6.0, rel=0.01)
+    widths = [one.width_deg for one in rings if isinstance(one, Ring)]
+    assert widths == sorted(widths)
+
+
+def test_the_published_wedge_starts_45_degrees_further() -> None:
+    kay = SECTION.model_copy(update={"preset": "kay", "wedge_start_deg": 10.0})
+    for variant, way in (("wedge_ccw", 1), ("wedge_cw", -1)):
+        made = movie(kay, variant)
+        first = made.apertures[made.index[330]]
+        assert isinstance(first, Wedge)
+        assert first.centre_deg == pytest.approx(55.0 + way * 0.375)
+    assert movie(kay, "bar").apertures == movie(SECTION, "bar").apertures
+
+
 def test_textures_never_follow_themselves_and_are_shown_alike() -> None:
     made = plan()
     steps = np.array(made.steps)

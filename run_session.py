@@ -1,6 +1,6 @@
 """The console's entry: rehearse a whole study, run a scan, recover what a crash left.
 
-This file joins the rooms of the house and computes nothing itself.
+This file joins the four folders and computes nothing itself.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
 
+from analysis.steps import STEPS, Request, Step
 from subjects.cli import Name, group, main, rich_progress, study_option, subject_option
 from subjects.errors import DeviceError, LayoutError, StimulusError
 from subjects.layout import Layout
@@ -50,14 +52,13 @@ def cli() -> None:
 def rehearse(study: Path, seed: int | None, subjects: int, no_window: bool) -> None:
     """Play a whole study: images, scans on an emulated scanner, virtual BOLD, analysis, report.
 
-    What stands already and is current is reused, and said to be.
+    Whatever is there already and current is reused, and said to be.
     """
     rehearsal = open_rehearsal(Layout(study), seed=seed, subjects=subjects)
     steps: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
         ("stimulus set", build_stimuli), ("check", check_stimuli), ("textures", render_textures),
         ("features", store_features), ("scans", play_scans), ("window", skip_window if no_window else play_excerpt),
-        ("virtual BOLD", simulate_bold), ("GLM", fit_glm), ("RSA", compare_representations),
-        ("encoding", fit_encoding), ("report", write_report),
+        *((step.title, partial(analyse, step=step)) for step in STEPS.values()),
     )
     for k, (name, step) in enumerate(steps, start=1):
         start = time.perf_counter()
@@ -102,10 +103,10 @@ def check_stimuli(rehearsal: Rehearsal) -> str:
 
     verdict = check(rehearsal.layout, rehearsal.settings, progress=rich_progress)
     if not verdict.ok:
-        raise StimulusError(str(rehearsal.layout.manifest), came=f"{verdict.n_failed} images that do not hold",
+        raise StimulusError(str(rehearsal.layout.manifest), came=f"{verdict.n_failed} images outside the rules",
                             expected="every image within the rules",
                             remedy=f"See `python -m stimuli check --study {rehearsal.layout.root}`.")
-    return f"{verdict.n_images} of {verdict.n_images} images hold"
+    return f"all {verdict.n_images} images within the rules"
 
 
 def render_textures(rehearsal: Rehearsal) -> str:
@@ -150,48 +151,13 @@ def skip_window(rehearsal: Rehearsal) -> str:  # noqa: ARG001 - a step's signatu
     return "left out (--no-window)"
 
 
-def simulate_bold(rehearsal: Rehearsal) -> str:
-    """Make each virtual subject's BOLD from the logged events."""
-    from analysis.simulation.bold import simulate_subject
+def analyse(rehearsal: Rehearsal, step: Step) -> str:
+    """Run a step of the analysis for every subject, as ``python -m analysis`` does for one."""
+    from analysis.running import run_step
 
-    made = [simulate_subject(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
-            for sub in rehearsal.subjects]
-    return _reused(all(one.reused for one in made), f"{len(made)} virtual subjects")
-
-
-def fit_glm(rehearsal: Rehearsal) -> str:
-    """Estimate the betas."""
-    from analysis.glm.estimate import run_glm
-
-    made = [run_glm(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
-            for sub in rehearsal.subjects]
-    return _reused(all(one.reused for one in made), "121 conditions a session")
-
-
-def compare_representations(rehearsal: Rehearsal) -> str:
-    """Compare RDMs in the brain and in the network."""
-    from analysis.rsa.run import run_network_rsa, run_rsa
-
-    layout, settings = rehearsal.layout, rehearsal.settings
-    made = [run_rsa(layout, settings, sub=sub, progress=rich_progress) for sub in rehearsal.subjects]
-    made.append(run_network_rsa(layout, settings, network=settings.stimuli.network, progress=rich_progress))
-    return _reused(all(table.attrs["reused"] for table in made), "brain and network")
-
-
-def fit_encoding(rehearsal: Rehearsal) -> str:
-    """Train encoding models on RE and test them on AN and AI."""
-    from analysis.encoding.run import run_encoding
-
-    made = [run_encoding(rehearsal.layout, rehearsal.settings, sub=sub, progress=rich_progress)
-            for sub in rehearsal.subjects]
-    return _reused(all(table.attrs["reused"] for table in made), "8 layers x 5 ROIs a subject")
-
-
-def write_report(rehearsal: Rehearsal) -> str:
-    """Draw the figures and write the page."""
-    from analysis.report.page import run_report
-
-    return run_report(rehearsal.layout, rehearsal.settings, subjects=rehearsal.subjects, progress=rich_progress)
+    done = run_step(step.name, Request(layout=rehearsal.layout, settings=rehearsal.settings,
+                                       subjects=rehearsal.subjects, progress=rich_progress))
+    return _reused(done.all_reused, done.summary())
 
 
 def _reused(reused: bool, said: str) -> str:

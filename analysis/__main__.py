@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from subjects.cli import group, main, rich_progress, study_option, subject_option
+from analysis.steps import STEPS, Done, Request, Step
+from subjects.cli import group, json_option, main, rich_progress, say, site_option, study_option, subject_option
 from subjects.layout import Layout
 
-if TYPE_CHECKING:
-    from subjects.settings.study import Settings
+WHOM = {
+    "one": subject_option,
+    "any": click.option("--sub", "sub", default=None, help="Subject label, for example 01."),
+    "all": click.option("--sub", "subjects", multiple=True,
+                        help="Subject label; may be given again. Default: all subjects."),
+}
+"""How a step's command asks whom it is about."""
+
+verify_option = click.option("--verify", is_flag=True, help="Digest every file anew instead of trusting its size and "
+                                                            "time of last change.")
+STEP_OPTIONS = {
+    "null": click.option("--null", is_flag=True, help="A subject whose responses do not depend on the images."),
+    "network": click.option("--network", default=None, help="Another network than the one that the stimulus set was "
+                                                            "made with, for comparison; its features must be there."),
+}
+"""The options that a step may offer, by the field of the request that they fill."""
 
 
 @group(help=__doc__)
@@ -19,100 +34,47 @@ def cli() -> None:
     pass
 
 
-def _open(study: Path, sub: str) -> tuple[Layout, Settings]:
-    from subjects.profile import load_profile
+def make_command(step: Step) -> click.Command:
+    """Make the command of a step from its record."""
+    def command(study: Path, site: Path | None, as_json: bool, subjects: tuple[str, ...] = (),
+                sub: str | None = None, **asked: Any) -> None:
+        from analysis.running import run_step
+
+        request = open_request(study, site=site, subjects=subjects if sub is None else (sub,),
+                               everybody=step.whom == "all", **asked)
+        done = run_step(step.name, request)
+        say(done.record(), as_json=as_json, text=_lines(done))
+
+    verify = () if step.whom == "all" else (verify_option,)
+    own = (STEP_OPTIONS[name] for name in step.options)
+    for option in reversed((study_option, WHOM[step.whom], *own, *verify, site_option, json_option)):
+        command = option(command)
+    return cli.command(step.name, help=step.help)(command)
+
+
+def open_request(study: Path, *, site: Path | None = None, subjects: tuple[str, ...] = (), everybody: bool = False,
+                 **asked: Any) -> Request:
+    """Open a study for a step; with `everybody`, no subjects means all of them."""
+    from analysis.needs import choose_subjects
     from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
-    settings = load_settings(study)
-    load_profile(layout, sub)
-    return layout, settings
+    settings = load_settings(study, site=site)
+    return Request(layout=layout, settings=settings, progress=rich_progress,
+                   subjects=choose_subjects(layout, subjects) if subjects or everybody else (), **asked)
 
 
-@cli.command()
-@study_option
-@subject_option
-@click.option("--null", is_flag=True, help="A subject whose responses do not depend on the images.")
-def simulate(study: Path, sub: str, null: bool) -> None:
-    """Make a virtual subject's BOLD from the logged events."""
-    from analysis.steps import require_features, require_runs
-
-    layout, settings = _open(study, sub)
-    require_runs(layout, sub=sub)
-    require_features(layout, settings)
-    from analysis.simulation.bold import simulate_subject
-
-    made = simulate_subject(layout, settings, sub=sub, null=null, progress=rich_progress)
-    _say(layout.derivatives("simulated") / f"sub-{sub}", "virtual BOLD", reused=made.reused)
+def _lines(done: Done) -> list[str]:
+    lines = []
+    for work in done.works:
+        what = work.tell() if work.tell else f"{done.step.product} of {work.name}"
+        made = "already current, reused" if work.name in done.reused else "made"
+        lines.append(f"{what}: {work.outputs[0]}" if work.tell else f"{what} {made}: {work.outputs[0]}")
+    return lines
 
 
-@cli.command()
-@study_option
-@subject_option
-def glm(study: Path, sub: str) -> None:
-    """Estimate the response to every image and presentation, in percent signal change."""
-    from analysis.steps import require_runs
-
-    layout, settings = _open(study, sub)
-    require_runs(layout, sub=sub)
-    from analysis.glm.estimate import run_glm
-
-    made = run_glm(layout, settings, sub=sub, progress=rich_progress)
-    _say(layout.derivatives("glm") / f"sub-{sub}", "betas", reused=made.reused)
-
-
-@cli.command()
-@study_option
-@subject_option
-def rsa(study: Path, sub: str) -> None:
-    """Compare RE with AN and AI images by their dissimilarities, in the brain and in the network."""
-    from analysis.steps import require_betas, require_features
-
-    layout, settings = _open(study, sub)
-    require_betas(layout, sub=sub)
-    require_features(layout, settings)
-    from analysis.rsa.run import run_network_rsa, run_rsa
-
-    run_rsa(layout, settings, sub=sub, progress=rich_progress)
-    run_network_rsa(layout, settings, network=settings.stimuli.network, progress=rich_progress)
-    click.echo(f"similarities current: {layout.derivatives('rsa')}")
-
-
-@cli.command()
-@study_option
-@subject_option
-def encode(study: Path, sub: str) -> None:
-    """Train encoding models on RE images and test them on AN and AI images."""
-    from analysis.steps import require_betas, require_features
-
-    layout, settings = _open(study, sub)
-    require_betas(layout, sub=sub)
-    require_features(layout, settings)
-    from analysis.encoding.run import run_encoding
-
-    run_encoding(layout, settings, sub=sub, network=settings.stimuli.network, progress=rich_progress)
-    click.echo(f"encoding models current: {layout.derivative('encoding', sub=sub, suffix='encoding.tsv')}")
-
-
-@cli.command()
-@study_option
-@click.option("--sub", "subjects", multiple=True, help="Subject label; may be given again. Default: all subjects.")
-def report(study: Path, subjects: tuple[str, ...]) -> None:
-    """Draw the figures, score the paper's claims, and write one HTML page."""
-    from analysis.steps import choose_subjects
-    from subjects.settings.loading import load_settings
-
-    layout = Layout(study).require()
-    settings = load_settings(study)
-    chosen = choose_subjects(layout, subjects)
-    from analysis.report.page import run_report
-
-    said = run_report(layout, settings, subjects=chosen, progress=rich_progress)
-    click.echo(f"{said}: {layout.report}")
-
-
-def _say(path: Path, what: str, *, reused: bool) -> None:
-    click.echo(f"{what} {'already current, reused' if reused else 'made'}: {path}")
+for _step in STEPS.values():
+    make_command(_step)
 
 
 if __name__ == "__main__":

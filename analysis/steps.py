@@ -1,104 +1,221 @@
-"""What a step needs before it can begin: each missing file is named with the command that makes it."""
+"""The steps of the analysis: one record each, behind ``python -m analysis NAME`` and the rehearsal.
+
+A :class:`Step` is light: it says what a command is called and needs, and names the function that plans its work, which
+is imported when it is asked for. That function turns a :class:`Request` into :class:`Work`: files, what they are made
+from, and how. :func:`analysis.running.run_step` does the rest alike for all of them. A new step is one module with such
+a function, and one record in :data:`STEPS`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from subjects.errors import AnalysisError
-from subjects.layout import Layout
-from subjects.profile import load_profile
-from subjects.provenance import is_current
-from subjects.run_key import RunKey
-from subjects.settings.study import Settings
+from subjects.cli import ProgressWrapper, silent
 
+if TYPE_CHECKING:
+    from subjects.layout import Layout
+    from subjects.settings.study import Settings
 
-def require_current(path: Path, *, origin: Mapping[str, Any], command: str) -> Path:
-    """Refuse a result that was made from something else than the study as it stands, or changed since.
+class Origin(NamedTuple):
+    """What a file is made from, as its sidecar holds it: digests (or paths to be digested) and settings."""
 
-    Parameters
-    ----------
-    path : Path
-    origin : mapping
-        ``inputs`` and ``parameters``, as for :func:`subjects.provenance.is_current`.
-    command : str
-        What makes it anew.
-
-    Raises
-    ------
-    AnalysisError
-        Naming the command.
-    """
-    if not is_current(path, **origin):
-        raise AnalysisError(str(path), came="a result of other inputs or settings, or one that was changed",
-                            expected="one of the study as it stands", remedy=f"Run `{command}`.")
-    return path
+    inputs: Mapping[str, Path | str]
+    parameters: Mapping[str, Any]
 
 
-def require_file(path: Path, *, what: str, command: str) -> Path:
-    """Give the path back if a file is there.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a step is asked to do.
 
     Parameters
     ----------
-    path : Path
-    what : str
-        What it holds, for the message.
-    command : str
-        What makes it.
-
-    Raises
-    ------
-    AnalysisError
-        If it is missing.
+    layout : Layout
+    settings : Settings
+    subjects : tuple of str
+        Whom it is about.
+    network : str, optional
+        A network other than the one that the stimulus set was made with, for comparison.
+    null : bool
+        Simulate subjects who respond to every image alike.
+    verify : bool
+        Digest every file anew instead of trusting size and time of last change.
+    progress : ProgressWrapper
     """
-    if not path.is_file():
-        raise AnalysisError(str(path), came="no such file", expected=what, remedy=f"Make it with `{command}`.")
-    return path
+
+    layout: Layout
+    settings: Settings
+    subjects: tuple[str, ...]
+    network: str | None = None
+    null: bool = False
+    verify: bool = False
+    progress: ProgressWrapper = silent
+
+    def command(self, name: str, *, sub: str | None = None) -> str:
+        """Spell the command that runs a step for one of the subjects, or for the study."""
+        whom = f" --sub {sub}" if sub else ""
+        network = f" --network {self.network}" if self.network and "network" in STEPS[name].options else ""
+        return f"python -m analysis {name} --study {self.layout.root}{whom}{network}"
 
 
-def require_manifest(layout: Layout) -> Path:
-    """Give the manifest's path, or say how to build the set."""
-    return require_file(layout.manifest, what="the table of shown images",
-                        command=f"python -m stimuli build --study {layout.root}")
+Extras = Mapping[Path, Mapping[str, Any]]
 
 
-def require_features(layout: Layout, settings: Settings) -> Path:
-    """Give the path of the network's features, or say how to take them."""
-    return require_file(layout.features(settings.stimuli.network), what="the network's responses to the images",
-                        command=f"python -m stimuli features --study {layout.root}")
+def _nothing(*_: object) -> None:
+    """Check nothing."""
 
 
-def require_betas(layout: Layout, *, sub: str) -> tuple[Path, Path]:
-    """Give the paths of a subject's betas, left and right, or say how to estimate them."""
-    left, right = (require_file(layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5"), what="betas",
-                                command=f"python -m analysis glm --study {layout.root} --sub {sub}")
-                   for hemi in ("L", "R"))
-    return left, right
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Files that are made together.
 
-
-def require_runs(layout: Layout, *, sub: str) -> tuple[RunKey, ...]:
-    """List a subject's logged runs of the main experiment, or say how to play one."""
-    runs = layout.find_runs(sub, "main")
-    if not runs:
-        command = (f"python run_session.py run --study {layout.root} --sub {sub} --ses 01 --task main --run 1 "
-                   "--scanner emulated --display virtual")
-        raise AnalysisError(str(layout.raw(sub, "01")), came="no events tables", expected="at least one logged run",
-                            remedy=f"Play one with `{command}`.")
-    return runs
-
-
-def choose_subjects(layout: Layout, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Give the subjects that were asked for, or all; an unknown one is an error.
-
-    Raises
-    ------
-    ProfileError
-        If a subject was never added.
-    AnalysisError
-        If the study has no subjects.
+    Parameters
+    ----------
+    name : str
+        What they are of: ``"sub-01"``, ``"network-demo"``.
+    outputs : tuple of Path
+        The files, each with a sidecar of its own.
+    origin : callable
+        Path of an output to its :class:`Origin`; asked only when it is needed.
+    make : callable
+        Computes, with a progress wrapper; gives the function that then writes the outputs over older ones and says
+        what else their sidecars shall hold. What fails while computing leaves older files as they are.
+    companions : mapping of str to Path
+        Files that share the first output's sidecar, by the key under which it holds their digest.
+    check : callable
+        Opens the outputs; raises where a file is not what it should be, whatever its digest.
+    sub : str, optional
+        The subject, for the command that makes it.
+    foreign : bool
+        Outputs without a sidecar come from elsewhere and are taken as they are.
+    always : bool
+        Made whenever asked for.
+    tell : callable, optional
+        Says what came of it, once it is made.
     """
-    if not asked and not layout.subjects():
-        raise AnalysisError(str(layout.root), came="no subjects", expected="at least one",
-                            remedy=f"Add one with `python -m subjects add --study {layout.root} --sub 01`.")
-    return tuple(load_profile(layout, sub).sub for sub in asked or layout.subjects())
+
+    name: str
+    outputs: tuple[Path, ...]
+    origin: Callable[[Path], Origin]
+    make: Callable[[ProgressWrapper], Callable[[], Extras]]
+    companions: Mapping[str, Path] = field(default_factory=dict)
+    check: Callable[[], object] = _nothing
+    sub: str | None = None
+    foreign: bool = False
+    always: bool = False
+    tell: Callable[[], str] | None = None
+
+    @property
+    def mark(self) -> Path:
+        """The file that stands beside the outputs while they are being replaced."""
+        first = self.outputs[0]
+        return first.with_name(f".{first.name.split('.', 1)[0]}.unfinished.json")
+
+    def files(self) -> tuple[Path, ...]:
+        """Give outputs and companions."""
+        return (*self.outputs, *self.companions.values())
+
+
+def imported(name: str) -> Callable[[Request], Any]:
+    """Import ``module:function`` now that it is needed."""
+    module, _, function = name.partition(":")
+    found: Callable[[Request], Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of the analysis.
+
+    Parameters
+    ----------
+    name : str
+        The command.
+    title : str
+        How the rehearsal lists it.
+    product : str
+        What it makes, for messages.
+    help : str
+        The command's help.
+    needs : tuple of str
+        What must be there: keys of :data:`NEEDS`, or names of other steps, whose results must be current.
+    planner : str
+        ``module:function``, which turns a request into a tuple of :class:`Work`.
+    options : tuple of str
+        Fields of :class:`Request` that the command offers.
+    whom : {"one", "any", "all"}
+        Whether it is about one subject; about one or none; or about all together. What is about all publishes, and
+        digests every file anew.
+    """
+
+    name: str
+    title: str
+    product: str
+    help: str
+    needs: tuple[str, ...]
+    planner: str
+    options: tuple[str, ...] = ()
+    whom: Literal["one", "any", "all"] = "one"
+
+    def plan(self, request: Request) -> tuple[Work, ...]:
+        """Say what this step would make; nothing is written."""
+        works: tuple[Work, ...] = imported(self.planner)(request)
+        return works
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What came of a step.
+
+    Parameters
+    ----------
+    step : Step
+    works : tuple of Work
+    reused : tuple of str
+        Names of the works whose files stood as they were made.
+    """
+
+    step: Step
+    works: tuple[Work, ...]
+    reused: tuple[str, ...]
+
+    @property
+    def all_reused(self) -> bool:
+        """Whether nothing was made."""
+        return len(self.reused) == len(self.works)
+
+    def summary(self) -> str:
+        """Say it in a few words."""
+        return "; ".join(work.tell() if work.tell else work.name for work in self.works)
+
+    def record(self) -> dict[str, Any]:
+        """Give it for ``--json``."""
+        return {"step": self.step.name, "results": [
+            {"name": work.name, "reused": work.name in self.reused, "files": [str(path) for path in work.files()],
+             **({"said": work.tell()} if work.tell else {})} for work in self.works]}
+
+
+NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:logged_runs",
+         "features": "analysis.needs:features"}
+"""What steps may need beside the results of others, and the function that sees to it."""
+
+STEPS = {step.name: step for step in (
+    Step(name="simulate", title="virtual BOLD", product="virtual BOLD", needs=("virtual", "runs", "features"),
+         planner="analysis.simulation.bold:plan", options=("null",),
+         help="Make a virtual subject's BOLD from the logged events. Refused for volunteers."),
+    Step(name="glm", title="GLM", product="betas", needs=("runs",), planner="analysis.glm.estimate:plan",
+         help="Estimate the response to every image and presentation, in percent signal change."),
+    Step(name="rsa", title="RSA", product="similarities", needs=("glm", "features"), planner="analysis.rsa.run:plan",
+         options=("network",), whom="any",
+         help="Compare RE with AN and AI images by their dissimilarities, in the brain and in the network. Without "
+              "--sub: in the network alone."),
+    Step(name="encode", title="encoding", product="encoding models", needs=("glm", "features"),
+         planner="analysis.encoding.run:plan", options=("network",),
+         help="Train encoding models on RE images and test them on AN and AI images."),
+    Step(name="report", title="report", product="report", needs=("runs", "glm", "features", "rsa", "encode"),
+         planner="analysis.report.page:plan", options=("network",), whom="all",
+         help="Draw the figures, score the paper's claims, and write one HTML page. Every file is digested anew."),
+)}

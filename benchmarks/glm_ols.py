@@ -30,7 +30,7 @@ def random_design(n_volumes: int, *, rng: np.random.Generator) -> np.ndarray:
     columns = np.minimum(np.arange(len(onsets)), N_CONDITIONS - 1)
     design = np.zeros((n_volumes, N_CONDITIONS))
     for onset, column in zip(onsets, columns, strict=True):
-        design[:, column] += event_response(2.0 * np.arange(n_volumes) - onset, duration_s=2.0)
+        design[:, column] += event_response(2.0 * np.arange(n_volumes) - onset, duration_s=2.0, planned_s=2.0)
     return design
 
 

@@ -18,16 +18,18 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from analysis.glm.betas import HEMISPHERES
-from analysis.glm.estimate import run_glm
+from analysis.data.sources import HEMISPHERES, resolve_subject
+from analysis.glm.estimate import betas_paths
 from analysis.regions.patterns import load_roi_patterns
 from analysis.rsa.rdm import compute_rdm, spearman
 from analysis.rsa.resampling import label_permutations
-from analysis.simulation.bold import simulate_subject
+from analysis.running import run_step
 from analysis.statistics.statistic import upper_p
+from analysis.steps import Request
 from paradigms.playing.play_run import play_run
 from stimuli.image_set.build import build
 from stimuli.image_set.feature_extraction import extract
+from stimuli.manifest import read_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.plan import run_sheet
@@ -60,15 +62,17 @@ def null_subject(template: Path, *, k: int) -> list[dict[str, object]]:
         register(layout, sub, virtual=True)
         for item in run_sheet(layout, settings, sub=sub).runs:
             play_run(layout, settings, key=item.key, scanner="emulated", display="virtual")
-        simulate_subject(layout, settings, sub=sub, null=True)
-        run_glm(layout, settings, sub=sub)
+        for step in ("simulate", "glm"):
+            run_step(step, Request(layout=layout, settings=settings, subjects=(sub,), null=True))
         return [row for means in ("removed", "kept") for row in p_values(layout, means=means, k=k)]
 
 
 def p_values(layout: Layout, *, means: str, k: int) -> list[dict[str, object]]:
     settings = load_settings(layout.root, overrides={"study.seed": 1000 + k, "roi.session_means": means})
     found = []
-    for roi, patterns in load_roi_patterns(layout, settings, sub="01").items():
+    regions = load_roi_patterns(resolve_subject(layout, sub="01"), betas_paths(layout, sub="01"), settings=settings.roi,
+                                manifest=read_manifest(layout.manifest), measure=settings.rsa.dissimilarity)
+    for roi, patterns in regions.items():
         rdms = {kind: compute_rdm(values, labels=patterns.base_images) for kind, values in patterns.responses.items()}
         for kind in ("AN", "AI"):
             null = label_permutations(rdms["RE"], rdms[kind], n=199, rng=rng(derive_seed(k, roi, kind)),

@@ -165,8 +165,8 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_unknown_setting_stops_every_command(study: Layout, name: str) -> None:
-    with study.settings_file.open("a", encoding="utf-8") as file:
-        file.write("\n[rsa]\nn_permutation = 10\n")
+    text = study.settings_file.read_text(encoding="utf-8")
+    study.settings_file.write_text(text.replace("[rsa]\n", "[rsa]\nn_permutation = 10\n", 1), encoding="utf-8")
     before = _snapshot(study.root)
     done = subprocess.run([sys.executable, *COMMANDS[name], "--study", str(study.root)], cwd=ROOT, check=False,
                           capture_output=True, text=True)

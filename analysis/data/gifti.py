@@ -23,7 +23,7 @@ def read_gifti(path: Path, *, expected: str) -> GiftiImage:
     path = Path(path)
     if not path.is_file():
         raise AnalysisError(str(path), came="no such file", expected=expected,
-                            remedy="Run the preprocessing (or `python -m analysis simulate`) first.")
+                            remedy="Restore it, or export it from the preprocessing again.")
     try:
         image = nib.load(path)
     except Exception as error:

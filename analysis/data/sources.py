@@ -1,19 +1,84 @@
-"""Where a subject's data come from: the pipeline, its surfaces, its files."""
+"""Where a subject's data come from, resolved once: pipeline, runs, time series, surfaces, region labels."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.data.surface import Surface, load_surface
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
-from subjects.settings.study import Settings
+from subjects.profile import load_profile
+from subjects.provenance import digest_file, sidecar_path
+from subjects.run_key import RunKey
+from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("fmriprep", "simulated")
+SIMULATED = "simulated"
+SOURCES = ("fmriprep", SIMULATED)
 """The pipelines that are known, by their folder under ``derivatives/``."""
+HEMISPHERES = ("L", "R")
+TASK = "main"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectData:
+    """One subject's files.
+
+    Parameters
+    ----------
+    sub : str
+    source : {"fmriprep", "simulated"}
+        Pipeline that the time series come from.
+    runs : tuple of RunKey
+        Logged runs of the main experiment, in order.
+    events : mapping of RunKey to Path
+        Their events tables.
+    bold : mapping of (RunKey, str) to Path
+        Run and hemisphere to the time series; simulated ones may have been dropped, then only their sidecar is there.
+    surfaces : mapping of str to mapping of str to Path
+        Hemisphere to ``"midthickness"`` and ``"flat"``.
+    labels : mapping of str to Path
+        Hemisphere to region labels.
+    remedy : str
+        What to do where something is missing.
+    """
+
+    sub: str
+    source: str
+    runs: tuple[RunKey, ...]
+    events: Mapping[RunKey, Path]
+    bold: Mapping[tuple[RunKey, str], Path]
+    surfaces: Mapping[str, Mapping[str, Path]]
+    labels: Mapping[str, Path]
+    remedy: str
+
+    @property
+    def dropped(self) -> bool:
+        """Whether time series were dropped that can be made again."""
+        return any(not path.is_file() for path in self.bold.values())
+
+    def require_bold(self, key: RunKey, *, hemi: str) -> Path:
+        """Give the path of a run's time series.
+
+        Raises
+        ------
+        AnalysisError
+            If there is none, or it was dropped.
+        """
+        path = self.bold.get((key, hemi))
+        if path is None or not path.is_file():
+            came = "no surface time series" if path is None else "time series that were dropped"
+            raise AnalysisError(f"{key} hemi-{hemi}", came=came, expected=f"one of {self.source}", remedy=self.remedy)
+        return path
+
+    def load_surface(self, hemi: str) -> Surface:
+        """Read one hemisphere's meshes."""
+        paths = self.surfaces[hemi]
+        return load_surface(paths["midthickness"], flat_path=paths["flat"], hemi=hemi)
 
 
 def surface_paths(layout: Layout, *, source: str, sub: str, hemi: str) -> dict[str, Path]:
@@ -41,43 +106,105 @@ def anatomy_path(layout: Layout, *, source: str, sub: str, hemi: str, suffix: st
     return path.parent / "anat" / path.name
 
 
-def load_subject_surface(layout: Layout, *, source: str, sub: str, hemi: str) -> Surface:
-    """Read one hemisphere of a subject; see :func:`surface_paths` and :func:`load_surface`."""
-    paths = surface_paths(layout, source=source, sub=sub, hemi=hemi)
-    return load_surface(paths["midthickness"], flat_path=paths["flat"], hemi=hemi)
+def labels_path(layout: Layout, *, source: str, sub: str, hemi: str) -> Path:
+    """Spell the path of a subject's region labels."""
+    return anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix="desc-rois_dseg.label.gii")
 
 
-def choose_source(layout: Layout, settings: Settings, *, sub: str) -> str:
-    """Choose the pipeline whose time series are analysed, and say which.
+def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto") -> SubjectData:
+    """Find a subject's files.
 
     Parameters
     ----------
     layout : Layout
-    settings : Settings
-        ``analysis.bold``: a pipeline, or ``"auto"`` for the only one that has time series of this subject.
     sub : str
-
-    Returns
-    -------
-    {"fmriprep", "simulated"}
+    pipeline : str
+        ``analysis.bold``: a pipeline, or ``"auto"`` for the only one that has time series of this subject.
 
     Raises
     ------
     AnalysisError
-        For ``"auto"`` when both pipelines or none have time series; otherwise when the named one has none.
+        For ``"auto"`` when both pipelines or none have time series; when the named one has none; or when a run's time
+        series are there in several spaces.
     """
-    present = [name for name in SOURCES
-               if any(layout.derivatives(name).glob(f"sub-{sub}/ses-*/func/*_bold.func.gii"))]
-    wanted = settings.analysis.bold
-    if wanted == "auto" and len(present) == 1:
+    remedy = _remedy(layout, sub=sub)
+    source = choose_source(layout, sub=sub, pipeline=pipeline, remedy=remedy)
+    runs = layout.find_runs(sub, TASK)
+    found = {(key, hemi): _find_bold(layout, source, key=key, hemi=hemi) for key in runs for hemi in HEMISPHERES}
+    return SubjectData(
+        sub=sub, source=source, runs=runs, events={key: layout.events(key) for key in runs},
+        bold={place: path for place, path in found.items() if path is not None},
+        surfaces={hemi: surface_paths(layout, source=source, sub=sub, hemi=hemi) for hemi in HEMISPHERES},
+        labels={hemi: labels_path(layout, source=source, sub=sub, hemi=hemi) for hemi in HEMISPHERES}, remedy=remedy)
+
+
+def _remedy(layout: Layout, *, sub: str) -> str:
+    """Say where missing time series should come from; a volunteer's are never made up."""
+    if load_profile(layout, sub).virtual:
+        return f"Run `python -m analysis simulate --study {layout.root} --sub {sub}`."
+    return (f"Preprocess this volunteer with fMRIPrep (surface outputs) into {layout.derivatives('fmriprep')}, or see "
+            "that subject, session, task and run have the names there that they have in the events tables.")
+
+
+def choose_source(layout: Layout, *, sub: str, pipeline: str, remedy: str) -> str:
+    """Choose the pipeline whose time series are analysed, and say which; see :func:`resolve_subject`."""
+    present = [name for name in SOURCES if _has_bold(layout, name, sub=sub)]
+    if pipeline == "auto" and len(present) == 1:
         log.info("sub-%s: time series of %s, the only ones there", sub, present[0])
         return present[0]
-    if wanted in present:
-        return wanted
+    if pipeline in present:
+        return pipeline
     came = f"surface time series from {' and '.join(present)}" if present else "no surface time series"
-    if present:
-        remedy = "Set analysis.bold in study.toml to the one to analyse."
-    else:
-        remedy = "Run the preprocessing (or `python -m analysis simulate`) first."
-    raise AnalysisError(f"derivatives of sub-{sub}", came=came, remedy=remedy,
-                        expected="those of one pipeline" if wanted == "auto" else f"those of {wanted}")
+    raise AnalysisError(f"derivatives of sub-{sub}", came=came,
+                        remedy="Set analysis.bold in study.toml to the one to analyse." if present else remedy,
+                        expected="those of one pipeline" if pipeline == "auto" else f"those of {pipeline}")
+
+
+def _has_bold(layout: Layout, source: str, *, sub: str) -> bool:
+    endings = ("bold.func.gii", "bold.json") if source == SIMULATED else ("bold.func.gii",)
+    folder = layout.derivatives(source)
+    return any(any(folder.glob(f"sub-{sub}/ses-*/func/*_{ending}")) for ending in endings)
+
+
+def _find_bold(layout: Layout, source: str, *, key: RunKey, hemi: str) -> Path | None:
+    """Find a run's one time series; a simulated one that was dropped has its sidecar left."""
+    some = layout.bold(source, key=key, hemi=hemi, space="any")
+    pattern = some.name.replace("_space-any_", "_space-*_")
+    found = set(some.parent.glob(pattern))
+    if source == SIMULATED:
+        sidecars = some.parent.glob(pattern.replace(".func.gii", ".json"))
+        found |= {path.with_name(path.name.replace(".json", ".func.gii")) for path in sidecars}
+    if len(found) > 1:
+        raise AnalysisError(str(some.with_name(pattern)), came=f"{len(found)} files in different spaces",
+                            expected="one surface time series", remedy="Keep one space.")
+    return found.pop() if found else None
+
+
+def require_whole(data: SubjectData) -> SubjectData:
+    """See that simulated files were made together and are as they were made; preprocessed ones are taken as they are.
+
+    Raises
+    ------
+    AnalysisError
+        If one has no sidecar, is not what its sidecar says, or was made from something else than the others: a
+        simulation that was killed leaves some older files and some newer ones.
+    """
+    if data.source != SIMULATED:
+        return data
+    files = [*data.bold.values(), *data.labels.values(),
+             *(path for paths in data.surfaces.values() for path in paths.values())]
+    first: tuple[object, object] | None = None
+    for path in files:
+        said = read_json(sidecar_path(path)) if sidecar_path(path).is_file() else {}
+        origin = (said.get("inputs"), said.get("parameters"))
+        first = first or origin
+        if "digest" not in said:
+            came = "a simulated file without a sidecar"
+        elif path.is_file() and said["digest"] != digest_file(path):
+            came = "a simulated file that was changed or replaced after it was made"
+        elif origin != first:
+            came = "a simulated file that was made from something else than the others"
+        else:
+            continue
+        raise AnalysisError(str(path), came=came, expected="files of one simulation", remedy=data.remedy)
+    return data

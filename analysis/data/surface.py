@@ -154,11 +154,11 @@ class Surface:
         return Surface(self.hemi, self.vertices[places], number[faces], self.flat[places], self.where), places
 
     def distortion(self) -> Distortion:
-        """Compare the flat map with the folded surface, triangle by triangle."""
+        """Compare the flat map with the folded surface, by triangle; what has no size in either is left out."""
         flat, folded = triangle_areas(self.flat, self.faces), triangle_areas(self.vertices, self.faces)
         a, b = self.edges.T
         lengths = [np.linalg.norm(xyz[a].astype(np.float64) - xyz[b], axis=1) for xyz in (self.flat, self.vertices)]
-        return Distortion(np.log2(np.abs(flat) / folded), int((flat <= 0).sum()), np.log2(lengths[0] / lengths[1]))
+        return Distortion(_log2_ratio(np.abs(flat), folded), int((flat <= 0).sum()), _log2_ratio(*lengths))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +167,11 @@ class Distortion:
 
     Parameters
     ----------
-    area : float64 array, (n_faces,)
+    area : float64 array, (n_measured_faces,)
         log2 of flat over folded area: 0 is true to size, 1 doubled.
     n_folded_over : int
         Triangles that lie the wrong way round on the flat map.
-    length : float64 array, (n_edges,)
+    length : float64 array, (n_measured_edges,)
         log2 of flat over folded edge length.
     """
 
@@ -181,9 +181,16 @@ class Distortion:
 
     def summary(self) -> str:
         """Say it in one sentence."""
+        if not (len(self.area) and len(self.length)):
+            return "no triangle of any size"
         area, length = (np.exp2(np.percentile(values, [5, 50, 95])) for values in (self.area, self.length))
         return (f"flat over folded area {area[1]:.2f} (5-95 %: {area[0]:.2f}-{area[2]:.2f}), edge length "
                 f"{length[1]:.2f} ({length[0]:.2f}-{length[2]:.2f}), {self.n_folded_over} triangles folded over")
+
+
+def _log2_ratio(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    measured = (first > 0) & (second > 0)
+    return np.log2(first[measured] / second[measured])
 
 
 def triangle_areas(points: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Runs of surface time series: which pipeline they come from, and reading them."""
+"""Runs of surface time series, and the events that go with them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.data.gifti import read_timeseries
+from analysis.data.sources import TASK, SubjectData
 from paradigms.runlog import read_events
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
+from subjects.profile import load_profile
 from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
-from subjects.settings.study import Settings
 from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
-TASK = "main"
+Sessions = Mapping[str, Mapping[int, pd.DataFrame]]
+"""Session to run to events table."""
+_ONSET_TOLERANCE_S = 1e-4
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,7 +73,7 @@ class Run:
 
 
 def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, dict[int, pd.DataFrame]]:
-    """Read the events tables of all runs of a subject.
+    """Read the events tables of all runs of a subject, with the planned duration of each event where it is known.
 
     Returns
     -------
@@ -89,11 +92,53 @@ def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, di
         if not events.attrs["complete"]:
             raise AnalysisError(str(path), came="a run that was not played to its end", expected="complete runs",
                                 remedy="Play it again with --repeat, or take it out of the dataset.")
-        sessions.setdefault(key.ses, {})[key.run] = events
+        attempt = int(events.attrs["sidecar"].get("Attempt", 1))
+        sessions.setdefault(key.ses, {})[key.run] = with_plan(events, layout.schedule(key, attempt=attempt))
     if not sessions:
+        remedy = "Play the runs first with `python run_session.py`." if load_profile(layout, sub).virtual else \
+            "Play the runs, or make the tables of those that were cut off with `python run_session.py recover`."
         raise AnalysisError(str(layout.root), came=f"no run of sub-{sub}, task {task}", expected="events tables",
-                            remedy="Play the runs first with `python run_session.py`.")
+                            remedy=remedy)
     return sessions
+
+
+def with_plan(events: pd.DataFrame, schedule: Path) -> pd.DataFrame:
+    """Add how long each event should have lasted, from the schedule that was written before the run.
+
+    Parameters
+    ----------
+    events : DataFrame
+        A run's events, as :func:`paradigms.runlog.read_events` gives them.
+    schedule : Path
+        The run's schedule; there is none beside events tables from elsewhere.
+
+    Returns
+    -------
+    DataFrame
+        With ``duration_planned`` in seconds (missing for an event that is not in the schedule); unchanged without a
+        schedule: :func:`analysis.glm.design.planned_durations` says what is taken then.
+
+    Raises
+    ------
+    AnalysisError
+        If the schedule is not the one that the events table names.
+    """
+    if not schedule.is_file():
+        log.info("%s: not there; the usual duration of each type counts as planned", schedule)
+        return events
+    said, named = read_json(schedule), events.attrs["sidecar"].get("schedule_digest")
+    if named is not None and said.get("digest") != named:
+        raise AnalysisError(str(schedule), came=f"a schedule of digest {said.get('digest')}",
+                            expected=f"{named}, as the events table says",
+                            remedy="Restore the schedule of this attempt.")
+    try:
+        planned = {(one["trial_type"], round(one["onset_s"] / _ONSET_TOLERANCE_S)): float(one["duration_s"])
+                   for one in said["events"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnalysisError(str(schedule), came=f"events that cannot be read ({error!r})", expected="a run's schedule",
+                            remedy="Restore the schedule of this attempt.") from error
+    places = zip(events["trial_type"], (events["onset_planned"] / _ONSET_TOLERANCE_S).round(), strict=True)
+    return events.assign(duration_planned=[planned.get(place, np.nan) for place in places])
 
 
 def require_volumes(run: Run, events: pd.DataFrame) -> Run:
@@ -113,33 +158,30 @@ def require_volumes(run: Run, events: pd.DataFrame) -> Run:
     return run
 
 
-def read_run(layout: Layout, settings: Settings, *, source: str, key: RunKey, hemi: str) -> Run:
+def read_run(data: SubjectData, key: RunKey, *, hemi: str, tr_s: float) -> Run:
     """Read one hemisphere of one run.
 
     Parameters
     ----------
-    layout : Layout
-    settings : Settings
-        The repetition time that is expected.
-    source : str
-        See :func:`choose_source`.
+    data : SubjectData
     key : RunKey
-        Which run.
     hemi : {"L", "R"}
+    tr_s : float
+        The repetition time that is expected.
 
     Raises
     ------
     AnalysisError
-        If the file cannot be read, or its sidecar names another repetition time.
+        If the file is missing or cannot be read, or its sidecar names another repetition time.
     """
-    path = layout.bold(source, key=key, hemi=hemi)
+    path = data.require_bold(key, hemi=hemi)
     beside = sidecar_path(path)
     said = read_json(beside) if beside.is_file() else {}
-    tr_s = _seconds(said, "RepetitionTime", default=settings.scanner.tr_s, path=beside)
-    if abs(tr_s - settings.scanner.tr_s) > 1e-6:
-        raise AnalysisError(str(beside), came=f"RepetitionTime {tr_s:g}", remedy="Correct scanner.tr_s in study.toml.",
-                            expected=f"scanner.tr_s = {settings.scanner.tr_s:g}")
-    return Run(key=key, hemi=hemi, data=read_timeseries(path, hemi=hemi), tr_s=tr_s,
+    found = _seconds(said, "RepetitionTime", default=tr_s, path=beside)
+    if abs(found - tr_s) > 1e-6:
+        raise AnalysisError(str(beside), came=f"RepetitionTime {found:g}", expected=f"scanner.tr_s = {tr_s:g}",
+                            remedy="Correct scanner.tr_s in study.toml.")
+    return Run(key=key, hemi=hemi, data=read_timeseries(path, hemi=hemi), tr_s=found,
                start_s=_seconds(said, "StartTime", default=0.0, path=beside))
 
 

@@ -1,36 +1,124 @@
-"""Forward encoding: models of vertices trained on RE images, tested on AN and AI images."""
+"""The step ``encode``: models of vertices trained on RE images, tested on AN and AI images."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.data.features import ChosenNetwork, choose_network, open_features
+from analysis.data.hdf5 import read_hdf5, write_hdf5
+from analysis.data.sources import HEMISPHERES, SubjectData, require_whole, resolve_subject
 from analysis.encoding.generalisation import TESTED, Floats, Generalisation, assess_generalisation, matched_similarity
 from analysis.encoding.sparse_model import held_out_predictions, train
-from analysis.glm.estimate import require_current_fit
+from analysis.glm.estimate import betas_paths
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns
-from analysis.statistics.results import STATISTIC_COLUMNS, as_table, read_results, statistic_row, write_results
-from stimuli.feature_store import open_store
-from stimuli.manifest import TYPES
-from subjects.cli import ProgressWrapper, silent
+from analysis.statistics.results import RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
+from analysis.steps import Origin, Request, Work
+from stimuli.manifest import TYPES, read_manifest
+from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
-from subjects.layout import Layout
-from subjects.provenance import derive_seed, digest_file, is_current, sidecar_path
-from subjects.settings.analysis import EncodingSettings
-from subjects.settings.study import Settings
-from subjects.store import read_json, whole_file
-
-log = logging.getLogger(__name__)
+from subjects.layout import Layout, network_label
+from subjects.provenance import FileFormat, derive_seed
+from subjects.settings.analysis import EncodingSettings, RoiSettings
+from subjects.store import write_table
 
 COLUMNS = ("sub", "roi", "layer", "type", *STATISTIC_COLUMNS, "sparsity", "correction")
-_VERTICES = "vertices_digest"
+VERTICES = "vertices_digest"
+FORMAT = FileFormat("accuracies of encoding models", version=1)
+_AGAIN = "Train again with `python -m analysis encode`."
+
+
+def plan(request: Request) -> tuple[Work, ...]:
+    """Plan the encoding models of each subject."""
+    chosen, network = request.settings, choose_network(request.layout, request.network)
+    models = [SubjectModels(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, network=network,
+                            roi=chosen.roi, encoding=chosen.encoding, dissimilarity=chosen.rsa.dissimilarity,
+                            seed=chosen.study.seed) for sub in request.subjects]
+    return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=(one.table_path,), origin=one.origin, make=one.make,
+                      companions={VERTICES: one.vertices_path}, check=one.check) for one in models)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectModels:
+    """The models of one subject: every layer of a network, every region.
+
+    Parameters
+    ----------
+    layout : Layout
+    sub : str
+    pipeline : str
+        ``analysis.bold``.
+    network : ChosenNetwork
+    roi : RoiSettings
+    encoding : EncodingSettings
+    dissimilarity : str
+        ``rsa.dissimilarity``, by which the vertices are selected.
+    seed : int
+        The study's.
+    """
+
+    layout: Layout
+    sub: str
+    pipeline: str
+    network: ChosenNetwork
+    roi: RoiSettings
+    encoding: EncodingSettings
+    dissimilarity: str
+    seed: int
+
+    @property
+    def table_path(self) -> Path:
+        """The table (columns :data:`COLUMNS`); that of another network than the set's carries its name."""
+        other = {} if self.network.of_set else {"network": network_label(self.network.name)}
+        return self.layout.derivative("encoding", sub=self.sub, suffix="encoding.tsv", **other)
+
+    @property
+    def vertices_path(self) -> Path:
+        """Each vertex's accuracies."""
+        return self.table_path.with_suffix(".h5")
+
+    @cached_property
+    def data(self) -> SubjectData:
+        """The subject's files."""
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+
+    def origin(self, _: Path) -> Origin:
+        """Say what both files are made from."""
+        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub)), "manifest": self.layout.manifest,
+                  "features": self.network.features}
+        return Origin(inputs, {"seed": self.seed, "network": self.network.name, "dissimilarity": self.dissimilarity,
+                               "roi": self.roi.model_dump(mode="json"),
+                               "encoding": self.encoding.model_dump(mode="json")})
+
+    def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:
+        """Train and test the models of every layer."""
+        regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi,
+                                    manifest=read_manifest(self.layout.manifest), measure=self.dissimilarity)
+        store = open_features(self.network, study=self.layout.root)
+        ids = next(iter(regions.values())).image_ids  # as they were shown, and held against the manifest
+        seeds = {roi: derive_seed(self.seed, self.sub, roi, "encoding") for roi in regions}
+        found = {layer: encode_layer({kind: store.read(layer, image_ids=ids[kind]) for kind in TYPES}, regions,
+                                     settings=self.encoding, seeds=seeds, layer=layer, where=f"sub-{self.sub} {layer}")
+                 for layer in progress(store.layers, label=f"encoding sub-{self.sub}", total=len(store.layers))}
+        return lambda: self._save(found, regions)
+
+    def _save(self, found: Mapping[str, LayerResult], regions: Mapping[str, RoiPatterns]) -> dict[Path, dict[str, Any]]:
+        describe_derivative(self.layout, "encoding")
+        save_vertices(self.vertices_path, found, regions=regions)
+        write_table(self.table_path, as_table(_rows(found, sub=self.sub), columns=COLUMNS), overwrite=True)
+        return {self.table_path: RESULTS.in_sidecar()}
+
+    def check(self) -> None:
+        """See that both files can be read."""
+        read_results(self.table_path)
+        read_selected(self.vertices_path)
 
 
 def choose_sparsity(units: NDArray[np.float32], targets: Mapping[str, NDArray[np.float32]], *,
@@ -109,79 +197,28 @@ class LayerResult:
     regions: Mapping[str, Generalisation]
 
 
-def encode_layer(units: Mapping[str, NDArray[np.float32]], regions: Mapping[str, RoiPatterns], *, settings: Settings,
-                 sub: str, layer: str) -> LayerResult:
-    """Train, choose and test the models of all regions from one layer's units."""
-    targets = {roi: patterns.responses["RE"] for roi, patterns in regions.items()}
-    where = f"sub-{sub} {layer}"
-    levels, scores = choose_sparsity(units["RE"], targets, settings=settings.encoding, where=where)
-    predicted = predict_types(units, targets, levels=levels, where=where)
-    found = {roi: assess_generalisation(predicted[roi], patterns.responses, settings=settings.encoding, layer=layer,
-                                        seed=derive_seed(settings.study.seed, sub, roi, "encoding"),
-                                        blocks=patterns.sessions)
-             for roi, patterns in regions.items()}
-    return LayerResult(levels, scores, found)
-
-
-def run_encoding(layout: Layout, settings: Settings, *, sub: str, network: str = "demo",
-                 progress: ProgressWrapper = silent) -> pd.DataFrame:
-    """Train on RE and test on AN and AI: every layer of a network, every region of a subject.
+def encode_layer(units: Mapping[str, NDArray[np.float32]], regions: Mapping[str, RoiPatterns], *,
+                 settings: EncodingSettings, seeds: Mapping[str, int], layer: str, where: str) -> LayerResult:
+    """Train, choose and test the models of all regions from one layer's units.
 
     Parameters
     ----------
-    layout : Layout
-        A study with betas, surfaces, region labels, a manifest and the network's features.
-    settings : Settings
-    sub : str
-    network : str
-    progress : ProgressWrapper
-
-    Returns
-    -------
-    DataFrame
-        Columns :data:`COLUMNS`; written to ``derivatives/encoding/sub-XX/sub-XX_encoding.tsv``, each vertex's
-        accuracies to ``sub-XX_encoding.h5``. Read back where both stand as they were made.
+    units : mapping of str to array
+        ``"RE"``, ``"AN"``, ``"AI"`` to (n_images, n_units).
+    regions : mapping of str to RoiPatterns
+    settings : EncodingSettings
+    seeds : mapping of str to int
+        Region to the seed of its draws.
+    layer, where : str
+        The layer, to draw its own permutations; subject and layer, for messages.
     """
-    table_path = layout.derivative("encoding", sub=sub, suffix="encoding.tsv")
-    vertices_path = table_path.with_suffix(".h5")
-    require_current_fit(layout, settings, sub=sub)
-    made_from = encoding_origin(layout, settings, sub=sub, network=network)
-    if is_current(table_path, **made_from) and _vertices_current(vertices_path):
-        log.info("%s is current and is read back", table_path)
-        return read_results(table_path, reused=True)
-    regions = load_roi_patterns(layout, settings, sub=sub)
-    results = _all_layers(layout, settings, regions=regions, sub=sub, network=network, progress=progress)
-    describe_derivative(layout, "encoding")
-    save_vertices(vertices_path, results, regions=regions)
-    write_results(table_path, as_table(_rows(results, sub=sub), columns=COLUMNS), **made_from,
-                  extra={_VERTICES: digest_file(vertices_path)})
-    return read_results(table_path)
-
-
-def encoding_origin(layout: Layout, settings: Settings, *, sub: str, network: str) -> dict[str, Any]:
-    """Say what a subject's encoding models are made from: inputs and parameters, as their sidecar holds them."""
-    inputs = {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest,
-              "features": layout.features(network)}
-    return {"inputs": inputs, "parameters": _parameters(settings, network=network)}
-
-
-def _vertices_current(path: Path) -> bool:
-    """Compare the vertices' file with its digest in the sidecar that it shares with the table."""
-    return path.is_file() and read_json(sidecar_path(path)).get(_VERTICES) == digest_file(path)
-
-
-def _parameters(settings: Settings, *, network: str) -> dict[str, Any]:
-    sections = {name: getattr(settings, name).model_dump(mode="json") for name in ("roi", "encoding")}
-    return {"seed": settings.study.seed, "network": network, "dissimilarity": settings.rsa.dissimilarity, **sections}
-
-
-def _all_layers(layout: Layout, settings: Settings, *, regions: Mapping[str, RoiPatterns], sub: str, network: str,
-                progress: ProgressWrapper) -> dict[str, LayerResult]:
-    store = open_store(layout.features(network))
-    ids = next(iter(regions.values())).image_ids  # as they were shown, and held against the manifest
-    return {layer: encode_layer({kind: store.read(layer, image_ids=ids[kind]) for kind in TYPES}, regions,
-                                settings=settings, sub=sub, layer=layer)
-            for layer in progress(store.layers, label=f"encoding sub-{sub}", total=len(store.layers))}
+    targets = {roi: patterns.responses["RE"] for roi, patterns in regions.items()}
+    levels, scores = choose_sparsity(units["RE"], targets, settings=settings, where=where)
+    predicted = predict_types(units, targets, levels=levels, where=where)
+    found = {roi: assess_generalisation(predicted[roi], patterns.responses, settings=settings, layer=layer,
+                                        seed=seeds[roi], blocks=patterns.sessions)
+             for roi, patterns in regions.items()}
+    return LayerResult(levels, scores, found)
 
 
 def _rows(results: Mapping[str, LayerResult], *, sub: str) -> list[dict[str, Any]]:
@@ -196,9 +233,7 @@ def save_vertices(path: Path, results: Mapping[str, LayerResult], *, regions: Ma
     Group ``<roi>``: ``vertices_L``, ``vertices_R`` (mesh vertices, in this order along the accuracies); group
     ``<roi>/<layer>``: ``AN``, ``AI`` float32 (n_vertices,), ``candidates``, ``held_out``, attribute ``sparsity``.
     """
-    import h5py
-
-    with whole_file(path, overwrite=True) as beside, h5py.File(beside, "w", track_order=True) as file:
+    with write_hdf5(path, form=FORMAT, overwrite=True) as file:
         for roi, patterns in regions.items():
             group = file.create_group(roi, track_order=True)
             for hemi, vertices in patterns.vertices.items():
@@ -211,3 +246,22 @@ def save_vertices(path: Path, results: Mapping[str, LayerResult], *, regions: Ma
                 for kind, accuracies in result.regions[roi].accuracies.items():
                     part[kind] = accuracies.astype(np.float32)
     return path
+
+
+def read_selected(path: Path) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """Read which vertices the encoding models were trained on: hemisphere to region to vertices.
+
+    Raises
+    ------
+    AnalysisError
+        If the file is missing, or is not one of :func:`save_vertices`.
+    """
+    with read_hdf5(path, form=FORMAT, remedy=_AGAIN) as file:
+        return {hemi: {roi: _vertices(file[roi][f"vertices_{hemi}"]) for roi in file} for hemi in HEMISPHERES}
+
+
+def _vertices(dataset: h5py.Dataset) -> NDArray[np.int64]:
+    values = np.asarray(dataset[:])
+    if values.ndim != 1 or values.dtype.kind != "i":
+        raise ValueError(f"{dataset.name} is no list of vertices")
+    return values.astype(np.int64)

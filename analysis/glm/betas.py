@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.data.hdf5 import read_hdf5, write_hdf5
+from analysis.data.sources import HEMISPHERES
 from subjects.errors import AnalysisError
-from subjects.store import whole_file
+from subjects.provenance import FileFormat
 
 COLUMNS = ("session", "type", "image_id", "base_image", "presentation")
 BLANK = "blank"
-HEMISPHERES = ("L", "R")
-_FORMAT = "adversarial-fmri betas 1"
+FORMAT = FileFormat("betas", version=1)
+_AGAIN = "Fit again with `python -m analysis glm`."
 _ARRAYS = ("values", "r2", "mean_signal")
 
 
@@ -134,28 +136,28 @@ class Betas:
         names = list(self.base_images if base_images is None else base_images)
         rows = self.conditions[self.conditions["type"] == type]
         if presentation in (None, "mean"):
-            showings = sorted(rows["presentation"].unique())
-            _require(bool(showings), f"betas of hemi-{self.hemi}", came=f"no condition of type {type!r}",
+            presentations = sorted(rows["presentation"].unique())
+            _require(bool(presentations), f"betas of hemi-{self.hemi}", came=f"no condition of type {type!r}",
                      expected="responses to that type")
         else:
-            showings = [presentation]
+            presentations = [presentation]
         total = np.zeros((len(names), self.values.shape[1]), dtype=np.float64)
-        for showing in showings:
-            total += self.values[self._rows(rows, names, showing=int(showing), kind=type)]
-        return (total / len(showings)).astype(np.float32)
+        for number in presentations:
+            total += self.values[self._rows(rows, names, presentation=int(number), kind=type)]
+        return (total / len(presentations)).astype(np.float32)
 
-    def _rows(self, rows: pd.DataFrame, names: list[str], *, showing: int, kind: str) -> NDArray[np.int64]:
-        found = rows[rows["presentation"] == showing]
+    def _rows(self, rows: pd.DataFrame, names: list[str], *, presentation: int, kind: str) -> NDArray[np.int64]:
+        found = rows[rows["presentation"] == presentation]
         places = pd.Series(found.index.to_numpy(), index=found["base_image"])
         lacking = [name for name in names if name not in places.index]
         _require(not lacking, f"betas of hemi-{self.hemi}", expected="a response to every base image",
-                 came=f"no response to {', '.join(lacking[:3])} as {kind} at presentation {showing}")
+                 came=f"no response to {', '.join(lacking[:3])} as {kind} at presentation {presentation}")
         return places.loc[names].to_numpy()
 
 
 def _require(holds: bool, where: str, *, came: str, expected: str) -> None:
     if not holds:
-        raise AnalysisError(where, came=came, expected=expected, remedy="Fit again with `python -m analysis glm`.")
+        raise AnalysisError(where, came=came, expected=expected, remedy=_AGAIN)
 
 
 def save_betas(path: Path, betas: Betas, *, overwrite: bool = False) -> Path:
@@ -168,8 +170,8 @@ def save_betas(path: Path, betas: Betas, *, overwrite: bool = False) -> Path:
     betas : Betas
     overwrite : bool
     """
-    with whole_file(path, overwrite=overwrite) as beside, h5py.File(beside, "w") as file:
-        file.attrs.update({"format": _FORMAT, "hemi": betas.hemi, "unit": "percent signal change"})
+    with write_hdf5(path, form=FORMAT, overwrite=overwrite) as file:
+        file.attrs.update({"hemi": betas.hemi, "unit": "percent signal change"})
         for name in _ARRAYS:
             file.create_dataset(name, data=getattr(betas, name))
         for name in COLUMNS:
@@ -187,23 +189,21 @@ def load_betas(path: Path) -> Betas:
     AnalysisError
         If the file is missing, or is not one of betas.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise AnalysisError(str(path), came="no such file", expected="betas",
-                            remedy="Run `python -m analysis glm` first.")
-    try:
-        with h5py.File(path) as file:
-            _require(file.attrs.get("format") == _FORMAT, str(path), came=f"format {file.attrs.get('format')!r}",
-                     expected=repr(_FORMAT))
-            columns = {name: _column(file[f"conditions/{name}"]) for name in COLUMNS}
-            arrays = {name: file[name][:] for name in _ARRAYS}
-            hemi = str(file.attrs["hemi"])
-    except (OSError, KeyError) as error:
-        raise AnalysisError(str(path), came=f"a file that cannot be read ({error})", expected="betas",
-                            remedy="Fit again with `python -m analysis glm`.") from error
+    with read_hdf5(path, form=FORMAT, remedy=_AGAIN, marked=True) as file:
+        columns = {name: _column(file[f"conditions/{name}"]) for name in COLUMNS}
+        arrays = {name: file[name][:] for name in _ARRAYS}
+        hemi = str(file.attrs["hemi"])
     return Betas(hemi=hemi, conditions=pd.DataFrame(columns), **arrays)
 
 
+def require_betas(path: Path) -> Path:
+    """See that a file is one of betas, without reading the estimates; raises as :func:`load_betas`."""
+    with read_hdf5(path, form=FORMAT, remedy=_AGAIN, marked=True) as file:
+        shape = (len(file["conditions/type"]), len(file["r2"]))
+        if file["values"].shape != shape or str(file.attrs["hemi"]) not in HEMISPHERES:
+            raise ValueError(f"values of shape {file['values'].shape} for {shape[0]} conditions, {shape[1]} vertices")
+    return path
+
+
 def _column(dataset: h5py.Dataset) -> NDArray[np.generic]:
-    result: NDArray[np.generic] = dataset[:] if dataset.dtype.kind == "i" else dataset.asstr()[:].astype(object)
-    return result
+    return np.asarray(dataset[:] if dataset.dtype.kind == "i" else dataset.asstr()[:].astype(object))

@@ -32,12 +32,12 @@ def name_events(events: pd.DataFrame) -> pd.DataFrame:
         trials are one condition, with empty names and presentation 0.
     """
     shown = (events["trial_type"] != BLANK).to_numpy()
-    showing = pd.to_numeric(events["presentation"], errors="coerce").fillna(0)
+    number = pd.to_numeric(events["presentation"], errors="coerce").fillna(0)
     named = pd.DataFrame({
         "type": events["trial_type"].astype(str).to_numpy(),
         "image_id": np.where(shown, events["image_id"].fillna("").astype(str), ""),
         "base_image": np.where(shown, events["base_image"].fillna("").astype(str), ""),
-        "presentation": np.where(shown, showing, 0).astype(int),
+        "presentation": np.where(shown, number, 0).astype(int),
     })
     nameless = shown & ((named["image_id"] == "") | (named["presentation"] < 1)).to_numpy()
     if nameless.any():
@@ -168,7 +168,8 @@ def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: S
     Parameters
     ----------
     events : DataFrame
-        The run's events table; ``onset`` and ``duration`` in seconds.
+        The run's events table; ``onset`` and ``duration`` in seconds, and ``duration_planned`` where the plan is
+        known (see :func:`planned_durations`).
     conditions : DataFrame
         See :func:`list_conditions`.
     sampling : Sampling
@@ -176,7 +177,8 @@ def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: S
     Returns
     -------
     float64 array, (n_kept_volumes, n_conditions)
-        Sum over a condition's events of :func:`~analysis.glm.hrf.event_response`: a single event peaks at 1.
+        Sum over a condition's events of :func:`~analysis.glm.hrf.event_response`: a single event that lasts as
+        planned peaks at 1.
 
     Raises
     ------
@@ -191,10 +193,53 @@ def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: S
                             expected="one of the session's conditions", remedy="List the conditions of all runs.")
     times = sampling.times_s
     design = np.zeros((len(times), len(conditions)))
-    for column, onset, duration in zip(columns, events["onset"], events["duration"], strict=True):
-        near = slice(*np.searchsorted(times, [onset, onset + duration + LENGTH_S]))
-        design[near, column] += event_response(times[near] - onset, duration_s=duration)
+    add_responses(design, events, columns=columns, times_s=times)
     return design
+
+
+def add_responses(design: NDArray[np.float64], events: pd.DataFrame, *, columns: Sequence[int] | NDArray[np.int64],
+                  times_s: NDArray[np.float64]) -> None:
+    """Add each event's predicted response to its column, in place.
+
+    Parameters
+    ----------
+    design : float64 array, (n_volumes, n_conditions)
+    events : DataFrame
+        See :func:`design_matrix`.
+    columns : sequence of int
+        Column of each event.
+    times_s : float64 array, (n_volumes,)
+        Times of the volumes after the first counted pulse.
+    """
+    planned = planned_durations(events)
+    for column, onset, duration, plan in zip(columns, events["onset"], events["duration"], planned, strict=True):
+        near = slice(*np.searchsorted(times_s, [onset, onset + duration + LENGTH_S]))
+        design[near, column] += event_response(times_s[near] - onset, duration_s=duration, planned_s=plan)
+
+
+def planned_durations(events: pd.DataFrame) -> NDArray[np.float64]:
+    """Give how long each event should have lasted, in seconds.
+
+    Parameters
+    ----------
+    events : DataFrame
+        ``duration`` and ``trial_type``; ``duration_planned`` where the plan is known.
+
+    Returns
+    -------
+    float64 array, (n_events,)
+        The plan. Where there is none (an events table from elsewhere): the median of the measured durations of the
+        same trial type in this run, which one event that was left up for too long does not move.
+
+    Examples
+    --------
+    >>> shown = pd.DataFrame({"trial_type": ["RE"] * 3, "duration": [2.0, 4.0, 2.0]})
+    >>> planned_durations(shown)
+    array([2., 2., 2.])
+    """
+    usual = events.groupby("trial_type")["duration"].transform("median")
+    planned = events["duration_planned"].fillna(usual) if "duration_planned" in events else usual
+    return planned.to_numpy(dtype=np.float64)
 
 
 def _require_within(events: pd.DataFrame, *, sampling: Sampling) -> None:

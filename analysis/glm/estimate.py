@@ -2,158 +2,185 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.data.sources import choose_source
-from analysis.data.timeseries import TASK, read_run, read_sessions, require_volumes
-from analysis.glm.betas import HEMISPHERES, Betas, save_betas
+from analysis.data.sources import HEMISPHERES, TASK, SubjectData, require_whole, resolve_subject
+from analysis.data.timeseries import Run, Sessions, read_run, read_sessions, require_volumes
+from analysis.glm.betas import Betas, require_betas, save_betas
 from analysis.glm.design import Sampling, design_matrix, drift_degree, list_conditions, order_conditions, polynomials
 from analysis.glm.ols import Model, SessionFit, explained, fit_session
-from subjects.cli import ProgressWrapper, silent
+from analysis.steps import Origin, Request, Work
+from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import base_images
-from subjects.provenance import digest_file, is_current, sidecar, sidecar_path
+from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
-from subjects.settings.study import Settings
+from subjects.settings.analysis import GlmSettings
 
-log = logging.getLogger(__name__)
+Fit = tuple[Betas, dict[str, float]]
+
+
+def plan(request: Request) -> tuple[Work, ...]:
+    """Plan the betas of each subject: both hemispheres are computed before either file is replaced."""
+    chosen = request.settings
+    fits = [SubjectFit(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, settings=chosen.glm,
+                       tr_s=chosen.scanner.tr_s, base_images=base_images(chosen),
+                       n_discarded=count_discarded(chosen.main.discard_s, tr_s=chosen.scanner.tr_s))
+            for sub in request.subjects]
+    return tuple(Work(name=f"sub-{fit.sub}", sub=fit.sub, outputs=tuple(fit.paths.values()), origin=fit.origin,
+                      make=fit.make, check=fit.check, foreign=True) for fit in fits)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlmResult:
-    """What :func:`run_glm` did.
-
-    Parameters
-    ----------
-    sub : str
-    source : str
-        Pipeline that the time series came from.
-    paths : mapping of str to Path
-        Hemisphere to file of betas.
-    reused : bool
-        Whether both files stood as they were made.
-    """
-
-    sub: str
-    source: str
-    paths: Mapping[str, Path]
-    reused: bool
-
-
-def run_glm(layout: Layout, settings: Settings, *, sub: str, progress: ProgressWrapper = silent) -> GlmResult:
-    """Estimate the responses of one subject, both hemispheres.
+class SubjectFit:
+    """The betas of one subject; its files are looked for when they are needed.
 
     Parameters
     ----------
     layout : Layout
-        A study with events tables and surface time series.
-    settings : Settings
-        ``glm``, ``main.discard_s``, ``scanner.tr_s`` and ``analysis.bold``.
     sub : str
-    progress : ProgressWrapper
-
-    Returns
-    -------
-    GlmResult
-        Betas in ``derivatives/glm/sub-XX/sub-XX_hemi-X_betas.h5``, each with a sidecar that names the condition
-        numbers, the drifts and what it was made from. A file that stands as it was made is not made again.
-
-    Raises
-    ------
-    AnalysisError
-        If pulses and volumes disagree, a run is incomplete, or a session's conditions cannot be estimated.
+    pipeline : str
+        ``analysis.bold``.
+    settings : GlmSettings
+    tr_s : float
+        Repetition time that is expected.
+    n_discarded : int
+        Volumes left out at the start of each run.
+    base_images : tuple of str
+        Order of the rows.
     """
-    source = choose_source(layout, settings, sub=sub)
-    sessions = read_sessions(layout, sub=sub)
-    paths = {hemi: layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5") for hemi in HEMISPHERES}
-    made_from = {hemi: _made_from(layout, settings, sessions=sessions, source=source, sub=sub, hemi=hemi)
-                 for hemi in HEMISPHERES}
-    stale = [hemi for hemi in HEMISPHERES if not is_current(paths[hemi], **made_from[hemi])]
-    fits = {hemi: fit_subject(layout, settings, sessions=sessions, source=source, sub=sub, hemi=hemi)
-            for hemi in progress(stale, label=f"GLM sub-{sub}", total=len(stale))}  # both, before either is saved
-    for hemi, (betas, numbers) in fits.items():
-        describe_derivative(layout, "glm")
-        save_betas(paths[hemi], betas, overwrite=True)
-        sidecar(paths[hemi], **made_from[hemi], extra={
-            "Unit": "percent signal change", "HRF": "SPM double gamma, one event peaks at 1",
-            "ConditionNumbers": numbers, "VerticesWithoutSignal": int(np.isnan(betas.r2).sum()),
-            "MedianR2": float(np.nanmedian(betas.r2))})
-    return GlmResult(sub=sub, source=source, paths=paths, reused=not fits)
+
+    layout: Layout
+    sub: str
+    pipeline: str
+    settings: GlmSettings
+    tr_s: float
+    n_discarded: int
+    base_images: tuple[str, ...]
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Hemisphere to file of betas."""
+        return betas_paths(self.layout, sub=self.sub)
+
+    @cached_property
+    def data(self) -> SubjectData:
+        """The subject's files."""
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Its events."""
+        return read_sessions(self.layout, sub=self.sub)
+
+    def origin(self, path: Path) -> Origin:
+        """Say what a file of betas is made from."""
+        hemi = next(hemi for hemi, one in self.paths.items() if one == path)
+        inputs: dict[str, Path | str] = {}
+        for ses, runs in self.sessions.items():
+            for run in runs:
+                inputs |= {f"ses-{ses}_run-{run}_{kind}": file for kind, file in self._files(ses, run, hemi).items()}
+        chosen = self.settings.model_dump(mode="json", exclude={"block_vertices"})
+        return Origin(inputs, {"source": self.data.source, "tr_s": self.tr_s, "n_discarded": self.n_discarded,
+                               **chosen})
+
+    def _files(self, ses: str, run: int, hemi: str) -> dict[str, Path]:
+        key = RunKey(self.sub, ses, TASK, run)
+        bold = self.data.bold.get((key, hemi)) or self.data.require_bold(key, hemi=hemi)
+        beside = sidecar_path(bold)  # its StartTime shifts the design
+        timing = {"timing": beside} if beside.is_file() else {}
+        return {"events": self.layout.events(key), "log": self.layout.events_sidecar(key), "bold": bold, **timing}
+
+    def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:
+        """Fit both hemispheres; give what then saves them."""
+        fits = {hemi: fit_hemisphere(self.sessions, hemi=hemi, read=self._reader(hemi), settings=self.settings,
+                                     n_discarded=self.n_discarded, base_images=self.base_images)
+                for hemi in progress(HEMISPHERES, label=f"GLM sub-{self.sub}", total=len(HEMISPHERES))}
+        return lambda: {self.paths[hemi]: self._save(hemi, fit) for hemi, fit in fits.items()}
+
+    def _reader(self, hemi: str) -> Callable[[str, int], Run]:
+        return lambda ses, run: read_run(self.data, RunKey(self.sub, ses, TASK, run), hemi=hemi, tr_s=self.tr_s)
+
+    def _save(self, hemi: str, fit: Fit) -> dict[str, Any]:
+        betas, numbers = fit
+        describe_derivative(self.layout, "glm")
+        save_betas(self.paths[hemi], betas, overwrite=True)
+        return {"Unit": "percent signal change", "HRF": "SPM double gamma, an event of its planned duration peaks at 1",
+                "ConditionNumbers": numbers, "VerticesWithoutSignal": int(np.isnan(betas.r2).sum()),
+                "MedianR2": float(np.nanmedian(betas.r2))}
+
+    def check(self) -> None:
+        """See that both files are betas."""
+        for path in self.paths.values():
+            require_betas(path)
 
 
-def require_current_fit(layout: Layout, settings: Settings, *, sub: str) -> None:
-    """See that a subject's betas are those that these events, time series and settings give.
-
-    Betas without a sidecar come from elsewhere and are taken as they are.
-
-    Raises
-    ------
-    AnalysisError
-        If they were fitted from something else, or changed since.
-    """
-    paths = {hemi: layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5") for hemi in HEMISPHERES}
-    fitted = {hemi: path for hemi, path in paths.items() if sidecar_path(path).is_file()}
-    if not fitted:
-        log.warning("sub-%s: betas without a sidecar, from elsewhere: nothing says what they were made from", sub)
-        return
-    source, sessions = choose_source(layout, settings, sub=sub), read_sessions(layout, sub=sub)
-    for hemi, path in fitted.items():
-        if not is_current(path, **_made_from(layout, settings, sessions=sessions, source=source, sub=sub, hemi=hemi)):
-            raise AnalysisError(str(path), came="betas of other events, time series or settings",
-                                expected="those of the study as it stands",
-                                remedy=f"Run `python -m analysis glm --study {layout.root} --sub {sub}`.")
+def betas_paths(layout: Layout, *, sub: str) -> dict[str, Path]:
+    """Spell the paths of a subject's betas, by hemisphere."""
+    return {hemi: layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5") for hemi in HEMISPHERES}
 
 
-def _made_from(layout: Layout, settings: Settings, *, sessions: Mapping[str, Mapping[int, pd.DataFrame]], source: str,
-               sub: str, hemi: str) -> dict[str, Any]:
-    return {"inputs": _inputs(layout, sessions, source=source, sub=sub, hemi=hemi),
-            "parameters": _parameters(settings, source=source)}
-
-
-def fit_subject(layout: Layout, settings: Settings, *, sessions: Mapping[str, Mapping[int, pd.DataFrame]], source: str,
-                sub: str, hemi: str) -> tuple[Betas, dict[str, float]]:
+def fit_hemisphere(sessions: Sessions, *, hemi: str, read: Callable[[str, int], Run], settings: GlmSettings,
+                   n_discarded: int, base_images: Sequence[str]) -> Fit:
     """Fit one hemisphere, session by session.
+
+    Parameters
+    ----------
+    sessions : mapping of str to mapping of int to DataFrame
+        Session to run to events.
+    hemi : {"L", "R"}
+    read : callable
+        Session and run to its time series.
+    settings : GlmSettings
+    n_discarded : int
+        Volumes left out at the start of each run.
+    base_images : sequence of str
+        Order of the rows.
 
     Returns
     -------
     betas : Betas
     condition_numbers : dict of str to float
         Session to condition number of its design.
+
+    Raises
+    ------
+    AnalysisError
+        If pulses and volumes disagree, or a session's conditions cannot be estimated.
     """
     tables, fits, numbers = [], [], {}
     for ses, events in sessions.items():
-        conditions = list_conditions(events, session=ses, base_images=base_images(settings))
-        runs = {run: require_volumes(read_run(layout, settings, source=source, key=RunKey(sub, ses, TASK, run),
-                                              hemi=hemi), table) for run, table in events.items()}
+        conditions = list_conditions(events, session=ses, base_images=base_images)
+        runs = {run: require_volumes(read(ses, run), table) for run, table in events.items()}
         samplings = {run: Sampling(n_volumes=len(one.data), tr_s=one.tr_s, start_s=one.start_s,
-                                   n_discarded=n_discarded(settings)) for run, one in runs.items()}
-        model = build_model(events, conditions=conditions, samplings=samplings, where=f"sub-{sub} ses-{ses}",
-                            drift_minutes=settings.glm.drift_minutes)
+                                   n_discarded=n_discarded) for run, one in runs.items()}
+        model = build_model(events, conditions=conditions, samplings=samplings, where=f"ses-{ses}",
+                            drift_minutes=settings.drift_minutes)
         kept = (one.data[samplings[run].n_discarded:] for run, one in runs.items())
-        fits.append(fit_session(kept, model=model, block_vertices=settings.glm.block_vertices))
+        fits.append(fit_session(kept, model=model, block_vertices=settings.block_vertices))
         tables.append(conditions)
         numbers[ses] = round(model.condition_number, 3)
-    return combine_sessions(fits, tables, hemi=hemi, base_images=base_images(settings)), numbers
+    return combine_sessions(fits, tables, hemi=hemi, base_images=base_images), numbers
 
 
-def n_discarded(settings: Settings) -> int:
+def count_discarded(discard_s: float, *, tr_s: float) -> int:
     """Count the volumes that begin within the discarded seconds.
 
     Examples
     --------
-    >>> n_discarded(Settings())
+    >>> count_discarded(18.0, tr_s=2.0)
     9
     """
-    return int(np.ceil(settings.main.discard_s / settings.scanner.tr_s - 1e-9))
+    return int(np.ceil(discard_s / tr_s - 1e-9))
 
 
 def build_model(events: Mapping[int, pd.DataFrame], *, conditions: pd.DataFrame, samplings: Mapping[int, Sampling],
@@ -192,24 +219,3 @@ def combine_sessions(fits: Sequence[SessionFit], tables: Sequence[pd.DataFrame],
     return Betas(hemi=hemi, values=np.concatenate([fit.percent for fit in fits])[rows],
                  conditions=table.iloc[rows].reset_index(drop=True), r2=explained(total, left).astype(np.float32),
                  mean_signal=np.average([fit.mean_signal for fit in fits], axis=0, weights=volumes).astype(np.float32))
-
-
-def _inputs(layout: Layout, sessions: Mapping[str, Mapping[int, pd.DataFrame]], *, source: str, sub: str,
-            hemi: str) -> dict[str, Path | str]:
-    found: dict[str, Path | str] = {}
-    for ses, runs in sessions.items():
-        for run in runs:
-            key = RunKey(sub, ses, TASK, run)
-            files = {
-                "events": layout.events(key),
-                "log": layout.events_sidecar(key),
-                "bold": layout.bold(source, key=key, hemi=hemi)}
-            if sidecar_path(files["bold"]).is_file():  # its StartTime shifts the design
-                files["timing"] = sidecar_path(files["bold"])
-            found |= {f"ses-{ses}_run-{run}_{kind}": digest_file(path) for kind, path in files.items()}
-    return found
-
-
-def _parameters(settings: Settings, *, source: str) -> dict[str, Any]:
-    chosen = settings.glm.model_dump(mode="json", exclude={"block_vertices"})
-    return {"source": source, "tr_s": settings.scanner.tr_s, "n_discarded": n_discarded(settings), **chosen}

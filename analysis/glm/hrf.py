@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,9 +48,9 @@ def _integral(time: NDArray[np.float64]) -> NDArray[np.float64]:
     return gammainc(_PEAK, passed) - gammainc(_UNDERSHOOT, passed) / _RATIO
 
 
-@cache
+@lru_cache(maxsize=64)  # planned durations are few; measured ones, which jitter, never come here
 def _peak(duration_s: float) -> float:
-    """Height of the response to an event, before scaling."""
+    """Height of the response to an event of this duration, before scaling."""
     def negative(time: float) -> float:
         return float(_integral(np.asarray(time - duration_s)) - _integral(np.asarray(time)))
 
@@ -58,18 +58,21 @@ def _peak(duration_s: float) -> float:
     return -float(found.fun)
 
 
-def event_response(time_s: ArrayLike, *, duration_s: float) -> NDArray[np.float64]:
+def event_response(time_s: ArrayLike, *, duration_s: float, planned_s: float) -> NDArray[np.float64]:
     """Evaluate the response to an event that lasts: the impulse response integrated over the event.
 
-    ``r(t) = (H(t) - H(t - d)) / max_t(H(t) - H(t - d))`` with ``H`` the integral of :func:`canonical`. The peak
-    is 1, so that a beta is the height of the response to one such event.
+    ``r(t) = (H(t) - H(t - d)) / max_t(H(t) - H(t - p))`` with ``H`` the integral of :func:`canonical`, ``d`` the
+    measured and ``p`` the planned duration. An event that lasts as planned peaks at 1, so that a beta is the height
+    of the response to one such event; one that lasts longer has the larger response that its duration gives.
 
     Parameters
     ----------
     time_s : array_like
         Seconds since the event's onset.
     duration_s : float
-        Length of the event, more than 0.
+        How long the event lasted, more than 0.
+    planned_s : float
+        How long it should have lasted, more than 0: the duration whose response peaks at 1.
 
     Returns
     -------
@@ -77,8 +80,10 @@ def event_response(time_s: ArrayLike, *, duration_s: float) -> NDArray[np.float6
 
     Examples
     --------
-    >>> event_response([0.0, 2.0, 6.0, 16.0], duration_s=2.0).round(3)
+    >>> event_response([0.0, 2.0, 6.0, 16.0], duration_s=2.0, planned_s=2.0).round(3)
     array([ 0.   ,  0.049,  1.   , -0.087])
+    >>> event_response([7.0], duration_s=4.0, planned_s=2.0).round(2)
+    array([1.81])
     """
     time = np.asarray(time_s, dtype=np.float64)
-    return (_integral(time) - _integral(time - duration_s)) / _peak(float(duration_s))
+    return (_integral(time) - _integral(time - duration_s)) / _peak(float(planned_s))

@@ -13,9 +13,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from analysis.data.timeseries import with_plan
 from analysis.glm.betas import BLANK
-from analysis.glm.design import Sampling, design_matrix, list_conditions, name_events
-from analysis.glm.hrf import LENGTH_S, event_response
+from analysis.glm.design import Sampling, add_responses, design_matrix, list_conditions, name_events
 from paradigms.runlog import read_events
 from subjects.layout import Layout
 from subjects.run_key import RunKey
@@ -45,7 +45,7 @@ class RunDesign:
     n_events: tuple[int, ...]
 
     @property
-    def likeness(self) -> float:
+    def largest_correlation(self) -> float:
         """The largest correlation between two conditions' time courses; 0 for one alone."""
         moving = self.matrix[:, np.ptp(self.matrix, axis=0) > 0]
         if moving.shape[1] < 2:
@@ -65,8 +65,8 @@ class RunDesign:
         n = self.matrix.shape[1]
         if n == 1:
             return f"one condition x {len(self.matrix)} volumes, {each} events{flat}"
-        return (f"{n} conditions x {len(self.matrix)} volumes, {each} events each, two at most alike "
-                f"r = {self.likeness:.2f}{flat}")
+        return (f"{n} conditions x {len(self.matrix)} volumes, {each} events each, largest correlation of "
+                f"two conditions r = {self.largest_correlation:.2f}{flat}")
 
 
 def run_design(events: pd.DataFrame, *, task: str, sampling: Sampling) -> RunDesign:
@@ -95,10 +95,7 @@ def run_design(events: pd.DataFrame, *, task: str, sampling: Sampling) -> RunDes
     shown = events[~events["trial_type"].isin([BLANK, FIXATION])]
     kinds = tuple(dict.fromkeys(shown["trial_type"]))
     matrix = np.zeros((sampling.n_volumes - sampling.n_discarded, len(kinds)))
-    times = sampling.times_s
-    for kind, onset, duration in zip(shown["trial_type"], shown["onset"], shown["duration"], strict=True):
-        near = slice(*np.searchsorted(times, [onset, onset + duration + LENGTH_S]))
-        matrix[near, kinds.index(kind)] += event_response(times[near] - onset, duration_s=duration)
+    add_responses(matrix, shown, columns=[kinds.index(kind) for kind in shown["trial_type"]], times_s=sampling.times_s)
     return RunDesign(matrix, kinds, tuple(int((shown["trial_type"] == kind).sum()) for kind in kinds))
 
 
@@ -114,6 +111,7 @@ def design_of(layout: Layout, settings: Settings, *, key: RunKey) -> RunDesign |
     if not path.is_file():
         return None
     events = read_events(path)
+    events = with_plan(events, layout.schedule(key, attempt=int(events.attrs["sidecar"].get("Attempt", 1))))
     n_volumes = int(events.attrs["n_pulses"] or 0)
     if n_volumes < 2:
         return None

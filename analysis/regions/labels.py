@@ -1,9 +1,4 @@
-"""Regions of interest: their GIFTI labels, and schematic ones for the virtual subjects' standard patch.
-
-The schematic regions are drawn with ruler and compass on the flat map. They lie about where the areas lie in a
-textbook's flat map, so that a rehearsal looks and weighs like a study. They are no atlas: regions of a real subject
-are drawn from its own retinotopy and localizers.
-"""
+"""Regions of interest: their names, colours, and GIFTI label files."""
 
 from __future__ import annotations
 
@@ -14,19 +9,12 @@ import numpy as np
 from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable, GiftiMetaData
 from numpy.typing import NDArray
 
-from analysis.data.gifti import read_gifti
-from analysis.data.sources import anatomy_path
+from analysis.data.gifti import STRUCTURES, read_gifti
 from subjects.errors import AnalysisError
-from subjects.layout import Layout
 from subjects.store import whole_file
 
 ROIS = ("V1", "V2", "V3", "V4", "LO")
 COLORS = {"V1": "#d1495b", "V2": "#edae49", "V3": "#66a182", "V4": "#2e86ab", "LO": "#6f5b9c"}
-_STRUCTURE = {"L": "CortexLeft", "R": "CortexRight"}
-
-def labels_path(layout: Layout, *, source: str, sub: str, hemi: str) -> Path:
-    """Spell the path of a subject's region labels."""
-    return anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix="desc-rois_dseg.label.gii")
 
 
 def write_labels(path: Path, labels: NDArray[np.int16], *, hemi: str, overwrite: bool = False) -> Path:
@@ -46,7 +34,7 @@ def write_labels(path: Path, labels: NDArray[np.int16], *, hemi: str, overwrite:
         table.labels.append(entry := GiftiLabel(key, red, green, blue, float(key > 0)))
         entry.label = name  # type: ignore[attr-defined]  # nibabel sets it on reading only
     array = GiftiDataArray(labels.astype(np.int32), intent="NIFTI_INTENT_LABEL", datatype="int32")
-    image = GiftiImage(meta=GiftiMetaData({"AnatomicalStructurePrimary": _STRUCTURE[hemi]}),
+    image = GiftiImage(meta=GiftiMetaData({"AnatomicalStructurePrimary": STRUCTURES[hemi]}),
                        labeltable=table, darrays=[array])
     with whole_file(path, overwrite=overwrite) as beside:
         nib.save(image, beside)

@@ -11,18 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.data.sources import choose_source, load_subject_surface, surface_paths
-from analysis.glm.betas import HEMISPHERES, Betas, load_betas
-from analysis.regions.labels import ROIS, labels_path, read_labels
+from analysis.data.sources import HEMISPHERES, SubjectData
+from analysis.glm.betas import Betas, load_betas
+from analysis.regions.labels import ROIS, read_labels
 from analysis.regions.vertex_selection import Disks, select_vertices, split_half_consistency
-from stimuli.manifest import TYPES, Manifest, read_manifest
+from stimuli.manifest import TYPES, Manifest
 from subjects.errors import AnalysisError
-from subjects.layout import Layout
 from subjects.settings.analysis import RoiSettings
-from subjects.settings.study import Settings
 
-Showing = int | Literal["mean"]
-_NEEDED: tuple[tuple[str, Showing], ...] = (*((kind, "mean") for kind in TYPES), ("RE", 1), ("RE", 2))
+Presentation = int | Literal["mean"]
+_NEEDED: tuple[tuple[str, Presentation], ...] = (*((kind, "mean") for kind in TYPES), ("RE", 1), ("RE", 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +101,12 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
         for k, roi in enumerate(ROIS, start=1):
             chosen[roi][hemi] = select_vertices(consistency, region=labels[hemi] == k, min_disk=settings.min_disk,
                                                 n=settings.vertices_per_hemisphere, where=f"{where} hemi-{hemi} {roi}")
-    whole = {(kind, showing): {hemi: values.select(type=kind, presentation=showing, base_images=base_images)
-                               for hemi, values in betas.items()} for kind, showing in _NEEDED}
+    whole = {(kind, presentation): {hemi: values.select(type=kind, presentation=presentation, base_images=base_images)
+                               for hemi, values in betas.items()} for kind, presentation in _NEEDED}
     return {roi: _gather(roi, whole, vertices=chosen[roi], names=names) for roi in ROIS}
 
 
-def _gather(roi: str, whole: Mapping[tuple[str, Showing], Mapping[str, NDArray[np.float32]]], *,
+def _gather(roi: str, whole: Mapping[tuple[str, Presentation], Mapping[str, NDArray[np.float32]]], *,
             vertices: Mapping[str, NDArray[np.int64]], names: Mapping[str, Any]) -> RoiPatterns:
     found = {key: np.concatenate([by_hemi[hemi][:, chosen] for hemi, chosen in vertices.items()], axis=1)
              for key, by_hemi in whole.items()}
@@ -158,27 +156,30 @@ def _require_one_mesh(betas: Betas, *, disks: Disks, labels: NDArray[np.int16], 
                             expected="one mesh", remedy="Export them for the same surface, or fit again.")
 
 
-def brain_inputs(layout: Layout, settings: Settings, *, sub: str) -> dict[str, Path]:
+def brain_inputs(data: SubjectData, betas: Mapping[str, Path]) -> dict[str, Path]:
     """Name the files that a subject's patterns are made from: betas, flat meshes, region labels."""
-    source = choose_source(layout, settings, sub=sub)
     found = {}
     for hemi in HEMISPHERES:
-        found[f"betas_{hemi}"] = layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5")
-        found[f"flat_{hemi}"] = surface_paths(layout, source=source, sub=sub, hemi=hemi)["flat"]
-        found[f"labels_{hemi}"] = labels_path(layout, source=source, sub=sub, hemi=hemi)
+        found[f"betas_{hemi}"] = betas[hemi]
+        found[f"flat_{hemi}"] = data.surfaces[hemi]["flat"]
+        found[f"labels_{hemi}"] = data.labels[hemi]
     return found
 
 
-def load_roi_patterns(layout: Layout, settings: Settings, *, sub: str) -> dict[str, RoiPatterns]:
-    """Choose and gather the patterns of all regions of one subject from the study's files.
+def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest: Manifest, settings: RoiSettings,
+                      measure: str) -> dict[str, RoiPatterns]:
+    """Choose and gather the patterns of all regions of one subject from its files.
 
     Parameters
     ----------
-    layout : Layout
-        A study with betas of the subject, the surfaces that they are on, and region labels.
-    settings : Settings
-        ``roi`` and ``rsa.dissimilarity``.
-    sub : str
+    data : SubjectData
+        Surfaces that the betas are on, and region labels.
+    betas : mapping of str to Path
+        Hemisphere to file of betas.
+    manifest : Manifest
+    settings : RoiSettings
+    measure : str
+        ``rsa.dissimilarity``.
 
     Returns
     -------
@@ -190,14 +191,10 @@ def load_roi_patterns(layout: Layout, settings: Settings, *, sub: str) -> dict[s
         If betas, surface and labels are not on the same vertices, or other images were shown than the
         manifest lists.
     """
-    paths = brain_inputs(layout, settings, sub=sub)
-    source = choose_source(layout, settings, sub=sub)
-    betas = {hemi: load_betas(paths[f"betas_{hemi}"]) for hemi in HEMISPHERES}
-    labels = {hemi: read_labels(paths[f"labels_{hemi}"]) for hemi in HEMISPHERES}
-    manifest = read_manifest(layout.manifest)
-    for hemi in HEMISPHERES:
-        require_shown(betas[hemi], manifest, where=f"sub-{sub} hemi-{hemi}")
-    disks = {hemi: load_subject_surface(layout, source=source, sub=sub, hemi=hemi).disks(settings.roi.radius_mm)
-             for hemi in HEMISPHERES}
-    return select_patterns(betas, disks=disks, labels=labels, settings=settings.roi,
-                           measure=settings.rsa.dissimilarity, where=f"sub-{sub}")
+    loaded = {hemi: load_betas(path) for hemi, path in betas.items()}
+    labels = {hemi: read_labels(data.labels[hemi]) for hemi in loaded}
+    for hemi, one in loaded.items():
+        require_shown(one, manifest, where=f"sub-{data.sub} hemi-{hemi}")
+    disks = {hemi: data.load_surface(hemi).disks(settings.radius_mm) for hemi in loaded}
+    return select_patterns(loaded, disks=disks, labels=labels, settings=settings, measure=measure,
+                           where=f"sub-{data.sub}")

@@ -1,4 +1,9 @@
-"""Schematic region labels on the template brain, for virtual subjects."""
+"""Schematic region labels on the template brain, for virtual subjects.
+
+Geometric shapes on the flat map, roughly where a textbook's flat map shows the areas, so that a rehearsal has regions
+of realistic place and size. They are no atlas: regions of a real subject are drawn from its own retinotopy and
+localizers.
+"""
 
 from __future__ import annotations
 

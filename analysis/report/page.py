@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from analysis.report.plates import Plate, draw_plates
+from analysis.data.features import choose_network
+from analysis.report.figure_list import ReportFigure, draw_figures
 from analysis.report.records import StudyRecords, read_records
 from analysis.report.scorecard import Line, score, tally
 from analysis.report.tables import (
     TextTable,
     brain_table,
+    ceiling_table,
     choices_table,
     departures_table,
     encoding_table,
@@ -28,10 +32,10 @@ from analysis.report.tables import (
     runs_table,
     stimuli_table,
 )
-from subjects.cli import ProgressWrapper, silent
+from analysis.steps import STEPS, Origin, Request, Work
+from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
-from subjects.layout import Layout
-from subjects.settings.study import Settings
+from subjects.layout import network_label
 from subjects.store import write_json, write_text
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -50,8 +54,12 @@ class Page:
         Some runs were played in virtual time.
     lines : tuple of Line
         The scorecard.
-    plates : tuple of Plate
+    figures : tuple of ReportFigure
+    dropped : str
+        Whose simulated time series were dropped, as a sentence; empty for none
     tables : mapping of str to TextTable
+    set_network : str
+        The network that the set was made with, where the results are about another one.
     """
 
     name: str
@@ -61,59 +69,90 @@ class Page:
     banner: str
     virtual_display: bool
     lines: tuple[Line, ...]
-    plates: tuple[Plate, ...]
+    figures: tuple[ReportFigure, ...]
     tables: Mapping[str, TextTable]
+    dropped: str = ""
+    set_network: str = ""
 
 
-def run_report(layout: Layout, settings: Settings, *, subjects: tuple[str, ...],
-               progress: ProgressWrapper = silent) -> str:
-    """Draw the figures, score the claims, and write the page.
+def plan(request: Request) -> tuple[Work, ...]:
+    """Plan the page; it is written whenever it is asked for."""
+    page = Report(request)
+    return (Work(name="report", outputs=(page.path,), origin=page.origin, make=page.make, always=True,
+                 tell=page.tell),)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The page that a study ends in, its figures and the scorecard beside it.
 
     Parameters
     ----------
-    layout : Layout
-        A study with all results.
-    settings : Settings
-    subjects : tuple of str
-        Whom to tell of.
-    progress : ProgressWrapper
-
-    Returns
-    -------
-    str
-        What stands on the page, in a few words. The page is :attr:`~subjects.layout.Layout.report`, the figures
-        lie in ``figures/`` beside it, the scorecard in ``scorecard.json``. Older ones are replaced.
-
-    Raises
-    ------
-    AnalysisError
-        If a result is missing: the file is named, and the command that makes it.
+    request : Request
+        Whom and which network it is about. A report on another network than the set's has its own folder.
     """
-    records = read_records(layout, settings, subjects=subjects, progress=progress)
-    lines = score(brain=records.brain, network=records.network, encoding=records.encoding)
-    describe_derivative(layout, "report")
-    plates = draw_plates(records, progress=progress)
-    page = make_page(records, lines=lines, plates=plates)
-    write_json(layout.report.with_name("scorecard.json"), [vars(line) for line in lines], overwrite=True)
-    write_text(layout.report, render(page), overwrite=True)
-    counts = tally(lines)
-    return (f"{len(plates)} figures; of {len(lines)} claims {counts['holds']} hold, {counts['does not hold']} do not, "
-            f"{counts['not tested']} not tested")
+
+    request: Request
+
+    @property
+    def path(self) -> Path:
+        """The page: :attr:`~subjects.layout.Layout.report`, or ``network-<name>/report.html`` beside it."""
+        standard = self.request.layout.report
+        network = choose_network(self.request.layout, self.request.network)
+        return standard if network.of_set else \
+            standard.parent / f"network-{network_label(network.name)}" / standard.name
+
+    @property
+    def scorecard(self) -> Path:
+        """The scorecard for programs."""
+        return self.path.with_name("scorecard.json")
+
+    def origin(self, _: Path) -> Origin:
+        """Say what it is written from: every result file that it lists."""
+        layout, of_network = self.request.layout, choose_network(self.request.layout, self.request.network)
+        files = [layout.manifest, of_network.features,
+                 *(path for name in ("glm", "rsa", "encode") for work in STEPS[name].plan(self.request)
+                   for path in work.files())]
+        return Origin({path.relative_to(layout.root).as_posix(): path for path in files},
+                      {"subjects": self.request.subjects, "network": of_network.name})
+
+    def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:
+        """Read the results and score the claims; give what then draws the figures and writes the page."""
+        records = read_records(self.request)
+        lines = score(brain=records.brain, network=records.network, encoding=records.encoding)
+        return lambda: self._write(records, lines, progress)
+
+    def _write(self, records: StudyRecords, lines: tuple[Line, ...],
+               progress: ProgressWrapper) -> dict[Path, dict[str, Any]]:
+        describe_derivative(self.request.layout, "report")
+        figures = draw_figures(records, folder=self.path.with_name("figures"), progress=progress)
+        write_json(self.scorecard, [vars(line) for line in lines], overwrite=True)
+        write_text(self.path, render(make_page(records, lines=lines, figures=figures)), overwrite=True)
+        return {self.path: {"Figures": len(figures)}}
+
+    def tell(self) -> str:
+        """Say what the page holds, in a few words."""
+        lines = json.loads(self.scorecard.read_text(encoding="utf-8"))
+        counts = Counter(line["verdict"] for line in lines)
+        return (f"{len(list(self.path.with_name('figures').glob('*.png')))} figures; of {len(lines)} claims "
+                f"{counts['holds']} hold, {counts['does not hold']} do not, {counts['not tested']} not tested")
 
 
-def make_page(records: StudyRecords, *, lines: tuple[Line, ...], plates: tuple[Plate, ...]) -> Page:
+def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[ReportFigure, ...]) -> Page:
     """Gather what the template sets."""
     settings = records.settings
     tables = {
         "stimuli": stimuli_table(records), "runs": runs_table(records), "excerpts": excerpts_table(records),
         "glm": glm_table(records),
-        "brain": brain_table(records), "network": network_table(records), "encoding": encoding_table(records),
+        "brain": brain_table(records), "ceiling": ceiling_table(records),
+        "network": network_table(records), "encoding": encoding_table(records),
         "departures": departures_table(settings), "choices": choices_table(settings),
         "provenance": provenance_rows(records), "files": files_table(records),
     }
     virtual = any(run.display == "virtual" for one in records.subjects for run in one.runs)
-    return Page(settings.study.name, tuple(one.sub for one in records.subjects), settings.stimuli.network,
-                settings.study.seed, make_banner(records), virtual, lines, plates, tables)
+    return Page(settings.study.name, tuple(one.sub for one in records.subjects), records.about.name,
+                settings.study.seed, make_banner(records), virtual, lines, figures, tables, _dropped(records.dropped),
+                "" if records.about.of_set else records.manifest.stimuli[0].network)
 
 
 def make_banner(records: StudyRecords) -> str:
@@ -131,6 +170,14 @@ def make_banner(records: StudyRecords) -> str:
     sentences.append("The numbers show that the chain works from the logged onsets to the last figure. They are "
                      "evidence about no brain.")
     return " ".join(sentences)
+
+
+def _dropped(subjects: tuple[str, ...]) -> str:
+    if not subjects:
+        return ""
+    whose = f"subject{'s' * (len(subjects) > 1)} {', '.join(subjects)}"
+    return (f"The simulated time series of {whose} were dropped after the betas were estimated; their digests are "
+            "kept, and `python -m analysis simulate` makes them again.")
 
 
 def _who(subjects: tuple[str, ...]) -> str:

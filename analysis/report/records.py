@@ -6,37 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.data.sources import choose_source, load_subject_surface
-from analysis.encoding.run import encoding_origin
+from analysis.data.features import ChosenNetwork, choose_network
+from analysis.data.sources import HEMISPHERES, SIMULATED, SubjectData, resolve_subject
+from analysis.data.surface import Surface
+from analysis.encoding.run import read_selected
 from analysis.glm.betas import load_betas
-from analysis.glm.estimate import require_current_fit
-from analysis.regions.labels import ROIS, labels_path, read_labels
+from analysis.regions.labels import ROIS, read_labels
 from analysis.report.figures.flatmap import FlatHemisphere
 from analysis.rsa.rdm import RDM, load_rdms
-from analysis.rsa.run import brain_origin, network_origin
 from analysis.statistics.results import read_results
-from analysis.steps import (
-    require_betas,
-    require_current,
-    require_features,
-    require_file,
-    require_manifest,
-    require_runs,
-)
+from analysis.steps import STEPS, Request, Work
 from paradigms.runlog import is_complete, of_kind, read_events, read_journal
 from stimuli.manifest import Manifest, read_manifest
-from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 from subjects.store import read_json
-
-HEMISPHERES = ("L", "R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +101,16 @@ class GlmRecord:
 
 @dataclass(frozen=True, eq=False)
 class SubjectRecords:
-    """All of one subject; `null` for a virtual one who was made to respond to every image alike."""
+    """All of one subject.
+
+    `null` for a virtual one who was made to respond to every image alike; `dropped` where its simulated time series
+    were dropped after the betas were estimated.
+    """
 
     sub: str
     source: str
     null: bool
+    dropped: bool
     runs: tuple[RunRecord, ...]
     excerpts: tuple[ExcerptRecord, ...]
     glm: tuple[GlmRecord, ...]
@@ -132,6 +126,10 @@ class StudyRecords:
 
     Parameters
     ----------
+    about : ChosenNetwork
+        The network that the results are about.
+    network : DataFrame
+        Similarities in it.
     files : tuple of Path
         The result files that were read, in the order in which they were made.
     """
@@ -139,6 +137,7 @@ class StudyRecords:
     layout: Layout
     settings: Settings
     manifest: Manifest
+    about: ChosenNetwork
     network: pd.DataFrame
     subjects: tuple[SubjectRecords, ...]
     files: tuple[Path, ...]
@@ -146,7 +145,12 @@ class StudyRecords:
     @property
     def simulated(self) -> tuple[str, ...]:
         """Subjects whose BOLD was simulated."""
-        return tuple(one.sub for one in self.subjects if one.source == "simulated")
+        return tuple(one.sub for one in self.subjects if one.source == SIMULATED)
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Subjects whose simulated time series were dropped."""
+        return tuple(one.sub for one in self.subjects if one.dropped)
 
     @property
     def null(self) -> tuple[str, ...]:
@@ -164,112 +168,46 @@ class StudyRecords:
         return pd.concat([one.encoding for one in self.subjects], ignore_index=True)
 
 
-def read_records(layout: Layout, settings: Settings, *, subjects: tuple[str, ...],
-                 progress: ProgressWrapper = silent) -> StudyRecords:
-    """Read a study's results.
-
-    Parameters
-    ----------
-    layout : Layout
-    settings : Settings
-    subjects : tuple of str
-        Whom to tell of.
-    progress : ProgressWrapper
+def read_records(request: Request) -> StudyRecords:
+    """Read a study's results, which :func:`~analysis.steps.run_step` has seen to be there and current.
 
     Raises
     ------
-    AnalysisError
-        If a file is missing: it is named, with the command that makes it.
+    StudyError
+        If a file cannot be read.
     """
-    network_path = _paths(layout, settings, subjects=subjects)
-    manifest = read_manifest(layout.manifest)
-    found = tuple(_read_subject(layout, settings, sub=sub)
-                  for sub in progress(subjects, label="reading results", total=len(subjects)))
-    return StudyRecords(layout, settings, manifest, read_results(network_path), found,
-                        _files(layout, settings, network_path=network_path, subjects=subjects))
+    layout, chosen = request.layout, request.settings
+    network = choose_network(layout, request.network)
+    works = {name: STEPS[name].plan(request) for name in ("glm", "rsa", "encode")}
+    by_subject = {sub: {name: next(work for work in found if work.sub == sub) for name, found in works.items()}
+                  for sub in request.subjects}
+    of_network = next(work for work in works["rsa"] if work.sub is None)
+    found = tuple(_read_subject(resolve_subject(layout, sub=sub, pipeline=chosen.analysis.bold), by_subject[sub],
+                                layout=layout)
+                  for sub in request.progress(request.subjects, label="reading results", total=len(request.subjects)))
+    made = [path for one in by_subject.values() for work in one.values() for path in work.files()]
+    return StudyRecords(layout, chosen, read_manifest(layout.manifest), network,
+                        read_results(of_network.outputs[0]), found,
+                        (layout.manifest, network.features, of_network.outputs[0], *made))
 
 
-def _paths(layout: Layout, settings: Settings, *, subjects: tuple[str, ...]) -> Path:
-    """Check what every subject needs before anything is read, the earliest step first."""
-    require_manifest(layout)
-    for sub in subjects:
-        require_runs(layout, sub=sub)
-    for sub in subjects:
-        choose_source(layout, settings, sub=sub)
-        require_betas(layout, sub=sub)
-    require_features(layout, settings)
-    for sub in subjects:
-        for path in (_rsa_path(layout, sub), _rdms_path(layout, sub)):
-            require_file(path, what="similarities in the brain", command=_command(layout, "rsa", sub))
-        for path in (_encoding_path(layout, sub), _encoding_path(layout, sub).with_suffix(".h5")):
-            require_file(path, what="encoding models", command=_command(layout, "encode", sub))
-    network = require_file(network_rsa_path(layout, settings), what="similarities in the network",
-                           command=_command(layout, "rsa", subjects[0]))
-    _require_current(layout, settings, subjects=subjects)
-    return network
-
-
-def _require_current(layout: Layout, settings: Settings, *, subjects: tuple[str, ...]) -> None:
-    """Refuse to tell of results that these data and settings would not give."""
-    network = settings.stimuli.network
-    for sub in subjects:
-        require_current_fit(layout, settings, sub=sub)
-        brain = brain_origin(layout, settings, sub=sub)
-        for path in (_rsa_path(layout, sub), _rdms_path(layout, sub)):
-            require_current(path, origin=brain, command=_command(layout, "rsa", sub))
-        require_current(_encoding_path(layout, sub), command=_command(layout, "encode", sub),
-                        origin=encoding_origin(layout, settings, sub=sub, network=network))
-    require_current(network_rsa_path(layout, settings), command=_command(layout, "rsa", subjects[0]),
-                    origin=network_origin(layout, settings, network=network))
-
-
-def _command(layout: Layout, step: str, sub: str) -> str:
-    return f"python -m analysis {step} --study {layout.root} --sub {sub}"
-
-
-def network_rsa_path(layout: Layout, settings: Settings) -> Path:
-    """Spell the path of the network's similarities."""
-    return layout.derivative("rsa", suffix="rsa.tsv", network=settings.stimuli.network.replace("_", ""))
-
-
-def _rsa_path(layout: Layout, sub: str) -> Path:
-    return layout.derivative("rsa", sub=sub, suffix="rsa.tsv")
-
-
-def _rdms_path(layout: Layout, sub: str) -> Path:
-    return layout.derivative("rsa", sub=sub, suffix="rdms.h5")
-
-
-def _encoding_path(layout: Layout, sub: str) -> Path:
-    return layout.derivative("encoding", sub=sub, suffix="encoding.tsv")
-
-
-def _files(layout: Layout, settings: Settings, *, network_path: Path, subjects: tuple[str, ...]) -> tuple[Path, ...]:
-    of_subjects = [path for sub in subjects for path in (
-        *require_betas(layout, sub=sub), _rsa_path(layout, sub), _rdms_path(layout, sub),
-        _encoding_path(layout, sub), _encoding_path(layout, sub).with_suffix(".h5"))]
-    return (layout.manifest, require_features(layout, settings), network_path, *of_subjects)
-
-
-def _read_subject(layout: Layout, settings: Settings, *, sub: str) -> SubjectRecords:
-    source = choose_source(layout, settings, sub=sub)
-    labels = {hemi: read_labels(labels_path(layout, source=source, sub=sub, hemi=hemi)) for hemi in HEMISPHERES}
-    selected = read_selected(_encoding_path(layout, sub).with_suffix(".h5"))
-    runs = tuple(_read_run(layout, key) for key in require_runs(layout, sub=sub))
-    betas = require_betas(layout, sub=sub)
+def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout) -> SubjectRecords:
+    labels = {hemi: read_labels(data.labels[hemi]) for hemi in HEMISPHERES}
+    (table, vertices), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
+    selected = read_selected(vertices)
     return SubjectRecords(
-        sub, source, _is_null(layout, sub=sub, source=source), runs, read_excerpts(layout, sub=sub),
-        glm=tuple(_read_glm(path, labels=labels[hemi], sub=sub) for path, hemi in zip(betas, HEMISPHERES, strict=True)),
-        flat=tuple(_read_flat(layout, source=source, sub=sub, hemi=hemi, labels=labels[hemi], selected=selected[hemi])
+        data.sub, data.source, _is_null(layout, data), data.dropped,
+        tuple(_read_run(layout, key) for key in data.runs), read_excerpts(layout, sub=data.sub),
+        glm=tuple(_read_glm(path, labels=labels, sub=data.sub) for path in works["glm"].files()),
+        flat=tuple(_read_flat(data.load_surface(hemi), labels=labels[hemi], selected=selected[hemi])
                    for hemi in HEMISPHERES),
-        rsa=read_results(_rsa_path(layout, sub)), rdms=load_rdms(_rdms_path(layout, sub)),
-        encoding=read_results(_encoding_path(layout, sub)))
+        rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table))
 
 
-def _is_null(layout: Layout, *, sub: str, source: str) -> bool:
-    record = layout.derivative("simulated", sub=sub, suffix="truth.json")
-    if source != "simulated":
+def _is_null(layout: Layout, data: SubjectData) -> bool:
+    if data.source != SIMULATED:
         return False
+    record = layout.derivative(SIMULATED, sub=data.sub, suffix="truth.json")
     parameters = read_json(record).get("parameters", {})  # without the record nobody could tell null from signal
     return bool(parameters.get("null")) if isinstance(parameters, dict) else False
 
@@ -299,9 +237,10 @@ def read_excerpts(layout: Layout, *, sub: str) -> tuple[ExcerptRecord, ...]:
     return tuple(found)
 
 
-def _read_glm(path: Path, *, labels: NDArray[np.int16], sub: str) -> GlmRecord:
+def _read_glm(path: Path, *, labels: Mapping[str, NDArray[np.int16]], sub: str) -> GlmRecord:
     betas = load_betas(path)
-    places = {"all": np.ones(len(labels), dtype=bool), **{roi: labels == k for k, roi in enumerate(ROIS, start=1)}}
+    drawn = labels[betas.hemi]
+    places = {"all": np.ones(len(drawn), dtype=bool), **{roi: drawn == k for k, roi in enumerate(ROIS, start=1)}}
     r2 = {name: float(np.median(betas.r2[inside & np.isfinite(betas.r2)])) for name, inside in places.items()
           if (inside & np.isfinite(betas.r2)).any()}
     counts = betas.conditions.groupby("session").size()
@@ -309,13 +248,7 @@ def _read_glm(path: Path, *, labels: NDArray[np.int16], sub: str) -> GlmRecord:
                      {str(session): int(n) for session, n in counts.items()}, r2)
 
 
-def _read_flat(layout: Layout, *, source: str, sub: str, hemi: str, labels: NDArray[np.int16],
+def _read_flat(surface: Surface, *, labels: NDArray[np.int16],
                selected: Mapping[str, NDArray[np.int64]]) -> FlatHemisphere:
-    surface = load_subject_surface(layout, source=source, sub=sub, hemi=hemi)
-    return FlatHemisphere(hemi, surface.flat, surface.faces, labels, selected)
-
-
-def read_selected(path: Path) -> dict[str, dict[str, NDArray[np.int64]]]:
-    """Read which vertices the encoding models were trained on: hemisphere to region to vertices."""
-    with h5py.File(path) as file:
-        return {hemi: {roi: file[roi][f"vertices_{hemi}"][:] for roi in file} for hemi in HEMISPHERES}
+    return FlatHemisphere(surface.hemi, surface.flat, surface.faces, labels, selected,
+                          distortion=surface.distortion().summary())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from analysis.regions.labels import ROIS
 from analysis.report.open_choices import OPEN_CHOICES
 from analysis.report.records import RunRecord, StudyRecords
 from analysis.report.wording import say_number, say_p, say_probability
+from analysis.rsa.resampling import noise_ceiling
+from analysis.running import Digests
 from stimuli.manifest import TYPES
-from subjects.provenance import digest_file, sidecar_path, versions
+from subjects.provenance import sidecar_path, versions
 from subjects.settings.study import Settings
 from subjects.store import read_json
 
@@ -130,6 +133,18 @@ def brain_table(records: StudyRecords) -> TextTable:
                        heads=("Subject", "Region"), ceiling=True)
 
 
+def ceiling_table(records: StudyRecords) -> TextTable:
+    """Bound what any model could reach with this group: each region's RDMs of one subject against those of the others.
+
+    No rows with fewer than two subjects.
+    """
+    rows = []
+    for roi in ROIS if len(records.subjects) > 1 else ():
+        bounds = (noise_ceiling([one.rdms[f"{roi}/{kind}"] for one in records.subjects]) for kind in TYPES)
+        rows.append((roi, *(f"{say_number(low)}–{say_number(high)}" for low, high in bounds)))
+    return TextTable(("Region", *TYPES), tuple(rows))
+
+
 def network_table(records: StudyRecords) -> TextTable:
     """Set every similarity in the network, one line a layer; the trends over layers below."""
     table = records.network
@@ -193,13 +208,17 @@ def _value(value: Any) -> str:
 
 def files_table(records: StudyRecords) -> TextTable:
     """Name every result file with size, digest and what it was made from."""
-    root = records.layout.root
-    rows = tuple((path.relative_to(root).as_posix(), f"{path.stat().st_size / 1024:,.0f} KiB", digest_file(path),
-                  "; ".join(_made_from(path))) for path in records.files)
+    root, digests = records.layout.root, Digests(verify=False)
+    rows = tuple((path.relative_to(root).as_posix(), _size(path), digests.kept(path), "; ".join(_made_from(path)))
+                 for path in records.files)
     return TextTable(("File", "Size", "Digest", "Made from"), rows, n_text=4)
 
 
-def _made_from(path: Any) -> Iterator[str]:
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1024:,.0f} KiB" if path.is_file() else "dropped"
+
+
+def _made_from(path: Path) -> Iterator[str]:
     beside = sidecar_path(path)
     content = read_json(beside) if beside.is_file() else {}
     inputs = content.get("inputs", {}) if isinstance(content, Mapping) else {}

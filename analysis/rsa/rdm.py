@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
+from analysis.data.hdf5 import read_hdf5, text_array, texts, write_hdf5
 from analysis.statistics.dissimilarity import FLAT, MEASURES, Floats, dissimilarities, expand, unit_ranks
 from subjects.errors import AnalysisError, nearest
-from subjects.store import whole_file
+from subjects.provenance import FileFormat
+
+FORMAT = FileFormat("RDMs", version=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,12 +171,10 @@ def spearman(first: RDM, second: RDM) -> float:
 
 def save_rdms(path: Path, rdms: Mapping[str, RDM], *, overwrite: bool = False) -> Path:
     """Write named RDMs to HDF5: one group a name, with ``labels``, ``condensed`` and the measure."""
-    import h5py
-
-    with whole_file(path, overwrite=overwrite) as beside, h5py.File(beside, "w", track_order=True) as file:
+    with write_hdf5(path, form=FORMAT, overwrite=overwrite) as file:
         for name, rdm in rdms.items():
             group = file.create_group(name)
-            group["labels"] = np.array(rdm.labels, dtype=h5py.string_dtype())
+            group["labels"] = text_array(rdm.labels)
             group["condensed"] = rdm.condensed
             group.attrs["measure"] = rdm.measure
     return Path(path)
@@ -180,19 +182,17 @@ def save_rdms(path: Path, rdms: Mapping[str, RDM], *, overwrite: bool = False) -
 
 def load_rdms(path: Path) -> dict[str, RDM]:
     """Read the RDMs of a file written by :func:`save_rdms`; nested names keep their slash."""
-    import h5py
-
     found: dict[str, RDM] = {}
 
     def collect(name: str, item: object) -> None:
         if isinstance(item, h5py.Group) and "condensed" in item:
-            found[name] = RDM(tuple(item["labels"].asstr()[()]), item["condensed"][()], str(item.attrs["measure"]))
+            found[name] = RDM(texts(item["labels"]), item["condensed"][()], str(item.attrs["measure"]))
 
-    if not Path(path).is_file():
-        raise AnalysisError(str(path), came="no such file", expected="RDMs in HDF5",
-                            remedy="Run `python -m analysis rsa`.")
-    with h5py.File(path, "r") as file:
+    with read_hdf5(path, form=FORMAT, remedy="Run `python -m analysis rsa`.") as file:
         file.visititems(collect)
+    if not found:
+        raise AnalysisError(str(path), came="no RDM in it", expected="RDMs",
+                            remedy="Run `python -m analysis rsa`.")
     return found
 
 

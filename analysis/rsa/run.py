@@ -1,159 +1,193 @@
-"""Representational similarity between the three image types, in brain regions and in network layers.
-
-Cores take plain arrays; :func:`run_rsa` and :func:`run_network_rsa` join them to a study's files.
-"""
+"""The step ``rsa``: similarity between the three image types, in brain regions and in network layers."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from analysis.glm.estimate import require_current_fit
+from analysis.data.features import ChosenNetwork, choose_network, open_features
+from analysis.data.sources import SubjectData, require_whole, resolve_subject
+from analysis.glm.estimate import betas_paths
 from analysis.regions.labels import ROIS
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns
 from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
-from analysis.rsa.rdm import compute_rdm, save_rdms
-from analysis.rsa.resampling import (
-    split_half_ceiling,
-)
-from analysis.statistics.results import STATISTIC_COLUMNS, as_table, read_results, statistic_row, write_results
-from stimuli.feature_store import open_store
-from stimuli.manifest import TYPES, read_manifest
-from subjects.cli import ProgressWrapper, silent
+from analysis.rsa.rdm import compute_rdm, load_rdms, save_rdms
+from analysis.rsa.resampling import split_half_ceiling
+from analysis.statistics.results import RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
+from analysis.steps import Origin, Request, Work
+from stimuli.feature_store import FeatureStore
+from stimuli.manifest import TYPES, Manifest, read_manifest
+from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
-from subjects.layout import Layout
-from subjects.provenance import derive_seed, is_current, sidecar
-from subjects.settings.study import Settings
-
-log = logging.getLogger(__name__)
+from subjects.layout import Layout, network_label
+from subjects.provenance import derive_seed
+from subjects.settings.analysis import RoiSettings, RsaSettings
+from subjects.store import write_table
 
 COLUMNS = ("system", "sub", "place", "comparison", *STATISTIC_COLUMNS, "ceiling_low", "ceiling_high", "correction")
+_CEILING = "split-half: Spearman of RE RDMs, presentation 1 and 2 (low), Spearman-Brown corrected (high)"
+Extras = dict[Path, dict[str, Any]]
 
 
-def region_similarities(patterns: RoiPatterns, *, settings: Settings, sub: str) -> Similarities:
+def plan(request: Request) -> tuple[Work, ...]:
+    """Plan the similarities of each subject's regions, and those of the network's layers."""
+    chosen, layout = request.settings, request.layout
+    brains = [BrainRsa(layout=layout, sub=sub, pipeline=chosen.analysis.bold, roi=chosen.roi, rsa=chosen.rsa,
+                       seed=chosen.study.seed) for sub in request.subjects]
+    network = NetworkRsa(layout=layout, network=choose_network(layout, request.network), rsa=chosen.rsa,
+                         seed=chosen.study.seed)
+    of_brains = [Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, origin=one.origin, make=one.make,
+                      check=one.check) for one in brains]
+    return (*of_brains, Work(name=f"network-{network.network.name}", outputs=network.paths, origin=network.origin,
+                             make=network.make, check=network.check))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrainRsa:
+    """The similarities in the five regions of one subject.
+
+    Parameters
+    ----------
+    layout : Layout
+    sub : str
+    pipeline : str
+        ``analysis.bold``.
+    roi : RoiSettings
+    rsa : RsaSettings
+    seed : int
+        The study's.
+    """
+
+    layout: Layout
+    sub: str
+    pipeline: str
+    roi: RoiSettings
+    rsa: RsaSettings
+    seed: int
+
+    @property
+    def paths(self) -> tuple[Path, Path]:
+        """The table (columns :data:`COLUMNS`), and the RDMs behind it."""
+        table, rdms = (self.layout.derivative("rsa", sub=self.sub, suffix=suffix) for suffix in ("rsa.tsv", "rdms.h5"))
+        return table, rdms
+
+    @cached_property
+    def data(self) -> SubjectData:
+        """The subject's files."""
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+
+    def origin(self, _: Path) -> Origin:
+        """Say what both files are made from."""
+        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub)), "manifest": self.layout.manifest}
+        return Origin(inputs, {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json"),
+                               "roi": self.roi.model_dump(mode="json")})
+
+    def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
+        """Compare the image types in every region."""
+        regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi,
+                                    manifest=read_manifest(self.layout.manifest), measure=self.rsa.dissimilarity)
+        found = {roi: region_similarities(regions[roi], settings=self.rsa, sub=self.sub,
+                                          seed=derive_seed(self.seed, self.sub, roi, "rsa"))
+                 for roi in progress(ROIS, label=f"RSA sub-{self.sub}", total=len(ROIS))}
+        rows = [statistic_row(statistic, system="brain", sub=self.sub, place=roi, comparison=comparison)
+                for roi, place in found.items() for comparison, statistic in place.statistics.items()]
+        return lambda: self._save(found, rows)
+
+    def _save(self, found: Mapping[str, Similarities], rows: list[dict[str, Any]]) -> Extras:
+        describe_derivative(self.layout, "rsa")
+        save(self.paths, found, rows=rows)
+        return {self.paths[0]: {"Ceiling": _CEILING, **RESULTS.in_sidecar()}}
+
+    def check(self) -> None:
+        """See that both files can be read."""
+        read_results(self.paths[0])
+        load_rdms(self.paths[1])
+
+
+def region_similarities(patterns: RoiPatterns, *, settings: RsaSettings, sub: str, seed: int) -> Similarities:
     """Compare the types in one brain region, with 68 % intervals over vertices and a split-half ceiling."""
-    halves = [compute_rdm(half, labels=patterns.base_images, measure=settings.rsa.dissimilarity,
+    halves = [compute_rdm(half, labels=patterns.base_images, measure=settings.dissimilarity,
                           where=f"sub-{sub} {patterns.roi}, RE presentation {k}")
               for k, half in enumerate(patterns.halves, start=1)]
-    return compare_types(patterns.responses, labels=patterns.base_images, settings=settings.rsa, percent=68,
-                         blocks=patterns.sessions, seed=derive_seed(settings.study.seed, sub, patterns.roi, "rsa"),
-                         ceiling=split_half_ceiling(*halves), features="vertices", where=f"sub-{sub} {patterns.roi}")
+    return compare_types(patterns.responses, labels=patterns.base_images, settings=settings, percent=68,
+                         blocks=patterns.sessions, seed=seed, ceiling=split_half_ceiling(*halves), features="vertices",
+                         where=f"sub-{sub} {patterns.roi}")
 
 
-def run_rsa(layout: Layout, settings: Settings, *, sub: str, progress: ProgressWrapper = silent) -> pd.DataFrame:
-    """Compare the image types in the five regions of one subject.
-
-    Parameters
-    ----------
-    layout : Layout
-        A study with betas, surfaces and region labels.
-    settings : Settings
-    sub : str
-    progress : ProgressWrapper
-
-    Returns
-    -------
-    DataFrame
-        Columns :data:`COLUMNS`; written to ``derivatives/rsa/sub-XX/sub-XX_rsa.tsv``, the RDMs to
-        ``sub-XX_rdms.h5``, each with a sidecar. Read back where both stand as they were made.
-    """
-    require_current_fit(layout, settings, sub=sub)
-    table_path, made_from = layout.derivative("rsa", sub=sub, suffix="rsa.tsv"), brain_origin(layout, settings, sub=sub)
-    if (table := _current(table_path, _rdms_path(table_path), made_from)) is not None:
-        return table
-    regions = load_roi_patterns(layout, settings, sub=sub)
-    found = {roi: region_similarities(regions[roi], settings=settings, sub=sub)
-             for roi in progress(ROIS, label=f"RSA sub-{sub}", total=len(ROIS))}
-    rows = [statistic_row(statistic, system="brain", sub=sub, place=roi, comparison=comparison)
-            for roi, place in found.items() for comparison, statistic in place.statistics.items()]
-    ceiling = "split-half: Spearman of RE RDMs, presentation 1 and 2 (low), Spearman-Brown corrected (high)"
-    describe_derivative(layout, "rsa")
-    return _write(table_path, found, rows=rows, made_from=made_from, extra={"Ceiling": ceiling})
-
-
-def run_network_rsa(layout: Layout, settings: Settings, *, network: str = "demo",
-                    progress: ProgressWrapper = silent) -> pd.DataFrame:
-    """Compare the image types in the layers of a network, and test the trends over layers.
+@dataclass(frozen=True, kw_only=True)
+class NetworkRsa:
+    """The similarities in the layers of a network, with 95 % intervals over units, and their trends over layers.
 
     Parameters
     ----------
     layout : Layout
-        A study with a manifest and the features of `network`.
-    settings : Settings
-    network : str
-    progress : ProgressWrapper
-
-    Returns
-    -------
-    DataFrame
-        Columns :data:`COLUMNS`, intervals of 95 % over units; written to
-        ``derivatives/rsa/network-<name>_rsa.tsv`` and ``network-<name>_rdms.h5``.
+    network : ChosenNetwork
+    rsa : RsaSettings
+    seed : int
+        The study's.
     """
-    table_path = layout.derivative("rsa", suffix="rsa.tsv", network=network.replace("_", ""))
-    made_from = network_origin(layout, settings, network=network)
-    if (table := _current(table_path, _rdms_path(table_path), made_from)) is not None:
-        return table
-    found = _layer_similarities(layout, settings, network=network, progress=progress)
-    effects = {f"RE-{kind}": [place.statistics[f"RE-{kind}"].effect for place in found.values()] for kind in COMPARED}
-    named = [(layer, comparison, statistic) for layer, place in found.items()
-             for comparison, statistic in place.statistics.items()]
-    named += [("layers", comparison, statistic) for comparison, statistic in layer_trends(effects).items()]
-    rows = [statistic_row(statistic, system="network", sub="", place=place, comparison=comparison)
-            for place, comparison, statistic in named]
-    describe_derivative(layout, "rsa")
-    return _write(table_path, found, rows=rows, made_from=made_from, extra={"Network": network})
+
+    layout: Layout
+    network: ChosenNetwork
+    rsa: RsaSettings
+    seed: int
+
+    @property
+    def paths(self) -> tuple[Path, Path]:
+        """The table (columns :data:`COLUMNS`), and the RDMs behind it."""
+        label = network_label(self.network.name)
+        table, rdms = (self.layout.derivative("rsa", suffix=suffix, network=label) for suffix in ("rsa.tsv", "rdms.h5"))
+        return table, rdms
+
+    def origin(self, _: Path) -> Origin:
+        """Say what both files are made from."""
+        return Origin({"features": self.network.features, "manifest": self.layout.manifest},
+                      {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json")})
+
+    def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
+        """Compare the image types in every layer."""
+        store = open_features(self.network, study=self.layout.root)
+        found = layer_similarities(store, read_manifest(self.layout.manifest), settings=self.rsa, seed=self.seed,
+                                   progress=progress)
+        effects = {f"RE-{kind}": [place.statistics[f"RE-{kind}"].effect for place in found.values()]
+                   for kind in COMPARED}
+        named = [(layer, comparison, statistic) for layer, place in found.items()
+                 for comparison, statistic in place.statistics.items()]
+        named += [("layers", comparison, statistic) for comparison, statistic in layer_trends(effects).items()]
+        rows = [statistic_row(statistic, system="network", sub="", place=place, comparison=comparison)
+                for place, comparison, statistic in named]
+        return lambda: self._save(found, rows)
+
+    def _save(self, found: Mapping[str, Similarities], rows: list[dict[str, Any]]) -> Extras:
+        describe_derivative(self.layout, "rsa")
+        save(self.paths, found, rows=rows)
+        return {self.paths[0]: {"Network": self.network.name, **RESULTS.in_sidecar()}}
+
+    def check(self) -> None:
+        """See that both files can be read."""
+        read_results(self.paths[0])
+        load_rdms(self.paths[1])
 
 
-def brain_origin(layout: Layout, settings: Settings, *, sub: str) -> dict[str, Any]:
-    """Say what a subject's similarities are made from: inputs and parameters, as their sidecars hold them."""
-    return {"inputs": {**brain_inputs(layout, settings, sub=sub), "manifest": layout.manifest},
-            "parameters": _parameters(settings, "roi")}
-
-
-def network_origin(layout: Layout, settings: Settings, *, network: str) -> dict[str, Any]:
-    """Say what a network's similarities are made from."""
-    return {"inputs": {"features": layout.features(network), "manifest": layout.manifest},
-            "parameters": _parameters(settings)}
-
-
-def _layer_similarities(layout: Layout, settings: Settings, *, network: str,
-                        progress: ProgressWrapper) -> dict[str, Similarities]:
-    manifest, store = read_manifest(layout.manifest), open_store(layout.features(network))
+def layer_similarities(store: FeatureStore, manifest: Manifest, *, settings: RsaSettings, seed: int,
+                       progress: ProgressWrapper) -> dict[str, Similarities]:
+    """Compare the types in every layer of a network."""
     labels = tuple(sorted(manifest.base_images))  # the draws do not depend on the order of the manifest's rows
     ids = {kind: [manifest.get(base_image=name, type=kind).image_id for name in labels] for kind in TYPES}
     found = {}
-    for layer in progress(store.layers, label=f"RSA network-{network}", total=len(store.layers)):
+    for layer in progress(store.layers, label=f"RSA network-{store.network}", total=len(store.layers)):
         responses = {kind: store.read(layer, image_ids=ids[kind]) for kind in TYPES}
-        found[layer] = compare_types(responses, labels=labels, settings=settings.rsa, percent=95,
-                                     seed=derive_seed(settings.study.seed, network, layer, "rsa"),
-                                     features="units", where=f"network-{network} {layer}")
+        found[layer] = compare_types(responses, labels=labels, settings=settings, percent=95,
+                                     seed=derive_seed(seed, store.network, layer, "rsa"),
+                                     features="units", where=f"network-{store.network} {layer}")
     return found
 
 
-def _parameters(settings: Settings, *sections: str) -> dict[str, Any]:
-    chosen = {name: getattr(settings, name).model_dump(mode="json") for name in ("rsa", *sections)}
-    return {"seed": settings.study.seed, **chosen}
-
-
-def _rdms_path(table_path: Path) -> Path:
-    return table_path.with_name(table_path.name.replace("_rsa.tsv", "_rdms.h5"))
-
-
-def _current(table_path: Path, rdms_path: Path, made_from: Mapping[str, Any]) -> pd.DataFrame | None:
-    if not all(is_current(path, **made_from) for path in (table_path, rdms_path)):
-        return None
-    log.info("%s is current and is read back", table_path)
-    return read_results(table_path, reused=True)
-
-
-def _write(table_path: Path, found: Mapping[str, Similarities], *, rows: list[dict[str, Any]],
-           made_from: Mapping[str, Any], extra: Mapping[str, Any]) -> pd.DataFrame:
-    rdms = {f"{place}/{kind}": rdm for place, found_here in found.items() for kind, rdm in found_here.rdms.items()}
-    rdms_path = save_rdms(_rdms_path(table_path), rdms, overwrite=True)
-    sidecar(rdms_path, **made_from)
-    write_results(table_path, as_table(rows, columns=COLUMNS), **made_from, extra=extra)
-    return read_results(table_path)
+def save(paths: tuple[Path, Path], found: Mapping[str, Similarities], *, rows: list[dict[str, Any]]) -> None:
+    """Write the table and the RDMs of some places over older ones."""
+    rdms = {f"{place}/{kind}": rdm for place, here in found.items() for kind, rdm in here.rdms.items()}
+    save_rdms(paths[1], rdms, overwrite=True)
+    write_table(paths[0], as_table(rows, columns=COLUMNS), overwrite=True)

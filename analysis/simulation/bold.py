@@ -1,4 +1,4 @@
-"""A virtual subject: BOLD on a real cortical mesh from the logged events, with the ground truth kept.
+"""The step ``simulate``: BOLD on a real cortical mesh from the logged events, with the ground truth kept.
 
 ``y_v(t) = mu_v (1 + (sum_c X_c(t) a_vc + drift_v(t) + noise_v(t)) / 100)``: X from the onsets as they were logged
 (:mod:`analysis.glm.design`), the responses a of :mod:`analysis.simulation.ground_truth`, drifts and noise of
@@ -7,75 +7,68 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from analysis.data.features import ChosenNetwork, choose_network, open_features
 from analysis.data.gifti import write_timeseries
-from analysis.data.sources import surface_paths
+from analysis.data.hdf5 import read_hdf5, text_array, texts, write_hdf5
+from analysis.data.sources import HEMISPHERES, SIMULATED, TASK, labels_path, surface_paths
 from analysis.data.surface import Surface, save_surface
 from analysis.data.template import RADIUS_MM, load_fsaverage5, occipital_patch
-from analysis.data.timeseries import TASK, read_sessions
-from analysis.glm.betas import BLANK, HEMISPHERES
+from analysis.data.timeseries import Sessions, read_sessions
+from analysis.glm.betas import BLANK
 from analysis.glm.design import Sampling, design_matrix, drift_degree, list_conditions
-from analysis.regions.labels import ROIS, labels_path, write_labels
+from analysis.regions.labels import write_labels
 from analysis.regions.schematic import schematic_regions
-from analysis.simulation.ground_truth import LAYERS, RESPONSE_MODEL, Truth, component_scores, draw_truth, shown_scores
+from analysis.simulation.ground_truth import (
+    RESPONSE_MODEL,
+    Truth,
+    choose_layers,
+    component_scores,
+    draw_truth,
+    shown_scores,
+)
 from analysis.simulation.noise import autocorrelated_noise, drifts, smooth_maps, smoother
-from stimuli.feature_store import open_store
-from stimuli.manifest import read_manifest
-from subjects.cli import ProgressWrapper, silent
+from analysis.steps import Origin, Request, Work
+from stimuli.feature_store import FeatureStore
+from stimuli.manifest import Manifest, read_manifest
+from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
-from subjects.provenance import digest_file, is_current, rng, sidecar
+from subjects.profile import load_profile, require_virtual
+from subjects.provenance import FileFormat, rng
 from subjects.run_key import RunKey
 from subjects.settings.analysis import SimulateSettings
-from subjects.settings.study import Settings
-from subjects.store import whole_file
 
-log = logging.getLogger(__name__)
-
-SOURCE = "simulated"
 SPACE = "occipital"
 TUNING_SD_MM = 2.5
 NOISE_SD_MM = 1.0
 MEAN_SIGNAL = 800.0
 MEAN_SIGNAL_SPREAD = 0.1
+FORMAT = FileFormat("true responses of a virtual subject", version=1)
 
-Sessions = Mapping[str, Mapping[int, pd.DataFrame]]
+Scores = Mapping[str, Mapping[str, NDArray[np.float64]]]
+"""Region to type to scores; see :func:`~analysis.simulation.ground_truth.shown_scores`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Simulated:
-    """What :func:`simulate_subject` did.
-
-    Parameters
-    ----------
-    sub : str
-    bold : tuple of Path
-        Time series, one a run and hemisphere.
-    truth : Path
-        True responses; see :func:`load_truth`.
-    n_vertices : mapping of str to int
-        Hemisphere to size of its mesh; empty when reused.
-    reused : bool
-        Whether every file stood as it was made.
-    """
-
-    sub: str
-    bold: tuple[Path, ...]
-    truth: Path
-    n_vertices: Mapping[str, int]
-    reused: bool
+def plan(request: Request) -> tuple[Work, ...]:
+    """Plan the BOLD of each virtual subject."""
+    chosen, network = request.settings, choose_network(request.layout)
+    virtual = [VirtualSubject(layout=request.layout, sub=sub, null=request.null, network=network,
+                              settings=chosen.simulate, seed=chosen.study.seed, tr_s=chosen.scanner.tr_s,
+                              drift_minutes=chosen.glm.drift_minutes) for sub in request.subjects]
+    return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.files, origin=one.origin, make=one.make)
+                 for one in virtual)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,77 +82,134 @@ class Hemisphere:
     noise_kernel: csr_array
 
 
-def simulate_subject(layout: Layout, settings: Settings, *, sub: str, null: bool = False,
-                     progress: ProgressWrapper = silent) -> Simulated:
-    """Make a virtual subject's data from the runs that were logged.
+@dataclass(frozen=True, kw_only=True)
+class VirtualSubject:
+    """The simulated data of one subject: meshes, region labels and BOLD as GIFTI, and the true responses.
 
     Parameters
     ----------
     layout : Layout
-        A study with events tables, a manifest and the network's features.
-    settings : Settings
-        ``simulate``, ``scanner.tr_s``, ``stimuli.network`` and the study's seed.
     sub : str
+        Marked virtual in its profile.
     null : bool
-        Make a subject that responds to every image alike.
-    progress : ProgressWrapper
-
-    Returns
-    -------
-    Simulated
-        In ``derivatives/simulated``: meshes, region labels and BOLD as GIFTI, the true responses in
-        ``sub-XX_truth.h5``, each with a sidecar. Nothing is made again that stands as it was made.
-
-    Raises
-    ------
-    AnalysisError
-        If there are no complete runs, or an image that was shown is not in the manifest.
+        A subject that responds to every image alike.
+    network : ChosenNetwork
+        That the set was made with.
+    settings : SimulateSettings
+    seed : int
+        The study's.
+    tr_s : float
+    drift_minutes : float
+        Minutes a degree of the drift polynomials.
     """
-    sessions = read_sessions(layout, sub=sub)
-    files = _files(layout, sessions, sub=sub)
-    made_from: dict[str, Any] = {
-        "inputs": _inputs(layout, settings, sessions, sub=sub), "parameters": _parameters(settings, null=null)}
-    bold, truth_path = tuple(files["bold"].values()), files["truth"][""]
-    if all(is_current(path, **made_from) for group in files.values() for path in group.values()):
-        log.info("virtual sub-%s is current and is kept", sub)
-        return Simulated(sub=sub, bold=bold, truth=truth_path, n_vertices={}, reused=True)
-    describe_derivative(layout, SOURCE)
-    hemispheres = build_hemispheres(layout, settings, sub=sub, null=null)
-    _write_anatomy(layout, hemispheres, sub=sub)
-    save_truth(truth_path, hemispheres)
-    for (hemi, ses, run), path in progress(files["bold"].items(), label=f"BOLD sub-{sub}", total=len(files["bold"])):
-        data = simulate_run(hemispheres[hemi], sessions[ses], ses=ses, run=run, settings=settings,
-                            seed=(sub, ses, TASK, run, hemi))
-        write_timeseries(path, data, hemi=hemi, tr_s=settings.scanner.tr_s, overwrite=True)
-    _write_sidecars(files, made_from, tr_s=settings.scanner.tr_s)
-    return Simulated(sub=sub, bold=bold, truth=truth_path, reused=False,
-                     n_vertices={hemi: one.surface.n_vertices for hemi, one in hemispheres.items()})
+
+    layout: Layout
+    sub: str
+    null: bool
+    network: ChosenNetwork
+    settings: SimulateSettings
+    seed: int
+    tr_s: float
+    drift_minutes: float
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The logged events."""
+        return read_sessions(self.layout, sub=self.sub)
+
+    @property
+    def truth_path(self) -> Path:
+        """The true responses; see :func:`load_truth`."""
+        return self.layout.derivative(SIMULATED, sub=self.sub, suffix="truth.h5")
+
+    @property
+    def bold(self) -> dict[tuple[RunKey, str], Path]:
+        """Run and hemisphere to time series."""
+        keys = [RunKey(self.sub, ses, TASK, run) for ses, runs in self.sessions.items() for run in runs]
+        return {(key, hemi): self.layout.bold(SIMULATED, key=key, hemi=hemi, space=SPACE)
+                for key in keys for hemi in HEMISPHERES}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Everything that is made."""
+        anatomy = [path for hemi in HEMISPHERES for path in (*self._surfaces(hemi).values(), self._labels(hemi))]
+        return (self.truth_path, *anatomy, *self.bold.values())
+
+    def _surfaces(self, hemi: str) -> dict[str, Path]:
+        return surface_paths(self.layout, source=SIMULATED, sub=self.sub, hemi=hemi)
+
+    def _labels(self, hemi: str) -> Path:
+        return labels_path(self.layout, source=SIMULATED, sub=self.sub, hemi=hemi)
+
+    def origin(self, _: Path) -> Origin:
+        """Say what all files are made from."""
+        inputs: dict[str, Path | str] = {"manifest": self.layout.manifest, "features": self.network.features}
+        for ses, runs in self.sessions.items():
+            for run in runs:
+                key = RunKey(self.sub, ses, TASK, run)
+                inputs[f"ses-{ses}_run-{run}_events"] = self.layout.events(key)
+                inputs[f"ses-{ses}_run-{run}_log"] = self.layout.events_sidecar(key)
+        constants = {"tuning_sd_mm": TUNING_SD_MM, "noise_sd_mm": NOISE_SD_MM, "mean_signal": MEAN_SIGNAL,
+                     "mean_signal_spread": MEAN_SIGNAL_SPREAD, "radius_mm": RADIUS_MM, **RESPONSE_MODEL}
+        return Origin(inputs, {"seed": self.seed, "null": self.null, "tr_s": self.tr_s, **constants,
+                               "drift_minutes": self.drift_minutes, **self.settings.model_dump(mode="json")})
+
+    def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:
+        """Draw the subject; give what then makes the time series, which are too large to be held all at once."""
+        require_virtual(load_profile(self.layout, self.sub), what="for simulated BOLD")
+        store = open_features(self.network, study=self.layout.root)
+        scores = score_regions(store, read_manifest(self.layout.manifest),
+                               generator=lambda roi: rng(self.seed, self.sub, "seen", roi))
+        base_images = tuple(read_manifest(self.layout.manifest).base_images)
+        hemispheres = {hemi: draw_hemisphere(surface, scores, base_images=base_images, settings=self.settings,
+                                             null=self.null, generator=rng(self.seed, self.sub, hemi, "tuning"))
+                       for hemi, surface in load_fsaverage5().items()}
+        return lambda: self._write(hemispheres, layers=choose_layers(store.layers), progress=progress)
+
+    def _write(self, hemispheres: Mapping[str, Hemisphere], *, layers: Mapping[str, str],
+               progress: ProgressWrapper) -> dict[Path, dict[str, Any]]:
+        describe_derivative(self.layout, SIMULATED)
+        for hemi, one in hemispheres.items():
+            paths = self._surfaces(hemi)
+            save_surface(one.surface, paths["midthickness"], flat_path=paths["flat"], overwrite=True)
+            write_labels(self._labels(hemi), one.labels, hemi=hemi, overwrite=True)
+        save_truth(self.truth_path, hemispheres)
+        for (key, hemi), path in progress(self.bold.items(), label=f"BOLD sub-{self.sub}", total=len(self.bold)):
+            data = simulate_run(hemispheres[hemi], self.sessions[key.ses], key=key, settings=self.settings,
+                                tr_s=self.tr_s, drift_minutes=self.drift_minutes,
+                                generator=rng(self.seed, self.sub, key.ses, TASK, key.run, hemi, "noise"))
+            write_timeseries(path, data, hemi=hemi, tr_s=self.tr_s, overwrite=True)
+        timing = {"RepetitionTime": self.tr_s, "StartTime": 0.0, "TaskName": TASK}
+        said = {path: {"Simulated": True, **(timing if path in self.bold.values() else {})} for path in self.files}
+        said[self.truth_path]["Layers"] = dict(layers)
+        return said
 
 
-def build_hemispheres(layout: Layout, settings: Settings, *, sub: str, null: bool = False) -> dict[str, Hemisphere]:
-    """Draw a virtual subject: regions on the standard patch, tuning, mean signal."""
-    manifest, store = read_manifest(layout.manifest), open_store(layout.features(settings.stimuli.network))
-    base_images = tuple(manifest.base_images)
-    ids = [manifest.get(base_image=name, type="RE").image_id for name in base_images]
-    seed = settings.study.seed
-    scores = {roi: shown_scores(component_scores(store.read(LAYERS[roi], image_ids=ids)),
-                                rng=rng(seed, sub, "seen", roi)) for roi in ROIS}
-    return {hemi: draw_hemisphere(surface, scores, base_images=base_images, settings=settings.simulate, null=null,
-                                  generator=rng(seed, sub, hemi, "tuning"))
-            for hemi, surface in load_fsaverage5().items()}
+def score_regions(store: FeatureStore, manifest: Manifest, *,
+                  generator: Callable[[str], np.random.Generator]) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Score the images by the layers that the regions follow.
+
+    Parameters
+    ----------
+    store : FeatureStore
+    manifest : Manifest
+    generator : callable
+        Region to the generator of its scores.
+    """
+    ids = [manifest.get(base_image=name, type="RE").image_id for name in manifest.base_images]
+    return {roi: shown_scores(component_scores(store.read(layer, image_ids=ids)), rng=generator(roi))
+            for roi, layer in choose_layers(store.layers).items()}
 
 
-def draw_hemisphere(surface: Surface, scores: Mapping[str, Mapping[str, NDArray[np.float64]]], *,
-                    base_images: tuple[str, ...], settings: SimulateSettings, null: bool,
-                    generator: np.random.Generator) -> Hemisphere:
+def draw_hemisphere(surface: Surface, scores: Scores, *, base_images: tuple[str, ...],
+                    settings: SimulateSettings, null: bool, generator: np.random.Generator) -> Hemisphere:
     """Draw one hemisphere of a virtual subject.
 
     Parameters
     ----------
     surface : Surface
         A whole hemisphere.
-    scores : mapping
-        Region to type to scores; see :func:`~analysis.simulation.ground_truth.shown_scores`.
+    scores : Scores
     base_images : tuple of str
     settings : SimulateSettings
     null : bool
@@ -174,8 +224,9 @@ def draw_hemisphere(surface: Surface, scores: Mapping[str, Mapping[str, NDArray[
     return Hemisphere(patch, labels, truth, mean, smoother(patch, sd_mm=NOISE_SD_MM))
 
 
-def simulate_run(hemisphere: Hemisphere, events: Mapping[int, pd.DataFrame], *, ses: str, run: int,
-                 settings: Settings, seed: tuple[str | int, ...]) -> NDArray[np.float32]:
+def simulate_run(hemisphere: Hemisphere, events: Mapping[int, pd.DataFrame], *, key: RunKey, tr_s: float,
+                 settings: SimulateSettings, drift_minutes: float,
+                 generator: np.random.Generator) -> NDArray[np.float32]:
     """Make one run's time series.
 
     Parameters
@@ -183,25 +234,27 @@ def simulate_run(hemisphere: Hemisphere, events: Mapping[int, pd.DataFrame], *, 
     hemisphere : Hemisphere
     events : mapping of int to DataFrame
         Events tables of the session's runs.
-    ses : str
-    run : int
-    settings : Settings
-    seed : tuple of str or int
-        What the noise is for.
+    key : RunKey
+    tr_s : float
+    settings : SimulateSettings
+    drift_minutes : float
+        Minutes a degree of the drift polynomials.
+    generator : numpy.random.Generator
+        Of the noise.
 
     Returns
     -------
     float32 array, (n_volumes, n_vertices)
     """
-    conditions = list_conditions(events, session=ses)
-    sampling = Sampling(n_volumes=count_volumes(events[run]), tr_s=settings.scanner.tr_s)
-    design = design_matrix(events[run], conditions=conditions, sampling=sampling).astype(np.float32)
+    conditions = list_conditions(events, session=key.ses)
+    sampling = Sampling(n_volumes=count_volumes(events[key.run]), tr_s=tr_s)
+    design = design_matrix(events[key.run], conditions=conditions, sampling=sampling).astype(np.float32)
     percent = design @ amplitudes(hemisphere.truth, conditions)
-    generator, kernel, chosen = rng(settings.study.seed, *seed, "noise"), hemisphere.noise_kernel, settings.simulate
-    degree = drift_degree(sampling, drift_minutes=settings.glm.drift_minutes)
-    percent += np.float32(chosen.drift_sd_pct) * drifts(sampling.n_volumes, degree=degree, kernel=kernel, rng=generator)
-    percent += np.float32(chosen.noise_sd_pct) * autocorrelated_noise(sampling.n_volumes, kernel=kernel,
-                                                                      ar1=chosen.ar1, rng=generator)
+    kernel, degree = hemisphere.noise_kernel, drift_degree(sampling, drift_minutes=drift_minutes)
+    percent += np.float32(settings.drift_sd_pct) * drifts(sampling.n_volumes, degree=degree, kernel=kernel,
+                                                          rng=generator)
+    percent += np.float32(settings.noise_sd_pct) * autocorrelated_noise(sampling.n_volumes, kernel=kernel,
+                                                                        ar1=settings.ar1, rng=generator)
     return hemisphere.mean_signal * (1 + percent / np.float32(100))
 
 
@@ -237,11 +290,11 @@ def amplitudes(truth: Truth, conditions: pd.DataFrame) -> NDArray[np.float32]:
 
 def save_truth(path: Path, hemispheres: Mapping[str, Hemisphere]) -> Path:
     """Write the true responses, regions and mean signals of both hemispheres to HDF5."""
-    with whole_file(path, overwrite=True) as beside, h5py.File(beside, "w") as file:
+    with write_hdf5(path, form=FORMAT, overwrite=True) as file:
         file.attrs["unit"] = "percent signal change"
         for hemi, one in hemispheres.items():
             group = file.create_group(f"hemi-{hemi}")
-            group.create_dataset("base_images", data=np.array(one.truth.base_images, dtype=h5py.string_dtype()))
+            group.create_dataset("base_images", data=text_array(one.truth.base_images))
             for kind, values in one.truth.responses.items():
                 group.create_dataset(kind, data=values)
             group.create_dataset("labels", data=one.labels)
@@ -251,53 +304,6 @@ def save_truth(path: Path, hemispheres: Mapping[str, Hemisphere]) -> Path:
 
 def load_truth(path: Path, *, hemi: str) -> Truth:
     """Read one hemisphere's true responses."""
-    if not Path(path).is_file():
-        raise AnalysisError(str(path), came="no such file", expected="a virtual subject's true responses",
-                            remedy="Run `python -m analysis simulate` first.")
-    with h5py.File(path) as file:
+    with read_hdf5(path, form=FORMAT, remedy="Run `python -m analysis simulate`.") as file:
         group = file[f"hemi-{hemi}"]
-        return Truth(tuple(group["base_images"].asstr()[:]), {kind: group[kind][:] for kind in ("RE", "AN", "AI")})
-
-
-def _files(layout: Layout, sessions: Sessions, *, sub: str) -> dict[str, dict[Any, Path]]:
-    """Name everything that is made: anatomy, truth, and BOLD by (hemi, ses, run)."""
-    anatomy = {}
-    for hemi in HEMISPHERES:
-        for name, path in surface_paths(layout, source=SOURCE, sub=sub, hemi=hemi).items():
-            anatomy[hemi, name] = path
-        anatomy[hemi, "labels"] = labels_path(layout, source=SOURCE, sub=sub, hemi=hemi)
-    bold = {(hemi, ses, run): layout.bold(SOURCE, key=RunKey(sub, ses, TASK, run), hemi=hemi, space=SPACE)
-            for ses, runs in sessions.items() for run in runs for hemi in HEMISPHERES}
-    return {"anatomy": anatomy, "truth": {"": layout.derivative(SOURCE, sub=sub, suffix="truth.h5")}, "bold": bold}
-
-
-def _write_anatomy(layout: Layout, hemispheres: Mapping[str, Hemisphere], *, sub: str) -> None:
-    for hemi, one in hemispheres.items():
-        paths = surface_paths(layout, source=SOURCE, sub=sub, hemi=hemi)
-        save_surface(one.surface, paths["midthickness"], flat_path=paths["flat"], overwrite=True)
-        write_labels(labels_path(layout, source=SOURCE, sub=sub, hemi=hemi), one.labels, hemi=hemi, overwrite=True)
-
-
-def _write_sidecars(files: Mapping[str, Mapping[Any, Path]], made_from: Mapping[str, Any], *, tr_s: float) -> None:
-    for kind, group in files.items():
-        said = {"RepetitionTime": tr_s, "StartTime": 0.0, "TaskName": TASK} if kind == "bold" else {}
-        for path in group.values():
-            sidecar(path, **made_from, extra={"Simulated": True, **said})
-
-
-def _inputs(layout: Layout, settings: Settings, sessions: Sessions, *, sub: str) -> dict[str, str]:
-    found = {"manifest": digest_file(layout.manifest),
-             "features": digest_file(layout.features(settings.stimuli.network))}
-    for ses, runs in sessions.items():
-        for run in runs:
-            events = layout.events(RunKey(sub, ses, TASK, run))
-            found[f"ses-{ses}_run-{run}_events"] = digest_file(events)
-            found[f"ses-{ses}_run-{run}_log"] = digest_file(events.with_suffix(".json"))
-    return found
-
-
-def _parameters(settings: Settings, *, null: bool) -> dict[str, Any]:
-    constants = {"tuning_sd_mm": TUNING_SD_MM, "noise_sd_mm": NOISE_SD_MM, "mean_signal": MEAN_SIGNAL,
-                 "mean_signal_spread": MEAN_SIGNAL_SPREAD, "radius_mm": RADIUS_MM, **RESPONSE_MODEL}
-    return {"seed": settings.study.seed, "null": null, "tr_s": settings.scanner.tr_s, **constants,
-            "drift_minutes": settings.glm.drift_minutes, **settings.simulate.model_dump(mode="json")}
+        return Truth(texts(group["base_images"]), {kind: group[kind][:] for kind in ("RE", "AN", "AI")})

@@ -16,15 +16,15 @@ So an AI image is seen as the RE image that it was made from, with a small diffe
 makes of it; an AN image is seen as something without relation to its RE counterpart or category. In a `null`
 subject s = 0: every image evokes the same response. Vertices outside the regions, and blanks, respond with 0.
 
-A trap that the null subject shows: all conditions of a session share the error of its baseline, so that its betas hold
-a pattern of each session. Where images differ little, RDMs that span two sessions are alike for that reason alone
-(RE-AN and RE-AI about .6 in a null subject; 0 once each session's mean over all its images is removed, which the
+The null subject shows a bias to be avoided: all conditions of a session share the error of its baseline, so that its
+betas hold a pattern of each session. Where images differ little, RDMs that span two sessions correlate for that reason
+alone (RE-AN and RE-AI about .6 in a null subject; 0 once each session's mean over all its images is removed, which the
 vertex selection does by default).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,31 @@ AI_OWN = 0.4  # e
 MEAN_SPREAD = 0.25  # of m_v over the surface, as a share of its mean
 RESPONSE_MODEL = {"layers": LAYERS, "n_components": N_COMPONENTS, "tuned_share": TUNED_SHARE, "ai_own": AI_OWN,
                   "mean_spread": MEAN_SPREAD}
+
+
+def choose_layers(layers: Sequence[str]) -> dict[str, str]:
+    """Choose the layer that each region follows.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        The network's, in order of depth.
+
+    Returns
+    -------
+    dict of str to str
+        :data:`LAYERS` where the network has them; else the regions share the layers out in order of depth, the last
+        one (the output) left to none while there are enough.
+
+    Examples
+    --------
+    >>> choose_layers(("stem", "block1", "block2", "head"))
+    {'V1': 'stem', 'V2': 'stem', 'V3': 'block1', 'V4': 'block1', 'LO': 'block2'}
+    """
+    if set(LAYERS.values()) <= set(layers):
+        return dict(LAYERS)
+    inner = layers[:-1] or layers
+    return {roi: inner[k * (len(inner) - 1) // (len(LAYERS) - 1)] for k, roi in enumerate(LAYERS)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Tidy tables of statistics: one row a tested number, written with a sidecar and read back whole."""
+"""Tidy tables of statistics: one row a tested number."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.statistics.statistic import Statistic
-from subjects.provenance import sidecar
-from subjects.store import read_table, write_table
+from subjects.provenance import FileFormat, sidecar_path
+from subjects.store import read_json, read_table
 
+RESULTS = FileFormat("table of statistics", version=1)
 STATISTIC_COLUMNS = ("effect", "low", "high", "p", "n", "n_resamples", "seed", "test")
 
 
@@ -41,18 +42,17 @@ def _whole_numbers(values: Iterable[Any]) -> pd.api.extensions.ExtensionArray:
     return pd.array([pd.NA if pd.isna(value) else int(value) for value in values], dtype="Int64")
 
 
-def write_results(path: Path, table: pd.DataFrame, *, inputs: Mapping[str, Path | str],
-                  parameters: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> Path:
-    """Write a result table over an older one, and the sidecar that says what it was made from."""
-    write_table(path, table, overwrite=True)
-    sidecar(path, inputs=inputs, parameters=parameters, extra=extra)
-    return path
+def read_results(path: Path) -> pd.DataFrame:
+    """Read a result table: subjects keep their zeros, seeds all their digits.
 
-
-def read_results(path: Path, *, reused: bool = False) -> pd.DataFrame:
-    """Read a result table: subjects keep their zeros, seeds all their digits."""
+    Raises
+    ------
+    StoreError
+        If it cannot be read, or its sidecar says that a newer version of the toolkit wrote it.
+    """
+    if sidecar_path(path).is_file():
+        RESULTS.require(read_json(sidecar_path(path)).get("FormatVersion"), where=path)
     table = read_table(path, text_columns=("sub", "seed"))
     if "seed" in table:
         table["seed"] = _whole_numbers(table["seed"])
-    table.attrs["reused"] = reused
     return table

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.data.sources import surface_paths
+from analysis.data.sources import labels_path, surface_paths
 from analysis.data.surface import Surface, save_surface
 from analysis.glm.betas import Betas, save_betas
-from analysis.regions.labels import ROIS, labels_path, write_labels
+from analysis.regions.labels import ROIS, write_labels
 from stimuli.feature_store import write_store
 from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
+from subjects.provenance import sidecar
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
@@ -50,7 +51,14 @@ def make_study(root: Path, *, subjects: tuple[str, ...] = ("01",)) -> tuple[Layo
             write_anatomy(layout, sub=sub, hemi=hemi)
             betas = make_betas(names, units["layer1"], hemi=hemi, seed=int(sub))
             save_betas(layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5"), betas)
+        sign_simulated(layout, sub)
     return layout, settings
+
+
+def sign_simulated(layout: Layout, sub: str) -> None:
+    """Say of a subject's simulated files that they were made together."""
+    for path in layout.derivatives("simulated").glob(f"sub-{sub}/**/*.gii"):
+        sidecar(path, inputs={}, parameters={"null": False})
 
 
 def image_id(name: str, kind: str) -> str:

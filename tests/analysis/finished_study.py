@@ -10,24 +10,24 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from analysis.data.sources import surface_paths
+from analysis.data.sources import labels_path, surface_paths
 from analysis.data.surface import save_surface
-from analysis.encoding.run import encoding_origin
 from analysis.glm.betas import save_betas
-from analysis.regions.labels import labels_path, write_labels
+from analysis.regions.labels import write_labels
 from analysis.rsa.rdm import compute_rdm, save_rdms
-from analysis.rsa.run import brain_origin, network_origin
+from analysis.steps import STEPS, Request
 from paradigms.runlog import COLUMNS as EVENT_COLUMNS
+from stimuli.feature_store import write_store
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
-from subjects.provenance import sidecar
+from subjects.provenance import digest_file, sidecar
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from subjects.store import write_bytes, write_json, write_table, write_text
-from tests.analysis.fabricated import ROWS, make_betas, make_labels, make_surface
+from tests.analysis.fabricated import ROWS, make_betas, make_labels, make_surface, sign_simulated
 from tests.analysis.paper_tables import LAYERS, REGIONS, brain_table, encoding_table, network_table
 
 CHANGES = {"stimuli": {"per_class": 2}, "main": {"runs": 2}}
@@ -39,8 +39,13 @@ def finish_study(root: Path, *, subjects: tuple[str, ...] = ("01", "02"), source
     layout = init_study(Layout(root), name="A study <made by hand>", seed=5, changes=CHANGES)
     settings = load_settings(root)
     manifest = _manifest(layout, settings)
-    write_bytes(layout.features("demo"), b"features")
+    rng = np.random.default_rng(3)
+    write_store(layout.features("demo"), {layer: rng.normal(size=(len(manifest), 4)) for layer in LAYERS},
+                network="demo", network_digest="0123456789abcdef", tap="none", layers=LAYERS,
+                image_ids=[one.image_id for one in manifest.stimuli])
     write_table(layout.derivative("rsa", suffix="rsa.tsv", network="demo"), network_table())
+    save_rdms(layout.derivative("rsa", suffix="rdms.h5", network="demo"),
+              {f"layer1/{kind}": compute_rdm(rng.normal(size=(4, 20)), labels="abcd") for kind in TYPES})
     for sub in subjects:
         register(layout, sub, virtual=source == "simulated")
         for ses in ("01", "02"):
@@ -48,6 +53,7 @@ def finish_study(root: Path, *, subjects: tuple[str, ...] = ("01", "02"), source
                 _events(layout, manifest, sub=sub, ses=ses, run=run)
         _results(layout, sub=sub, source=source, names=manifest.base_images)
         if source == "simulated":
+            sign_simulated(layout, sub)
             write_json(layout.derivative("simulated", sub=sub, suffix="truth.json"), {"parameters": {"null": False}})
     _journals(layout, sub=subjects[0])
     sign_results(layout, subjects=subjects)
@@ -56,16 +62,12 @@ def finish_study(root: Path, *, subjects: tuple[str, ...] = ("01", "02"), source
 
 def sign_results(layout: Layout, *, subjects: tuple[str, ...]) -> None:
     """Say of every result that it was made from the study as it stands."""
-    settings = load_settings(layout.root)
-    network = settings.stimuli.network
-    for sub in subjects:
-        brain = brain_origin(layout, settings, sub=sub)
-        for suffix in ("rsa.tsv", "rdms.h5"):
-            sidecar(layout.derivative("rsa", sub=sub, suffix=suffix), **brain)
-        sidecar(layout.derivative("encoding", sub=sub, suffix="encoding.tsv"),
-                **encoding_origin(layout, settings, sub=sub, network=network))
-    sidecar(layout.derivative("rsa", suffix="rsa.tsv", network=network),
-            **network_origin(layout, settings, network=network))
+    request = Request(layout=layout, settings=load_settings(layout.root), subjects=subjects)
+    for name in ("rsa", "encode"):
+        for work in STEPS[name].plan(request):
+            shared = {key: digest_file(path) for key, path in work.companions.items()}
+            for path in work.outputs:
+                sidecar(path, **work.origin(path)._asdict(), extra=shared)
 
 
 def _manifest(layout: Layout, settings: Settings) -> Manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analysis.__main__ import cli
-from analysis.steps import choose_subjects, require_betas, require_file, require_runs
+from analysis.needs import choose_subjects, require_runs
+from analysis.running import require_file
+from analysis.steps import STEPS, Done, Request
 from subjects.errors import AnalysisError, LayoutError, ProfileError, StudyError
 from subjects.layout import Layout
 from subjects.profile import register
@@ -63,11 +66,13 @@ def test_a_mistake_ends_with_two_and_one_line(copy: Layout) -> None:
     done = _process("report", "--study", str(copy.root))
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == (f"error: {path}: no such file; expected similarities in the brain. "
-                           f"Make it with `python -m analysis rsa --study {copy.root} --sub 01`.\n")
+    *warnings, last = done.stderr.splitlines()
+    assert last == (f"error: {path}: no such file; expected similarities. "
+                    f"Make it with `python -m analysis rsa --study {copy.root} --sub 01`.")
+    assert len(warnings) == 1, "betas of elsewhere are warned of"
 
 
-@pytest.mark.parametrize("arguments", [("glm",), ("rsa", "--study", "x"), ("report",), ("fly", "--study", "x")])
+@pytest.mark.parametrize("arguments", [("glm",), ("encode", "--study", "x"), ("report",), ("fly", "--study", "x")])
 def test_wrong_flags_end_with_two(arguments: tuple[str, ...]) -> None:
     assert _run(*arguments).exit_code == 2
 
@@ -126,8 +131,6 @@ def test_subjects_are_all_or_those_asked_for(copy: Layout) -> None:
     assert choose_subjects(copy, ("07",)) == ("07",)
     assert require_runs(copy, sub="01") == tuple(
         RunKey("01", ses, "main", run) for ses in ("01", "02") for run in (1, 2))
-    assert [path.name for path in require_betas(copy, sub="01")] == [
-        "sub-01_hemi-L_betas.h5", "sub-01_hemi-R_betas.h5"]
 
 
 def test_a_study_without_subjects_has_no_report(study: Layout) -> None:
@@ -141,35 +144,66 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         require_file(tmp_path, what="a thing", command="make it")
 
 
-@pytest.mark.parametrize(("command", "module", "function", "said"), [
-    ("simulate", "analysis.simulation.bold", "simulate_subject", "virtual BOLD made: "),
-    ("glm", "analysis.glm.estimate", "run_glm", "betas already current, reused: "),
-    ("rsa", "analysis.rsa.run", "run_rsa", "similarities current: "),
-    ("encode", "analysis.encoding.run", "run_encoding", "encoding models current: "),
-])
-def test_commands_hand_on_what_they_were_given(finished: Layout, monkeypatch: pytest.MonkeyPatch, command: str,
-                                               module: str, function: str, said: str) -> None:
-    import importlib
-    from types import SimpleNamespace
+@pytest.mark.parametrize("command", sorted(STEPS))
+def test_commands_hand_on_what_they_were_given(finished: Layout, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    asked: list[tuple[str, Request]] = []
 
-    given = []
+    def record(name: str, request: Request) -> Done:
+        asked.append((name, request))
+        return Done(step=STEPS[name], works=(), reused=())
 
-    def record(layout: Layout, settings: object, **options: object) -> SimpleNamespace:
-        given.append((layout.root, settings, options))
-        return SimpleNamespace(reused=function == "run_glm")
-
-    monkeypatch.setattr(importlib.import_module(module), function, record)
-    if command == "rsa":
-        monkeypatch.setattr("analysis.rsa.run.run_network_rsa", record)
-    done = _run(command, "--study", str(finished.root), "--sub", "01", *(["--null"] if command == "simulate" else []))
+    monkeypatch.setattr("analysis.running.run_step", record)
+    step = STEPS[command]
+    flags = {"null": ["--null"], "network": ["--network", "other"]}
+    given = [part for name in step.options for part in flags[name]] + ([] if step.whom == "all" else ["--verify"])
+    done = _run(command, "--study", str(finished.root), "--sub", "01", *given)
     assert done.exit_code == 0, done.exception
-    assert done.output.startswith(said)
-    root, settings, options = given[0]
-    assert (root, settings, options["sub"]) == (finished.root, load_settings(finished.root), "01")
-    assert callable(options["progress"])
-    if command == "simulate":
-        assert options["null"] is True
-    if command == "encode":
-        assert options["network"] == "demo"
-    if command == "rsa":
-        assert given[1][2]["network"] == "demo"
+    (name, request), = asked
+    assert (name, request.layout.root, request.subjects) == (command, finished.root, ("01",))
+    assert request.settings == load_settings(finished.root)
+    assert request.null == ("null" in step.options)
+    assert request.network == ("other" if "network" in step.options else None)
+    assert request.verify == (step.whom != "all")
+
+
+def test_results_are_told_for_programs(copy: Layout) -> None:
+    told = json.loads(_run("report", "--study", str(copy.root), "--json").stdout)
+    assert told["step"] == "report"
+    (result,) = told["results"]
+    assert result["files"] == [str(copy.report)]
+    assert result["said"].startswith("7 figures; of 12 claims")
+    told = json.loads(_run("rsa", "--study", str(copy.root), "--sub", "01", "--json").stdout)
+    assert {one["name"]: one["reused"] for one in told["results"]} == {"sub-01": True, "network-demo": True}
+
+
+def test_every_command_is_made_from_its_record() -> None:
+    assert set(cli.commands) >= set(STEPS)
+    for name, step in STEPS.items():
+        said = _run(name, "-h").output
+        assert " ".join(step.help.split()[:4]) in said
+        assert all(flag in said for flag in ("--study", "--json", "-v", "--site"))
+
+
+def test_nothing_is_made_up_for_a_volunteer(tmp_path: Path) -> None:
+    layout = finish_study(tmp_path / "study", subjects=("01",), source="fmriprep")
+    before = sorted(layout.root.rglob("*"))
+    error = _fault("simulate", "--study", str(layout.root), "--sub", "01")
+    assert isinstance(error, ProfileError)
+    assert "sub-01: a volunteer; expected a virtual subject for simulated BOLD" in str(error)
+    assert sorted(layout.root.rglob("*")) == before
+    shutil.rmtree(layout.root / "sub-01")
+    error = _fault("glm", "--study", str(layout.root), "--sub", "01")
+    assert "run_session.py recover" in str(error)
+    assert "emulated" not in str(error)
+
+
+def test_without_a_subject_the_networks_similarities_are_found_alone(copy: Layout) -> None:
+    shutil.rmtree(copy.derivatives("rsa"))
+    for path in ("sub-01", "derivatives/glm", "derivatives/simulated"):
+        shutil.rmtree(copy.root / path)
+    done = _run("rsa", "--study", str(copy.root))
+    assert done.exit_code == 0, done.exception
+    table = copy.derivative("rsa", suffix="rsa.tsv", network="demo")
+    assert done.stdout == f"similarities of network-demo made: {table}\n"
+    assert sorted(path.name for path in copy.derivatives("rsa").iterdir() if path.suffix in (".tsv", ".h5")) == [
+        "network-demo_rdms.h5", "network-demo_rsa.tsv"]

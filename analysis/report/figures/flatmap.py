@@ -37,6 +37,8 @@ class FlatHemisphere:
         k + 1 for the k-th region, 0 elsewhere.
     selected : mapping of str to int array
         Region to the vertices chosen for the analysis.
+    distortion : str
+        How far the flat map leaves the surface's own areas and lengths, in words.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class FlatHemisphere:
     faces: NDArray[np.integer]
     labels: NDArray[np.integer]
     selected: Mapping[str, NDArray[np.integer]]
+    distortion: str = "not measured"
 
     def __post_init__(self) -> None:
         n_vertices, where = len(self.flat), f"flat map of hemi-{self.hemi}"

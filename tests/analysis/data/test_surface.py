@@ -10,10 +10,12 @@ import pytest
 from nilearn import datasets
 from nilearn.surface import load_surf_mesh
 
-from analysis.data.sources import load_subject_surface, surface_paths
+from analysis.data.sources import resolve_subject, surface_paths
 from analysis.data.surface import Surface, load_surface, save_surface, triangle_areas
 from analysis.data.template import load_fsaverage5, occipital_patch, occipital_pole, subdivide
 from subjects.errors import AnalysisError
+from subjects.profile import register
+from subjects.run_key import RunKey
 
 
 def grid(rows: int, columns: int, *, hemi: str = "L", step_mm: float = 1.0) -> Surface:
@@ -232,7 +234,11 @@ def test_a_subjects_surface_is_found_by_its_layout(study):
     paths = surface_paths(study, source="simulated", sub="01", hemi="L")
     assert paths["flat"].as_posix().endswith("derivatives/simulated/sub-01/anat/sub-01_hemi-L_flat.surf.gii")
     save_surface(grid(3, 3), paths["midthickness"], flat_path=paths["flat"])
-    assert load_subject_surface(study, source="simulated", sub="01", hemi="L").n_vertices == 9
+    register(study, "01", virtual=True)
+    bold = study.bold("simulated", key=RunKey("01", "01", "main", 1), hemi="L", space="occipital")
+    bold.parent.mkdir(parents=True)
+    bold.touch()
+    assert resolve_subject(study, sub="01").load_surface("L").n_vertices == 9
 
 
 def _broken(**changes) -> Surface:

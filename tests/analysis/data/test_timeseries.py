@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -11,13 +12,13 @@ import pytest
 from nilearn.surface import load_surf_data
 
 from analysis.data.gifti import read_timeseries, write_timeseries
-from analysis.data.sources import choose_source
-from analysis.data.timeseries import Run, read_run, read_sessions, require_volumes
-from subjects.errors import AnalysisError, LayoutError
+from analysis.data.sources import resolve_subject
+from analysis.data.timeseries import Run, read_run, read_sessions, require_volumes, with_plan
+from subjects.errors import AnalysisError
 from subjects.layout import Layout
+from subjects.profile import register
 from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
-from subjects.settings.study import AnalysisSettings, Settings
 from subjects.store import write_json
 
 WHERE: dict[str, Any] = {"key": RunKey("01", "01", "main", 1), "hemi": "L"}
@@ -31,8 +32,19 @@ def put(layout: Layout, source: str, *, space: str = "fsnative") -> None:
     write_timeseries(layout.bold(source, space=space, **WHERE), series(), hemi="L", tr_s=2.0)
 
 
-def read(layout: Layout, source: str = "simulated") -> Run:
-    return read_run(layout, Settings(), key=RunKey("01", "01", "main", 1), source=source, hemi="L")
+def read(layout: Layout) -> Run:
+    events = layout.events(WHERE["key"])
+    events.parent.mkdir(parents=True, exist_ok=True)
+    events.touch()
+    return read_run(resolve_subject(layout, sub="01"), WHERE["key"], hemi="L", tr_s=2.0)
+
+
+@pytest.fixture
+def study(study: Layout) -> Layout:
+    """Give a study with a volunteer, 01, and a virtual subject, 02."""
+    register(study, "01")
+    register(study, "02", virtual=True)
+    return study
 
 
 def test_a_series_round_trip_and_reads_elsewhere(tmp_path):
@@ -52,31 +64,52 @@ def test_other_encodings_are_read(tmp_path, encoding):
 @pytest.mark.parametrize("source", ["fmriprep", "simulated"])
 def test_the_only_source_is_taken(study, source):
     put(study, source)
-    assert choose_source(study, Settings(), sub="01") == source
+    assert resolve_subject(study, sub="01").source == source
 
 
 def test_two_sources_want_a_choice(study):
     put(study, "fmriprep")
     put(study, "simulated")
     with pytest.raises(AnalysisError, match="from fmriprep and simulated; expected those of one pipeline"):
-        choose_source(study, Settings(), sub="01")
-    assert choose_source(study, Settings(analysis=AnalysisSettings(bold="fmriprep")), sub="01") == "fmriprep"
+        resolve_subject(study, sub="01")
+    assert resolve_subject(study, sub="01", pipeline="fmriprep").source == "fmriprep"
 
 
 def test_no_source_is_an_error(study):
     with pytest.raises(AnalysisError, match="no surface time series; expected those of one pipeline"):
-        choose_source(study, Settings(), sub="01")
+        resolve_subject(study, sub="01")
     put(study, "simulated")
     with pytest.raises(AnalysisError, match="time series from simulated; expected those of fmriprep"):
-        choose_source(study, Settings(analysis=AnalysisSettings(bold="fmriprep")), sub="01")
+        resolve_subject(study, sub="01", pipeline="fmriprep")
+
+
+def test_data_of_a_volunteer_are_never_asked_to_be_made_up(study):
+    with pytest.raises(AnalysisError) as volunteer:
+        resolve_subject(study, sub="01")
+    assert "fMRIPrep" in volunteer.value.remedy
+    with pytest.raises(AnalysisError) as runs:
+        read_sessions(study, sub="01")
+    assert "recover" in runs.value.remedy
+    for error in (volunteer.value, runs.value):
+        assert "simulate" not in error.remedy
+        assert "emulated" not in error.remedy
+    with pytest.raises(AnalysisError, match="python -m analysis simulate --study .* --sub 02"):
+        resolve_subject(study, sub="02")
+
+
+def test_a_run_without_time_series_says_which(study):
+    put(study, "fmriprep")
+    data = resolve_subject(study, sub="01")
+    with pytest.raises(AnalysisError, match="sub-01_ses-02_task-main_run-3 hemi-R: no surface time series; .*fMRIPrep"):
+        data.require_bold(RunKey("01", "02", "main", 3), hemi="R")
 
 
 def test_a_run_is_read_with_what_its_sidecar_says(study):
     put(study, "fmriprep")
     path = study.bold("fmriprep", **WHERE)
-    assert read(study, "fmriprep").start_s == 0.0
+    assert read(study).start_s == 0.0
     write_json(path.with_name(path.name.replace(".func.gii", ".json")), {"RepetitionTime": 2.0, "StartTime": 0.98})
-    run = read(study, "fmriprep")
+    run = read(study)
     assert run.start_s == 0.98
     assert run.data.dtype == np.float32
     np.testing.assert_array_equal(run.data, series())
@@ -93,7 +126,7 @@ def test_another_repetition_time_is_refused(study):
 def test_two_spaces_are_refused(study):
     put(study, "simulated")
     put(study, "simulated", space="fsaverage5")
-    with pytest.raises(LayoutError, match="2 files in different spaces"):
+    with pytest.raises(AnalysisError, match="2 files in different spaces"):
         read(study)
 
 
@@ -147,3 +180,34 @@ def test_a_series_of_the_other_hemisphere_is_refused(tmp_path):
     assert read_timeseries(path).shape == (7, 11)
     with pytest.raises(AnalysisError, match="CortexRight; expected CortexLeft"):
         read_timeseries(path, hemi="L")
+
+
+# --- how long each event should have lasted --------------------------------------------------------------
+
+def planned(tmp_path: Path, *, named: str | None = "digest-1", **schedule: Any) -> pd.DataFrame:
+    events = pd.DataFrame({"trial_type": ["RE", "blank", "AN"], "duration": [2.0, 4.0, 4.1],
+                           "onset_planned": [22.0, 24.0, 30.00002]})
+    events.attrs["sidecar"] = {"schedule_digest": named}
+    shown = [{"trial_type": "RE", "onset_s": 22.0, "duration_s": 2.0}, {"trial_type": "AN", "onset_s": 30.0,
+                                                                       "duration_s": 2.0}]
+    path = write_json(tmp_path / "schedule.json", {"digest": "digest-1", "events": shown, **schedule})
+    return with_plan(events, path)
+
+
+def test_planned_durations_come_from_the_schedule(tmp_path):
+    assert planned(tmp_path)["duration_planned"].to_list() == pytest.approx([2.0, np.nan, 2.0], nan_ok=True)
+
+
+def test_another_runs_schedule_is_refused(tmp_path):
+    with pytest.raises(AnalysisError, match="a schedule of digest digest-1; expected digest-2, as the events table"):
+        planned(tmp_path, named="digest-2")
+
+
+def test_a_schedule_without_durations_is_refused(tmp_path):
+    with pytest.raises(AnalysisError, match="events that cannot be read"):
+        planned(tmp_path, events=[{"trial_type": "RE", "onset_s": 22.0}])
+
+
+def test_without_a_schedule_nothing_is_planned(tmp_path):
+    events = pd.DataFrame({"trial_type": ["RE"], "duration": [2.0]})
+    assert with_plan(events, tmp_path / "schedule.json") is events

@@ -15,7 +15,7 @@ from analysis.encoding.generalisation import (
     vertex_accuracies,
 )
 from analysis.encoding.romp import romp
-from analysis.encoding.run import COLUMNS, choose_sparsity, predict_types, run_encoding
+from analysis.encoding.run import COLUMNS, choose_sparsity, predict_types
 from analysis.encoding.sparse_model import Scaling, held_out_predictions, measure_scaling, train
 from analysis.regions.labels import ROIS
 from analysis.statistics.draws import permutations, subsamples
@@ -24,6 +24,7 @@ from subjects.provenance import rng as derived
 from subjects.settings.loading import load_settings
 from subjects.settings.study import EncodingSettings
 from tests.analysis.fabricated import LAYERS, make_study
+from tests.analysis.running_steps import table_of
 
 QUICK = EncodingSettings(n_permutations=200, n_subsamples=200)
 
@@ -315,7 +316,7 @@ def fabricated(tmp_path_factory):
 
 def test_a_subjects_models_are_trained_tested_and_written(fabricated):
     layout, settings = fabricated
-    table = run_encoding(layout, settings, sub="01")
+    table = table_of("encode", layout, settings)
     assert tuple(table.columns) == COLUMNS
     assert len(table) == 3 * len(ROIS) * len(LAYERS)
     by_name = table.set_index(["layer", "roi", "type"])
@@ -330,7 +331,7 @@ def test_a_subjects_models_are_trained_tested_and_written(fabricated):
 
 def test_the_vertices_file_holds_each_vertexs_accuracy(fabricated):
     layout, settings = fabricated
-    table = run_encoding(layout, settings, sub="01").set_index(["roi", "layer", "type"])
+    table = table_of("encode", layout, settings).set_index(["roi", "layer", "type"])
     with h5py.File(layout.derivative("encoding", sub="01", suffix="encoding.h5")) as file:
         assert list(file) == list(ROIS)
         for roi in ROIS:
@@ -345,20 +346,20 @@ def test_the_vertices_file_holds_each_vertexs_accuracy(fabricated):
 
 def test_current_models_are_read_back_and_a_changed_file_made_again(fabricated):
     layout, settings = fabricated
-    before = run_encoding(layout, settings, sub="01")
+    before = table_of("encode", layout, settings)
     paths = [layout.derivative("encoding", sub="01", suffix=f"encoding.{kind}") for kind in ("tsv", "h5")]
     stamps = [path.stat().st_mtime_ns for path in paths]
-    assert run_encoding(layout, settings, sub="01").equals(before)
+    assert table_of("encode", layout, settings).equals(before)
     assert [path.stat().st_mtime_ns for path in paths] == stamps
     paths[1].write_bytes(b"torn")
-    assert run_encoding(layout, settings, sub="01").equals(before)
+    assert table_of("encode", layout, settings).equals(before)
     assert paths[1].stat().st_size > 1000
 
 
 def test_a_fixed_level_and_correlations_over_vertices(fabricated):
     layout, _ = fabricated
     settings = load_settings(layout.root, overrides={"encoding.sparsity": 2, "encoding.correlate": "image"})
-    table = run_encoding(layout, settings, sub="01").set_index(["layer", "roi", "type"])
+    table = table_of("encode", layout, settings).set_index(["layer", "roi", "type"])
     assert set(table["sparsity"]) == {2}
     assert table.loc[("layer1", "V1", "AI"), "effect"] > 0.7
     for key in (("layer1", "V1", "AI"), ("layer4", "LO", "AN")):
@@ -370,4 +371,4 @@ def test_candidates_too_large_for_the_study_are_refused(fabricated):
     settings = load_settings(layout.root, overrides={"encoding.candidates": (1, 8)})
     text = "sub-01 layer1: sparsity level 8 with 16 training images; expected at most 5"
     with pytest.raises(AnalysisError, match=text):
-        run_encoding(layout, settings, sub="01")
+        table_of("encode", layout, settings)

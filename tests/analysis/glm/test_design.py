@@ -13,6 +13,7 @@ from analysis.glm.design import (
     list_conditions,
     name_events,
     order_conditions,
+    planned_durations,
     polynomials,
 )
 from analysis.glm.hrf import event_response
@@ -83,7 +84,8 @@ def test_a_design_equals_a_plain_loop(events, conditions):
                 if same:
                     lag = 0.5 + 2.0 * volume - event["onset"]
                     if 0 <= lag <= event["duration"] + 32:
-                        expected[row, column] += event_response(lag, duration_s=event["duration"])
+                        expected[row, column] += event_response(lag, duration_s=event["duration"],
+                                                                planned_s=event["duration"])
     np.testing.assert_allclose(design_matrix(events, conditions=conditions, sampling=sampling), expected, atol=1e-12)
 
 
@@ -92,6 +94,37 @@ def test_the_order_of_events_does_not_matter(events, conditions):
     shuffled = events.sample(frac=1, random_state=3)
     np.testing.assert_allclose(design_matrix(events, conditions=conditions, sampling=sampling),
                                design_matrix(shuffled, conditions=conditions, sampling=sampling), atol=1e-12)
+
+
+def left_up(events: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The last image of the run stays up for 4 s instead of 2 s."""
+    row = int(events.index[events["trial_type"] != "blank"][-1])
+    longer = events.copy()
+    longer.loc[row, "duration"] = 4.0
+    return longer, row
+
+
+@pytest.mark.parametrize("plan", ["known", "from elsewhere"])
+def test_an_image_left_up_for_4_s_has_the_response_of_two(events, conditions, plan):
+    """With the plan of the schedule, and with an events table that knows no plan."""
+    longer, row = left_up(events)
+    again = pd.concat([events, events.loc[[row]].assign(onset=events.loc[row, "onset"] + 2.0)])
+    if plan == "known":
+        longer["duration_planned"] = events["duration"]
+    sampling = Sampling(n_volumes=60, tr_s=2.0)
+    found, twice = (design_matrix(table, conditions=conditions, sampling=sampling) for table in (longer, again))
+    np.testing.assert_allclose(found, twice, atol=2e-3)
+    assert found.max() > 1.7
+
+
+def test_a_plan_is_known_or_the_median_of_its_type(events):
+    longer, row = left_up(events)
+    expected = np.where(events["trial_type"] == "blank", 4.0, 2.0)
+    np.testing.assert_array_equal(planned_durations(longer), expected)
+    longer["duration_planned"] = np.nan
+    longer.loc[row, "duration_planned"] = 3.0
+    expected[longer.index.get_loc(row)] = 3.0
+    np.testing.assert_array_equal(planned_durations(longer), expected)
 
 
 def test_late_onsets_move_the_response(events, conditions):

@@ -11,10 +11,9 @@ from nilearn.glm.first_level import run_glm as nilearn_glm
 from scipy.linalg import block_diag
 
 from analysis.glm.design import polynomials
-from analysis.glm.estimate import combine_sessions, n_discarded
+from analysis.glm.estimate import combine_sessions, count_discarded
 from analysis.glm.ols import Model, SessionFit, fit_session
 from subjects.errors import AnalysisError
-from subjects.settings.study import ScannerSettings, Settings
 
 N_VOLUMES, N_CONDITIONS, N_VERTICES = 60, 12, 37
 RUNS = 3
@@ -216,5 +215,5 @@ def test_sessions_on_two_meshes_are_refused():
 
 
 def test_the_discard_is_counted_in_whole_volumes():
-    assert n_discarded(Settings()) == 9
-    assert n_discarded(Settings(scanner=ScannerSettings(tr_s=1.6))) == 12
+    assert count_discarded(18.0, tr_s=2.0) == 9
+    assert count_discarded(18.0, tr_s=1.6) == 12

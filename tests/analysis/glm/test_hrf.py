@@ -8,7 +8,7 @@ from nilearn.glm.first_level import compute_regressor, spm_hrf
 from scipy.integrate import cumulative_trapezoid, quad
 from scipy.stats import gamma
 
-from analysis.glm.hrf import LENGTH_S, canonical, event_response
+from analysis.glm.hrf import LENGTH_S, _peak, canonical, event_response
 
 FINE = np.arange(0.0, 60.0, 0.005)
 
@@ -20,7 +20,7 @@ def test_event_response_is_the_integral_of_the_impulse_response(duration_s, time
     passed = cumulative_trapezoid(impulse(grid), grid, initial=0.0)
     peak = (passed - np.interp(grid - duration_s, grid, passed)).max()
     area = quad(impulse, max(0.0, time_s - duration_s), time_s, epsabs=1e-12)[0]
-    assert event_response(time_s, duration_s=duration_s) == pytest.approx(area / peak, abs=2e-6)
+    assert event_response(time_s, duration_s=duration_s, planned_s=duration_s) == pytest.approx(area / peak, abs=2e-6)
 
 
 def impulse(time_s):
@@ -28,9 +28,9 @@ def impulse(time_s):
     return gamma.pdf(time_s, 6) - gamma.pdf(time_s, 16) / 6
 
 
-def test_it_peaks_at_one_whatever_the_duration():
+def test_an_event_that_lasts_as_planned_peaks_at_one():
     for duration_s in (0.1, 2.0, 4.0, 16.0):
-        assert event_response(FINE, duration_s=duration_s).max() == pytest.approx(1.0, abs=1e-6)
+        assert event_response(FINE, duration_s=duration_s, planned_s=duration_s).max() == pytest.approx(1.0, abs=1e-6)
 
 
 def test_the_impulse_response_is_a_difference_of_gamma_densities():
@@ -38,8 +38,8 @@ def test_the_impulse_response_is_a_difference_of_gamma_densities():
 
 
 def test_nothing_before_the_event_and_nothing_left_after_its_length():
-    assert not event_response(np.linspace(-30, 0, 50), duration_s=2.0).any()
-    assert np.abs(event_response(LENGTH_S + 2.0 + FINE, duration_s=2.0)).max() < 2e-3
+    assert not event_response(np.linspace(-30, 0, 50), duration_s=2.0, planned_s=2.0).any()
+    assert np.abs(event_response(LENGTH_S + 2.0 + FINE, duration_s=2.0, planned_s=2.0)).max() < 2e-3
 
 
 def test_the_impulse_response_is_spms():
@@ -55,29 +55,53 @@ def test_a_regressor_equals_nilearns_oversampled_convolution():
     onsets = np.array([4.03, 31.5, 70.0])
     theirs, _ = compute_regressor(np.array([onsets, [2.0] * 3, [1.0] * 3]), "spm", times, oversampling=200,
                                   min_onset=0)
-    own = sum(event_response(times - onset, duration_s=2.0) for onset in onsets)
+    own = sum(event_response(times - onset, duration_s=2.0, planned_s=2.0) for onset in onsets)
     assert np.abs(own - theirs[:, 0] * (own.max() / theirs.max())).max() < 0.01
 
 
 def test_a_long_event_is_the_sum_of_short_ones():
-    short = sum(event_response(FINE - 2.0 * k, duration_s=2.0) for k in range(4))
-    np.testing.assert_allclose(event_response(FINE, duration_s=8.0), short / short.max(), atol=1e-6)
+    short = sum(event_response(FINE - 2.0 * k, duration_s=2.0, planned_s=2.0) for k in range(4))
+    np.testing.assert_allclose(event_response(FINE, duration_s=8.0, planned_s=8.0), short / short.max(), atol=1e-6)
 
 
 def test_the_response_changes_at_the_rate_of_the_impulse_response():
     inner = FINE[1:-1]
     for duration_s in (2.0, 4.0):
-        slope = np.gradient(event_response(FINE, duration_s=duration_s), FINE)[1:-1]
+        slope = np.gradient(event_response(FINE, duration_s=duration_s, planned_s=duration_s), FINE)[1:-1]
         rate = canonical(inner) - canonical(inner - duration_s)
         np.testing.assert_allclose(slope * (rate.max() / slope.max()), rate, atol=1e-5)
 
 
 def test_a_short_event_is_an_impulse():
     impulse_like = canonical(FINE) / canonical(FINE).max()
-    np.testing.assert_allclose(event_response(FINE, duration_s=1e-3), impulse_like, atol=2e-4)
+    np.testing.assert_allclose(event_response(FINE, duration_s=1e-3, planned_s=1e-3), impulse_like, atol=2e-4)
 
 
 def test_a_longer_event_peaks_later():
-    peaks = [FINE[event_response(FINE, duration_s=duration_s).argmax()] for duration_s in (0.5, 2.0, 4.0, 8.0)]
+    peaks = [FINE[event_response(FINE, duration_s=duration_s, planned_s=duration_s).argmax()]
+             for duration_s in (0.5, 2.0, 4.0, 8.0)]
     assert peaks == sorted(set(peaks))
     assert 5.0 < peaks[1] < 7.0
+
+
+def test_an_image_left_up_twice_as_long_has_the_summed_response_of_two():
+    """A display that missed the flip: 4 s instead of 2 s is two images back to back, in height and in time."""
+    normal = event_response(FINE, duration_s=2.0, planned_s=2.0)
+    second = event_response(FINE - 2.0, duration_s=2.0, planned_s=2.0)
+    found = event_response(FINE, duration_s=4.0, planned_s=2.0)
+    np.testing.assert_allclose(found, normal + second, atol=1e-12)
+    assert found.max() == pytest.approx(1.82, abs=0.005)
+
+
+def test_jitter_of_a_duration_changes_the_response_in_proportion():
+    exact = event_response(FINE, duration_s=2.0, planned_s=2.0).max()
+    for jitter in (-0.05, 0.05):
+        found = event_response(FINE, duration_s=2.0 + jitter, planned_s=2.0).max()
+        assert found / exact == pytest.approx(1 + jitter / 2.0, abs=2e-3)
+
+
+def test_measured_durations_fill_no_cache():
+    _peak.cache_clear()
+    for k in range(500):
+        event_response([5.0], duration_s=2.0 + 1e-4 * k, planned_s=2.0)
+    assert _peak.cache_info().currsize == 1

@@ -45,8 +45,9 @@ def test_the_main_tasks_design_is_the_glms(played: Layout) -> None:
     assert (found.matrix.shape, found.n_flat) == ((278, 121), 0)
     assert found.n_events == (1,) * 120 + (9,)
     plain = np.corrcoef(wanted.T) - 2 * np.eye(121)
-    assert found.likeness == pytest.approx(plain.max())
-    assert found.summary().startswith("121 conditions x 278 volumes, 1 to 9 events each, two at most alike r = 0.")
+    assert found.largest_correlation == pytest.approx(plain.max())
+    assert found.summary().startswith("121 conditions x 278 volumes, 1 to 9 events each, largest correlation of "
+                                      "two conditions r = 0.")
 
 
 @pytest.mark.parametrize(("task", "kind", "onsets", "length"), [
@@ -83,9 +84,9 @@ def test_a_run_without_a_table_has_no_design(tmp_path: Path) -> None:
     assert design_of(layout, load_settings(layout.root), key=RunKey("01", "01", "main", 1)) is None
 
 
-def test_events_of_one_kind_are_like_no_other(played: Layout) -> None:
+def test_a_single_condition_correlates_with_nothing(played: Layout) -> None:
     events = read_events(played.events(RunKey("01", "01", "motion", 1)))
     alone = run_design(events[events["trial_type"] == "moving"], task="motion",
                        sampling=Sampling(n_volumes=168, tr_s=2.0))
-    assert (alone.likeness, alone.kinds, alone.n_events) == (0.0, ("moving",), (10,))
+    assert (alone.largest_correlation, alone.kinds, alone.n_events) == (0.0, ("moving",), (10,))
     assert alone.summary() == "one condition x 168 volumes, 10 events"

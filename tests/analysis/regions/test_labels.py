@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from nilearn.surface import load_surf_data
 
+from analysis.data.sources import labels_path
 from analysis.data.surface import Surface
 from analysis.data.template import load_fsaverage5, occipital_patch
-from analysis.regions.labels import ROIS, labels_path, read_labels, write_labels
+from analysis.regions.labels import ROIS, read_labels, write_labels
 from analysis.regions.schematic import calcarine_coordinates, schematic_regions
 from subjects.errors import AnalysisError
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from analysis.regions.labels import ROIS
-from analysis.regions.patterns import RoiPatterns, load_roi_patterns, select_patterns
+from analysis.regions.patterns import RoiPatterns, select_patterns
 from stimuli.manifest import Manifest, read_manifest, write_manifest
 from subjects.errors import AnalysisError
 from subjects.settings.study import RoiSettings
 from tests.analysis.fabricated import COLUMNS, make_betas, make_labels, make_study, make_surface, make_units
+from tests.analysis.running_steps import patterns_of
 
 NAMES = tuple(f"dogs-{k:02d}" for k in range(1, 13))
 SETTINGS = RoiSettings(vertices_per_hemisphere=15, min_disk=6, session_means="kept")
@@ -109,7 +110,7 @@ def test_arrays_of_another_shape_are_refused():
 
 def test_patterns_come_from_the_studys_files(tmp_path):
     layout, settings = make_study(tmp_path / "study")
-    found = load_roi_patterns(layout, settings, sub="01")
+    found = patterns_of(layout, settings)
     assert found["V3"].responses["RE"].shape == (20, 30)
     assert found["V3"].base_images[0] == "dogs-01"
 
@@ -168,7 +169,7 @@ def test_a_set_that_was_exchanged_after_the_scan_is_refused(tmp_path):
     write_manifest(layout.manifest, Manifest(rows), overwrite=True)
     with pytest.raises(AnalysisError, match=f"{first.image_id} was shown as AI of {first.base_image}; "
                                             f"expected {second.image_id}, as in the manifest"):
-        load_roi_patterns(layout, settings, sub="01")
+        patterns_of(layout, settings)
 
 
 def test_session_means_are_those_of_the_images_alone(parts):

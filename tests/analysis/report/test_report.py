@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.encoding.run import read_selected
+from analysis.report.figure_list import example_bases, plan_figures
 from analysis.report.open_choices import OPEN_CHOICES
-from analysis.report.page import NBSP, data_uri, make_banner, run_report
-from analysis.report.plates import example_bases, plan_plates
-from analysis.report.records import StudyRecords, read_records, read_selected
+from analysis.report.page import NBSP, data_uri, make_banner
+from analysis.report.records import StudyRecords, read_records
 from analysis.report.scorecard import CLAIMS
 from analysis.report.tables import (
     TextTable,
@@ -36,6 +37,7 @@ from subjects.settings.study import Settings
 from subjects.store import write_json
 from tests.analysis.finished_study import finish_study
 from tests.analysis.paper_tables import LAYERS, REGIONS
+from tests.analysis.running_steps import ask, run
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
@@ -85,7 +87,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 
 @pytest.fixture(scope="module")
 def said(study: Layout) -> str:
-    return run_report(study, load_settings(study.root), subjects=("01", "02"))
+    return run("report", study, load_settings(study.root), "01", "02").summary()
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def page(study: Layout, said: str) -> Page:
 
 @pytest.fixture(scope="module")
 def records(study: Layout) -> StudyRecords:
-    return read_records(study, load_settings(study.root), subjects=("01", "02"))
+    return read_records(ask(study, load_settings(study.root), "01", "02"))
 
 
 def test_it_says_what_it_made(said: str) -> None:
@@ -176,7 +178,7 @@ def test_captions_say_n_test_and_seed(page: Page) -> None:
 
 def test_the_same_records_give_the_same_page(study: Layout, said: str) -> None:
     before = {path.name: digest_file(path) for path in [study.report, *study.figures.iterdir()]}
-    run_report(study, load_settings(study.root), subjects=("01", "02"))
+    run("report", study, load_settings(study.root), "01", "02")
     assert {path.name: digest_file(path) for path in [study.report, *study.figures.iterdir()]} == before
 
 
@@ -234,8 +236,8 @@ def test_sidecars_say_what_a_file_was_made_from(study: Layout, records: StudyRec
 ])
 def test_results_of_other_settings_are_not_told(study: Layout, change: dict[str, object], stale: str) -> None:
     settings = load_settings(study.root, overrides=change)
-    with pytest.raises(AnalysisError, match=rf"{stale}: a result of other inputs or settings.*python -m analysis"):
-        read_records(study, settings, subjects=("01",))
+    with pytest.raises(AnalysisError, match=rf"{stale}: .* of other files or settings.*python -m analysis"):
+        run("report", study, settings)
 
 
 def test_a_number_that_was_edited_is_not_told(study: Layout) -> None:
@@ -243,8 +245,8 @@ def test_a_number_that_was_edited_is_not_told(study: Layout) -> None:
     kept = path.read_bytes()
     path.write_bytes(kept.replace(b"0.", b"0.9", 1))
     try:
-        with pytest.raises(AnalysisError, match=r"sub-01_encoding.tsv: a result of other inputs .* changed"):
-            read_records(study, load_settings(study.root), subjects=("01",))
+        with pytest.raises(AnalysisError, match=r"sub-01_encoding.tsv: encoding models of other files .* changed"):
+            run("report", study, load_settings(study.root))
     finally:
         path.write_bytes(kept)
 
@@ -255,7 +257,7 @@ def test_example_images_come_from_every_class(records: StudyRecords) -> None:
 
 
 def test_figures_are_planned_in_reading_order(records: StudyRecords) -> None:
-    names = [plan.name for plan in plan_plates(records)]
+    names = [plan.name for plan in plan_figures(records)]
     assert names == ["stimuli", "sub-01_timing", "sub-01_flatmap", "sub-01_rdms", "sub-02_timing", "sub-02_flatmap",
                      "sub-02_rdms", "brain-rsa", "network-rsa", "encoding"]
 
@@ -284,9 +286,9 @@ def test_selected_vertices_are_read_for_each_hemisphere(study: Layout) -> None:
 
 def test_measured_bold_has_no_banner(tmp_path: Path) -> None:
     layout = finish_study(tmp_path / "measured", subjects=("01",), source="fmriprep")
-    records = read_records(layout, load_settings(layout.root), subjects=("01",))
+    records = read_records(ask(layout, load_settings(layout.root)))
     assert make_banner(records) == ""
-    assert any("as labelled for this subject" in plan.caption for plan in plan_plates(records))
+    assert any("as labelled for this subject" in plan.caption for plan in plan_figures(records))
 
 
 def test_one_virtual_subject_is_named_alone(records: StudyRecords) -> None:
@@ -299,7 +301,7 @@ def test_a_null_subject_is_told_apart(study: Layout, tmp_path: Path) -> None:
     for sub, null in (("01", False), ("02", True)):
         write_json(copy.derivative("simulated", sub=sub, suffix="truth.json"), {"parameters": {"null": null}},
                    overwrite=True)
-    records = read_records(copy, load_settings(copy.root), subjects=("01", "02"))
+    records = read_records(ask(copy, load_settings(copy.root), "01", "02"))
     banner = make_banner(records)
     assert "subjects 01 and 02 are virtual. Subject 02 is null: every image evokes the same response." in banner
     assert "Apart from the null subject they were made to see" in banner
@@ -311,7 +313,7 @@ def test_a_virtual_subject_without_its_truth_is_not_reported(study: Layout, tmp_
     copy = Layout(shutil.copytree(study.root, tmp_path / "study"))
     copy.derivative("simulated", sub="02", suffix="truth.json").unlink()
     with pytest.raises(StoreError, match=r"sub-02_truth.json: no such file"):
-        read_records(copy, load_settings(copy.root), subjects=("01", "02"))
+        read_records(ask(copy, load_settings(copy.root), "01", "02"))
 
 
 def test_an_image_becomes_an_address(tmp_path: Path) -> None:
@@ -334,7 +336,7 @@ def test_a_missing_input_is_named_with_its_command(study: Layout, tmp_path: Path
     shutil.rmtree(copy.derivatives("report"), ignore_errors=True)
     (copy.root / missing).unlink()
     with pytest.raises(AnalysisError, match=re.escape(f"{missing}: no such file")) as caught:
-        run_report(copy, load_settings(copy.root), subjects=("01", "02"))
+        run("report", copy, load_settings(copy.root), "01", "02")
     assert command.format(root=copy.root) in str(caught.value)
     assert not copy.derivatives("report").exists()
 
@@ -343,7 +345,7 @@ def test_a_subject_without_runs_is_named(study: Layout, tmp_path: Path) -> None:
     copy = Layout(shutil.copytree(study.root, tmp_path / "study"))
     shutil.rmtree(copy.root / "sub-02")
     with pytest.raises(AnalysisError, match="no events tables") as caught:
-        run_report(copy, load_settings(copy.root), subjects=("01", "02"))
+        run("report", copy, load_settings(copy.root), "01", "02")
     assert "python run_session.py run" in str(caught.value)
 
 
@@ -352,4 +354,4 @@ def test_a_changed_image_is_not_shown(study: Layout, tmp_path: Path) -> None:
     first, second = read_manifest(copy.manifest).stimuli[:2]
     shutil.copy(copy.stimulus(second.file), copy.stimulus(first.file))
     with pytest.raises(ManifestError, match="pixels with digest"):
-        run_report(copy, load_settings(copy.root), subjects=("01", "02"))
+        run("report", copy, load_settings(copy.root), "01", "02")

@@ -7,16 +7,16 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from analysis.regions.labels import ROIS
-from analysis.regions.patterns import load_roi_patterns
 from analysis.rsa.compare import DIFFERENCE, compare_types, layer_trends
 from analysis.rsa.rdm import compute_rdm, load_rdms
-from analysis.rsa.run import COLUMNS, run_network_rsa, run_rsa
+from analysis.rsa.run import COLUMNS
 from subjects.errors import AnalysisError, StudyError
 from subjects.provenance import sidecar_path
 from subjects.settings.loading import load_settings
 from subjects.settings.study import RsaSettings
 from subjects.store import read_json
 from tests.analysis.fabricated import LAYERS, make_study
+from tests.analysis.running_steps import patterns_of, run, table_of
 
 QUICK = RsaSettings(n_permutations=200, n_bootstraps=200)
 
@@ -131,7 +131,7 @@ def fabricated(tmp_path_factory):
 
 def test_a_subjects_similarities_are_found_and_written(fabricated):
     layout, settings = fabricated
-    table = run_rsa(layout, settings, sub="01")
+    table = table_of("rsa", layout, settings)
     assert tuple(table.columns) == COLUMNS
     assert len(table) == 3 * len(ROIS)
     assert set(table["system"]) == {"brain"}
@@ -148,9 +148,9 @@ def test_a_subjects_similarities_are_found_and_written(fabricated):
 
 def test_the_written_rdms_are_those_of_the_patterns(fabricated):
     layout, settings = fabricated
-    run_rsa(layout, settings, sub="01")
+    table_of("rsa", layout, settings)
     rdms = load_rdms(layout.derivative("rsa", sub="01", suffix="rdms.h5"))
-    patterns = load_roi_patterns(layout, settings, sub="01")
+    patterns = patterns_of(layout, settings)
     assert set(rdms) == {f"{roi}/{kind}" for roi in ROIS for kind in ("RE", "AN", "AI")}
     expected = compute_rdm(patterns["V4"].responses["AI"], labels=patterns["V4"].base_images)
     np.testing.assert_array_equal(rdms["V4/AI"].condensed, expected.condensed)
@@ -158,23 +158,23 @@ def test_the_written_rdms_are_those_of_the_patterns(fabricated):
 
 def test_a_current_result_is_read_back_and_a_stale_one_made_again(fabricated):
     layout, settings = fabricated
-    before = run_rsa(layout, settings, sub="01")
+    before = table_of("rsa", layout, settings)
     path = layout.derivative("rsa", sub="01", suffix="rsa.tsv")
     stamp = path.stat().st_mtime_ns
-    again = run_rsa(layout, settings, sub="01")
+    again = table_of("rsa", layout, settings)
     assert path.stat().st_mtime_ns == stamp
     assert again.equals(before)
-    other = run_rsa(layout, load_settings(layout.root, overrides={"study.seed": 8}), sub="01")
+    other = table_of("rsa", layout, load_settings(layout.root, overrides={"study.seed": 8}))
     assert path.stat().st_mtime_ns != stamp
     assert not other["seed"].equals(before["seed"])
     assert other["effect"].equals(before["effect"])
-    back = run_rsa(layout, settings, sub="01")
+    back = table_of("rsa", layout, settings)
     assert back.equals(before)
 
 
 def test_the_sidecar_names_inputs_settings_and_what_the_ceiling_is(fabricated):
     layout, settings = fabricated
-    run_rsa(layout, settings, sub="01")
+    table_of("rsa", layout, settings)
     content = read_json(sidecar_path(layout.derivative("rsa", sub="01", suffix="rsa.tsv")))
     assert {"betas_L", "betas_R", "labels_L", "flat_R"} <= set(content["inputs"])
     assert content["parameters"]["rsa"]["dissimilarity"] == "correlation"
@@ -190,13 +190,13 @@ def test_progress_passes_over_the_regions(fabricated):
             seen.append((label, item, total))
             yield item
 
-    run_rsa(layout, load_settings(layout.root, overrides={"study.seed": 99}), sub="01", progress=note)
-    assert seen == [("RSA sub-01", roi, 5) for roi in ROIS]
+    run("rsa", layout, load_settings(layout.root, overrides={"study.seed": 99}), progress=note)
+    assert seen[:5] == [("RSA sub-01", roi, 5) for roi in ROIS]
 
 
 def test_a_networks_similarities_and_trends(fabricated):
     layout, settings = fabricated
-    table = run_network_rsa(layout, settings, network="demo")
+    table = table_of("rsa", layout, settings, work="network-demo")
     assert tuple(table.columns) == COLUMNS
     assert len(table) == 3 * len(LAYERS) + 2
     by_name = table.set_index(["place", "comparison"])
@@ -212,13 +212,13 @@ def test_a_networks_similarities_and_trends(fabricated):
     assert (layout.derivatives("rsa") / "network-demo_rsa.tsv").is_file()
     assert set(load_rdms(layout.derivatives("rsa") / "network-demo_rdms.h5")) == \
         {f"{layer}/{kind}" for layer in LAYERS for kind in ("RE", "AN", "AI")}
-    assert run_network_rsa(layout, settings, network="demo").equals(table)
+    assert table_of("rsa", layout, settings, work="network-demo").equals(table)
 
 
 def test_a_network_without_features_says_how_to_take_them(fabricated):
     layout, settings = fabricated
     with pytest.raises(StudyError, match=r"network-other_features.h5: no such file.*python -m stimuli features"):
-        run_network_rsa(layout, settings, network="other")
+        run("rsa", layout, settings, network="other")
 
 
 def test_missing_betas_say_how_to_fit_them(fabricated):
@@ -227,6 +227,6 @@ def test_missing_betas_say_how_to_fit_them(fabricated):
     away = path.rename(path.with_suffix(".away"))
     try:
         with pytest.raises(AnalysisError, match=r"hemi-R_betas.h5: no such file.*python -m analysis glm"):
-            run_rsa(layout, settings, sub="01")
+            table_of("rsa", layout, settings)
     finally:
         away.rename(path)

@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.data.sources import load_subject_surface
+from analysis.data.sources import labels_path, resolve_subject
 from analysis.data.template import load_fsaverage5, occipital_patch
-from analysis.data.timeseries import read_run, read_sessions
+from analysis.data.timeseries import Run, read_run, read_sessions
 from analysis.glm.betas import Betas, load_betas
 from analysis.glm.design import Sampling, design_matrix, list_conditions
-from analysis.glm.estimate import GlmResult, require_current_fit, run_glm
-from analysis.regions.labels import ROIS, labels_path, read_labels
+from analysis.glm.estimate import betas_paths
+from analysis.regions.labels import ROIS, read_labels
 from analysis.regions.schematic import schematic_regions
-from analysis.simulation.bold import amplitudes, count_volumes, load_truth, simulate_subject
+from analysis.running import Digests, require_made
+from analysis.simulation.bold import amplitudes, count_volumes, load_truth
 from analysis.simulation.ground_truth import AI_OWN, Truth, component_scores, draw_truth, shown_scores
 from analysis.simulation.noise import autocorrelated_noise, drifts, smooth_maps, smoother
 from paradigms.runlog import COLUMNS, events_sidecar
@@ -29,10 +30,12 @@ from subjects.dataset import init_study
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import base_images, load_profile, register
+from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings, SimulateSettings
 from subjects.store import read_json, write_json, write_table
+from tests.analysis.running_steps import ask, run
 
 SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "simulate": {"subdivisions": 0}}
 LAYERS = tuple(f"layer{k}" for k in range(1, 9))
@@ -74,8 +77,8 @@ def make_study(root: Path) -> tuple[Layout, Settings]:
     write_store(layout.features("demo"), units, network="demo", network_digest="0" * 16, tap="none", layers=LAYERS,
                 image_ids=[one.image_id for one in manifest.stimuli])
     for ses in ("01", "02"):
-        for run in (1, 2):
-            log_run(layout, settings, manifest, sub="01", ses=ses, run=run)
+        for k in (1, 2):
+            log_run(layout, settings, manifest, sub="01", ses=ses, run=k)
     return layout, settings
 
 
@@ -87,13 +90,26 @@ def logged(tmp_path_factory) -> tuple[Layout, Settings]:
 @pytest.fixture(scope="module")
 def simulated(logged):
     layout, settings = logged
-    return simulate_subject(layout, settings, sub="01")
+    return run("simulate", layout, settings)
 
 
 @pytest.fixture(scope="module")
-def fitted(logged, simulated) -> GlmResult:
+def fitted(logged, simulated) -> dict[str, Path]:
     layout, settings = logged
-    return run_glm(layout, settings, sub="01")
+    assert not run("glm", layout, settings).all_reused
+    return betas_paths(layout, sub="01")
+
+
+def truth_path(layout: Layout) -> Path:
+    return layout.derivative("simulated", sub="01", suffix="truth.h5")
+
+
+def bold_paths(layout: Layout) -> list[Path]:
+    return sorted(layout.derivatives("simulated").rglob("*_bold.func.gii"))
+
+
+def read(layout: Layout, key: RunKey, *, hemi: str) -> Run:
+    return read_run(resolve_subject(layout, sub="01"), key, hemi=hemi, tr_s=2.0)
 
 
 def centred(patterns: np.ndarray) -> np.ndarray:
@@ -107,7 +123,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 def test_the_glm_recovers_what_was_put_in(logged, simulated, fitted):
     layout, _ = logged
     for hemi in ("L", "R"):
-        betas, truth = load_betas(fitted.paths[hemi]), load_truth(simulated.truth, hemi=hemi)
+        betas, truth = load_betas(fitted[hemi]), load_truth(truth_path(layout), hemi=hemi)
         inside = read_labels(labels_path(layout, source="simulated", sub="01", hemi=hemi)) > 0
         assert betas.base_images == truth.base_images
         for kind in TYPES:
@@ -126,8 +142,8 @@ def noiseless(logged, tmp_path_factory) -> tuple[Layout, Settings]:
     shutil.copytree(layout.root, root, ignore=shutil.ignore_patterns("simulated", "glm"))
     without_noise = SimulateSettings(subdivisions=0, noise_sd_pct=0.0, drift_sd_pct=0.0)
     quiet = settings.model_copy(update={"simulate": without_noise})
-    simulate_subject(Layout(root), quiet, sub="01")
-    run_glm(Layout(root), quiet, sub="01")
+    run("simulate", Layout(root), quiet)
+    run("glm", Layout(root), quiet)
     return Layout(root), quiet
 
 
@@ -150,16 +166,16 @@ def test_without_noise_the_glm_gives_the_truth(noiseless):
 
 
 def test_without_noise_bold_is_design_times_truth(noiseless):
-    layout, settings = noiseless
+    layout, _ = noiseless
     events = read_sessions(layout, sub="01")["01"]
     conditions = list_conditions(events, session="01")
     truth = load_truth(layout.derivative("simulated", sub="01", suffix="truth.h5"), hemi="R")
-    run = read_run(layout, settings, key=RunKey("01", "01", "main", 2), source="simulated", hemi="R")
-    design = design_matrix(events[2], conditions=conditions, sampling=Sampling(n_volumes=len(run.data), tr_s=2.0))
+    run_2 = read(layout, RunKey("01", "01", "main", 2), hemi="R")
+    design = design_matrix(events[2], conditions=conditions, sampling=Sampling(n_volumes=len(run_2.data), tr_s=2.0))
     expected = 1 + design @ np.stack([
-        np.zeros(run.data.shape[1]) if kind == "blank" else truth.responses[kind][truth.base_images.index(name)]
+        np.zeros(run_2.data.shape[1]) if kind == "blank" else truth.responses[kind][truth.base_images.index(name)]
         for kind, name in zip(conditions["type"], conditions["base_image"], strict=True)]) / 100
-    np.testing.assert_allclose(run.data / run.data[0], expected / expected[0], rtol=1e-5)
+    np.testing.assert_allclose(run_2.data / run_2.data[0], expected / expected[0], rtol=1e-5)
 
 
 def test_slice_timing_corrected_series_are_modelled_at_their_time(noiseless, tmp_path):
@@ -168,28 +184,30 @@ def test_slice_timing_corrected_series_are_modelled_at_their_time(noiseless, tmp
     copy = Layout(tmp_path / "study")
     for path in copy.derivatives("simulated").rglob("*_bold.json"):
         write_json(path, {**read_json(path), "StartTime": 1.0}, overwrite=True)
-    late, right = (load_betas(run_glm(one, settings, sub="01").paths["L"]) for one in (copy, layout))
+    run("glm", copy, settings)
+    late, right = (load_betas(betas_paths(one, sub="01")["L"]) for one in (copy, layout))
     inside = right.r2 > 0.5
     assert np.median(late.r2[inside]) < np.median(right.r2[inside]) - 0.005
 
 
 def test_sessions_and_regions_have_their_own_noise_and_scores(logged, simulated):
-    layout, settings = logged
-    truth = load_truth(simulated.truth, hemi="L").responses["RE"]
+    layout, _ = logged
+    truth = load_truth(truth_path(layout), hemi="L").responses["RE"]
     labels = read_labels(labels_path(layout, source="simulated", sub="01", hemi="L"))
     patterns = [np.corrcoef(centred(truth[:, labels == k]))[np.triu_indices(len(truth), 1)] for k in range(1, 6)]
     apart = np.corrcoef(patterns)[np.triu_indices(5, 1)]
     assert np.abs(apart).max() < 0.6
-    one, two = (read_run(layout, settings, source="simulated", key=key, hemi="L").data[:, labels == 0]
+    one, two = (read(layout, key, hemi="L").data[:, labels == 0]
                 for key in (RunKey("01", "01", "main", 1), RunKey("01", "02", "main", 1)))
     assert abs(correlation(centred(one), centred(two))) < 0.1
 
 
-def test_ai_images_are_seen_as_re_images_and_an_images_as_neither(fitted, simulated):
-    betas = load_betas(fitted.paths["L"])
+def test_ai_images_are_seen_as_re_images_and_an_images_as_neither(logged, fitted):
+    layout, _ = logged
+    betas = load_betas(fitted["L"])
     patterns = {kind: centred(betas.select(type=kind)) for kind in TYPES}
     assert correlation(patterns["RE"], patterns["AI"]) > 0.25
-    truth = load_truth(simulated.truth, hemi="L").responses
+    truth = load_truth(truth_path(layout), hemi="L").responses
     assert correlation(centred(truth["RE"]), centred(truth["AI"])) > 0.8
     assert abs(correlation(centred(truth["RE"]), centred(truth["AN"]))) < 0.35
 
@@ -210,14 +228,16 @@ def test_a_null_subject_holds_no_image(logged, fitted, tmp_path):
     shutil.copytree(layout.root, tmp_path / "study", ignore=shutil.ignore_patterns("derivatives"))
     shutil.copytree(layout.derivatives("features"), tmp_path / "study" / "derivatives" / "features")
     null = Layout(tmp_path / "study")
-    made = simulate_subject(null, settings, sub="01", null=True)
-    truth = load_truth(made.truth, hemi="L")
+    made = run("simulate", null, settings, null=True)
+    assert not made.all_reused
+    truth = load_truth(truth_path(null), hemi="L")
     for kind in TYPES:
         assert not np.ptp(truth.responses[kind], axis=0).any()
-    found = run_glm(null, settings, sub="01")
-    halves = {name: [within_sessions(load_betas(one.paths["L"]), k) for k in (1, 2)]
+    run("glm", null, settings)
+    found = betas_paths(null, sub="01")
+    halves = {name: [within_sessions(load_betas(one["L"]), k) for k in (1, 2)]
               for name, one in (("null", found), ("human", fitted))}
-    inside = schematic_regions(load_subject_surface(null, source="simulated", sub="01", hemi="L")) > 0
+    inside = schematic_regions(resolve_subject(null, sub="01").load_surface("L")) > 0
     assert abs(correlation(*(half[:, inside] for half in halves["null"]))) < 0.08
     assert correlation(*(half[:, inside] for half in halves["human"])) > 0.12
 
@@ -225,23 +245,23 @@ def test_a_null_subject_holds_no_image(logged, fitted, tmp_path):
 def test_nothing_is_made_twice(logged, simulated, fitted):
     layout, settings = logged
     before = {path: path.stat().st_mtime_ns for path in layout.root.rglob("*") if path.is_file()}
-    assert simulate_subject(layout, settings, sub="01").reused
-    assert run_glm(layout, settings, sub="01").reused
+    assert run("simulate", layout, settings).all_reused
+    assert run("glm", layout, settings).all_reused
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert not simulated.reused
-    assert not fitted.reused
+    assert not simulated.all_reused
 
 
 def test_the_same_study_makes_the_same_bold_and_another_seed_another(logged, simulated, tmp_path):
     _, settings = logged
-    first = [path.read_bytes() for path in simulated.bold[:2]]
+    layout, _ = logged
+    first = [path.read_bytes() for path in bold_paths(layout)[:2]]
     other, _ = make_study(tmp_path / "study")
-    again = simulate_subject(other, settings, sub="01")
-    assert [path.read_bytes() for path in again.bold[:2]] == first
+    run("simulate", other, settings)
+    assert [path.read_bytes() for path in bold_paths(other)[:2]] == first
     reseeded = settings.model_copy(update={"study": settings.study.model_copy(update={"seed": 12})})
-    changed = simulate_subject(other, reseeded, sub="01")
-    assert not changed.reused
-    assert [path.read_bytes() for path in changed.bold[:2]] != first
+    changed = run("simulate", other, reseeded)
+    assert not changed.all_reused
+    assert [path.read_bytes() for path in bold_paths(other)[:2]] != first
 
 
 def test_the_files_are_a_bids_derivative(logged, simulated):
@@ -251,17 +271,17 @@ def test_the_files_are_a_bids_derivative(logged, simulated):
     names = {path.name for path in folder.rglob("*.gii")}
     assert "sub-01_ses-01_task-main_run-1_hemi-L_space-occipital_bold.func.gii" in names
     assert len(names) == 4 * 2 + 3 * 2
-    said = read_json(simulated.bold[0].with_name(simulated.bold[0].name.replace(".func.gii", ".json")))
+    said = read_json(sidecar_path(bold_paths(layout)[0]))
     assert said["RepetitionTime"] == settings.scanner.tr_s
     assert said["Simulated"] is True
-    run = read_run(layout, settings, key=RunKey("01", "02", "main", 2), source="simulated", hemi="R")
-    assert run.data.shape[1] == simulated.n_vertices["R"]
-    assert run.data.mean() == pytest.approx(800, rel=0.05)
+    found = read(layout, RunKey("01", "02", "main", 2), hemi="R")
+    assert found.data.shape[1] == resolve_subject(layout, sub="01").load_surface("R").n_vertices
+    assert found.data.mean() == pytest.approx(800, rel=0.05)
 
 
 def test_a_sidecar_of_betas_says_how_they_were_made(fitted):
-    said = read_json(fitted.paths["L"].with_name("sub-01_hemi-L_betas.json"))
-    assert said["parameters"]["source"] == fitted.source == "simulated"
+    said = read_json(fitted["L"].with_name("sub-01_hemi-L_betas.json"))
+    assert said["parameters"]["source"] == "simulated"
     assert set(said["ConditionNumbers"]) == {"01", "02"}
     assert 1 < said["ConditionNumbers"]["01"] < 100
     assert {"ses-01_run-1_bold", "ses-02_run-2_events", "ses-02_run-2_log"} <= set(said["inputs"])
@@ -275,10 +295,10 @@ def test_lost_pulses_stop_the_glm(logged, simulated, tmp_path):
     said = json.loads(path.read_text(encoding="utf-8"))
     write_json(path, {**said, "n_pulses": said["n_pulses"] - 1}, overwrite=True)
     with pytest.raises(AnalysisError, match="ses-02 run-2 hemi-L: .* volumes but .* logged pulses"):
-        run_glm(copy, settings, sub="01")
+        run("glm", copy, settings)
     write_json(path, {**said, "RunComplete": False}, overwrite=True)
     with pytest.raises(AnalysisError, match="a run that was not played to its end"):
-        run_glm(copy, settings, sub="01")
+        run("glm", copy, settings)
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +407,7 @@ def test_volumes_are_the_pulses_or_else_the_plan():
 
 
 def test_no_truth_no_file(tmp_path):
-    with pytest.raises(AnalysisError, match="no such file; expected a virtual subject's true responses"):
+    with pytest.raises(AnalysisError, match="no such file; expected true responses of a virtual subject"):
         load_truth(tmp_path / "truth.h5", hemi="L")
 
 
@@ -402,25 +422,25 @@ def test_the_sampling_of_a_logged_run(logged):
 
 def test_betas_that_fit_the_study_are_current(logged, fitted):
     layout, settings = logged
-    require_current_fit(layout, settings, sub="01")
+    require_made("glm", ask(layout, settings), digests=Digests(verify=False))
 
 
 def test_betas_of_other_settings_or_files_are_refused(logged, fitted, tmp_path):
     layout, settings = logged
     for changed in ({"glm": {"drift_minutes": 9.0}}, {"main": {"discard_s": 8.0}}):
         sections = {name: getattr(settings, name).model_copy(update=values) for name, values in changed.items()}
-        with pytest.raises(AnalysisError, match=r"betas of other events.*python -m analysis glm"):
-            require_current_fit(layout, settings.model_copy(update=sections), sub="01")
+        with pytest.raises(AnalysisError, match=r"betas of other files or settings.*python -m analysis glm"):
+            require_made("glm", ask(layout, settings.model_copy(update=sections)), digests=Digests(verify=False))
     copy = Layout(tmp_path / "study")
     shutil.copytree(layout.root, copy.root)
     for path, old, new in ((simulated_sidecar(copy), '"StartTime": 0.0', '"StartTime": 1.0'),
                            (copy.events(RunKey("01", "01", "main", 1)), "\t", "\t")):
-        require_current_fit(copy, settings, sub="01")
+        require_made("glm", ask(copy, settings), digests=Digests(verify=False))
         before = path.read_text(encoding="utf-8")
         assert old in before
         path.write_text(before.replace(old, new, 1) + ("" if old != new else "\n"), encoding="utf-8")
         with pytest.raises(AnalysisError):
-            require_current_fit(copy, settings, sub="01")
+            require_made("glm", ask(copy, settings), digests=Digests(verify=False))
         path.write_text(before, encoding="utf-8")
 
 
@@ -437,7 +457,7 @@ def test_a_hemisphere_that_cannot_be_fitted_leaves_the_other_alone(logged, fitte
     broken.write_bytes(b"no image")
     before = {path: path.stat().st_mtime_ns for path in copy.derivatives("glm").rglob("*") if path.is_file()}
     with pytest.raises(AnalysisError):
-        run_glm(copy, settings, sub="01")
+        run("glm", copy, settings)
     assert {path: path.stat().st_mtime_ns for path in copy.derivatives("glm").rglob("*") if path.is_file()} == before
 
 
@@ -447,5 +467,5 @@ def test_betas_from_elsewhere_are_taken_and_said_to_be(logged, fitted, tmp_path,
     shutil.copytree(layout.root, copy.root)
     for path in copy.derivatives("glm").rglob("*betas.json"):
         path.unlink()
-    require_current_fit(copy, settings, sub="01")
+    require_made("glm", ask(copy, settings), digests=Digests(verify=False))
     assert "betas without a sidecar, from elsewhere" in caplog.text

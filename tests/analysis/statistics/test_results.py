@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.statistics.results import as_table, read_results, statistic_row, write_results
+from analysis.statistics.results import as_table, read_results, statistic_row
 from analysis.statistics.statistic import Statistic
 from subjects.errors import StoreError
-from subjects.provenance import is_current, sidecar_path
-from subjects.store import read_json
+from subjects.provenance import sidecar_path
+from subjects.store import write_json, write_table
 
 SEED = 2**63 - 25  # more digits than a float holds
 COLUMNS = ("sub", "place", "effect", "low", "high", "p", "n", "n_resamples", "seed", "test", "correction",
@@ -25,7 +25,7 @@ def table() -> pd.DataFrame:
 
 
 def test_every_digit_survives_the_file(tmp_path, table):
-    path = write_results(tmp_path / "sub-01_rsa.tsv", table, inputs={}, parameters={})
+    path = write_table(tmp_path / "sub-01_rsa.tsv", table)
     found = read_results(path)
     pd.testing.assert_frame_equal(found, table)
     assert found["seed"][0] == SEED
@@ -33,7 +33,7 @@ def test_every_digit_survives_the_file(tmp_path, table):
 
 
 def test_missing_values_are_written_the_bids_way(tmp_path, table):
-    path = write_results(tmp_path / "sub-01_rsa.tsv", table, inputs={}, parameters={})
+    path = write_table(tmp_path / "sub-01_rsa.tsv", table)
     line = path.read_text().splitlines()[2].split("\t")
     assert dict(zip(COLUMNS, line, strict=True)) == {
         "sub": "", "place": "layers", "effect": "1.0", "low": "n/a", "high": "n/a", "p": "5e-05", "n": "8",
@@ -42,27 +42,19 @@ def test_missing_values_are_written_the_bids_way(tmp_path, table):
 
 
 def test_subjects_keep_their_zeros(tmp_path, table):
-    path = write_results(tmp_path / "sub-01_rsa.tsv", table, inputs={}, parameters={})
+    path = write_table(tmp_path / "sub-01_rsa.tsv", table)
     assert read_results(path)["sub"].tolist() == ["01", ""]
 
 
-def test_the_sidecar_makes_the_table_current_until_something_changes(tmp_path, table):
-    source = tmp_path / "betas.h5"
-    source.write_bytes(b"one")
-    made_from = {"inputs": {"betas": source}, "parameters": {"seed": 7}}
-    path = write_results(tmp_path / "sub-01_rsa.tsv", table, **made_from, extra={"Ceiling": "split-half"})
-    assert is_current(path, **made_from)
-    assert read_json(sidecar_path(path))["Ceiling"] == "split-half"
-    assert not is_current(path, inputs={"betas": source}, parameters={"seed": 8})
-    source.write_bytes(b"two")
-    assert not is_current(path, **made_from)
-
-
-def test_a_second_result_replaces_the_first(tmp_path, table):
-    path = tmp_path / "sub-01_rsa.tsv"
-    write_results(path, table, inputs={}, parameters={})
-    write_results(path, table.iloc[:1], inputs={}, parameters={})
-    assert len(read_results(path)) == 1
+def test_a_table_of_a_newer_version_is_refused(tmp_path, table):
+    path = write_table(tmp_path / "sub-01_rsa.tsv", table)
+    for version, fine in ((1, True), (2, False)):
+        write_json(sidecar_path(path), {"FormatVersion": version}, overwrite=True)
+        if fine:
+            assert len(read_results(path)) == 2
+        else:
+            with pytest.raises(StoreError, match="table of statistics of format version 2; .*a newer"):
+                read_results(path)
 
 
 def test_columns_that_no_row_fills_are_missing():

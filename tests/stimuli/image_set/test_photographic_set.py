@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from analysis.report.scorecard import score
-from analysis.rsa.run import run_network_rsa
+from analysis.running import run_step
+from analysis.statistics.results import read_results
+from analysis.steps import Request
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check
 from stimuli.image_set.feature_extraction import extract
@@ -116,7 +118,9 @@ def test_the_layers_show_what_the_paper_found(study: Study, tmp_path: Path) -> N
     settings = load_settings(layout.root)
     build(layout, settings)
     extract(layout, settings)
-    table = run_network_rsa(layout, settings, network="squeezenet1_0")
+    (done,) = run_step("rsa", Request(layout=layout, settings=settings, subjects=())).works
+    assert done.name == "network-squeezenet1_0"
+    table = read_results(done.outputs[0])
     by = {name: rows.set_index("place") for name, rows in table.groupby("comparison")}
     layers = [f"layer{k}" for k in range(1, 9)]
     alike, noise = by["RE-AI"].loc[layers], by["RE-AN"].loc[layers]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ RDM_PLACE = "V1"
 
 
 @dataclass(frozen=True)
-class Plate:
+class ReportFigure:
     """A figure of the report.
 
     Parameters
@@ -44,8 +45,8 @@ class Plate:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A figure yet to be drawn; see :class:`Plate`."""
+class PlannedFigure:
+    """A figure yet to be drawn; see :class:`ReportFigure`."""
 
     section: str
     name: str
@@ -54,39 +55,41 @@ class Plan:
     draw: Callable[[], Figure]
 
 
-def draw_plates(records: StudyRecords, *, progress: ProgressWrapper = silent) -> tuple[Plate, ...]:
-    """Draw all figures into ``derivatives/report/figures``, as PNG and SVG.
+def draw_figures(records: StudyRecords, *, folder: Path,
+                 progress: ProgressWrapper = silent) -> tuple[ReportFigure, ...]:
+    """Draw all figures into a folder, as PNG and SVG.
 
     Parameters
     ----------
     records : StudyRecords
+    folder : Path
     progress : ProgressWrapper
 
     Returns
     -------
-    tuple of Plate
+    tuple of ReportFigure
     """
-    plans = plan_plates(records)
-    return tuple(Plate(plan.section, plan.title, plan.caption,
-                       save(plan.draw(), records.layout.figures, name=plan.name))
+    plans = plan_figures(records)
+    return tuple(ReportFigure(plan.section, plan.title, plan.caption,
+                       save(plan.draw(), folder, name=plan.name))
                  for plan in progress(plans, label="figures", total=len(plans)))
 
 
-def plan_plates(records: StudyRecords) -> tuple[Plan, ...]:
+def plan_figures(records: StudyRecords) -> tuple[PlannedFigure, ...]:
     """List the figures of a study in the order in which they are shown."""
     of_subjects = [plan for one in records.subjects for plan in _of_subject(records, one)]
     return (_stimuli(records), *of_subjects, _brain(records), _network(records), _encoding(records))
 
 
-def _stimuli(records: StudyRecords) -> Plan:
+def _stimuli(records: StudyRecords) -> PlannedFigure:
     manifest = records.manifest
     chosen = example_bases(manifest)
     caption = (f"{len(chosen)} of {len(manifest.base_images)} triplets, from as many classes as there are. Under each "
                f"image, what the network “{manifest.stimuli[0].network}” takes it for, and with which probability, "
                "judged on the 8-bit pixels that were shown.")
-    return Plan("stimuli", "stimuli", "Regular and adversarial images", caption,
-                lambda: draw_stimuli([[_shown(records, manifest.get(base_image=name, type=kind)) for kind in TYPES]
-                                      for name in chosen]))
+    return PlannedFigure("stimuli", "stimuli", "Regular and adversarial images", caption,
+                         lambda: draw_stimuli([[_shown(records, manifest.get(base_image=name, type=kind))
+                                                for kind in TYPES] for name in chosen]))
 
 
 def example_bases(manifest: Manifest, n: int = N_TRIPLETS) -> tuple[str, ...]:
@@ -106,11 +109,11 @@ def _shown(records: StudyRecords, one: Stimulus) -> Shown:
     return Shown(one.type, pixels, (one.target_category or one.category).replace("_", " "), one.p_after)
 
 
-def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[Plan, ...]:
+def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:
     return _timing(records, one), _flatmap(records, one), _rdms(one)
 
 
-def _timing(records: StudyRecords, one: SubjectRecords) -> Plan:
+def _timing(records: StudyRecords, one: SubjectRecords) -> PlannedFigure:
     runs = [RunTiming(f"ses-{run.key.ses} run-{run.key.run}", run.onset_errors_s,
                       _count(run.events.attrs.get("n_pulses")), _count(run.events.attrs["sidecar"].get("n_volumes")),
                       bool(run.events.attrs["complete"]))
@@ -119,63 +122,65 @@ def _timing(records: StudyRecords, one: SubjectRecords) -> Plan:
              for excerpt in one.excerpts]
     caption = ("When each image became visible, against its plan. Time zero is the first counted "
                "pulse. One dot an image, black line: median; right: median and 99th percentile of the absolute error.")
-    return Plan("runs", f"sub-{one.sub}_timing", f"Onset errors, subject {one.sub}", caption,
-                lambda: draw_timing(runs, frame_s=1 / records.settings.display.refresh_hz))
+    return PlannedFigure("runs", f"sub-{one.sub}_timing", f"Onset errors, subject {one.sub}", caption,
+                         lambda: draw_timing(runs, frame_s=1 / records.settings.display.refresh_hz))
 
 
 def _count(value: object) -> int | None:
     return int(value) if isinstance(value, int | float) else None
 
 
-def _flatmap(records: StudyRecords, one: SubjectRecords) -> Plan:
+def _flatmap(records: StudyRecords, one: SubjectRecords) -> PlannedFigure:
     n = {roi: sum(len(hemisphere.selected.get(roi, ())) for hemisphere in one.flat) for roi in ROIS}
     counts = str(next(iter(n.values()))) if len(set(n.values())) == 1 else ", ".join(f"{k} {v}" for k, v in n.items())
-    kind = "schematic, drawn with ruler and compass" if one.source == "simulated" else "as labelled for this subject"
+    kind = "schematic geometric shapes" if one.source == "simulated" else "as labelled for this subject"
     caption = (f"The occipital cortex, flattened. Tints: regions ({kind}). Dots: the {counts} "
                f"vertices a region that were selected by the split-half consistency of their RE patterns, on disks of "
-               f"{records.settings.roi.radius_mm:g} mm.")
-    return Plan("regions", f"sub-{one.sub}_flatmap", f"Regions and selected vertices, subject {one.sub}", caption,
-                lambda: draw_flatmap(one.flat, regions=ROIS))
+               f"{records.settings.roi.radius_mm:g} mm. Distortion of the flat map: "
+               f"{'; '.join(f'{hemisphere.hemi}: {hemisphere.distortion}' for hemisphere in one.flat)}.")
+    return PlannedFigure("regions", f"sub-{one.sub}_flatmap", f"Regions and selected vertices, subject {one.sub}",
+                         caption, lambda: draw_flatmap(one.flat, regions=ROIS))
 
 
-def _rdms(one: SubjectRecords) -> Plan:
+def _rdms(one: SubjectRecords) -> PlannedFigure:
     rdms = {kind: one.rdms[f"{RDM_PLACE}/{kind}"] for kind in TYPES}
     rows = one.rsa[one.rsa["place"] == RDM_PLACE]
     caption = (f"Dissimilarities ({rdms['RE'].measure}) of all pairs of "
                f"{len(rdms['RE'])} images as percentile ranks, base images in the same order in all three. "
                f"ρ: Spearman's correlation with the RE matrix; p: {_tests(rows, 'RE-AI')}.")
-    return Plan("regions", f"sub-{one.sub}_rdms", f"Dissimilarity matrices of {RDM_PLACE}, subject {one.sub}", caption,
-                lambda: draw_rdms(rdms, statistics=rows))
+    return PlannedFigure("regions", f"sub-{one.sub}_rdms", f"Dissimilarity matrices of {RDM_PLACE}, subject {one.sub}",
+                         caption, lambda: draw_rdms(rdms, statistics=rows))
 
 
-def _brain(records: StudyRecords) -> Plan:
+def _brain(records: StudyRecords) -> PlannedFigure:
     table = records.brain
     caption = (f"Correlation of the AI (vermilion) and AN (blue) images' dissimilarities with those of the RE images; "
                f"{_n(table)} images. Bars and asterisks: {_tests(table, 'RE-AI')}. Numbers under the regions: p of the "
                f"difference ({_tests(table, 'RE-AI minus RE-AN')}). Grey: noise ceiling from the two presentations of "
                f"the RE images. {_resamples(table, records)}")
-    return Plan("results", "brain-rsa", "RE-AI and RE-AN similarities in the brain", caption,
-                lambda: draw_brain_rsa(table))
+    return PlannedFigure("results", "brain-rsa", "RE-AI and RE-AN similarities in the brain", caption,
+                         lambda: draw_brain_rsa(table))
 
 
-def _network(records: StudyRecords) -> Plan:
-    table, name = records.network, records.settings.stimuli.network
+def _network(records: StudyRecords) -> PlannedFigure:
+    table, name = records.network, records.about.name
     layers = table[~table["comparison"].str.startswith("trend")]
     caption = (f"The same similarities in the layers of the network “{name}”; {_n(layers)} images. Markers and lines: "
                f"{_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "
                f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. "
                f"{_resamples(layers, records)}")
-    return Plan("results", "network-rsa", "RE-AI and RE-AN similarities in the network", caption,
-                lambda: draw_network_rsa(table, network=name))
+    return PlannedFigure("results", "network-rsa", "RE-AI and RE-AN similarities in the network", caption,
+                         lambda: draw_network_rsa(table, network=name))
 
 
-def _encoding(records: StudyRecords) -> Plan:
+def _encoding(records: StudyRecords) -> PlannedFigure:
     table = records.encoding
     caption = (f"Correlation of measured with predicted responses, for models trained on RE images and tested on AI "
                f"(warm) and AN (cool) images; shades: layers, from light to dark. Mean of {_n(table)} vertices. "
                f"{_tests(table, 'AI', column='type')[:1].upper()}{_tests(table, 'AI', column='type')[1:]}. "
                f"{_resamples(table, records)}")
-    return Plan("results", "encoding", "Encoding models, from RE to AI and AN", caption, lambda: draw_encoding(table))
+    return PlannedFigure("results", "encoding", "Encoding models, from RE to AI and AN", caption,
+                         lambda: draw_encoding(table))
 
 
 def _tests(table: pd.DataFrame, name: str, *, column: str = "comparison") -> str:

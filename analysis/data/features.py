@@ -1,0 +1,99 @@
+"""Which network an analysis is about, and its responses to the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stimuli.feature_store import FeatureStore, open_store
+from stimuli.manifest import read_set_network
+from subjects.errors import AnalysisError
+from subjects.layout import Layout
+from subjects.provenance import sidecar_path
+
+
+@dataclass(frozen=True)
+class ChosenNetwork:
+    """A network to analyse.
+
+    Parameters
+    ----------
+    name : str
+        As the set's manifest, or the person who asked, spells it.
+    features : Path
+        Where its responses are.
+    digest : str or None
+        Digest that the responses must carry; None for another network than the set's, of which nothing is known.
+    """
+
+    name: str
+    features: Path
+    digest: str | None
+
+    @property
+    def of_set(self) -> bool:
+        """Whether the stimulus set was made with it."""
+        return self.digest is not None
+
+
+def choose_network(layout: Layout, asked: str | None = None) -> ChosenNetwork:
+    """Take the network that the stimulus set was made with, or another one that was asked for.
+
+    Parameters
+    ----------
+    layout : Layout
+    asked : str, optional
+        Name of another network, for comparison.
+    """
+    made_with = read_set_network(layout.manifest)
+    if asked is None or asked == made_with.name:
+        return ChosenNetwork(made_with.name, layout.features(made_with.name), made_with.digest)
+    return ChosenNetwork(asked, layout.features(asked), None)
+
+
+def features_command(study: Path, network: ChosenNetwork) -> str:
+    """Spell the command that takes a network's responses."""
+    return f"python -m stimuli features --study {study}{'' if network.of_set else f' --network {network.name}'}"
+
+
+def require_features(network: ChosenNetwork, *, study: Path) -> None:
+    """See that a network's responses are there, or were dropped after they were taken, and are of these weights.
+
+    Raises
+    ------
+    AnalysisError
+        If there are none, or those of other weights than the set was made with: both digests are named.
+    """
+    if network.features.is_file():
+        open_features(network, study=study)
+    elif not sidecar_path(network.features).is_file():
+        _raise_missing(network, study=study)
+
+
+def open_features(network: ChosenNetwork, *, study: Path) -> FeatureStore:
+    """Open a network's responses.
+
+    Parameters
+    ----------
+    network : ChosenNetwork
+    study : Path
+        The study's folder, for the remedy.
+
+    Raises
+    ------
+    AnalysisError
+        As :func:`require_features`.
+    """
+    if not network.features.is_file():
+        _raise_missing(network, study=study)
+    store = open_store(network.features)
+    if network.digest is not None and store.network_digest != network.digest:
+        raise AnalysisError(str(network.features), came=f"responses of weights {store.network_digest}",
+                            expected=f"those of {network.digest}, with which the set was made ({network.name!r})",
+                            remedy=f"Take them with the set's weights: `{features_command(study, network)}`.")
+    return store
+
+
+def _raise_missing(network: ChosenNetwork, *, study: Path) -> None:
+    raise AnalysisError(str(network.features), came="no such file", expected="the network's responses to the images",
+                        remedy=f"Make it with `{features_command(study, network)}`.")

@@ -1,0 +1,214 @@
+"""Running a step: what is needed, is it current, make, say beside it what it was made from."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from analysis.steps import NEEDS, STEPS, Done, Origin, Request, Work, imported
+from subjects.errors import AnalysisError, StoreError, StudyError
+from subjects.provenance import digest_file, is_current, sidecar, sidecar_path, sources
+from subjects.store import read_json, sweep, write_json
+
+log = logging.getLogger(__name__)
+
+
+class Digests:
+    """Digests of files during one step; with `verify`, each file is read anew once, and then known."""
+
+    def __init__(self, *, verify: bool) -> None:
+        self._verify, self._seen = verify, set[Path]()
+
+    def file(self, path: Path) -> str:
+        """Digest a file."""
+        fresh = self._verify and path not in self._seen
+        self._seen.add(path)
+        return digest_file(path, verify=fresh)
+
+    def kept(self, path: Path) -> str:
+        """Digest a file, or give the digest that its sidecar keeps of one that was dropped.
+
+        Raises
+        ------
+        AnalysisError
+            If there is neither.
+        """
+        if path.is_file():
+            return self.file(path)
+        if kept := recorded_digest(path):
+            return kept
+        raise AnalysisError(str(path), came="no such file", expected="an input of this step",
+                            remedy="Restore it, or run the step that makes it.")
+
+    def of(self, origin: Origin) -> Origin:
+        """Digest the inputs."""
+        return Origin({name: item if isinstance(item, str) else self.kept(item)
+                       for name, item in origin.inputs.items()}, origin.parameters)
+
+
+def run_step(name: str, request: Request) -> Done:
+    """Run a step: see that what it needs is there, make what is not current, and say beside it what it was made from.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`STEPS`.
+    request : Request
+
+    Returns
+    -------
+    Done
+
+    Raises
+    ------
+    StudyError
+        If something is needed that is not there: it is named, with the command that makes it.
+    """
+    step = STEPS[name]
+    digests = Digests(verify=request.verify or step.whom == "all")
+    for need in step.needs:
+        if need in STEPS:
+            require_made(need, request, digests=digests)
+        else:
+            imported(NEEDS[need])(request)
+    works, reused = step.plan(request), []
+    for work in works:
+        if not work.always and is_whole(work, digests=digests):
+            log.info("%s of %s: current, reused", step.product, work.name)
+            reused.append(work.name)
+        else:
+            _make(work, request=request, digests=digests, command=request.command(name, sub=work.sub))
+    return Done(step=step, works=works, reused=tuple(reused))
+
+
+def _make(work: Work, *, request: Request, digests: Digests, command: str) -> None:
+    """Replace a work's files so that nobody takes a mixture of older and newer ones for whole, even if this is killed.
+
+    A mark stands beside them, and no sidecar, from before the first file is replaced until after the last.
+    """
+    named = {path: work.origin(path) for path in work.outputs}
+    origins = {path: digests.of(origin) for path, origin in named.items()}  # before anything is computed from them
+    for folder in {path.parent for path in work.outputs}:
+        sweep(folder)
+    write = work.make(request.progress)
+    write_json(work.mark, {"command": command}, overwrite=True)
+    for path in work.outputs:
+        sidecar_path(path).unlink(missing_ok=True)
+    extras, algebra = write(), {"LinearAlgebra": linear_algebra()}
+    shared = {key: digest_file(path) for key, path in work.companions.items()}
+    for path in work.outputs:
+        sidecar(path, **origins[path]._asdict(),
+                extra={"Sources": sources(path, inputs=named[path].inputs), **extras.get(path, {}), **algebra,
+                       **(shared if path == work.outputs[0] else {})})
+    work.mark.unlink(missing_ok=True)
+
+
+def linear_algebra() -> list[dict[str, Any]]:
+    """Say which libraries multiply matrices here, and with which kernel: results differ by it in the fifth digit.
+
+    Returns
+    -------
+    list of dict
+        ``library``, ``version``, ``architecture`` (the kernel, such as ``"SkylakeX"``) and ``threads`` of each.
+    """
+    from threadpoolctl import threadpool_info
+
+    found = [one for one in threadpool_info() if one.get("user_api") == "blas"]
+    return sorted(({"library": one.get("internal_api"), "version": one.get("version"),
+                    "architecture": one.get("architecture"), "threads": one.get("num_threads")} for one in found),
+                  key=str)
+
+
+def recorded_digest(path: Path) -> str | None:
+    """Give the digest that a file's sidecar holds; None without one."""
+    try:
+        found = read_json(sidecar_path(path)).get("digest")
+    except StoreError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def is_whole(work: Work, *, digests: Digests) -> bool:
+    """Say whether a work's files are there, made together from the study as it stands, unchanged, and readable."""
+    if work.mark.is_file() or not all(path.is_file() for path in work.files()):
+        return False
+    for path in work.outputs:
+        digests.file(path)
+        if not sidecar_path(path).is_file() or not is_current(path, **digests.of(work.origin(path))._asdict()):
+            return False
+    shared = read_json(sidecar_path(work.outputs[0])) if work.companions else {}
+    if any(shared.get(key) != digests.file(path) for key, path in work.companions.items()):
+        return False
+    try:
+        work.check()
+    except StudyError as error:
+        log.info("%s: made anew, for %s", work.name, error)
+        return False
+    return True
+
+
+def require_made(name: str, request: Request, *, digests: Digests) -> tuple[Work, ...]:
+    """See that a step's results are there, whole, and those of the study as it stands.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`STEPS`.
+    request : Request
+    digests : Digests
+
+    Returns
+    -------
+    tuple of Work
+        What the step has made.
+
+    Raises
+    ------
+    AnalysisError
+        Naming the command that makes it.
+    """
+    step = STEPS[name]
+    works = step.plan(request)
+    for work in works:
+        command = request.command(name, sub=work.sub or next(iter(request.subjects), None))
+        for path in work.files():
+            require_file(path, what=step.product, command=command)
+        require_finished(work, command=command)
+        if work.foreign and not any(sidecar_path(path).is_file() for path in work.outputs):
+            log.warning("%s: %s without a sidecar, from elsewhere: nothing says what they were made from", work.name,
+                        step.product)
+            work.check()
+        elif not is_whole(work, digests=digests):
+            raise AnalysisError(str(work.outputs[0]), expected="those of the study as it stands",
+                                came=f"{step.product} of other files or settings, or changed since",
+                                remedy=f"Run `{command}`.")
+    return works
+
+
+def require_finished(work: Work, *, command: str) -> None:
+    """Refuse files of which some may be older than others, because a step was killed while it replaced them."""
+    if work.mark.is_file():
+        raise AnalysisError(str(work.mark), expected="files that were made together", remedy=f"Run `{command}`.",
+                            came=f"files of {work.name} that were being replaced when a step was cut off")
+
+
+def require_file(path: Path, *, what: str, command: str) -> Path:
+    """Give the path back if a file is there.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it holds, for the message.
+    command : str
+        What makes it.
+
+    Raises
+    ------
+    AnalysisError
+        If it is missing.
+    """
+    if not path.is_file():
+        raise AnalysisError(str(path), came="no such file", expected=what, remedy=f"Make it with `{command}`.")
+    return path

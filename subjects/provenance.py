@@ -53,6 +53,10 @@ class FileFormat:
         """Give the attributes that a file of this kind carries."""
         return {"format": f"{PROGRAM} {self.kind}", "format_version": self.version}
 
+    def in_sidecar(self) -> dict[str, Any]:
+        """Give what the sidecar says of a file that has no room for it."""
+        return {"Format": self.kind, "FormatVersion": self.version}
+
     def require(self, found: Any, *, where: Path | str) -> int:
         """Return the version that a file says it has, if it can be read.
 
@@ -223,7 +227,7 @@ def sidecar(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapping
     form : FileFormat, optional
         The format of the file itself; for tables, which have no room for it.
     """
-    said = {} if form is None else {"Format": form.kind, "FormatVersion": form.version}
+    said = {} if form is None else form.in_sidecar()
     content = {"GeneratedBy": generated_by(), "SidecarVersion": SIDECAR.version, **said,
                "Sources": sources(path, inputs=inputs), "inputs": _digests(inputs), "parameters": _as_json(parameters),
                "digest": digest_file(path), **(extra or {})}

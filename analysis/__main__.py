@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from analysis.steps import STEPS, Done, Request, Step
+from subjects.cleaning import clean
 from subjects.cli import group, json_option, main, rich_progress, say, site_option, study_option, subject_option
 from subjects.layout import Layout
 
@@ -75,6 +76,7 @@ def _lines(done: Done) -> list[str]:
 
 for _step in STEPS.values():
     make_command(_step)
+cli.add_command(clean)
 
 
 if __name__ == "__main__":

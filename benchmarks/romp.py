@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from analysis.encoding.romp import romp_many
+from analysis.encoding.romp import romp_levels
 
 
 def dictionary(n_images: int, n_units: int, *, rng: np.random.Generator) -> np.ndarray:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def our_fit(phi: np.ndarray, targets: np.ndarray, n: int) -> tuple[float, float]:
-    fit = romp_many(phi, targets, n=n)
+    fit = romp_levels(phi, targets, levels=(n,))[n]
     left = np.linalg.norm(targets - fit.predict(phi)) / np.linalg.norm(targets)
     return float((fit.support >= 0).sum(axis=1).mean()), float(left)
 

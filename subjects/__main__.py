@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from subjects.cleaning import clean
 from subjects.cli import group, json_option, main, say, site_option, study_option, subject_option
 from subjects.layout import Layout
 
@@ -81,6 +82,9 @@ def settings(study: Path | None, site: Path | None, as_json: bool, markdown: boo
         Layout(study).require()
     found = load_settings(study, site=site).model_dump(mode="json")
     say(found, as_json=as_json, text=as_toml(found))
+
+
+cli.add_command(clean)
 
 
 if __name__ == "__main__":

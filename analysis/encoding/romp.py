@@ -45,7 +45,7 @@ class SparseFit:
     def __post_init__(self) -> None:
         if self.support.shape != self.weights.shape:
             raise AnalysisError("sparse fit", came=f"{self.weights.shape} weights for {self.support.shape} columns",
-                                expected="one weight a column", remedy="Build it with romp_many.")
+                                expected="one weight a column", remedy="Build it with romp_levels.")
 
     def predict(self, phi: Floats) -> Floats:
         """Give ``phi @ w`` for every target.
@@ -63,16 +63,9 @@ class SparseFit:
         result: Floats = np.einsum("tks,tk->st", chosen, self.weights)
         return result
 
-    def dense(self, n_columns: int) -> Floats:
-        """Give the weights as a full array, (n_columns, n_targets)."""
-        full = np.zeros((n_columns, len(self.support)))
-        targets, places = np.nonzero(self.support >= 0)
-        full[self.support[targets, places], targets] = self.weights[targets, places]
-        return full
-
 
 def romp(phi: Floats, y: Floats, *, n: int) -> tuple[Indices, Floats]:
-    """Solve one target, step by step as published; the reference for :func:`romp_many`.
+    """Solve one target, step by step as published; the reference for :func:`romp_levels`.
 
     Parameters
     ----------
@@ -140,33 +133,26 @@ def _least_squares(phi: Floats, y: Floats, *, support: list[int]) -> Floats:
     return weights
 
 
-def romp_many(phi: Floats, targets: Floats, *, n: int) -> SparseFit:
-    """Solve many targets on one dictionary; equal to :func:`romp` target by target.
+def romp_levels(phi: Floats, targets: Floats, *, levels: Sequence[int]) -> dict[int, SparseFit]:
+    """Solve many targets on one dictionary at several sparsity levels; equal to :func:`romp` target by target.
 
     Parameters
     ----------
     phi : array, (n_samples, n_columns)
         Unit-norm columns.
     targets : array, (n_samples, n_targets)
-    n : int
-        Sparsity level; ``3 n - 1 <= n_samples``.
+    levels : sequence of int
+        Sparsity levels n; ``3 n - 1 <= n_samples``.
 
     Returns
     -------
-    SparseFit
+    dict of int to SparseFit
+        One fit a level.
 
     Notes
     -----
-    The columns are ranked by float32 products; the ranked few are then compared, and all least
-    squares done, in float64 by one growing orthonormal basis a target.
-    """
-    return romp_levels(phi, targets, levels=(n,))[n]
-
-
-def romp_levels(phi: Floats, targets: Floats, *, levels: Sequence[int]) -> dict[int, SparseFit]:
-    """Solve many targets at several sparsity levels, sharing the first ranking of the columns.
-
-    Parameters are those of :func:`romp_many`; the result has one fit a level.
+    The levels share the first ranking of the columns. Columns are ranked by float32 products; the ranked few are then
+    compared, and all least squares done, in float64 by one growing orthonormal basis a target.
     """
     phi, targets = np.asarray(phi, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     for n in levels:

@@ -6,8 +6,19 @@ import numpy as np
 import pytest
 
 from analysis.encoding import romp as module
-from analysis.encoding.romp import SparseFit, romp, romp_levels, romp_many
+from analysis.encoding.romp import SparseFit, romp, romp_levels
 from subjects.errors import AnalysisError
+
+
+def solve_at(phi: np.ndarray, y: np.ndarray, *, n: int) -> SparseFit:
+    return romp_levels(phi, y, levels=(n,))[n]
+
+
+def dense(fit: SparseFit, n_columns: int) -> np.ndarray:
+    full = np.zeros((n_columns, len(fit.support)))
+    for target, (columns, weights) in enumerate(zip(fit.support, fit.weights, strict=True)):
+        full[columns[columns >= 0], target] = weights[columns >= 0]
+    return full
 
 
 def dictionary(n_samples: int, n_columns: int, *, seed: int = 0) -> np.ndarray:
@@ -53,7 +64,7 @@ def test_the_reference_takes_the_published_steps(n, seed):
 @pytest.mark.parametrize("n_columns", [20, 33, 1500])
 def test_batched_equals_the_reference_target_by_target(n, n_columns):
     phi, y = dictionary(40, n_columns), targets(40, 70)
-    found = romp_many(phi, y, n=n)
+    found = solve_at(phi, y, n=n)
     for row, weights, target in zip(found.support, found.weights, y.T, strict=True):
         support, expected = romp(phi, target, n=n)
         assert row[:len(support)].tolist() == support.tolist()
@@ -65,7 +76,7 @@ def test_several_levels_at_once_equal_each_alone():
     phi, y = dictionary(32, 400), targets(32, 20)
     together = romp_levels(phi, y, levels=(1, 3, 8))
     for n, fit in together.items():
-        alone = romp_many(phi, y, n=n)
+        alone = solve_at(phi, y, n=n)
         np.testing.assert_array_equal(fit.support, alone.support)
         np.testing.assert_allclose(fit.weights, alone.weights, atol=1e-12)
 
@@ -73,10 +84,10 @@ def test_several_levels_at_once_equal_each_alone():
 @pytest.mark.parametrize(("block_targets", "block_columns"), [(1, 1), (7, 5), (500, 4096)])
 def test_blocks_change_nothing(monkeypatch, block_targets, block_columns):
     phi, y = dictionary(40, 300), targets(40, 30)
-    before = romp_many(phi, y, n=5)
+    before = solve_at(phi, y, n=5)
     monkeypatch.setattr(module, "_BLOCK_TARGETS", block_targets)
     monkeypatch.setattr(module, "_BLOCK_COLUMNS", block_columns)
-    after = romp_many(phi, y, n=5)
+    after = solve_at(phi, y, n=5)
     np.testing.assert_array_equal(after.support, before.support)
     np.testing.assert_allclose(after.weights, before.weights, atol=1e-10)
 
@@ -89,14 +100,14 @@ def test_a_planted_sparse_signal_is_recovered_exactly(n):
     planted = np.zeros((200, 25))
     for t in range(25):
         planted[rng.choice(200, size=n, replace=False), t] = rng.choice([-1, 1], size=n) * rng.uniform(2, 3, size=n)
-    found = romp_many(phi, phi @ planted, n=n)
-    np.testing.assert_allclose(found.dense(200), planted, atol=1e-9)
+    found = solve_at(phi, phi @ planted, n=n)
+    np.testing.assert_allclose(dense(found, 200), planted, atol=1e-9)
     np.testing.assert_allclose(found.predict(phi), phi @ planted, atol=1e-9)
 
 
 def test_predictions_are_the_projection_on_the_support():
     phi, y = dictionary(40, 100), targets(40, 5)
-    found = romp_many(phi, y, n=4)
+    found = solve_at(phi, y, n=4)
     predicted = found.predict(phi)
     for t, support in enumerate(found.support):
         chosen = phi[:, support[support >= 0]]
@@ -105,13 +116,13 @@ def test_predictions_are_the_projection_on_the_support():
 
 def test_the_support_does_not_depend_on_the_scale_of_the_target():
     phi, y = dictionary(40, 300), targets(40, 10)
-    once, scaled = romp_many(phi, y, n=4), romp_many(phi, 1e-4 * y, n=4)
+    once, scaled = solve_at(phi, y, n=4), solve_at(phi, 1e-4 * y, n=4)
     np.testing.assert_array_equal(once.support, scaled.support)
     np.testing.assert_allclose(scaled.weights, 1e-4 * once.weights, atol=1e-12)
 
 
 def test_between_n_and_three_n_columns_are_chosen():
-    found = romp_many(dictionary(40, 500), targets(40, 50), n=6)
+    found = solve_at(dictionary(40, 500), targets(40, 50), n=6)
     sizes = (found.support >= 0).sum(axis=1)
     assert sizes.min() >= 12
     assert sizes.max() <= 17
@@ -121,14 +132,14 @@ def test_between_n_and_three_n_columns_are_chosen():
 def test_ties_go_to_the_lower_column():
     phi = np.eye(8)
     y = np.array([[1.0, 1, 1, 1, 1, 1, 1, 1]]).T
-    assert romp_many(phi, y, n=2).support[0].tolist() == [0, 1, 2, 3]
+    assert solve_at(phi, y, n=2).support[0].tolist() == [0, 1, 2, 3]
     assert romp(phi, y[:, 0], n=2)[0].tolist() == [0, 1, 2, 3]
 
 
 def test_ties_across_blocks_go_to_the_lower_column(monkeypatch):
     monkeypatch.setattr(module, "_BLOCK_COLUMNS", 2)
     phi, y = np.eye(12), np.array([[0, 0, 0, 3.0, 0, 3, 3, 3, 4, 0, 3, 0]]).T
-    assert romp_many(phi, y, n=3).support[0, :3].tolist() == [8, 3, 5]
+    assert solve_at(phi, y, n=3).support[0, :3].tolist() == [8, 3, 5]
     assert romp(phi, y[:, 0], n=3)[0][:3].tolist() == [8, 3, 5]
 
 
@@ -136,7 +147,7 @@ def test_a_repeated_column_counts_as_chosen_and_weighs_nothing():
     phi = dictionary(20, 10)
     phi[:, 6] = phi[:, 2]
     y = phi[:, [2]] * 3
-    for support, weights in [romp(phi, y[:, 0], n=2), _single(romp_many(phi, y, n=2))]:
+    for support, weights in [romp(phi, y[:, 0], n=2), _single(solve_at(phi, y, n=2))]:
         assert support.tolist() == [2, 6]
         np.testing.assert_allclose(weights, [3, 0], atol=1e-10)
 
@@ -148,7 +159,7 @@ def _single(fit: SparseFit) -> tuple[np.ndarray, np.ndarray]:
 def test_a_target_of_zeros_chooses_nothing():
     y = targets(20, 3)
     y[:, 1] = 0
-    found = romp_many(dictionary(20, 50), y, n=2)
+    found = solve_at(dictionary(20, 50), y, n=2)
     assert (found.support[1] == -1).all()
     assert not found.predict(dictionary(20, 50))[:, 1].any()
     assert romp(dictionary(20, 50), y[:, 1], n=2)[0].size == 0
@@ -157,17 +168,17 @@ def test_a_target_of_zeros_chooses_nothing():
 def test_a_target_orthogonal_to_all_columns_chooses_nothing():
     phi = np.eye(6)[:, :4]
     assert romp(phi, np.eye(6)[5], n=1)[0].size == 0
-    assert romp_many(phi, np.eye(6)[:, [5]], n=1).support.size == 0
+    assert solve_at(phi, np.eye(6)[:, [5]], n=1).support.size == 0
 
 
 def test_no_targets_at_all():
-    assert romp_many(dictionary(20, 50), np.empty((20, 0)), n=2).predict(dictionary(20, 50)).shape == (20, 0)
+    assert solve_at(dictionary(20, 50), np.empty((20, 0)), n=2).predict(dictionary(20, 50)).shape == (20, 0)
 
 
 def test_one_column_of_wrong_length_is_named():
     phi = dictionary(20, 10)
     phi[:, 4] *= 1.01
-    for solve in (romp_many, lambda phi, y, n: romp(phi, y[:, 0], n=n)):
+    for solve in (solve_at, lambda phi, y, n: romp(phi, y[:, 0], n=n)):
         with pytest.raises(AnalysisError, match=r"column 4 of length 1.01 \(1 such\)"):
             solve(phi, targets(20, 2), n=2)
 
@@ -176,15 +187,15 @@ def test_one_column_of_wrong_length_is_named():
 def test_the_least_squares_stay_determined(n, fine):
     phi, y = dictionary(40, 60), targets(40, 2)
     if fine:
-        romp_many(phi, y, n=n)
+        solve_at(phi, y, n=n)
         return
     with pytest.raises(AnalysisError, match=f"sparsity level {n} with 40 samples; expected 1 to 13"):
-        romp_many(phi, y, n=n)
+        solve_at(phi, y, n=n)
 
 
 def test_one_sample_too_few():
     with pytest.raises(AnalysisError, match=r"shape \(40, 60\) for 39 samples"):
-        romp_many(dictionary(40, 60), targets(39, 2), n=2)
+        solve_at(dictionary(40, 60), targets(39, 2), n=2)
 
 
 def test_weights_must_fit_the_support():

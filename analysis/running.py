@@ -130,7 +130,7 @@ def recorded_digest(path: Path) -> str | None:
 
 
 def is_whole(work: Work, *, digests: Digests) -> bool:
-    """Say whether a work's files are there, made together from the study as it stands, unchanged, and readable."""
+    """Say whether a work's files are there, made together from the study's current files, unchanged, and readable."""
     if work.mark.is_file() or not all(path.is_file() for path in work.files()):
         return False
     for path in work.outputs:
@@ -149,7 +149,7 @@ def is_whole(work: Work, *, digests: Digests) -> bool:
 
 
 def require_made(name: str, request: Request, *, digests: Digests) -> tuple[Work, ...]:
-    """See that a step's results are there, whole, and those of the study as it stands.
+    """See that a step's results are there, whole, and made from the study's current files and settings.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def require_made(name: str, request: Request, *, digests: Digests) -> tuple[Work
                         step.product)
             work.check()
         elif not is_whole(work, digests=digests):
-            raise AnalysisError(str(work.outputs[0]), expected="those of the study as it stands",
+            raise AnalysisError(str(work.outputs[0]), expected="those of the study's current files and settings",
                                 came=f"{step.product} of other files or settings, or changed since",
                                 remedy=f"Run `{command}`.")
     return works

@@ -21,7 +21,7 @@ _MOST = 0.9  # of a region: as long as this much of it can be chosen, its rim is
 
 @dataclass(frozen=True, eq=False)
 class Consistency:
-    """How alike the two presentations of the RE images are around each vertex.
+    """Consistency of the two presentations' RE dissimilarities around each vertex.
 
     Parameters
     ----------

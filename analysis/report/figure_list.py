@@ -33,7 +33,7 @@ class ReportFigure:
     Parameters
     ----------
     section : str
-        Where it stands: ``"stimuli"``, ``"runs"``, ``"regions"`` or ``"results"``.
+        Section of the page: ``"stimuli"``, ``"runs"``, ``"regions"`` or ``"results"``.
     title, caption : str
     saved : SavedFigure
     """
@@ -86,7 +86,7 @@ def _stimuli(records: StudyRecords) -> PlannedFigure:
     chosen = example_bases(manifest)
     caption = (f"{len(chosen)} of {len(manifest.base_images)} triplets, from as many classes as there are. Under each "
                f"image, what the network “{manifest.stimuli[0].network}” takes it for, and with which probability, "
-               "judged on the 8-bit pixels that were shown.")
+               "computed on the 8-bit pixels that were shown.")
     return PlannedFigure("stimuli", "stimuli", "Regular and adversarial images", caption,
                          lambda: draw_stimuli([[_shown(records, manifest.get(base_image=name, type=kind))
                                                 for kind in TYPES] for name in chosen]))

@@ -54,7 +54,7 @@ class Line:
                                 expected="holds, does not hold or not tested", remedy="Correct the rule.")
 
 
-Judge = Callable[[pd.DataFrame], tuple[bool, str]]
+Decision = Callable[[pd.DataFrame], tuple[bool, str]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Claim:
     ----------
     source : {"brain", "network", "encoding"} or None
         None for a claim that this toolkit cannot test yet; `rule` then says why.
-    judge : callable, optional
+    decide : callable, optional
         Table to (holds, numbers in words).
     """
 
@@ -74,7 +74,7 @@ class Claim:
     paper: str
     rule: str
     source: str | None = None
-    judge: Judge | None = None
+    decide: Decision | None = None
 
 
 def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = None,
@@ -112,7 +112,7 @@ def tally(lines: Sequence[Line]) -> dict[Verdict, int]:
 
 
 def _line(claim: Claim, tables: Mapping[str, pd.DataFrame | None]) -> Line:
-    if claim.source is None or claim.judge is None:
+    if claim.source is None or claim.decide is None:
         return Line(claim.id, claim.claim, claim.paper, "–", claim.rule, "not tested")
     table = tables[claim.source]
     if table is None:
@@ -121,7 +121,7 @@ def _line(claim: Claim, tables: Mapping[str, pd.DataFrame | None]) -> Line:
     if claim.source == "network" and len(layers_of(table)) != N_LAYERS:
         here = f"the claim speaks of {N_LAYERS} layers; this network has {len(layers_of(table))}"
         return Line(claim.id, claim.claim, claim.paper, claim.rule, here, "not tested")
-    holds, here = claim.judge(table)
+    holds, here = claim.decide(table)
     return Line(claim.id, claim.claim, claim.paper, claim.rule, here, "holds" if holds else "does not hold")
 
 

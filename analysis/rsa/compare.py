@@ -74,7 +74,7 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     Notes
     -----
     The responses are compared as they are given. Sessions hold different base images: a pattern that one
-    session adds to all its images pulls all three RDMs towards the split into sessions and raises RE-AN and
+    session adds to all its images biases all three RDMs towards the split into sessions and raises RE-AN and
     RE-AI alike. :func:`~analysis.regions.patterns.select_patterns` removes it; what that leaves behind (patterns
     of one session are a little less alike than those of two) is the same in every order within sessions, so
     labels are shuffled there only.

@@ -27,7 +27,7 @@ class RDM:
     labels : tuple of str
         Names of the n conditions, each once. RDMs are joined by these, never by position.
     condensed : array, (n * (n - 1) / 2,)
-        Upper triangle in row order; copied to float64 and sealed.
+        Upper triangle in row order; copied to float64 and made read-only.
     measure : str
         ``"correlation"`` or ``"euclidean"``; see :func:`compute_rdm`.
 

@@ -36,14 +36,15 @@ ROWS, COLUMNS = 12, 25
 N_UNITS = 60
 
 
-def make_study(root: Path, *, subjects: tuple[str, ...] = ("01",)) -> tuple[Layout, Settings]:
+def make_study(root: Path, *, subjects: tuple[str, ...] = ("01",), network: str = "demo") -> tuple[Layout, Settings]:
     """Write the study; subject k's noise has seed k."""
     layout = init_study(Layout(root), name="fabricated", seed=7, changes=CHANGES)
     settings = load_settings(root)
     names = base_images(settings)
-    write_manifest(layout.manifest, Manifest(tuple(_stimulus(name, kind) for name in names for kind in TYPES)))
+    rows = tuple(_stimulus(name, kind, network=network) for name in names for kind in TYPES)
+    write_manifest(layout.manifest, Manifest(rows))
     units = make_units(len(names))
-    write_features(layout, names, units)
+    write_features(layout, names, units, network=network)
     for sub in subjects:
         register(layout, sub, virtual=True)
         pretend_bold(layout, sub)
@@ -65,9 +66,9 @@ def image_id(name: str, kind: str) -> str:
     return f"px-{kind}-{name}"
 
 
-def _stimulus(name: str, kind: str) -> Stimulus:
+def _stimulus(name: str, kind: str, *, network: str) -> Stimulus:
     file = f"images/{kind}/{name}_{kind}.png"
-    return Stimulus(image_id(name, kind), file, kind, name, name, 0, name[:-3], None, None, "demo", "0" * 16,
+    return Stimulus(image_id(name, kind), file, kind, name, name, 0, name[:-3], None, None, network, "0" * 16,
                     0.5, 0.999, 0.0, 0.0, 1.0, 20.0, 1, 1)
 
 
@@ -83,11 +84,12 @@ def make_units(n_images: int) -> dict[str, dict[str, np.ndarray]]:
     return found
 
 
-def write_features(layout: Layout, names: tuple[str, ...], units: dict[str, dict[str, np.ndarray]]) -> None:
+def write_features(layout: Layout, names: tuple[str, ...], units: dict[str, dict[str, np.ndarray]], *,
+                   network: str = "demo", digest: str = "0" * 16) -> None:
     """Write them in an order of images that is not the manifest's."""
     ids = [(kind, k) for kind in ("AI", "RE", "AN") for k in reversed(range(len(names)))]
     values = {layer: np.stack([found[kind][k] for kind, k in ids]).astype(np.float32) for layer, found in units.items()}
-    write_store(layout.features("demo"), values, network="demo", network_digest="0" * 16, tap="none", layers=LAYERS,
+    write_store(layout.features(network), values, network=network, network_digest=digest, tap="none", layers=LAYERS,
                 image_ids=[image_id(names[k], kind) for kind, k in ids])
 
 

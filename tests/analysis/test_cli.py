@@ -13,11 +13,12 @@ from click.testing import CliRunner, Result
 
 from analysis.__main__ import cli
 from analysis.needs import choose_subjects, require_runs
-from analysis.running import require_file
+from analysis.running import require_file, run_step
 from analysis.steps import STEPS, Done, Request
 from subjects.errors import AnalysisError, LayoutError, ProfileError, StudyError
 from subjects.layout import Layout
 from subjects.profile import register
+from subjects.provenance import digest_file
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from tests.analysis.finished_study import finish_study
@@ -207,3 +208,20 @@ def test_without_a_subject_the_networks_similarities_are_found_alone(copy: Layou
     assert done.stdout == f"similarities of network-demo made: {table}\n"
     assert sorted(path.name for path in copy.derivatives("rsa").iterdir() if path.suffix in (".tsv", ".h5")) == [
         "network-demo_rdms.h5", "network-demo_rsa.tsv"]
+
+
+@pytest.mark.parametrize(("step", "asked", "fresh"), [("report", {}, True), ("rsa", {}, False),
+                                                      ("rsa", {"verify": True}, True)])
+def test_what_is_published_is_digested_anew_and_each_file_once(copy: Layout, monkeypatch: pytest.MonkeyPatch, step: str,
+                                                               asked: dict[str, bool], fresh: bool) -> None:
+    anew: list[Path] = []
+
+    def record(path: Path, *, verify: bool = False) -> str:
+        anew.extend([path] * verify)
+        return digest_file(path, verify=verify)
+
+    monkeypatch.setattr("analysis.running.digest_file", record)
+    run_step(step, Request(layout=copy, settings=load_settings(copy.root), subjects=("01",), **asked))
+    assert len(anew) == len(set(anew))
+    assert (copy.derivative("rsa", sub="01", suffix="rdms.h5") in anew) is fresh
+    assert (copy.manifest in anew) is fresh

@@ -1,4 +1,4 @@
-"""Fig. 2B of the paper: the three dissimilarity matrices of one place, and how alike they are."""
+"""Fig. 2B of the paper: the three dissimilarity matrices of one place, and how similar they are."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def draw_rdms(rdms: Mapping[str, RDM], *, statistics: pd.DataFrame) -> Figure:
 
 
 def percentiles(rdm: RDM) -> NDArray[np.float64]:
-    """Rank dissimilarities from 0 (most alike pair) to 100; NaN on the diagonal.
+    """Rank dissimilarities from 0 (most similar pair) to 100; NaN on the diagonal.
 
     Examples
     --------

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from analysis.steps import STEPS, Done, Request, Step
-from subjects.cleaning import clean
 from subjects.cli import group, json_option, main, rich_progress, say, site_option, study_option, subject_option
 from subjects.layout import Layout
+from subjects.upkeep.cleaning import clean
 
 WHOM = {
     "one": subject_option,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from subjects.cleaning import clean
 from subjects.cli import group, json_option, main, say, site_option, study_option, subject_option
 from subjects.layout import Layout
+from subjects.upkeep.cleaning import clean
 
 
 @group(help=__doc__)
@@ -85,6 +85,25 @@ def settings(study: Path | None, site: Path | None, as_json: bool, markdown: boo
 
 
 cli.add_command(clean)
+
+
+@cli.command()
+@study_option
+@click.option("--dry-run", is_flag=True, help="Say what would change and write nothing.")
+@json_option
+def upgrade(study: Path, dry_run: bool, as_json: bool) -> None:
+    """Bring a study that an older release made to today's format.
+
+    Commands read older studies as they are. This changes study.toml and the JSON files that describe others, and
+    copies each to sourcedata/before-upgrade first; no image, table or time series is touched.
+    """
+    from dataclasses import asdict
+
+    from subjects.upkeep.upgrade import upgrade as bring
+    from subjects.upkeep.upgrade import upgrade_lines
+
+    found = bring(Layout(study), dry_run=dry_run)
+    say({**asdict(found), "dry_run": dry_run}, as_json=as_json, text=upgrade_lines(found, dry_run=dry_run))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ from analysis.steps import STEPS, Origin, Request, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.layout import network_label
-from subjects.store import write_json, write_text
+from subjects.provenance import sidecar_path
+from subjects.store import read_json, write_json, write_text
 
 NBSP = "\N{NO-BREAK SPACE}"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -134,7 +135,7 @@ class Report:
         """Say what the page holds, in a few words."""
         lines = json.loads(self.scorecard.read_text(encoding="utf-8"))
         counts = Counter(line["verdict"] for line in lines)
-        return (f"{len(list(self.path.with_name('figures').glob('*.png')))} figures; of {len(lines)} claims "
+        return (f"{read_json(sidecar_path(self.path))['Figures']} figures; of {len(lines)} claims "
                 f"{counts['holds']} hold, {counts['does not hold']} do not, {counts['not tested']} not tested")
 
 

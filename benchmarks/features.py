@@ -58,7 +58,7 @@ def make_study(root: Path, *, batch: int) -> tuple[Layout, Settings]:
     layout = init_study(Layout(root), name="features", seed=1, changes={"stimuli": {"network": "caffe",
                                                                                     "batch": batch}})
     settings, rng, rows = load_settings(root), np.random.default_rng(0), []
-    for k, base in enumerate(base_images(settings)):
+    for k, base in enumerate(base_images(settings.stimuli)):
         for kind in TYPES:
             coarse = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
             pixels = np.asarray(coarse.resize((227, 227), Image.Resampling.BICUBIC))

@@ -100,7 +100,7 @@ def _jsonable(value: Any) -> Any:
 
 
 class _Command(click.Command):
-    """A command that knows ``-v`` wherever it stands on the line."""
+    """A command that knows ``-v`` before or after its other options."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Add ``-v`` to the command's own parameters."""

@@ -42,7 +42,7 @@ def init_study(layout: Layout, *, name: str, seed: int, changes: Mapping[str, An
     Raises
     ------
     LayoutError
-        If the folder holds anything already, or may not be written to.
+        If the folder is not empty, or may not be written to.
     """
     _require_empty(layout)
     tables: dict[str, Any] = {key: dict(table) for key, table in (changes or {}).items()}
@@ -94,6 +94,6 @@ def _require_empty(layout: Layout) -> None:
 def _readme(name: str) -> str:
     return (f"{name}\n{'=' * len(name)}\n\n"
             "A study of regular, adversarial-noise and adversarial-interference images, made with\n"
-            "adversarial-fmri. stimuli/ holds the images and their manifest; sourcedata/ the journals,\n"
+            "adversarial-fmri. stimuli/ has the images and their manifest; sourcedata/ the journals,\n"
             "schedules and settings as they were at the scanner; derivatives/ whatever was computed.\n"
-            "study.toml holds the settings that leave the protocol.\n")
+            "study.toml names the settings that leave the protocol.\n")

@@ -60,7 +60,7 @@ class StoreError(StudyError):
 
 
 class ManifestError(StudyError):
-    """A stimulus manifest, or an image of it, that does not hold."""
+    """A stimulus manifest, or an image of it, that is invalid."""
 
 
 class StimulusError(StudyError):

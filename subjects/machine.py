@@ -1,7 +1,7 @@
 """What this computer keeps about studies: digests of files, and which of a study's own code may run here.
 
-Both lie in the user's own folders, never in a study. The environment variable ``ADVERSARIAL_FMRI_HOME`` names a folder
-that is used instead.
+Both are kept in the user's own folders, never in a study. The environment variable ``ADVERSARIAL_FMRI_HOME`` names
+a folder that is used instead.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def cached_digest(path: Path, *, verify: bool = False) -> str:
 
     Notes
     -----
-    The digest of a file of 256 KiB or more is kept on this computer under its resolved path, and holds as long as
+    The digest of a file of 256 KiB or more is kept on this computer under its resolved path, and is valid as long as
     size, modification time, time of the last change of its entry (which no program can set back), device and inode
     are the same. Where the cache cannot be written it lasts as long as the process.
     """
@@ -123,7 +123,7 @@ def _ask(statement: str, *values: str | float) -> tuple[str, str] | None:
     except (OSError, sqlite3.Error) as error:
         log.info("%s: %s; digests are kept for this process only", file, error)
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-            with contextlib.suppress(OSError):  # not a database any more; it holds nothing that cannot be made again
+            with contextlib.suppress(OSError):  # not a database any more; nothing was in it that cannot be made again
                 file.unlink(missing_ok=True)
     return None
 

@@ -31,11 +31,11 @@ class PlannedRun:
     seed : int
         Seed of the run's order.
     n_trials, duration_s, n_volumes : int, float, int
-        What the run will hold: trials, images, sweeps or blocks.
+        Length of the run: trials, images, sweeps or blocks.
     what : str
         The aperture of retinotopic mapping, the design of the LO localizer.
     done : bool
-        The events table of a whole run stands already.
+        A complete run was recorded: its events table exists.
     """
 
     key: RunKey
@@ -154,7 +154,7 @@ def _length(settings: Settings, *, key: RunKey, n_images: int) -> tuple[int, flo
 
 
 def _played(events: Path) -> bool:
-    """Say whether a run's events table stands and is of a whole run."""
+    """Say whether a run's events table exists and is of a complete run."""
     sidecar = events.with_suffix(".json")
     return events.is_file() and (not sidecar.is_file() or bool(read_json(sidecar).get("RunComplete", True)))
 

@@ -11,6 +11,7 @@ from subjects.errors import ProfileError, ScheduleError, nearest
 from subjects.layout import Layout
 from subjects.provenance import rng
 from subjects.run_key import label
+from subjects.settings.images import StimuliSettings
 from subjects.settings.study import Settings
 from subjects.store import read_json, read_table, write_json, write_table
 
@@ -44,15 +45,14 @@ class SubjectProfile:
                                remedy="Number the subjects: 01, 02, ...")
 
 
-def base_images(settings: Settings) -> tuple[str, ...]:
+def base_images(stimuli: StimuliSettings) -> tuple[str, ...]:
     """Name the base images, class by class.
 
     Examples
     --------
-    >>> base_images(Settings())[:2], len(base_images(Settings()))
+    >>> base_images(StimuliSettings())[:2], len(base_images(StimuliSettings()))
     (('dogs-01', 'dogs-02'), 40)
     """
-    stimuli = settings.stimuli
     return tuple(f"{kind}-{k:02d}" for kind in stimuli.classes for k in range(1, stimuli.per_class + 1))
 
 

@@ -236,7 +236,7 @@ def sidecar(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapping
 
 def is_current(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapping[str, Any], verify: bool = False,
                then: Mapping[str, Any] | None = None) -> bool:
-    """Say whether a file stands as it was made, from these very inputs and parameters.
+    """Say whether a file is unchanged since it was made, and was made from these very inputs and parameters.
 
     Parameters
     ----------
@@ -252,9 +252,8 @@ def is_current(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapp
 
     Notes
     -----
-    A sidecar that cannot be read, is no JSON object or is of a newer version says nothing: the file is not current. A
-    parameter that the sidecar does not have counts as what was done before it existed; one that it has and that no
-    longer exists must have had the value that today's code is fixed to (:func:`declare_removed`).
+    A file whose sidecar cannot be read, is no JSON object or is of a newer version is not current. A parameter that
+    the sidecar does not have counts as what was done before it existed; one that it has and that no longer exists must have had the value that today's code is fixed to (:func:`declare_removed`).
     """
     path = Path(path)
     beside = sidecar_path(path)
@@ -307,7 +306,7 @@ _AMBIGUOUS: set[str] = set()
 def declare(name: str, *, before: Any) -> None:
     """Declare what was done before a setting existed; the settings do so for each of their fields.
 
-    A name that two settings share with different behaviours says nothing: without it a sidecar is not current.
+    A name that two settings share with different behaviours has no such value: without it a sidecar is not current.
     """
     value = _as_json({name: before})[name]
     if name in _AMBIGUOUS or _BEFORE.get(name, value) != value:

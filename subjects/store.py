@@ -29,7 +29,7 @@ _LOCK = ".lock"
 
 
 def possible(path: Path | str) -> Path:
-    """Return a path that the operating system can take; refuse one that holds NUL or text that is no file name.
+    """Return a path that the operating system can take; refuse one with NUL or a name that is too long.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     path : Path
         Where the file belongs. Its folder is made.
     overwrite : bool
-        Replace a file that stands there.
+        Replace a file that exists.
 
     Yields
     ------
@@ -126,7 +126,7 @@ if sys.platform == "win32":
 
     _FAR = 1 << 30
 
-    def hold(file: int) -> bool:
+    def try_lock(file: int) -> bool:
         """Lock an open file for this process; False if another process has locked it."""
         os.lseek(file, _FAR, os.SEEK_SET)
         try:
@@ -140,7 +140,7 @@ else:
 
     _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
-    def hold(file: int) -> bool:
+    def try_lock(file: int) -> bool:
         """Lock an open file for this process; False if another has locked it.
 
         On a file system without locks every process is given the file.
@@ -155,14 +155,14 @@ else:
         return True
 
 
-def is_held(path: Path) -> bool:
-    """Say whether a process has locked a file with :func:`hold`."""
+def is_locked(path: Path) -> bool:
+    """Say whether a process has locked a file with :func:`try_lock`."""
     try:
         file = os.open(path, os.O_RDWR)
     except PermissionError:  # then nobody with our rights writes it
         return False
     try:
-        return not hold(file)
+        return not try_lock(file)
     finally:
         os.close(file)
 
@@ -200,7 +200,7 @@ def _take(path: Path, *, what: str) -> int:
     """Open and lock the file at a path; one that its last holder removed meanwhile is not taken for it."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not hold(file):
+        if not try_lock(file):
             who = os.read(file, 200).decode("utf-8", "replace") or "another process"
             os.close(file)
             raise StoreError(str(path.parent), came=f"{what} being written by {who}", expected="one process at a time",

@@ -33,7 +33,7 @@ def plan(request: Request) -> tuple[Work, ...]:
     """Plan the betas of each subject: both hemispheres are computed before either file is replaced."""
     chosen = request.settings
     fits = [SubjectFit(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, settings=chosen.glm,
-                       tr_s=chosen.scanner.tr_s, base_images=base_images(chosen),
+                       tr_s=chosen.scanner.tr_s, base_images=base_images(chosen.stimuli),
                        n_discarded=count_discarded(chosen.main.discard_s, tr_s=chosen.scanner.tr_s))
             for sub in request.subjects]
     return tuple(Work(name=f"sub-{fit.sub}", sub=fit.sub, outputs=tuple(fit.paths.values()), origin=fit.origin,

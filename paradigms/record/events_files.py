@@ -26,7 +26,7 @@ from subjects.layout import Layout
 from subjects.provenance import digest_bytes
 from subjects.run_key import RunKey
 from subjects.settings.study import Settings
-from subjects.store import is_held, read_json, table_text, write_bytes, write_json, write_table
+from subjects.store import is_locked, read_json, table_text, write_bytes, write_json, write_table
 
 
 def require_new(layout: Layout, key: RunKey, *, repeat: bool) -> None:
@@ -40,7 +40,7 @@ def require_new(layout: Layout, key: RunKey, *, repeat: bool) -> None:
         Naming what stands there; also if a table stands there that could not be put aside afterwards.
     """
     for journal in layout.root.glob(f"sourcedata/sub-{key.sub}/ses-*/*_journal.jsonl"):
-        if is_held(journal):
+        if is_locked(journal):
             raise RunLogError(str(journal), came="a run of this subject that is being played now",
                               expected="one run at a time",
                               remedy="Wait until it ends, or end it; nothing was changed.")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from paradigms.devices.protocols import Clock
 from subjects.errors import RunLogError
-from subjects.store import hold, plain, write_bytes
+from subjects.store import plain, try_lock, write_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -60,7 +60,7 @@ class Journal:
         except FileExistsError:
             raise RunLogError(str(self.path), came="a journal that exists already", expected="a new attempt",
                               remedy="Start the run again with --repeat; nothing was written.") from None
-        hold(self._file)
+        try_lock(self._file)
         self._waiting = b""
         self._copy: int | None = None
         self._synced, self._dirty = time.monotonic(), True

@@ -16,7 +16,7 @@ from subjects.errors import RunLogError, StudyError
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.loading import read_resolved
-from subjects.store import is_held
+from subjects.store import is_locked
 
 _JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
                       r"_attempt-(?P<attempt>\d+)_journal\.jsonl\Z")
@@ -66,7 +66,7 @@ def recover(layout: Layout) -> list[Recovered]:
         sourcedata.) A second call finds nothing more to do.
     """
     for journal in _journals(layout):
-        if not is_held(journal):
+        if not is_locked(journal):
             restore(journal)
     recovered: list[Recovered] = []
     refused: list[StudyError] = []
@@ -115,7 +115,7 @@ def _waiting(layout: Layout, *, journals: Iterable[Path] | None = None) -> list[
             raise RunLogError(str(journal), came="a journal with a name of its own",
                               expected="..._attempt-NN_journal.jsonl",
                               remedy="Give it its old name.")
-        if match["task"] in NOT_RUNS or is_held(journal):
+        if match["task"] in NOT_RUNS or is_locked(journal):
             continue
         key = RunKey(match["sub"], match["ses"], match["task"], int(match["run"]))
         if not _has_table(layout, key, attempt=int(match["attempt"])):

@@ -45,7 +45,7 @@ def row_failures(manifest: Manifest, settings: Settings) -> list[str]:
 
     Rows stand base image by base image in the order of the settings' classes, each as RE, AN, AI.
     """
-    wanted = [(base, kind) for base in base_images(settings) for kind in TYPES]
+    wanted = [(base, kind) for base in base_images(settings.stimuli) for kind in TYPES]
     found = [(one.base_image, one.type) for one in manifest.stimuli]
     there, known = set(found), set(wanted)
     failures = [f"no {kind} of {base}" for base, kind in wanted if (base, kind) not in there]
@@ -71,8 +71,8 @@ def require_rows(manifest: Manifest, settings: Settings, *, path: Path) -> None:
     if failures:
         more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
         raise ManifestError(str(path), came="; ".join(failures[:3]) + more,
-                            expected=f"RE, AN and AI of the {len(base_images(settings))} base images of the settings, "
-                                     "in the order in which they were written",
+                            expected=f"RE, AN and AI of the {len(base_images(settings.stimuli))} base images of the "
+                                     "settings, in the order in which they were written",
                             remedy="Restore the table, or build the set again with --overwrite.")
 
 

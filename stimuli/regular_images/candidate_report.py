@@ -92,7 +92,7 @@ class Photographs:
 
     @cached_property
     def _chosen(self) -> Mapping[Slot, Screened]:
-        places = zip(base_images(self.settings), self.selection.chosen, strict=True)
+        places = zip(base_images(self.settings.stimuli), self.selection.chosen, strict=True)
         return {Slot(base, one.candidate.class_name, one.candidate.category, one.candidate.category_index): one
                 for base, one in places}
 
@@ -107,7 +107,7 @@ class Photographs:
         """
         selection, stimuli = self.selection, self.settings.stimuli
         require_pins(selection, stimuli)
-        if len(selection.chosen) < len(base_images(self.settings)):
+        if len(selection.chosen) < len(base_images(self.settings.stimuli)):
             counts = ", ".join(f"{one.found} of {one.wanted} {one.class_name}" for one in selection.shortfalls)
             fill = 'set stimuli.shortfall = "best" to fill up with the next highest P, ' \
                 if stimuli.shortfall == "refuse" else ""

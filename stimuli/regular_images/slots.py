@@ -101,4 +101,4 @@ def plan_slots(settings: Settings, *, class_names: Sequence[str]) -> tuple[Slot,
         raise StimulusError("network", came=f"no output for {unknown[0]!r}", expected="one for every category",
                             remedy="Choose a network that knows the categories of the study.")
     return tuple(Slot(base, name, category, class_names.index(category))
-                 for base, (name, category) in zip(base_images(settings), categories, strict=True))
+                 for base, (name, category) in zip(base_images(settings.stimuli), categories, strict=True))

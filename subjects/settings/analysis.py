@@ -31,7 +31,7 @@ class RoiSettings(Section):
         "Geodesic radius of the disks on the flattened surface.", unit="mm", source="protocol 7")
     vertices_per_hemisphere: Count = described(100,
         "Vertices chosen in each region and hemisphere.", unit="vertices", source="protocol 7")
-    min_disk: Count = described(10, "A disk of fewer vertices is not judged.", unit="vertices")
+    min_disk: Count = described(10, "Disks of fewer vertices are left out.", unit="vertices")
     session_means: Literal["removed", "kept"] = described("removed",
         "Whether the mean pattern of each session is removed from its images of a type before they are "
         "compared.")

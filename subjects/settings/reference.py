@@ -17,7 +17,7 @@ _HEAD = """\
 Written by `python -m subjects settings --markdown`; the texts are those of the fields in `subjects/settings/`.
 
 A study's settings are the defaults below, then the site's file (`--site FILE`), then the study's `study.toml`, then
-flags, each overriding the one before. A setting lies in the table of its section: `[scanner]`, then `tr_s = 1.5`. An
+flags, each overriding the one before. A setting belongs to the table of its section: `[scanner]`, then `tr_s = 1.5`. An
 empty text (`""`) unsets a setting that may be unset. "protocol 2" is section 2 of [the protocol](protocol.md); "open"
 marks what the paper leaves open and the protocol decides; "ours" are choices of this toolkit.
 """
@@ -31,7 +31,7 @@ class Described:
     Parameters
     ----------
     section, name : str
-        Where it lies.
+        Section and name.
     default : Any
         Its default, as JSON holds it.
     meaning, unit, source, since : str
@@ -124,12 +124,12 @@ def commented(changes: Mapping[str, Mapping[str, Any]], *, head: str) -> str:
     changes : mapping
         Nested tables of what leaves the default.
     head : str
-        What stands before the first table, TOML or comments.
+        The text before the first table, TOML or comments.
 
     Returns
     -------
     str
-        TOML. A line that starts with ``# `` and a setting's name holds its default: without the ``# `` it is in force.
+        TOML. A line that starts with ``# `` and a setting's name shows its default: without the ``# `` it is in force.
     """
     lines = [head.rstrip("\n")]
     section = ""

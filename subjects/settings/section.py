@@ -85,5 +85,5 @@ def _spelled(value: Any, *, key: str, annotation: Any) -> Any:
         return None
     texts = value if isinstance(value, list | tuple) else [value]
     if annotation in _TEXTS and any(isinstance(text, str) and "\0" in text for text in texts):
-        raise ValueError(f"{key} holds the character NUL")
+        raise ValueError(f"{key} contains the character NUL")
     return value

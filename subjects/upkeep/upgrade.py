@@ -187,7 +187,7 @@ def _migrated(path: str, content: Content, *, steps: tuple[Migration, ...], stud
 
 
 def _with_digests(new: Mapping[str, Content], *, old: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Spell the files, and name the new digest of a changed one wherever its old one stands among inputs.
+    """Spell the files, and name the new digest of a changed one wherever inputs name the old one.
 
     Returns
     -------

@@ -40,7 +40,7 @@ def make_study(root: Path, *, subjects: tuple[str, ...] = ("01",), network: str 
     """Write the study; subject k's noise has seed k."""
     layout = init_study(Layout(root), name="fabricated", seed=7, changes=CHANGES)
     settings = load_settings(root)
-    names = base_images(settings)
+    names = base_images(settings.stimuli)
     rows = tuple(_stimulus(name, kind, network=network) for name in names for kind in TYPES)
     write_manifest(layout.manifest, Manifest(rows))
     units = make_units(len(names))

@@ -73,7 +73,7 @@ def sign_results(layout: Layout, *, subjects: tuple[str, ...]) -> None:
 def _manifest(layout: Layout, settings: Settings) -> Manifest:
     rng = np.random.default_rng(0)
     rows = []
-    for name in base_images(settings):
+    for name in base_images(settings.stimuli):
         for kind in TYPES:
             pixels = rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
             file = f"images/{kind}/{name}_{kind}.png"

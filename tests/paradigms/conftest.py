@@ -40,7 +40,7 @@ def noise_set(settings: Settings, *, seed: int, side: int = 16) -> tuple[Manifes
     """Make a manifest of noise images and their pixels by file."""
     rng = np.random.default_rng(seed)
     rows, pixels = [], {}
-    for k, base in enumerate(base_images(settings)):
+    for k, base in enumerate(base_images(settings.stimuli)):
         for kind in TYPES:
             file = f"images/{kind}/{base}_{kind}.png"
             pixels[file] = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)

@@ -110,7 +110,7 @@ def test_an_empty_text_unsets_what_the_site_sets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["stimuli.images", "stimuli.exclude", "hooks.tracker", "main.animal_key"])
 def test_nul_is_refused_wherever_text_is_expected(key: str) -> None:
-    with pytest.raises(SettingsError, match=f"{key.rpartition('.')[2]} holds the character NUL"):
+    with pytest.raises(SettingsError, match=f"{key.rpartition('.')[2]} contains the character NUL"):
         load_settings(overrides={key: ["a\0b"] if key.endswith("exclude") else "a\0b"})
 
 

@@ -144,7 +144,7 @@ def test_a_second_writer_is_refused_until_the_first_has_ended_however_it_ends(tm
     with store.locked(tmp_path, what="the stimulus set"):
         with pytest.raises(StoreError, match=f"process {os.getpid()}"), store.locked(tmp_path, what="the set"):
             pass
-        assert store.is_held(tmp_path / ".lock")
+        assert store.is_locked(tmp_path / ".lock")
     if os.name != "nt":
         assert list(tmp_path.iterdir()) == []
 

@@ -146,7 +146,7 @@ def test_sessions_partition_the_images_evenly_by_class(sub: str) -> None:
     settings = Settings()
     split = session_images(settings, sub=sub)
     assert list(split) == ["01", "02"]
-    assert sorted(split["01"] + split["02"]) == sorted(base_images(settings))
+    assert sorted(split["01"] + split["02"]) == sorted(base_images(settings.stimuli))
     for names in split.values():
         assert len(names) == 20
         for kind in settings.stimuli.classes:

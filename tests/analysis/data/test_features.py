@@ -32,7 +32,7 @@ def test_every_kind_of_network_goes_from_the_set_to_the_results(tmp_path: Path, 
 def other_network(layout: Layout, name: str, *, digest: str) -> None:
     from subjects.settings.loading import load_settings
 
-    names = base_images(load_settings(layout.root))
+    names = base_images(load_settings(layout.root).stimuli)
     write_features(layout, names, make_units(len(names)), network=name, digest=digest)
 
 

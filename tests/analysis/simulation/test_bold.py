@@ -69,7 +69,7 @@ def make_study(root: Path) -> tuple[Layout, Settings]:
     layout = init_study(Layout(root), name="virtual", seed=11, changes=SMALL)
     settings = load_settings(root)
     register(layout, "01", virtual=True)
-    names = base_images(settings)
+    names = base_images(settings.stimuli)
     manifest = Manifest(tuple(stimulus(name, kind) for name in names for kind in TYPES))
     write_manifest(layout.manifest, manifest)
     rng = np.random.default_rng(0)

@@ -35,7 +35,7 @@ from subjects.profile import session_images
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
-from subjects.store import is_held, read_json
+from subjects.store import is_locked, read_json
 from tests.bids import bids_report
 
 RUN = RunKey("01", "01", "main", 1)
@@ -407,9 +407,9 @@ def test_a_journal_is_held_across_processes_until_its_writer_dies(tmp_path: Path
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"held\n"
-        assert is_held(path)
+        assert is_locked(path)
         writer.kill()
-    assert not is_held(path)
+    assert not is_locked(path)
 
 
 def test_a_run_links_to_the_attempts_before_it(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

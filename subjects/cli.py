@@ -99,7 +99,7 @@ def _jsonable(value: Any) -> Any:
     return value if value is None or isinstance(value, str | bool | int) else _jsonable(plain(value))
 
 
-class _Command(click.Command):
+class Command(click.Command):
     """A command that knows ``-v`` before or after its other options."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -111,7 +111,7 @@ class _Command(click.Command):
 class _Group(click.Group):
     """A group whose commands, and itself, know ``-v``."""
 
-    command_class = _Command
+    command_class = Command
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Add ``--version`` and ``-v`` to the group's own parameters."""

@@ -253,7 +253,8 @@ def is_current(path: Path, *, inputs: Mapping[str, Path | str], parameters: Mapp
     Notes
     -----
     A file whose sidecar cannot be read, is no JSON object or is of a newer version is not current. A parameter that
-    the sidecar does not have counts as what was done before it existed; one that it has and that no longer exists must have had the value that today's code is fixed to (:func:`declare_removed`).
+    the sidecar does not have counts as what was done before it existed; one that it has and that no longer exists must
+    have had the value that today's code is fixed to (:func:`declare_removed`).
     """
     path = Path(path)
     beside = sidecar_path(path)

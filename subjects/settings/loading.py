@@ -167,7 +167,7 @@ def as_toml(tables: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> as_toml({"stimuli": {"images": None, "per_class": 8}})
-    '[stimuli]\\nper_class = 8\\n'
+    '[stimuli]\nper_class = 8\n'
     """
     return tomli_w.dumps(_without_none(tables))
 

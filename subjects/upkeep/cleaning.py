@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from subjects.cli import json_option, say, study_option
+from subjects.cli import Command, json_option, say, study_option
 from subjects.layout import Layout
 
 KINDS = {"bold": "simulated/sub-*/ses-*/func/*_bold.func.gii", "features": "features/network-*_features.h5"}
@@ -63,7 +63,7 @@ def drop(found: tuple[Droppable, ...]) -> int:
     return sum(one.size for one in found)
 
 
-@click.command()
+@click.command(cls=Command)
 @study_option
 @click.option("--features", is_flag=True, help="The networks' responses, too.")
 @click.option("--yes", is_flag=True, help="Remove the files; without it they are only listed.")

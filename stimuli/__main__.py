@@ -12,7 +12,6 @@ import click
 from subjects.cli import group, main, rich_progress, study_option
 from subjects.errors import NetworkError, StoreError
 from subjects.layout import Layout
-from subjects.settings.loading import load_settings
 
 if TYPE_CHECKING:
     from stimuli.image_set.check import Verdict
@@ -76,6 +75,8 @@ def build(study: Path, overwrite: bool, threads: int, **chosen: Any) -> None:
 def _settings(study: Path, *, network: str | None, weights: Path | None, preprocessing: str | None,
               images: Path | None = None, labels: Path | None = None) -> Settings:
     """Read the study's settings with what the command line chooses; another network leaves the study's weights out."""
+    from subjects.settings.loading import load_settings
+
     given: dict[str, Any] = {"images": images, "labels": labels, "weights": weights, "network": network,
                              "preprocessing": _from_here(preprocessing)}
     changed: dict[str, str | None] = {key: str(value) for key, value in given.items() if value is not None}
@@ -193,6 +194,7 @@ def sheet(study: Path, out: Path, columns: int, overwrite: bool) -> None:
 def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrite: bool) -> None:
     """Render the textures of retinotopic mapping and the LO localizer; what stands and is current is reused."""
     from stimuli.textures.render import render, write_sheet
+    from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
     settings = load_settings(study, overrides={} if folder is None else {"textures.folder": str(folder)})

@@ -55,7 +55,8 @@ class Section(BaseModel):
     TOML has no word for unset: where a setting may be unset, an empty text says so.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False,
+                              defer_build=True)  # a help text needs the names only: half of its start-up time
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -112,8 +113,10 @@ def _validated_layer(path: Path) -> dict[str, Any]:
         raise SettingsError(str(path), came="no such file", expected="a settings file in TOML",
                             remedy="Make a study with `python -m subjects init --study DIR`.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        twice = re.search(r"Cannot declare \('(\w+)',\) twice", str(error))
         raise SettingsError(str(path), came=f"text that is not TOML ({error})", expected="TOML",
-                            remedy="Correct the line named.") from error
+                            remedy=f"The file has a table [{twice[1]}] already: put the settings there." if twice
+                            else "Correct the line named.") from error
     require_known_format(tree.pop("format", None), where=path)
     tree = modernise(tree, where=str(path))
     _build(tree, str(path))

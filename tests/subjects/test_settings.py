@@ -62,6 +62,7 @@ def test_layers_from_weak_to_strong(tmp_path: Path) -> None:
     ("[stimuli]\nanimal_classes = ['cats']\n", "names ['cats'], which classes does not"),
     ("[stimuli]\nclasses = ['dogs', 'dogs', 'birds', 'aquatic']\n", "names one class twice"),
     ("[main\nruns = 1\n", "text that is not TOML"),
+    ("[main]\n[scanner]\n[main]\nruns = 1\n", "The file has a table [main] already: put the settings there."),
 ])
 def test_a_wrong_setting_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:

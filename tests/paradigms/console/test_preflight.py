@@ -221,8 +221,9 @@ def test_a_good_console_passes_and_the_findings_are_kept(small_console: Layout) 
 def test_the_gate_stays_shut_unless_the_finding_is_accepted(small_console: Layout) -> None:
     settings = load_settings(small_console.root)
     play_run(small_console, settings, key=RunKey("01", "01", "main", 1), scanner="emulated", display="virtual")
-    with small_console.settings_file.open("a", encoding="utf-8") as file:
-        file.write("\n[display]\ndistance_cm = 150.0\n")
+    text = small_console.settings_file.read_text(encoding="utf-8")
+    small_console.settings_file.write_text(text.replace("[display]\n", "[display]\ndistance_cm = 150.0\n"),
+                                           encoding="utf-8")
     shut = gate_of(small_console)
     assert not shut.open
     assert [one.name for one in shut.findings if not one.ok] == ["settings"]

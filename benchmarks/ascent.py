@@ -58,7 +58,7 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
 
 def endless(rule: Rule, *, iterations: int) -> Rule:
     """Let no image finish before the last iteration."""
-    return Rule(rule.objective, lambda chances, images, starts: rule.done(chances, images, starts) & False,
+    return Rule(rule.objective, lambda probabilities, images, starts: rule.done(probabilities, images, starts) & False,
                 step=rule.step, max_iterations=iterations, project=rule.project)
 
 

@@ -31,7 +31,7 @@ from stimuli.networks.protocol import TorchNetwork
 from stimuli.networks.registry import Network, cpu_threads, network_of, to_pixels, to_tensor
 from stimuli.perturbation.ascent import ascend
 from stimuli.perturbation.rules import interference_rule
-from stimuli.regular_images.slots import certain
+from stimuli.regular_images.base_images import certain
 from subjects.cli import rich_progress
 from subjects.dataset import init_study
 from subjects.layout import Layout
@@ -112,8 +112,8 @@ def report(name: str, attack: Callable[[], Pixels], *, network: Network, starts:
     began = time.process_time()
     found = attack()
     seconds = time.process_time() - began
-    chances = network.probabilities(found)[np.arange(len(found)), targets]
-    valid = chances > certain(0.99)
+    probabilities = network.probabilities(found)[np.arange(len(found)), targets]
+    valid = probabilities > certain(0.99)
     sizes = np.array([l2(one, start) for one, start in zip(found, starts, strict=True)])[valid]
     per_valid = seconds / valid.sum() if valid.any() else math.inf
     middle, mean = (np.median(sizes), np.mean(sizes)) if valid.any() else (math.nan, math.nan)

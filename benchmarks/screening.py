@@ -59,9 +59,9 @@ def loaded(listing: Listing, network: Network) -> list[Screened]:
     photographs = [read_photograph(listing.path(one)).pixels for one in listing.candidates]
     assert not any(size_fault(one, stimuli=STIMULI) for one in facts)
     squares = np.stack([to_square(one, side=network.input_size, resize=STIMULI.resize) for one in photographs])
-    chances = network.probabilities(squares, batch=STIMULI.batch)
+    probabilities = network.probabilities(squares, batch=STIMULI.batch)
     return [Screened(one, fact.width, fact.height, p=round(float(row[one.category_index]), P_DIGITS))
-            for one, fact, row in zip(listing.candidates, facts, chances, strict=True)]
+            for one, fact, row in zip(listing.candidates, facts, probabilities, strict=True)]
 
 
 def run_arm(arm: str, folder: Path) -> None:

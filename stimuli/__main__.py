@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from subjects.cli import group, main, rich_progress, study_option
+from subjects.cli import group, json_option, main, rich_progress, say, study_option
 from subjects.errors import NetworkError, StoreError
 from subjects.layout import Layout
 
 if TYPE_CHECKING:
-    from stimuli.image_set.check import Verdict
+    from stimuli.image_set.set_network import NetworkChoice
     from stimuli.networks.registry import Network
     from subjects.settings.study import Settings
 
@@ -32,57 +31,34 @@ images_option = click.option("--images", type=_folder, default=None,
                              help="Folder of photographs for RE (default: stimuli.images; unset: RE are drawn).")
 labels_option = click.option("--labels", type=_file, default=None,
                              help="Their table of labels (default: stimuli.labels, then labels.tsv in the folder).")
-_network = click.option("--network", default=None, help="Which network (default: the setting stimuli.network).")
 _weights = click.option("--weights", type=_file, default=None,
                         help="Its weights: .safetensors, .npz, .pt, .pth, .caffemodel or .onnx (default: its own).")
 _preprocessing = click.option("--preprocessing", default=None,
                               help="Its preprocessing, caffe-227 for example; see the command networks.")
+_trust = click.option("--trust", is_flag=True,
+                      help="Allow the code that the study names as its network (module:function) to run here, from "
+                           "now on.")
 
 
-def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose a network."""
-    return _network(_weights(_preprocessing(command)))
+def network_options(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: A002 - click's own word
+    """Add the options that choose a network; `help` says what --network means for the command."""
+    network = click.option("--network", default=None, help=help)
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        return network(_weights(_preprocessing(_trust(command))))
+
+    return add
 
 
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what stands there.")
+overwrite_option = click.option("--overwrite", is_flag=True,
+                                help="Make it anew; what is there is moved to stimuli/replaced.")
+replace_option = click.option("--overwrite", is_flag=True, help="Replace the file that is there.")
 
 
-@cli.command()
-@study_option
-@network_options
-@images_option
-@labels_option
-@overwrite_option
-@threads_option
-def build(study: Path, overwrite: bool, threads: int, **chosen: Any) -> None:
-    """Make the RE, AN and AI images and their manifest; what stands and is current is reused.
+def _asked(*, network: str | None, weights: Path | None, preprocessing: str | None, trust: bool) -> NetworkChoice:
+    from stimuli.image_set.set_network import NetworkChoice
 
-    A set whose making was interrupted is completed. A set made with other settings is
-    replaced with --overwrite only.
-    """
-    from stimuli.image_set.build import build as make
-    from stimuli.image_set.build import fillings
-
-    layout = Layout(study).require()
-    settings = _settings(study, **chosen)
-    made = make(layout, settings, overwrite=overwrite, threads=threads, progress=rich_progress)
-    state = "already current, reused" if made.reused else "made"
-    for line in fillings(made.manifest, settings):
-        click.echo(line)
-    click.echo(f"{len(made.manifest)} images {state}: {layout.manifest}")
-
-
-def _settings(study: Path, *, network: str | None, weights: Path | None, preprocessing: str | None,
-              images: Path | None = None, labels: Path | None = None) -> Settings:
-    """Read the study's settings with what the command line chooses; another network leaves the study's weights out."""
-    from subjects.settings.loading import load_settings
-
-    given: dict[str, Any] = {"images": images, "labels": labels, "weights": weights, "network": network,
-                             "preprocessing": _from_here(preprocessing)}
-    changed: dict[str, str | None] = {key: str(value) for key, value in given.items() if value is not None}
-    if network is not None and network != load_settings(study).stimuli.network:
-        changed = {"weights": None, "preprocessing": None, **changed}
-    return load_settings(study, overrides={f"stimuli.{key}": value for key, value in changed.items()})
+    return NetworkChoice(network, weights=weights, preprocessing=_from_here(preprocessing), trust=trust)
 
 
 def _from_here(preprocessing: str | None) -> str | None:
@@ -91,55 +67,103 @@ def _from_here(preprocessing: str | None) -> str | None:
     return f"{name}:{Path(file).resolve()}" if colon else preprocessing
 
 
+def _load(study: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
+    from subjects.settings.loading import load_settings  # pydantic: most of the start-up time of a help text
+
+    return load_settings(study, overrides=overrides)
+
+
+def _settings(study: Path, *, images: Path | None, labels: Path | None) -> Settings:
+    given = {"stimuli.images": images, "stimuli.labels": labels}
+    return _load(study, {key: str(value) for key, value in given.items() if value is not None})
+
+
 @cli.command()
 @study_option
-@network_options
+@network_options("Which network (default: the setting stimuli.network, else that of the set that is there).")
 @images_option
 @labels_option
+@overwrite_option
+@json_option
 @threads_option
-def candidates(study: Path, threads: int, **chosen: Any) -> int:
-    """Screen the photographs for RE, and make no image.
+def build(study: Path, overwrite: bool, as_json: bool, threads: int, images: Path | None, labels: Path | None,
+          **chosen: Any) -> None:
+    """Make the RE, AN and AI images and their manifest, unless they are there and up to date.
 
-    Writes stimuli/candidates.tsv: every candidate, its P and why it fell out. Ends with 0 if every class has its
-    images, with 1 if one falls short, with 2 if something cannot be read.
+    A set whose making was interrupted is completed. A set made with other settings is
+    made anew with --overwrite only. The network is written beside the manifest; later commands take it from there.
     """
-    from rich.console import Console
+    from stimuli.image_set.build import below_threshold, build_record
+    from stimuli.image_set.build import build as make
 
-    from stimuli.regular_images.candidate_report import below_lines, report_path, screen_only, selection_table
-
-    layout, settings = Layout(study).require(), _settings(study, **chosen)
-    made = screen_only(layout, settings, threads=threads, progress=rich_progress)
-    Console().print(selection_table(made, classes=settings.stimuli.classes,
-                                    title=f"P > {settings.stimuli.re_p:g}, one photograph a category"))
-    for line in [*below_lines(made), f"{len(made.verdicts)} candidates: {report_path(layout)}"]:
-        click.echo(line)
-    wanted = settings.stimuli.per_class * len(settings.stimuli.classes)
-    return 0 if len(made.chosen) == wanted else 1
+    layout, asked = Layout(study).require(), _asked(**chosen)
+    settings = _settings(study, images=images, labels=labels)
+    made = make(layout, settings, asked=asked, overwrite=overwrite, threads=threads, progress=rich_progress)
+    record = build_record(made, path=layout.manifest)
+    state = "already up to date" if made.reused else "made"
+    say(record, as_json=as_json, text=[*below_threshold(made), (f"{record['n_images']} images of network "
+                                       f"{record['network']} {state}: {layout.manifest}")])
 
 
 @cli.command()
 @study_option
-@network_options
+@network_options("Which network (default: that of the set that is there, else the setting stimuli.network).")
+@images_option
+@labels_option
+@json_option
+@threads_option
+def candidates(study: Path, as_json: bool, threads: int, images: Path | None, labels: Path | None,
+               **chosen: Any) -> int:
+    """Screen the photographs for RE, and make no image.
+
+    Writes stimuli/candidates.tsv: every candidate, its P and why it is not taken. Ends with 0 if every class has its
+    images, with 1 if one falls short, with 2 if something cannot be read.
+    """
+    from stimuli.image_set.set_network import load_for_candidates
+    from stimuli.regular_images.candidate_report import (
+        below_lines,
+        report_path,
+        screen_only,
+        selection_record,
+        selection_table,
+    )
+
+    layout, asked = Layout(study).require(), _asked(**chosen)
+    settings = _settings(study, images=images, labels=labels)
+    stimuli, network = load_for_candidates(layout, settings.stimuli, asked=asked)
+    made = screen_only(layout, stimuli, seed=settings.study.seed, network=network, threads=threads,
+                       progress=rich_progress)
+    table = selection_table(made, classes=stimuli.classes, title=f"P > {stimuli.re_p:g}, one photograph a category")
+    say(selection_record(made, classes=stimuli.classes, path=report_path(layout)), as_json=as_json,
+        text=[table, *below_lines(made), (f"{len(made.verdicts)} candidates, network {network.name}: "
+                                         f"{report_path(layout)}")])
+    return 0 if len(made.chosen) == stimuli.per_class * len(stimuli.classes) else 1
+
+
+@cli.command()
+@study_option
+@network_options("The network that the set was made with, and no other (default: it is read beside the manifest).")
 @click.option("--also", multiple=True, metavar="NAME",
               help="Another network that is asked about the same images; may be given more than once.")
 @click.option("--also-weights", type=_file, default=None, help="Weights of the one network that --also names.")
 @click.option("--also-preprocessing", default=None, help="Preprocessing of the one network that --also names.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@json_option
 @threads_option
 def check(study: Path, as_json: bool, threads: int, also: tuple[str, ...], also_weights: Path | None,
           also_preprocessing: str | None, **chosen: Any) -> int:
     """Check every rule from the files alone.
 
-    Ends with 0 only if every image holds under the set's own network, with 1 if a rule is
+    Ends with 0 only if every image passes under the network that the set was made with, with 1 if a rule is
     broken, with 2 if a file is missing or was changed.
     """
-    from stimuli.image_set.check import check as judge
+    from stimuli.image_set.check import check as check_set
+    from stimuli.image_set.check_tables import verdict_parts
 
-    layout, settings = Layout(study).require(), _settings(study, **chosen)
+    layout, settings, asked = Layout(study).require(), _load(study), _asked(**chosen)
     others = _others(also, layout=layout, settings=settings, weights=also_weights,
                      preprocessing=_from_here(also_preprocessing))
-    verdict = judge(layout, settings, also=others, threads=threads, progress=rich_progress)
-    click.echo(json.dumps(verdict.to_json(), indent=2, allow_nan=False)) if as_json else _print(verdict)
+    verdict = check_set(layout, settings, asked=asked, also=others, threads=threads, progress=rich_progress)
+    say(verdict.to_json(), as_json=as_json, text=verdict_parts(verdict))
     return 0 if verdict.ok else 1
 
 
@@ -157,26 +181,12 @@ def _others(names: tuple[str, ...], *, layout: Layout, settings: Settings, weigh
     return [load_network(names[0], weights=weights, preprocessing=preprocessing)]
 
 
-def _print(verdict: Verdict) -> None:
-    from rich.console import Console
-
-    from stimuli.image_set.check_tables import failure_lines, summary, transfer_lines, transfer_table, verdict_table
-
-    console = Console()
-    console.print(verdict_table(verdict))
-    if verdict.transfers:
-        console.print(transfer_table(verdict))
-    for line in [*transfer_lines(verdict), *failure_lines(verdict)]:
-        click.echo(line)
-    click.echo(summary(verdict))
-
-
 @cli.command()
 @study_option
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A PNG file.")
 @click.option("--columns", default=8, show_default=True, type=click.IntRange(min=1),
-              help="Base images side by side; a class of more goes on below.")
-@overwrite_option
+              help="Base images side by side; a class of more continues below.")
+@replace_option
 def sheet(study: Path, out: Path, columns: int, overwrite: bool) -> None:
     """Draw the contact sheet: RE, AN and AI with labels and P."""
     from stimuli.image_set.contact_sheet import write_sheet
@@ -191,44 +201,47 @@ def sheet(study: Path, out: Path, columns: int, overwrite: bool) -> None:
 @click.option("--sheet", "sheet_file", type=click.Path(path_type=Path, dir_okay=False), default=None,
               help="Also write a PNG that shows some of each kind.")
 @overwrite_option
-def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrite: bool) -> None:
-    """Render the textures of retinotopic mapping and the LO localizer; what stands and is current is reused."""
+@json_option
+def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrite: bool, as_json: bool) -> None:
+    """Make the textures of retinotopic mapping and the LO localizer, unless they are there and up to date."""
     from stimuli.textures.render import render, write_sheet
-    from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
-    settings = load_settings(study, overrides={} if folder is None else {"textures.folder": str(folder)})
+    settings = _load(study, {} if folder is None else {"textures.folder": str(folder)})
     made = render(layout, settings, overwrite=overwrite, progress=rich_progress)
-    state = "already current, reused" if made.reused else "rendered"
-    click.echo(f"{len(made.table.rows)} textures {state}: {layout.textures}")
-    if sheet_file is not None:
-        click.echo(f"sheet: {write_sheet(layout, sheet_file, overwrite=True)}")
+    state = "already up to date" if made.reused else "made"
+    lines = [f"{len(made.table.rows)} textures {state}: {layout.textures}"]
+    drawn = None if sheet_file is None else write_sheet(layout, sheet_file, overwrite=True)
+    say({"table": layout.textures, "kinds": made.table.counts(), "reused": made.reused, "sheet": drawn},
+        as_json=as_json, text=[*lines, *([] if drawn is None else [f"sheet: {drawn}"])])
 
 
 @cli.command()
 @study_option
-@network_options
+@network_options("Another network than the set's, on purpose; its features go to their own file.")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default=None,
               help="How responses are stored (default: stimuli.features_dtype).")
+@replace_option
+@json_option
 @threads_option
-def features(study: Path, threads: int, dtype: str | None, **chosen: Any) -> None:
-    """Take every layer's responses to the whole set, for the analysis. An interrupted extraction is gone on with."""
+def features(study: Path, threads: int, dtype: str | None, overwrite: bool, as_json: bool, **chosen: Any) -> None:
+    """Extract every layer's responses to the whole set, for the analysis. An interrupted extraction is continued."""
     from stimuli.image_set.feature_extraction import describe, extract
 
-    layout, settings = Layout(study).require(), _settings(study, **chosen)
-    if dtype is not None:
-        settings = settings.model_copy(update={
-            "stimuli": settings.stimuli.model_copy(update={"features_dtype": dtype})})
-    click.echo(describe(extract(layout, settings, threads=threads, progress=rich_progress)))
+    layout, asked = Layout(study).require(), _asked(**chosen)
+    settings = _load(study, {} if dtype is None else {"stimuli.features_dtype": dtype})
+    made = extract(layout, settings, asked=asked, overwrite=overwrite, threads=threads, progress=rich_progress)
+    say(made.record(), as_json=as_json, text=describe(made))
 
 
 @cli.command()
-def networks() -> None:
+@json_option
+def networks(as_json: bool) -> None:
     """List the networks, where their weights are looked for, and the preprocessings. Loads none of them."""
-    from stimuli.networks.registry import list_networks
+    from stimuli.networks.registry import list_networks, network_lines
 
-    for line in list_networks():
-        click.echo(line)
+    listed = list_networks()
+    say(listed, as_json=as_json, text=network_lines(listed))
 
 
 @cli.command("train-demo")
@@ -237,7 +250,7 @@ def networks() -> None:
 @click.option("--seed", default=20210, show_default=True, type=click.IntRange(min=0))
 @click.option("--per-category", default=120, show_default=True, type=click.IntRange(min=1))
 @click.option("--epochs", default=16, show_default=True, type=click.IntRange(min=1))
-@overwrite_option
+@replace_option
 def train_demo(out: Path | None, seed: int, per_category: int, epochs: int, overwrite: bool) -> None:
     """Train the network that ships with the project (about 16 CPU minutes).
 

@@ -1,12 +1,10 @@
-"""The file that holds a network's unit responses to the images, read a layer or a block of units at a time.
-
-Needs no torch. Written by :mod:`stimuli.feature_store`.
-"""
+"""The file of a network's unit responses to the images, read a layer or a block of units at a time. Needs no torch."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subjects.errors import StoreError, StudyError, nearest
+from subjects.provenance import FileFormat
 from subjects.store import read_json, write_json
 
 Units = NDArray[np.float32]
+FEATURES = FileFormat("network features", version=2)
+"""Version 2 says its version; a file of version 1 without the attribute ``tap`` is not read."""
+
+DTYPES = ("float32", "float16")
+_CHUNK_UNITS = 4096
 _ATTRIBUTES = ("network", "network_digest", "tap", "layers")
-_AGAIN = "Extract the features again with `python -m stimuli features`."
+
+
+def _again(path: Path) -> str:
+    """Spell the command that makes a features file of a study; its folder is ``derivatives/features``."""
+    folder = Path(path).absolute().parent
+    inside = folder.name == "features" and folder.parent.name == "derivatives"
+    study = shlex.quote(str(Path(path).parents[2])) if inside and len(Path(path).parents) > 2 else "DIR"
+    return f"Make the features again with `python -m stimuli features --study {study} --overwrite`."
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,22 @@ class FeatureStore:
             units = slice(first, min(first + max_units, self.n_units[layer]))
             yield units, self.read(layer, image_ids=image_ids, units=units)
 
+    def require_finite(self) -> FeatureStore:
+        """Read every response once, block by block, and return itself.
+
+        Raises
+        ------
+        StoreError
+            At the first layer with NaN or infinity.
+        """
+        for layer in self.layers:
+            for units, values in self.blocks(layer, max_units=_CHUNK_UNITS):
+                if not np.isfinite(values).all():
+                    raise StoreError(str(self.path), came=f"responses that are not finite in {layer}, units "
+                                     f"{units.start} to {units.stop - 1}", expected="finite numbers",
+                                     remedy=_again(self.path))
+        return self
+
     def _require(self, layer: str) -> None:
         if layer not in self.layers:
             raise StoreError(str(self.path), came=f"no layer {layer!r}", expected="a layer of the file",
@@ -116,7 +143,7 @@ class FeatureStore:
         unknown = [name for name in image_ids if name not in places]
         if unknown:
             raise StoreError(str(self.path), came=f"no responses to image {unknown[0]!r}",
-                             expected="every image of the manifest", remedy=_AGAIN)
+                             expected="every image of the manifest", remedy=_again(self.path))
         return np.array([places[name] for name in image_ids], dtype=np.intp)
 
 
@@ -126,40 +153,75 @@ def open_store(path: Path) -> FeatureStore:
     Raises
     ------
     StoreError
-        If it is missing, no features file, or a layer does not match the images.
+        If it is missing, no features file, of a newer version, or a layer does not match the images.
     """
     path = Path(path)
     if not path.is_file():
-        raise StoreError(str(path), came="no such file", expected="a network's features", remedy=_AGAIN)
+        raise StoreError(str(path), came="no such file", expected="a network's features",
+                         remedy=_again(path).replace(" --overwrite", ""))
     try:
         with h5py.File(path, "r") as file:
             return _describe(path, file)
-    except OSError as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise StoreError(str(path), came=f"a file that HDF5 cannot read ({error})", expected="a network's features",
-                         remedy=_AGAIN) from error
+                         remedy=_again(path)) from error
 
 
 def _describe(path: Path, file: h5py.File) -> FeatureStore:
+    FEATURES.require(file.attrs.get("format_version"), where=path)
     missing = [name for name in _ATTRIBUTES if name not in file.attrs]
     missing += [name for name in ("image_ids", "layers") if name not in file]
     if missing:
-        raise StoreError(str(path), came=f"no {missing[0]!r} in it", expected="a network's features", remedy=_AGAIN)
+        raise StoreError(str(path), came=f"no {missing[0]!r} in it", expected="a network's features",
+                         remedy=_again(path))
     layers = tuple(str(name) for name in file.attrs["layers"])
-    image_ids = tuple(file["image_ids"].asstr()[:])
-    n_units = {}
-    for name in layers:
-        shape = file["layers"][name].shape if name in file["layers"] else None
-        if shape is None or len(shape) != 2 or shape[0] != len(image_ids):
-            raise StoreError(str(path), came=f"{name} of shape {shape}", expected=f"({len(image_ids)}, units)",
-                             remedy=_AGAIN)
-        n_units[name] = int(shape[1])
+    image_ids = _image_ids(path, file)
+    groups = _own(file, "layers", kind=h5py.Group, path=path)
+    n_units = {name: _count_units(path, groups, name, n_images=len(image_ids)) for name in layers}
     named: dict[str, Any] = {name: str(file.attrs[name]) for name in ("network", "network_digest", "tap")}
     return FeatureStore(path=path, layers=layers, image_ids=image_ids, n_units=n_units, **named)
 
 
+def _image_ids(path: Path, file: h5py.File) -> tuple[str, ...]:
+    stored = _own(file, "image_ids", kind=h5py.Dataset, path=path)
+    if h5py.check_string_dtype(stored.dtype) is None or stored.ndim != 1:
+        raise StoreError(str(path), came=f"image_ids of type {stored.dtype} and shape {stored.shape}",
+                         expected="a list of texts", remedy=_again(path))
+    return tuple(stored.asstr()[:])
+
+
+def _count_units(path: Path, groups: h5py.Group, name: str, *, n_images: int) -> int:
+    """Check a layer's shape and type, and that its numbers are in the file."""
+    shape = stored = None
+    if name in groups or groups.get(name, getlink=True) is not None:
+        stored = _own(groups, name, kind=h5py.Dataset, path=path)
+        shape = stored.shape
+    if stored is None or len(stored.shape) != 2 or stored.shape[0] != n_images or stored.shape[1] < 1:
+        raise StoreError(str(path), came=f"{name} of shape {shape}", expected=f"({n_images}, units)",
+                         remedy=_again(path))
+    if stored.dtype.name not in DTYPES:
+        raise StoreError(str(path), came=f"{name} of type {stored.dtype}", expected=" or ".join(DTYPES),
+                         remedy=_again(path))
+    held, wanted = stored.id.get_storage_size(), stored.size * stored.dtype.itemsize
+    if not held or (held < wanted and stored.compression is None):
+        raise StoreError(str(path), came=f"{name} of {wanted} bytes, of which {held} are stored",
+                         expected="a layer that was filled", remedy=_again(path))
+    return int(stored.shape[1])
+
+
+def _own(place: h5py.Group, name: str, *, kind: type, path: Path) -> Any:
+    """Take something out of the file, which must be in this file itself: no link leads elsewhere."""
+    link = place.get(name, getlink=True)
+    found = place[name] if isinstance(link, h5py.HardLink) else None
+    elsewhere = isinstance(found, h5py.Dataset) and (found.external or found.is_virtual)
+    if not isinstance(found, kind) or elsewhere:
+        came = f"{name}, kept in another file" if found is None or elsewhere else f"{name}, a {type(found).__name__}"
+        raise StoreError(str(path), came=came, expected=f"a {kind.__name__.lower()} in the file itself",
+                         remedy=_again(path))
+    return found
+
+
 log = logging.getLogger(__name__)
-_CHUNK_UNITS = 4096
-DTYPES = ("float32", "float16")
 
 
 def part_path(path: Path) -> Path:
@@ -178,7 +240,7 @@ def _note_path(path: Path) -> Path:
 
 
 class FeatureWriter:
-    """Fills a features file, or goes on with one that was interrupted.
+    """Fills a features file, or continues one that was interrupted.
 
     Parameters
     ----------
@@ -205,29 +267,31 @@ class FeatureWriter:
         if len(set(self._ids)) != len(self._ids):
             raise StoreError(str(path), came="an image twice", expected="every image once",
                              remedy="Name each image once.")
-        self.n_filled = self._taken_up()
+        self.n_filled = self._count_finished()
 
     @property
     def _origin(self) -> dict[str, Any]:
         return {**self._attributes, "image_ids": self._ids, "layers": self._layers, "dtype": self._dtype,
                 "batch": self._batch}
 
-    def _taken_up(self) -> int:
-        """Say how many rows an earlier attempt has left that can be gone on with."""
+    def _count_finished(self) -> int:
+        """Count the rows of an earlier attempt from which can be continued."""
         if not (self._part.is_file() and self._note.is_file()):
             return 0
         try:
             note = read_json(self._note)
             same = {key: note.get(key) for key in self._origin} == self._origin
             with h5py.File(self._part, "r") as file:
-                whole = all(name in file["layers"] for name in self._layers)
-        except (StudyError, OSError, KeyError) as error:
+                whole = all(len(_own(file["layers"], name, kind=h5py.Dataset, path=self._part)) == len(self._ids)
+                            for name in self._layers)
+        except (StudyError, OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             log.info("%s: begun anew, for the unfinished file cannot be read (%s)", self.path, error)
             return 0
-        if not (same and whole):
+        filled = note.get("n_filled")
+        if not (same and whole and type(filled) is int and 0 <= filled <= len(self._ids)):
             log.info("%s: begun anew, for the unfinished file is of other images or another network", self.path)
             return 0
-        return int(note["n_filled"])
+        return filled
 
     def append(self, features: Mapping[str, NDArray[Any]]) -> None:
         """Add the next images, and see them onto the disk.
@@ -258,7 +322,7 @@ class FeatureWriter:
         sizes = {name: len(features[name]) for name in self._layers if name in features}
         if set(sizes) != set(features) or len(sizes) != len(self._layers) or len(set(sizes.values())) != 1:
             raise StoreError("features", came=f"layers {sorted(features)} with {sorted(set(sizes.values()))} images",
-                             expected=f"{', '.join(self._layers)}, all of the same images", remedy=_AGAIN)
+                             expected=f"{', '.join(self._layers)}, all of the same images", remedy=_again(self.path))
         n = next(iter(sizes.values()))
         if self.n_filled + n > len(self._ids):
             raise StoreError("features", came=f"{self.n_filled + n} images", expected=f"{len(self._ids)}",
@@ -281,7 +345,8 @@ class FeatureWriter:
         self._part.parent.mkdir(parents=True, exist_ok=True)
         self._note.unlink(missing_ok=True)
         with h5py.File(self._part, "w") as file:
-            file.attrs.update({key: self._attributes[key] for key in ("network", "network_digest", "tap")})
+            file.attrs.update({**FEATURES.stamp(), **{key: self._attributes[key]
+                                                      for key in ("network", "network_digest", "tap")}})
             file.attrs["layers"] = self._layers
             file.create_dataset("image_ids", data=self._ids, dtype=h5py.string_dtype())
             group = file.create_group("layers", track_order=True)
@@ -290,7 +355,7 @@ class FeatureWriter:
                 plan.set_chunk((min(self._batch, len(self._ids)), min(_CHUNK_UNITS, n_units[name])))
                 plan.set_obj_track_times(False)
                 plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-                plan.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)  # what no row fills is zero, not what lay in memory
+                plan.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)  # what no row fills is zero, not what was in memory
                 space = h5py.h5s.create_simple((len(self._ids), n_units[name]))
                 kind = h5py.h5t.py_create(np.dtype(self._dtype))
                 h5py.h5d.create(group.id, name.encode(), kind, space, dcpl=plan)
@@ -299,7 +364,7 @@ class FeatureWriter:
         """Flush to the disk, then say so."""
         with self._part.open("rb+") as file:
             os.fsync(file.fileno())
-        write_json(self._note, {**self._origin, "n_filled": self.n_filled}, overwrite=True)
+        write_json(self._note, {**FEATURES.stamp(), **self._origin, "n_filled": self.n_filled}, overwrite=True)
 
     def finish(self) -> None:
         """Give the whole file its name.

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from stimuli.pixels import Pixels, image_id_of, read_image
+from stimuli.files import Pixels, build_again, image_id_of, read_image, require_inside
 from subjects.errors import ManifestError, StoreError
-from subjects.provenance import digest_json, sidecar_path
+from subjects.provenance import FileFormat, digest_json, sidecar_path
 from subjects.store import read_json, read_table, write_table
 
-__all__ = ["COLUMNS", "TYPES", "Manifest", "Pixels", "SetNetwork", "Stimulus", "build_again", "image_id_of",
-           "read_image", "read_manifest", "read_pixels", "read_set_network", "recorded_network", "require_inside",
-           "write_manifest"]
+__all__ = ["COLUMNS", "MANIFEST", "TYPES", "Manifest", "Pixels", "SetNetwork", "Stimulus", "image_id_of", "read_image",
+           "read_manifest", "read_pixels", "read_set_network", "recorded_network", "write_manifest"]
 
 TYPES = ("RE", "AN", "AI")
+MANIFEST = FileFormat("stimulus manifest", version=2)
+"""Version 2 has the record of the set's network in the sidecar."""
+
 _OPTIONAL_TEXT = ("target_category",)
 _OPTIONAL_NUMBERS = ("target_index",)
 _RANGES = {"p_before": (0.0, 1.0, "a probability"), "p_after": (0.0, 1.0, "a probability"),
@@ -32,33 +33,7 @@ _RANGES = {"p_before": (0.0, 1.0, "a probability"), "p_after": (0.0, 1.0, "a pro
            "category_index": (0, math.inf, "the index of an output, not negative"),
            "iterations": (0, math.inf, "a count, not negative")}
 _CORRECT = "Restore the table, or build the set again with `python -m stimuli build --overwrite`."
-_MOST_DIGITS = 18
-
-
-def build_again(stimuli_dir: Path) -> str:
-    """Spell the command that makes a study's set anew; the old images are moved to ``stimuli/replaced``.
-
-    Examples
-    --------
-    >>> build_again(Path("my-study/stimuli"))
-    '`python -m stimuli build --study my-study --overwrite`'
-    """
-    return f"`python -m stimuli build --study {shlex.quote(str(Path(stimuli_dir).parent))} --overwrite`"
-
-
-def require_inside(file: str, *, where: str, remedy: str) -> None:
-    """Refuse a path in a table that is absolute, leads upward, or holds a character that no path has.
-
-    Raises
-    ------
-    ManifestError
-        Naming the path.
-    """
-    path = PurePosixPath(file)
-    if not file.isprintable() or not path.parts or path.is_absolute() or ".." in path.parts or \
-            PureWindowsPath(file).drive or "\\" in file:
-        raise ManifestError(where, came=f"file {file!r}", expected="a path inside stimuli/, with forward slashes",
-                            remedy=remedy)
+_MOST_DIGITS = 19
 
 
 @dataclass(frozen=True)
@@ -227,6 +202,7 @@ def read_manifest(path: Path) -> Manifest:
         command = build_again(path.parent).replace(" --overwrite", "")
         raise ManifestError(str(path), came="no such file", expected="a stimulus manifest",
                             remedy=f"Build the set with {command}.")
+    _require_known_version(sidecar_path(path))
     try:
         return _read_manifest(path)
     except (ManifestError, StoreError) as error:
@@ -234,6 +210,15 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(where, came=error.came, expected=error.expected,
                             remedy=f"Restore the table, or build the set again with {build_again(path.parent)}."
                             ) from error
+
+
+def _require_known_version(beside: Path) -> None:
+    """Refuse a table whose sidecar says that a newer version wrote it; a sidecar that says nothing says version 1."""
+    try:
+        found = read_json(beside).get("FormatVersion") if beside.is_file() else None
+    except StoreError:
+        return
+    MANIFEST.require(found, where=beside)
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,13 +11,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from stimuli.manifest import Pixels, image_id_of, read_image
-from subjects.errors import ManifestError
-from subjects.provenance import digest_json
-from subjects.store import read_table, write_table
+from stimuli.files import Pixels, image_id_of, read_image, require_inside
+from subjects.errors import ManifestError, StoreError
+from subjects.provenance import FileFormat, digest_json, sidecar_path
+from subjects.store import read_json, read_table, write_table
 
 KINDS = ("object", "face", "word", "intact", "scrambled")
-_AGAIN = "Render the textures again with `python -m stimuli textures`."
+TEXTURES = FileFormat("texture table", version=1)
+_AGAIN = "Restore the table, or make the textures anew with `python -m stimuli textures --overwrite`."
+
+
+def render_again(stimuli_dir: Path) -> str:
+    """Spell the command that makes a study's textures anew; the old ones are moved to ``stimuli/replaced``."""
+    return f"`python -m stimuli textures --study {shlex.quote(str(Path(stimuli_dir).parent))} --overwrite`"
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class TextureTable:
 
     def __post_init__(self) -> None:
         for row in self.rows:
+            require_inside(row.file, where="textures", remedy=_AGAIN)
             if row.kind not in KINDS:
                 raise ManifestError(row.file, came=f"kind {row.kind!r}", expected=f"one of {', '.join(KINDS)}",
                                     remedy=_AGAIN)
@@ -74,6 +82,10 @@ class TextureTable:
     def digest(self) -> str:
         """Digest of the table."""
         return digest_json([dataclasses.astuple(row) for row in self.rows])
+
+    def counts(self) -> dict[str, int]:
+        """Count the textures of each kind that there are."""
+        return dict(Counter(row.kind for row in self.rows))
 
     def of_kind(self, kind: str) -> tuple[Texture, ...]:
         """List the textures of one kind."""
@@ -95,11 +107,30 @@ def read_textures(path: Path) -> TextureTable:
         If it is missing, a column is missing or unknown, a value is missing or does not fit.
     """
     path = Path(path)
+    again = render_again(path.parent)
     if not path.is_file():
         raise ManifestError(str(path), came="no such file", expected="the study's table of textures",
-                            remedy="Render them with `python -m stimuli textures`.")
+                            remedy=f"Make them with {again.replace(' --overwrite', '')}.")
+    _require_known_version(sidecar_path(path))
+    try:
+        return _read(path)
+    except (ManifestError, StoreError) as error:
+        where = error.where if error.where.startswith(str(path)) else f"{path}: {error.where}"
+        raise ManifestError(where, came=error.came, expected=error.expected,
+                            remedy=f"Restore the table, or make the textures anew with {again}.") from error
+
+
+def _require_known_version(beside: Path) -> None:
+    try:
+        found = read_json(beside).get("FormatVersion") if beside.is_file() else None
+    except StoreError:
+        return
+    TEXTURES.require(found, where=beside)
+
+
+def _read(path: Path) -> TextureTable:
     table = read_table(path, text_columns=COLUMNS)
-    wrong = sorted(set(COLUMNS) ^ set(table.columns))
+    wrong = sorted(set(COLUMNS) ^ {str(name) for name in table.columns})
     if wrong:
         raise ManifestError(str(path), came=f"{'no' if wrong[0] in COLUMNS else 'an unknown'} column {wrong[0]!r}",
                             expected=f"the columns {', '.join(COLUMNS)}", remedy=_AGAIN)
@@ -125,10 +156,11 @@ def read_texture_pixels(stimuli_dir: Path, texture: Texture) -> Pixels:
         If the file is missing, no image, or changed by as much as one pixel.
     """
     path = Path(stimuli_dir) / texture.file
-    pixels = read_image(path)
+    again = f"Restore the picture, or make the textures anew with {render_again(Path(stimuli_dir))}."
+    pixels = read_image(path, remedy=again)
     found = image_id_of(pixels)
     if found != texture.texture_id:
         raise ManifestError(str(path), came=f"pixels with digest {found}",
                             expected=f"{texture.texture_id}, as in the table of textures",
-                            remedy="The picture was changed after it was made; restore it or render it again.")
+                            remedy=again)
     return pixels

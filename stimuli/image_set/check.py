@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stimuli.image_set.image_rules import ImageVerdict, is_filling, judge_image, without_nan
+from stimuli.image_set.image_rules import ImageVerdict, check_image, fills_shortfall, without_nan
+from stimuli.image_set.set_network import NetworkChoice, load_set_network
 from stimuli.image_set.set_rules import set_failures
 from stimuli.image_set.transfer import Transfer, transfer
 from stimuli.manifest import Manifest, Pixels, read_manifest, read_pixels
-from stimuli.networks.registry import Network, cpu_threads, network_of
-from stimuli.perturbation.start_image import started
+from stimuli.networks.registry import Network, cpu_threads
+from stimuli.perturbation.start_image import with_kept_mean
 from subjects.cli import ProgressWrapper, silent
-from subjects.errors import ManifestError
 from subjects.layout import Layout
+from subjects.settings.images import StimuliSettings
 from subjects.settings.study import Settings
 
-__all__ = ["ImageVerdict", "Verdict", "check", "is_filling", "judge_image"]
+__all__ = ["ImageVerdict", "Verdict", "check", "check_image", "fills_shortfall"]
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,16 @@ class Verdict:
         What is wrong with the set as such.
     network : str
         The set's own network.
-    fillings : tuple of str
-        Files of the RE that fill a shortfall.
+    below_threshold : tuple of str
+        Files of the RE below the threshold which the settings allow where a class falls short.
     transfers : tuple of Transfer
-        The set under other networks. They never decide whether it holds.
+        The set under other networks. They never decide whether it passes.
     """
 
     images: tuple[ImageVerdict, ...]
     set_failures: tuple[str, ...]
     network: str
-    fillings: tuple[str, ...] = ()
+    below_threshold: tuple[str, ...] = ()
     transfers: tuple[Transfer, ...] = ()
 
     @property
@@ -59,7 +60,7 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Say whether every image and the set hold."""
+        """Say whether every image and the set as such pass."""
         return not self.n_failed and not self.set_failures
 
     def to_json(self) -> dict[str, Any]:
@@ -68,14 +69,16 @@ class Verdict:
         return dict(without_nan(content))
 
 
-def check(layout: Layout, settings: Settings, *, also: Sequence[Network] = (), threads: int = 1,
-          progress: ProgressWrapper = silent) -> Verdict:
+def check(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = None, also: Sequence[Network] = (),
+          threads: int = 1, progress: ProgressWrapper = silent) -> Verdict:
     """Check every rule of the set from manifest and PNG files.
 
     Parameters
     ----------
     layout, settings
         The study.
+    asked : NetworkChoice, optional
+        Where the weights of the set's network are now, where they were moved.
     also : sequence of Network
         Other networks that are asked about the same images.
     threads : int
@@ -86,51 +89,44 @@ def check(layout: Layout, settings: Settings, *, also: Sequence[Network] = (), t
     Returns
     -------
     Verdict
-        Rules that do not hold are listed, not raised.
+        Rules that are broken are listed, not raised.
 
     Raises
     ------
     ManifestError
         If the manifest cannot be read, or a file is missing, not square, or changed by as much as one pixel since
-        it was made, or the set was made with another network.
+        it was made.
+    NetworkError
+        If the network is not the one that the set was made with; both digests are named.
     """
-    manifest = read_manifest(layout.manifest)
-    network = _require_network(layout, manifest, network_of(settings.stimuli, root=layout.root))
-    network = started(layout, settings, network=network)
+    manifest, stimuli = read_manifest(layout.manifest), settings.stimuli
+    network = with_kept_mean(layout, stimuli, network=load_set_network(layout, stimuli, asked=asked))
     pixels = {one.image_id: read_pixels(layout.stimuli, one)
               for one in progress(manifest.stimuli, label="reading images", total=len(manifest))}
     with cpu_threads(threads):
-        verdicts = tuple(progress(_judge_all(manifest, pixels, network=network, settings=settings),
-                                  label="judging images", total=len(manifest)))
-        transfers = tuple(transfer(manifest, pixels, network=other, batch=settings.stimuli.batch)
+        verdicts = tuple(progress(_check_all(manifest, pixels, network=network, stimuli=stimuli),
+                                  label="checking images", total=len(manifest)))
+        transfers = tuple(transfer(manifest, pixels, network=other, batch=stimuli.batch)
                           for other in progress(also, label="asking other networks", total=len(also))) if also else ()
-    fillings = tuple(one.file for one in verdicts if is_filling(one.type, p=one.p, settings=settings))
-    return Verdict(verdicts, tuple(set_failures(manifest, settings, pixels=pixels)), network.name, fillings, transfers)
+    low = tuple(one.file for one in verdicts if fills_shortfall(one.type, p=one.p, stimuli=stimuli))
+    return Verdict(verdicts, tuple(set_failures(manifest, stimuli, pixels=pixels)), network.name, low, transfers)
 
 
-def _require_network(layout: Layout, manifest: Manifest, network: Network) -> Network:
-    for one in manifest.stimuli:
-        if (one.network, one.network_digest) != (network.name, network.digest):
-            raise ManifestError(f"{layout.manifest}, {one.file}", came=f"network {one.network} {one.network_digest}",
-                                expected=f"{network.name} {network.digest}, the network of the settings",
-                                remedy="Use the network that the set was made with, or build the set again.")
-    return network
-
-
-def _judge_all(manifest: Manifest, pixels: Mapping[str, Pixels], *, network: Network,
-               settings: Settings) -> Iterator[ImageVerdict]:
-    size = settings.stimuli.batch
+def _check_all(manifest: Manifest, pixels: Mapping[str, Pixels], *, network: Network,
+               stimuli: StimuliSettings) -> Iterator[ImageVerdict]:
+    size = stimuli.batch
     answers = _answers(pixels, network=network, batch=size)
     regular = {one.base_image: one.image_id for one in manifest.stimuli if one.type == "RE"}
     mean = np.clip(np.rint(network.mean_image), 0, 255).astype(np.uint8)
     at_mean = network.probabilities(mean[None])[0]
-    unjudged = np.full(len(network.class_names), np.nan)
+    unknown = np.full(len(network.class_names), np.nan)
     for one in manifest.stimuli:
         base = regular.get(one.base_image)
         base_pixels = None if base is None else pixels[base]
-        own = (network.mean_image, at_mean) if one.type == "AN" else (base_pixels, answers.get(base or "", unjudged))
-        yield judge_image(one, image=pixels[one.image_id], start=own[0], chances_before=own[1], regular=base_pixels,
-                          chances=answers.get(one.image_id, unjudged), network=network, settings=settings)
+        own = (network.mean_image, at_mean) if one.type == "AN" else (base_pixels, answers.get(base or "", unknown))
+        yield check_image(one, image=pixels[one.image_id], start=own[0], regular=base_pixels, network=network,
+                          probabilities=answers.get(one.image_id, unknown), probabilities_before=own[1],
+                          stimuli=stimuli)
 
 
 def _answers(pixels: Mapping[str, Pixels], *, network: Network, batch: int) -> dict[str, NDArray[np.float64]]:

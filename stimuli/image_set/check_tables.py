@@ -23,14 +23,14 @@ def verdict_table(verdict: Verdict) -> Table:
     table.add_column("category", overflow="fold")
     for name in ("P RE", "P AN", "noise", "P AI"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("AI taken for", overflow="fold")
+    table.add_column("AI target", overflow="fold")
     table.add_column("", no_wrap=True)
     by_base: dict[str, dict[str, ImageVerdict]] = {}
     for one in verdict.images:
         by_base.setdefault(one.base_image, {})[one.type] = one
     for base, types in by_base.items():
         failed = any(one.failures for one in types.values())
-        table.add_row(base, *_cells(types), "FAILS" if failed else "holds", style="bold red" if failed else None)
+        table.add_row(base, *_cells(types), "fails" if failed else "passes", style="bold red" if failed else None)
     return table
 
 
@@ -40,7 +40,7 @@ def transfer_table(verdict: Verdict) -> Table:
     Columns: how many images are compared, the share whose most probable category is the intended one, and the median
     P of the intended category and of the original one.
     """
-    table = _table("The same images under other networks (medians; they do not decide whether the set holds)")
+    table = _table("The same images under other networks (medians; they do not decide whether the set passes)")
     table.add_column("network", overflow="fold")
     table.add_column("type", no_wrap=True)
     for name in ("compared", "top-1 intended", "P intended", "P original"):
@@ -59,18 +59,24 @@ def _table(title: str) -> Table:
 
 def _cells(types: dict[str, ImageVerdict]) -> list[str]:
     noise, interference = types.get("AN"), types.get("AI")
-    return [next(iter(types.values())).category, _chance(types.get("RE")), _chance(noise),
-            "-" if noise is None or math.isnan(noise.noise) else f"{noise.noise:.1f}", _chance(interference),
+    return [next(iter(types.values())).category, _p_cell(types.get("RE")), _p_cell(noise),
+            "-" if noise is None or math.isnan(noise.noise) else f"{noise.noise:.1f}", _p_cell(interference),
             "-" if interference is None else interference.judged_as]
 
 
-def _chance(one: ImageVerdict | None) -> str:
+def _p_cell(one: ImageVerdict | None) -> str:
     return "-" if one is None else _number(one.p)
 
 
 def _number(p: float) -> str:
     """Write P with four digits, cut and never rounded up to the limit."""
     return "-" if math.isnan(p) else f"{math.floor(p * 1e4) / 1e4:.4f}"
+
+
+def verdict_parts(verdict: Verdict) -> list[str | Table]:
+    """Give the tables and lines that a terminal shows, the summary last."""
+    tables = [verdict_table(verdict), *([transfer_table(verdict)] if verdict.transfers else [])]
+    return [*tables, *transfer_lines(verdict), *failure_lines(verdict), summary(verdict)]
 
 
 def failure_lines(verdict: Verdict) -> list[str]:
@@ -94,13 +100,13 @@ def _transfer_lines(other: Transfer, *, own: str) -> list[str]:
 
 
 def summary(verdict: Verdict) -> str:
-    """Say in one line how many images hold, and how strong the noise of AN is."""
+    """Say in one line how many images pass, and how strong the noise of AN is."""
     good = verdict.n_images - verdict.n_failed
-    said = f"{good} of {verdict.n_images} images hold"
+    said = f"{good} of {verdict.n_images} images pass"
     noise = [min(one.noise, one.contrast) for one in verdict.images if one.type == "AN"]
     said += f"; weakest AN {min(noise):.1f} grey levels RMS" if noise else ""
-    if verdict.fillings:
-        low = [one for one in verdict.images if one.file in verdict.fillings]
-        said += f"; {len(low)} RE below the threshold fill a shortfall, as the settings allow: " + \
+    if verdict.below_threshold:
+        low = [one for one in verdict.images if one.file in verdict.below_threshold]
+        said += f"; {len(low)} RE are below the threshold, as the settings allow where a class falls short: " + \
             ", ".join(f"{one.base_image} {one.category} (P {one.p:.4f})" for one in low)
     return said if not verdict.set_failures else f"{said}; {len(verdict.set_failures)} failures of the set"

@@ -1,27 +1,33 @@
-"""A stimulus set in the making: what is finished lies on disk, so that an interrupted build goes on from there."""
+"""A set in the making: what is finished is on disk, so that an interrupted build continues from there."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stimuli.manifest import Manifest, SetNetwork, Stimulus, read_pixels, write_manifest
+from stimuli.files import REPLACED, build_again, move_aside, name_replaced
+from stimuli.image_set.set_network import unfinished_path
+from stimuli.manifest import MANIFEST, Manifest, SetNetwork, Stimulus, read_pixels, write_manifest
+from stimuli.perturbation.start_image import mean_path
 from subjects.errors import ManifestError, StimulusError, StoreError
 from subjects.layout import Layout
-from subjects.provenance import digest_json, sidecar, sidecar_path
-from subjects.store import HALF_WRITTEN, plain, read_json, read_table, write_json
+from subjects.provenance import FileFormat, agree, digest_file, digest_json, sidecar, sidecar_path
+from subjects.store import plain, read_json, sweep, write_json
 
-_OTHER = "a set made with other settings or another network"
-_REMEDY = "Add --overwrite to make it anew (the old images are lost), or restore the settings."
+UNFINISHED = FileFormat("unfinished stimulus set", version=2)
+"""Version 2 has the record of the set's network, and names the folder of what is being replaced."""
+
+_DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a set is made from; two sets of the same origin hold the same images.
+    """What a set is made from; two sets of the same origin have the same images.
 
     Parameters
     ----------
@@ -39,9 +45,26 @@ class Origin:
         content = {"inputs": dict(self.inputs), "parameters": dict(self.parameters)}
         return dict(json.loads(json.dumps(content, default=plain)))
 
+    def differences(self, found: Mapping[str, Any]) -> list[str]:
+        """Say in which inputs and parameters a recorded set differs; empty if it is the same set.
+
+        A setting that did not exist when the set was made counts as what was done then; see
+        :func:`subjects.provenance.agree`.
+        """
+        own = self.record()
+        inputs, parameters = ({} if not isinstance(found.get(key), dict) else found[key]
+                              for key in ("inputs", "parameters"))
+        said = [f"{name} {inputs.get(name, 'none')}, now {own['inputs'].get(name, 'none')}"
+                for name in dict.fromkeys([*own["inputs"], *inputs]) if inputs.get(name) != own["inputs"].get(name)]
+        for name in dict.fromkeys([*own["parameters"], *parameters]):
+            mine, theirs = ({name: one[name]} if name in one else {} for one in (own["parameters"], parameters))
+            if not agree(theirs, wanted=mine):
+                said.append(f"{name} {theirs.get(name)!r}, now {mine.get(name)!r}")
+        return said
+
 
 @dataclass
-class Draft:
+class UnfinishedSet:
     """The finished part of a set.
 
     Parameters
@@ -50,50 +73,50 @@ class Draft:
         The study.
     origin : Origin
         What the set is made from.
-    network : SetNetwork
-        With which network, and where its parts are.
+    records : mapping
+        What later commands need to know: ``network`` and, for photographs, ``photographs``.
     rows : dict of (str, str) to Stimulus
-        Base image and type to the row of an image that lies on disk.
+        Base image and type to the row of an image that is on disk.
     """
 
     layout: Layout
     origin: Origin
-    network: SetNetwork
+    records: Mapping[str, Any]
     rows: dict[tuple[str, str], Stimulus] = field(default_factory=dict)
 
-    def holds(self, base_images: Iterable[str], *, kind: str) -> bool:
+    def has(self, base_images: Iterable[str], *, kind: str) -> bool:
         """Say whether these base images all have their image of one type."""
         return all((name, kind) in self.rows for name in base_images)
 
     def add(self, rows: Iterable[Stimulus]) -> None:
-        """Take in images that were written, and note them on disk."""
+        """Add images that were written, and note them on disk."""
         self.rows.update({(row.base_image, row.type): row for row in rows})
         self.save()
 
-    def save(self) -> None:
-        """Write the note."""
+    def save(self, *, replaces: Path | None = None) -> None:
+        """Write the note; `replaces` is the folder to which an older set is being moved."""
         rows = [dataclasses.asdict(row) for row in self.rows.values()]
-        write_json(draft_path(self.layout), {**self.origin.record(), "network": dataclasses.asdict(self.network),
-                                             "rows": rows}, overwrite=True)
+        moving = {} if replaces is None else {"replaces": replaces.name}
+        write_json(unfinished_path(self.layout), {**UNFINISHED.stamp(), **self.origin.record(), **self.records,
+                                                  **moving, "rows": rows}, overwrite=True)
 
     def finish(self, order: Iterable[tuple[str, str]]) -> Manifest:
-        """Write manifest and sidecar in this order of (base image, type), and drop the note."""
+        """Write manifest and sidecar in this order of (base image, type), and remove the note."""
         manifest = Manifest(tuple(self.rows[place] for place in order))
         write_manifest(self.layout.manifest, manifest, overwrite=True)
-        sidecar(self.layout.manifest, inputs=self.origin.inputs, parameters=self.origin.parameters,
-                extra={"network": dataclasses.asdict(self.network),
-                       "images": digest_json([one.image_id for one in manifest.stimuli])})
-        draft_path(self.layout).unlink()
+        sidecar(self.layout.manifest, inputs=self.origin.inputs, parameters=self.origin.parameters, form=MANIFEST,
+                extra={**self.records, "images": digest_json([one.image_id for one in manifest.stimuli])})
+        unfinished_path(self.layout).unlink()
         return manifest
 
 
-def draft_path(layout: Layout) -> Path:
-    """Spell the path of the note of an unfinished set."""
-    return layout.stimuli / "unfinished.json"
+def records_of(network: SetNetwork, *, photographs: Mapping[str, str | None]) -> dict[str, Any]:
+    """Lay out what later commands need to know of a set."""
+    return {"network": dataclasses.asdict(network), **({"photographs": dict(photographs)} if photographs else {})}
 
 
-def open_draft(layout: Layout, origin: Origin, *, network: SetNetwork, overwrite: bool) -> Draft:
-    """Go on with an unfinished set, or begin one.
+def open_unfinished(layout: Layout, origin: Origin, *, records: Mapping[str, Any], overwrite: bool) -> UnfinishedSet:
+    """Continue an unfinished set, or begin one.
 
     Parameters
     ----------
@@ -101,58 +124,110 @@ def open_draft(layout: Layout, origin: Origin, *, network: SetNetwork, overwrite
         The study.
     origin : Origin
         What the set shall be made from.
-    network : SetNetwork
-        With which network.
+    records : mapping
+        See :class:`UnfinishedSet`.
     overwrite : bool
-        Give up what stands there of another origin.
+        Move a set of another origin to ``stimuli/replaced``.
 
     Returns
     -------
-    Draft
+    UnfinishedSet
         With every image of an earlier attempt that is whole on disk.
 
     Raises
     ------
     StimulusError
-        If images of another or of unknown origin stand there and `overwrite` is false.
+        If images of another or of unknown origin are there and `overwrite` is false.
     """
-    path = draft_path(layout)
-    for half in layout.stimuli.rglob(HALF_WRITTEN):
-        half.unlink()
-    found = read_json(path) if path.is_file() else None
-    draft = Draft(layout, origin, network)
-    if found is not None and _same(found, origin):
-        draft.rows = _whole_rows(layout, found["rows"])
-        return draft
-    if not overwrite:
-        _require_free(layout, found)
-    draft.save()
-    _remove_old(layout, found)
-    return draft
+    sweep(layout.stimuli, older_than_s=0.0)
+    note = _read_note(layout, overwrite=overwrite)
+    unfinished = UnfinishedSet(layout, origin, records)
+    if note is None or origin.differences(note):
+        if not overwrite:
+            _require_free(layout, origin, note)
+        folder = name_replaced(layout, digest=_digest_of(layout))
+        move_aside([unfinished_path(layout)], folder, layout=layout) if unfinished_path(layout).exists() else None
+        _replace(unfinished, folder)
+    elif isinstance(note.get("replaces"), str):
+        _replace(unfinished, layout.stimuli / REPLACED / note["replaces"])
+    else:
+        unfinished.rows = _whole_rows(layout, note["rows"])
+    return unfinished
 
 
 def require_free(layout: Layout, origin: Origin) -> None:
-    """Refuse what :func:`open_draft` would refuse, before anything is computed.
+    """Refuse what :func:`open_unfinished` would refuse, before anything is computed.
 
     Raises
     ------
     StimulusError
-        If images of another or of unknown origin stand in the study.
+        If images of another or of unknown origin are in the study.
     """
-    path = draft_path(layout)
-    found = read_json(path) if path.is_file() else None
-    if found is None or not _same(found, origin):
-        _require_free(layout, found)
+    note = _read_note(layout, overwrite=False)
+    if note is None or origin.differences(note):
+        _require_free(layout, origin, note)
 
 
-def _same(found: Mapping[str, Any], origin: Origin) -> bool:
-    return {key: found.get(key) for key in ("inputs", "parameters")} == origin.record()
+def _replace(unfinished: UnfinishedSet, folder: Path) -> None:
+    """Move the set that is given up aside: first its manifest, so that it is never taken for whole.
+
+    The note of the new set is on disk before and says where to; a process that is killed in between is continued.
+    """
+    layout = unfinished.layout
+    old = [layout.manifest, sidecar_path(layout.manifest), mean_path(layout), sidecar_path(mean_path(layout)),
+           layout.stimuli / "images"]
+    if any(path.exists() for path in old):
+        unfinished.save(replaces=folder)
+        move_aside(old, folder, layout=layout)
+    unfinished.save()
 
 
-def _whole_rows(layout: Layout, rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Stimulus]:
+def _digest_of(layout: Layout) -> str:
+    for path in (layout.manifest, unfinished_path(layout)):
+        if path.is_file():
+            return digest_file(path)[:_DIGITS]
+    return "images"
+
+
+def _read_note(layout: Layout, *, overwrite: bool) -> dict[str, Any] | None:
+    """Read the note of an unfinished set; with `overwrite` one that cannot be read counts as one of another set."""
+    path = unfinished_path(layout)
+    if not path.is_file():
+        return None
+    try:
+        note = read_json(path)
+        UNFINISHED.require(note.get("format_version"), where=path)
+        rows = note.get("rows")
+        if not isinstance(rows, list):
+            raise StoreError(str(path), came=f"rows {type(rows).__name__}", expected="a list", remedy="")
+        if not re.fullmatch(r"[\w-]+", str(note.get("replaces", "none"))):
+            raise StoreError(str(path), came=f"replaces {note['replaces']!r}", expected="a folder's name", remedy="")
+        return {**note, "rows": [_row(row, where=f"{path}, image {k}") for k, row in enumerate(rows, start=1)]}
+    except (StoreError, ManifestError) as error:
+        if overwrite:
+            return {}
+        raise StimulusError(error.where, came=error.came, expected=f"the note of an unfinished set ({error.expected})",
+                            remedy=f"Restore it, or begin again with {build_again(layout.stimuli)}; the images are "
+                                   "moved to stimuli/replaced.") from error
+
+
+def _row(content: Any, *, where: str) -> Stimulus:
+    """Read one row, whose values must be of the kinds that a row has."""
+    fields = {one.name: str(one.type) for one in dataclasses.fields(Stimulus)}
+    if not isinstance(content, dict) or set(content) != set(fields):
+        raise StoreError(where, came=f"a row of other fields ({str(content)[:60]})", expected="a row of the manifest",
+                         remedy="")
+    for name, kind in fields.items():
+        value, allowed = content[name], {"str": str, "int": int, "float": (int, float)}[kind.removesuffix(" | None")]
+        fits = isinstance(value, allowed) and not isinstance(value, bool)  # type: ignore[arg-type]
+        if not fits and not (value is None and kind.endswith("None")):
+            raise StoreError(where, came=f"{name} = {value!r}", expected=kind, remedy="")
+    return Stimulus(**content)
+
+
+def _whole_rows(layout: Layout, rows: Iterable[Stimulus]) -> dict[tuple[str, str], Stimulus]:
     whole = {}
-    for row in rows:
-        stimulus = Stimulus(**row)
+    for stimulus in rows:
         try:
             read_pixels(layout.stimuli, stimulus)
         except ManifestError:
@@ -161,31 +236,31 @@ def _whole_rows(layout: Layout, rows: Iterable[Mapping[str, Any]]) -> dict[tuple
     return whole
 
 
-def _require_free(layout: Layout, found: Any) -> None:
+def _require_free(layout: Layout, origin: Origin, note: Mapping[str, Any] | None) -> None:
+    remedy = (f"Restore the settings, or make it anew with {build_again(layout.stimuli)}; the old images are moved to "
+              "stimuli/replaced.")
     if layout.manifest.exists():
-        raise StimulusError(str(layout.manifest), came=_OTHER, expected="none, or one that is current",
-                            remedy=_REMEDY)
-    if found is not None:
-        raise StimulusError(str(draft_path(layout)), came=f"an unfinished set: {_OTHER}",
-                            expected="none, or one of the same settings", remedy=_REMEDY)
+        came = f"a set made with other settings or another network ({_named(layout, origin)})"
+        raise StimulusError(str(layout.manifest), came=came, expected="none, or one that is current", remedy=remedy)
+    if note is not None:
+        came = f"an unfinished set made with other settings or another network ({_shortened(origin.differences(note))})"
+        raise StimulusError(str(unfinished_path(layout)), came=came, expected="none, or one of the same settings",
+                            remedy=remedy)
     strays = sorted((layout.stimuli / "images").rglob("*.png"))
     if strays:
         raise StimulusError(str(strays[0]), came="an image without a manifest", expected="a free folder",
-                            remedy="Restore the manifest, move the images away, or add --overwrite.")
+                            remedy=f"Restore the manifest, or move the images to stimuli/replaced and build with "
+                                   f"{build_again(layout.stimuli)}.")
 
 
-def _remove_old(layout: Layout, found: Any) -> None:
-    """Remove the set that is given up: first its manifest, so that it is never taken for whole."""
-    files = [row["file"] for row in found["rows"]] if found is not None else []
-    if layout.manifest.is_file():
-        try:
-            files += read_table(layout.manifest)["file"].tolist()
-        except (StoreError, KeyError):
-            files += []  # no table that names files; the images are replaced one by one
-    for path in (layout.manifest, sidecar_path(layout.manifest)):
-        path.unlink(missing_ok=True)
-    images = (layout.stimuli / "images").resolve()
-    for file in files:
-        path = layout.stimulus(str(file)).resolve()
-        if images in path.parents:
-            path.unlink(missing_ok=True)
+def _named(layout: Layout, origin: Origin) -> str:
+    """Say how a finished set differs from what is asked for."""
+    try:
+        return _shortened(origin.differences(read_json(sidecar_path(layout.manifest))))
+    except StoreError:
+        return "nothing tells what it was made from"
+
+
+def _shortened(differences: list[str]) -> str:
+    more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
+    return "; ".join(differences[:3]) + more

@@ -17,11 +17,11 @@ from subjects.layout import Layout
 from subjects.store import whole_file
 
 THUMB, GAP, MARGIN, SIDE, TITLE, PAD = 227, 20, 48, 92, 76, 6
-LINE, CHANCE_LINE, ROW_GAP, BLOCK_GAP, HEAD_GAP = 30, 26, 16, 28, 20
+LINE, P_LINE, ROW_GAP, BLOCK_GAP, HEAD_GAP = 30, 26, 16, 28, 20
 INK, GREY, RULE, PAPER = (24, 24, 24), (90, 90, 90), (190, 190, 190), (255, 255, 255)
 TITLES = {"RE": "regular", "AN": "adversarial noise", "AI": "adversarial interference"}
 COLUMNS, DPI = 8, 300
-_LABEL, _CHANCE, _NOTE, _CLASS, _HEAD = 25, 21, 24, 32, 36
+_LABEL, _P_SIZE, _NOTE, _CLASS, _HEAD = 25, 21, 24, 32, 36
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Block:
         """Give where each type's images begin below the block's top, px; the last number is the block's height."""
         tops = [0 if self.title is None else TITLE]
         for lines in self.n_lines:
-            tops.append(tops[-1] + THUMB + PAD + lines * LINE + CHANCE_LINE + ROW_GAP)
+            tops.append(tops[-1] + THUMB + PAD + lines * LINE + P_LINE + ROW_GAP)
         return (*tops[:-1], tops[-1] + BLOCK_GAP)
 
     @property
@@ -202,7 +202,7 @@ def _draw_image(sheet: Image.Image, pen: ImageDraw.ImageDraw, *, layout: Layout,
     lines = label_lines(one)
     for k, line in enumerate(lines):
         pen.text((x, y + k * LINE), line, font=_font(_LABEL), fill=INK)
-    pen.text((x, y + len(lines) * LINE), chance_text(one.p_after), font=_font(_CHANCE), fill=GREY)
+    pen.text((x, y + len(lines) * LINE), p_text(one.p_after), font=_font(_P_SIZE), fill=GREY)
 
 
 def thumbnail(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Image.Image:
@@ -211,12 +211,12 @@ def thumbnail(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Image.
     return picture if picture.size == (THUMB, THUMB) else picture.resize((THUMB, THUMB), Image.Resampling.LANCZOS)
 
 
-def chance_text(p: float) -> str:
+def p_text(p: float) -> str:
     """Write a probability with four digits, cut and never rounded up to a limit.
 
     Examples
     --------
-    >>> chance_text(0.99009), chance_text(1.0)
+    >>> p_text(0.99009), p_text(1.0)
     ('P .9900', 'P >.9999')
     """
     return "P >.9999" if p >= 0.9999 else f"P .{int(p * 10_000 + 1e-9):04d}"

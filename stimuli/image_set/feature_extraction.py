@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from stimuli.feature_store import FeatureStore, FeatureWriter, open_store
+from stimuli.image_set.set_network import NetworkChoice, load_other_network, load_set_network
 from stimuli.image_set.set_rules import require_rows
-from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels
-from stimuli.networks.registry import Images, Network, cpu_threads, network_of
+from stimuli.image_set.transfer import fit_side
+from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels, read_set_network
+from stimuli.networks.registry import Images, Network, cpu_threads
 from subjects.cli import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
+from subjects.errors import StoreError
 from subjects.layout import Layout
-from subjects.provenance import is_current, sidecar, sidecar_path
+from subjects.provenance import is_current, sidecar, sidecar_path, sources
+from subjects.settings.images import StimuliSettings
 from subjects.settings.study import Settings
+from subjects.store import locked, sweep
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """A feature file, and how it came to be.
+    """A features file, and how it came to be.
 
     Parameters
     ----------
     store : FeatureStore
         The file, open for reading.
     reused : bool
-        It stood already.
+        It was there already.
     n_resumed : int
         Images that an interrupted attempt had left.
+    set_network : str
+        The network that the set was made with; the file may be of another one.
     """
 
     store: FeatureStore
     reused: bool
     n_resumed: int = 0
+    set_network: str = ""
 
     @property
     def n_layers(self) -> int:
@@ -49,18 +61,27 @@ class Extracted:
         """Count the images."""
         return len(self.store.image_ids)
 
+    def record(self) -> dict[str, Any]:
+        """Give what ``features --json`` prints."""
+        return {"path": self.store.path, "network": self.store.network, "network_digest": self.store.network_digest,
+                "set_network": self.set_network, "tap": self.store.tap, "layers": dict(self.store.n_units),
+                "n_images": self.n_images, "reused": self.reused, "n_resumed": self.n_resumed}
 
-def extract(layout: Layout, settings: Settings, *, network: str | None = None, threads: int = 1,
-            progress: ProgressWrapper = silent) -> Extracted:
-    """Take every layer's responses to every image of the set.
+
+def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = None, overwrite: bool = False,
+            threads: int = 1, progress: ProgressWrapper = silent) -> Extracted:
+    """Read every layer's responses to every image of the set.
 
     Parameters
     ----------
     layout, settings
         The study. Images go through the network ``stimuli.batch`` at a time; responses are stored as
         ``stimuli.features_dtype``.
-    network : str, optional
-        Which network. Default: ``stimuli.network``.
+    asked : NetworkChoice, optional
+        Another network than the set's, whose responses go to a file of its own; images of another size than its
+        input are resampled (bicubic). Default: the network that the set was made with.
+    overwrite : bool
+        Make the file anew even if it is current.
     threads : int
         CPU threads of the network.
     progress : ProgressWrapper
@@ -69,45 +90,111 @@ def extract(layout: Layout, settings: Settings, *, network: str | None = None, t
     Returns
     -------
     Extracted
-        In ``derivatives/features``; reused if images and network are the same by content. What an interrupted attempt
-        has left is gone on with, and the result is the same.
+        In ``derivatives/features``; reused if images and network are the same by content. An interrupted attempt is
+        continued, and the result is the same.
 
     Raises
     ------
     StudyError
-        If the network is unknown, a row of the manifest is missing or out of its place, an image is missing or
-        changed, or a response does not fit into the number format; the features that stood stay.
+        If the network is unknown or not the set's, a row of the manifest is missing or out of its place, an image is
+        missing or changed, or a response does not fit into the number format; features that are there already stay.
     """
-    judge = network_of(settings.stimuli, name=network, root=layout.root)
-    manifest = read_manifest(layout.manifest)
-    require_rows(manifest, settings, path=layout.manifest)
-    path, dtype = layout.features(judge.name), settings.stimuli.features_dtype
-    ids = [one.image_id for one in manifest.stimuli]
-    inputs, parameters = {"network": judge.digest}, {"image_ids": ids, "tap": judge.tap, "dtype": dtype}
-    if is_current(path, inputs=inputs, parameters=parameters):
-        return Extracted(open_store(path), reused=True)
-    writer = FeatureWriter(path, dtype=dtype, batch=settings.stimuli.batch, attributes={
-        "network": judge.name, "network_digest": judge.digest, "tap": judge.tap, "layers": judge.layers,
+    asked, stimuli = asked or NetworkChoice(), settings.stimuli
+    own, manifest = read_set_network(layout.manifest), read_manifest(layout.manifest)
+    require_rows(manifest, stimuli, path=layout.manifest)
+    other = asked.name not in (None, own.name)
+    network = (load_other_network if other else load_set_network)(layout, stimuli, asked=asked)
+    plan = _plan(layout, manifest, network=network, stimuli=stimuli, other=other)
+    found = None if overwrite else _current(plan)
+    if found is not None:
+        return Extracted(found, reused=True, set_network=own.name)
+    _require_own_name(plan)
+    with locked(layout.stimuli, what="the stimulus set"), cpu_threads(threads):
+        resumed = _write(plan, layout=layout, progress=progress)
+    return Extracted(open_store(plan.path), reused=False, n_resumed=resumed, set_network=own.name)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a features file will be made from, and where it goes."""
+
+    path: Path
+    manifest: Manifest
+    network: Network
+    batch: int
+    parameters: dict[str, Any]
+
+    @property
+    def inputs(self) -> dict[str, Path | str]:
+        """Name what decides the responses besides the parameters."""
+        return {"network": self.network.digest}
+
+    @property
+    def image_ids(self) -> list[str]:
+        """Name the images, in the order of the manifest."""
+        return [one.image_id for one in self.manifest.stimuli]
+
+
+def _plan(layout: Layout, manifest: Manifest, *, network: Network, stimuli: StimuliSettings, other: bool) -> _Plan:
+    resampled = other and stimuli.size_px != network.input_size
+    return _Plan(layout.features(network.name), manifest, network, stimuli.batch,
+                 {"image_ids": [one.image_id for one in manifest.stimuli], "tap": network.tap,
+                  "dtype": stimuli.features_dtype, **({"resampled_from_px": stimuli.size_px} if resampled else {})})
+
+
+def _current(plan: _Plan) -> FeatureStore | None:
+    """Open the file if it is what the plan would make, whole and finite."""
+    if not is_current(plan.path, inputs=plan.inputs, parameters=plan.parameters):
+        return None
+    try:
+        store = open_store(plan.path).require_finite()
+    except StoreError as error:
+        log.warning("%s Made anew.", error)
+        return None
+    same = (store.image_ids, store.layers, store.tap) == (tuple(plan.image_ids), plan.network.layers, plan.network.tap)
+    return store if same else None
+
+
+def _require_own_name(plan: _Plan) -> None:
+    """Refuse to replace the responses of a network whose name gives the same file name."""
+    try:
+        found = open_store(plan.path).network if plan.path.is_file() else plan.network.name
+    except StoreError:
+        return
+    if found != plan.network.name:
+        raise StoreError(str(plan.path), came=f"responses of network {found!r}",
+                         expected=f"a file of {plan.network.name!r} alone; both names have the same letters and digits",
+                         remedy="Move the file away, or give the network another name.")
+
+
+def _write(plan: _Plan, *, layout: Layout, progress: ProgressWrapper) -> int:
+    """Write the file and its sidecar; give how many images an interrupted attempt had left."""
+    network, ids = plan.network, plan.image_ids
+    sweep(plan.path.parent, older_than_s=0.0)
+    writer = FeatureWriter(plan.path, dtype=plan.parameters["dtype"], batch=plan.batch, attributes={
+        "network": network.name, "network_digest": network.digest, "tap": network.tap, "layers": network.layers,
         "image_ids": ids})
     resumed = writer.n_filled
-    with cpu_threads(threads):
-        _fill(writer, judge, layout=layout, manifest=manifest, batch=settings.stimuli.batch, progress=progress)
-    sidecar_path(path).unlink(missing_ok=True)
+    _fill(writer, plan, stimuli_dir=layout.stimuli, progress=progress)
+    sidecar_path(plan.path).unlink(missing_ok=True)
     writer.finish()
     describe_derivative(layout, "features")
-    sidecar(path, inputs=inputs, parameters=parameters)
-    return Extracted(open_store(path), reused=False, n_resumed=resumed)
+    sidecar(plan.path, inputs=plan.inputs, parameters=plan.parameters,
+            extra={"Sources": sources(plan.path, inputs={"manifest": layout.manifest})})
+    return resumed
 
 
-def _fill(writer: FeatureWriter, network: Network, *, layout: Layout, manifest: Manifest, batch: int,
-          progress: ProgressWrapper) -> None:
+def _fill(writer: FeatureWriter, plan: _Plan, *, stimuli_dir: Path, progress: ProgressWrapper) -> None:
     """Read images and write responses while the network is at work; nothing is written until every image was read."""
-    left = manifest.stimuli[writer.n_filled:]
+    network, batch = plan.network, plan.batch
+    side = network.input_size if "resampled_from_px" in plan.parameters else None
+    left = plan.manifest.stimuli[writer.n_filled:]
     batches = [left[first:first + batch] for first in range(0, len(left), batch)]
     bar = iter(progress(range(len(left)), label=f"features of {network.name}", total=len(left)))
 
     def read(wanted: Sequence[Stimulus]) -> Images:
-        return np.stack([read_pixels(layout.stimuli, one) for one in wanted])
+        images = [read_pixels(stimuli_dir, one) for one in wanted]
+        return np.stack(images if side is None else [fit_side(image, side=side) for image in images])
 
     with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
         images = deque(reading.submit(read, wanted) for wanted in batches)
@@ -130,8 +217,10 @@ def _fill(writer: FeatureWriter, network: Network, *, layout: Layout, manifest: 
 
 
 def describe(made: Extracted) -> str:
-    """Say in one line what was made and where it lies."""
+    """Say in one line what was made and where it is."""
     size = Path(made.store.path).stat().st_size / 2**20
-    state = "already current, reused" if made.reused else \
-        f"taken, {made.n_resumed} of them by an earlier attempt" if made.n_resumed else "taken"
-    return f"{made.n_layers} layers x {made.n_images} images {state}: {made.store.path} ({size:.1f} MiB)"
+    state = "already up to date" if made.reused else \
+        f"extracted, {made.n_resumed} of them by an earlier attempt" if made.n_resumed else "extracted"
+    whose = f"network {made.store.network}" if made.store.network == made.set_network else \
+        f"network {made.store.network}, not the set's ({made.set_network})"
+    return f"{made.n_layers} layers x {made.n_images} images of {whose} {state}: {made.store.path} ({size:.1f} MiB)"

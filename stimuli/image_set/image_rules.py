@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from stimuli.image_set.measures import contrast_rms, l2, linf, noise_rms, similarity
 from stimuli.manifest import Pixels, Stimulus
 from stimuli.networks.registry import Network
-from subjects.settings.study import Settings
+from subjects.settings.images import StimuliSettings
 
 TOLERANCES = {"p_before": 1e-3, "p_after": 1e-3, "l2": 1e-3, "linf": 1e-3, "ssim": 1e-3, "contrast_rms": 1e-2}
-"""Column of the manifest -> how far its number may lie from what is measured: rounding, and a network on other
+"""Column of the manifest -> how far its number may be from what is measured: rounding, and a network on other
 hardware."""
 _NAMES = {"p_before": "P of the start", "p_after": "P", "l2": "L2 from its start", "linf": "Linf from its start",
           "ssim": "SSIM to its RE", "contrast_rms": "contrast"}
@@ -44,7 +44,7 @@ class ImageVerdict:
     expected : dict of str to float
         The same numbers as the manifest has them.
     failures : tuple of str
-        Rules that do not hold.
+        Rules that it breaks.
     """
 
     image_id: str
@@ -62,10 +62,10 @@ class ImageVerdict:
     failures: tuple[str, ...]
 
 
-def judge_image(one: Stimulus, *, image: Pixels, start: NDArray[np.generic] | None, chances: NDArray[np.float64],
-                network: Network, settings: Settings, regular: Pixels | None = None,
-                chances_before: NDArray[np.float64] | None = None) -> ImageVerdict:
-    """Hold one image against every rule that concerns it.
+def check_image(one: Stimulus, *, image: Pixels, start: NDArray[np.generic] | None, probabilities: NDArray[np.float64],
+                network: Network, stimuli: StimuliSettings, regular: Pixels | None = None,
+                probabilities_before: NDArray[np.float64] | None = None) -> ImageVerdict:
+    """Check one image against every rule that concerns it.
 
     Parameters
     ----------
@@ -75,27 +75,27 @@ def judge_image(one: Stimulus, *, image: Pixels, start: NDArray[np.generic] | No
         Its pixels, as read from the file.
     start : array, (side, side, 3), or None
         What it was made from, RGB in 0..255; None if that is missing.
-    chances : float64 array, (n_classes,)
+    probabilities : float64 array, (n_classes,)
         The network's answer to `image`; NaN where it could not be asked.
     network : Network
-        The judge.
-    settings : Settings
+        The set's network, whose answers these are.
+    stimuli : StimuliSettings
         The limits.
     regular : uint8 array, (side, side, 3), optional
         Pixels of the RE image of the same base image. Without them SSIM is not judged.
-    chances_before : float64 array, (n_classes,), optional
+    probabilities_before : float64 array, (n_classes,), optional
         The network's answer to the rounded start. Without it the P before is not judged.
     """
     judged = one.category_index if one.target_index is None else one.target_index
     known = all(0 <= index < len(network.class_names) for index in (judged, one.category_index))
-    p, p_own = (float(chances[judged]), float(chances[one.category_index])) if known else (np.nan, np.nan)
-    before = float(chances_before[judged]) if known and chances_before is not None else np.nan
+    p, p_own = (float(probabilities[judged]), float(probabilities[one.category_index])) if known else (np.nan, np.nan)
+    before = float(probabilities_before[judged]) if known and probabilities_before is not None else np.nan
     measured = {"p_before": before, "p_after": p, **_measure(image, start=start, regular=regular)}
     noise = noise_rms(image, start) if start is not None and start.shape == image.shape else np.nan
     expected = {name: float(getattr(one, name)) for name in TOLERANCES}
-    failures = [*_probability_failures(one, p=p, settings=settings), *_size_failures(image, settings=settings),
-                *_label_failures(one, network=network, settings=settings),
-                *_contrast_failures(one, contrast=measured["contrast_rms"], noise=noise, settings=settings),
+    failures = [*_probability_failures(one, p=p, stimuli=stimuli), *_size_failures(image, stimuli=stimuli),
+                *_label_failures(one, network=network, stimuli=stimuli),
+                *_contrast_failures(one, contrast=measured["contrast_rms"], noise=noise, stimuli=stimuli),
                 *record_failures(measured, expected)]
     return ImageVerdict(one.image_id, one.file, one.type, one.base_image, one.category,
                         network.class_names[judged] if known else "unknown", p=p, p_own=p_own,
@@ -123,45 +123,44 @@ def record_failures(measured: dict[str, float], expected: dict[str, float]) -> l
     return failures
 
 
-def _probability_failures(one: Stimulus, *, p: float, settings: Settings) -> list[str]:
-    stimuli = settings.stimuli
-    if is_filling(one.type, p=p, settings=settings):
+def _probability_failures(one: Stimulus, *, p: float, stimuli: StimuliSettings) -> list[str]:
+    if fills_shortfall(one.type, p=p, stimuli=stimuli):
         return []
     limit = {"RE": stimuli.re_p, "AN": stimuli.an_p, "AI": stimuli.ai_p}[one.type]
     holds = p >= limit if one.type == "AN" else p > limit
     return [] if holds else [f"P {p:.4f}, wanted {'>=' if one.type == 'AN' else '>'} {limit:g}"]
 
 
-def is_filling(kind: str, *, p: float, settings: Settings) -> bool:
-    """Say whether an image is an RE below the threshold that the settings allow to fill a shortfall."""
-    return kind == "RE" and settings.stimuli.shortfall == "best" and p <= settings.stimuli.re_p
+def fills_shortfall(kind: str, *, p: float, stimuli: StimuliSettings) -> bool:
+    """Say whether an image is an RE below the threshold which the settings allow where a class falls short."""
+    return kind == "RE" and stimuli.shortfall == "best" and p <= stimuli.re_p
 
 
-def _size_failures(image: Pixels, *, settings: Settings) -> list[str]:
-    side = settings.stimuli.size_px
+def _size_failures(image: Pixels, *, stimuli: StimuliSettings) -> list[str]:
+    side = stimuli.size_px
     return [] if image.shape == (side, side, 3) else [f"{image.shape[1]} x {image.shape[0]} px, wanted {side} x {side}"]
 
 
-def _label_failures(one: Stimulus, *, network: Network, settings: Settings) -> list[str]:
+def _label_failures(one: Stimulus, *, network: Network, stimuli: StimuliSettings) -> list[str]:
     failures = []
     names = dict(enumerate(network.class_names))
     if names.get(one.category_index) != one.category:
         failures.append(f"category {one.category!r} is not output {one.category_index} of the network")
     if one.target_index is not None and names.get(one.target_index) != one.target_category:
         failures.append(f"target {one.target_category!r} is not output {one.target_index} of the network")
-    if one.class_name not in settings.stimuli.classes:
+    if one.class_name not in stimuli.classes:
         failures.append(f"class {one.class_name!r} is not in the settings")
     if one.type == "RE" and one.target_index is not None:
-        failures.append("RE aims at a category")
+        failures.append("RE has a target category")
     if one.type == "AN" and one.target_index != one.category_index:
-        failures.append("AN aims at another category than its RE's")
+        failures.append("the target of AN is another category than its RE's")
     if one.type == "AI" and one.target_index in (None, one.category_index):
-        failures.append("AI aims at no wrong category")
+        failures.append("the target of AI is no wrong category")
     return failures
 
 
-def _contrast_failures(one: Stimulus, *, contrast: float, noise: float, settings: Settings) -> list[str]:
-    least = settings.stimuli.an_min_contrast
+def _contrast_failures(one: Stimulus, *, contrast: float, noise: float, stimuli: StimuliSettings) -> list[str]:
+    least = stimuli.an_min_contrast
     if one.type != "AN":
         return []
     return [f"{name} {value:.2f} grey levels, wanted >= {least:g}"

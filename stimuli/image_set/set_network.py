@@ -1,13 +1,135 @@
-"""The network that a set was made with: its record beside the manifest."""
+"""The network of a set: chosen when the set is built, recorded beside its manifest, found again by later commands."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from stimuli.manifest import SetNetwork
-from stimuli.networks.registry import Network
-from subjects.provenance import digest_file
+from stimuli.files import build_again
+from stimuli.manifest import SetNetwork, read_set_network, recorded_network
+from stimuli.networks.registry import Network, network_of
+from subjects.errors import ManifestError, NetworkError, StoreError
+from subjects.layout import Layout
+from subjects.machine import require_trust
+from subjects.provenance import digest_file, sidecar_path
 from subjects.settings.images import StimuliSettings
+from subjects.store import locked, read_json, write_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """What a command line asks for; None where it says nothing.
+
+    Parameters
+    ----------
+    name : str or None
+        A network; see :func:`stimuli.networks.registry.load_network`.
+    weights : Path or None
+        Its weights file.
+    preprocessing : str or None
+        Its preprocessing.
+    trust : bool
+        Whether code that the study's own files name may run on this computer.
+    """
+
+    name: str | None = None
+    weights: Path | None = None
+    preprocessing: str | None = None
+    trust: bool = False
+
+    def applied(self, stimuli: StimuliSettings) -> StimuliSettings:
+        """Give the settings with this choice; another network leaves the study's weights and preprocessing out."""
+        other = self.name is not None and self.name != stimuli.network
+        changes: dict[str, Any] = {"network": self.name, "preprocessing": self.preprocessing,
+                                   "weights": None if self.weights is None else str(self.weights.resolve())}
+        given = {key: value for key, value in changes.items() if value is not None}
+        return stimuli.model_copy(update={**({"weights": None, "preprocessing": None} if other else {}), **given})
+
+
+def unfinished_path(layout: Layout) -> Path:
+    """Spell the path of the note of an unfinished set."""
+    return layout.stimuli / "unfinished.json"
+
+
+def settings_for_build(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice) -> StimuliSettings:
+    """Give the settings of a build: the command line, else the study's, else those of the set that is there.
+
+    Parameters
+    ----------
+    layout : Layout
+        The study.
+    stimuli : StimuliSettings
+        What its settings files name, told from defaults by ``model_fields_set``.
+    asked : NetworkChoice
+        What the command line names.
+
+    Returns
+    -------
+    StimuliSettings
+        A set that was built with ``--network`` or ``--images`` keeps its network and its photographs when it is built
+        again without them.
+    """
+    named, chosen = stimuli.model_fields_set, stimuli
+    record = None if asked.name is not None or "network" in named else remembered_network(layout)
+    if record is not None:
+        parts = {key: getattr(record, key) for key in ("weights", "preprocessing", "tap") if key not in named}
+        chosen = chosen.model_copy(update={"network": record.name, **parts})
+    if "images" not in named:
+        kept = remembered_photographs(layout)
+        chosen = chosen.model_copy(update={key: value for key, value in kept.items() if key not in named})
+    return asked.applied(chosen)
+
+
+def remembered_network(layout: Layout) -> SetNetwork | None:
+    """Find the network of a set that is there, be it unfinished or damaged; None if nothing tells it."""
+    for read in (read_set_network, recorded_network):
+        try:
+            found = read(layout.manifest)
+        except ManifestError:
+            continue
+        if found is not None:
+            return found
+    for content in _contents(layout):
+        record, parameters = content.get("network"), content.get("parameters")
+        if isinstance(record, dict) and isinstance(record.get("name"), str):
+            texts: dict[str, Any] = {key: value for key, value in record.items() if isinstance(value, str)
+                                     and key in SetNetwork.__dataclass_fields__}
+            return SetNetwork(**{"digest": "", **texts})
+        if isinstance(parameters, dict) and isinstance(parameters.get("network"), str):
+            return SetNetwork(parameters["network"], "")
+    return None
+
+
+def remembered_photographs(layout: Layout) -> dict[str, str | None]:
+    """Find the folder of photographs, and their table of labels, of a set that is there; empty for drawings."""
+    for content in _contents(layout):
+        found = content.get("photographs")
+        if isinstance(found, dict) and isinstance(found.get("images"), str):
+            labels = found.get("labels")
+            return {"images": found["images"], "labels": labels if isinstance(labels, str) else None}
+    return {}
+
+
+def _contents(layout: Layout) -> list[Mapping[str, Any]]:
+    """Read what is beside the manifest and in the note of an unfinished set, as far as it can be read."""
+    found: list[Mapping[str, Any]] = []
+    for path in (sidecar_path(layout.manifest), unfinished_path(layout)):
+        try:
+            found.append(read_json(path))
+        except (StoreError, OSError) as error:
+            log.debug("%s", error)
+    return found
+
+
+def load_for_build(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice) -> Network:
+    """Load the network that :func:`settings_for_build` chose."""
+    _require_consent(layout, stimuli.network, asked=asked)
+    return network_of(stimuli, root=layout.root)
 
 
 def record_of(network: Network, stimuli: StimuliSettings, *, root: Path) -> SetNetwork:
@@ -30,7 +152,134 @@ def record_of(network: Network, stimuli: StimuliSettings, *, root: Path) -> SetN
                       weights_digest=None if weights is None else digest_file(weights))
 
 
+def photographs_record(stimuli: StimuliSettings, *, root: Path) -> dict[str, str | None]:
+    """Record where the photographs and their labels are; empty for drawings."""
+    named = {key: getattr(stimuli, key) for key in ("images", "labels")}
+    if stimuli.images is None:
+        return {}
+    return {key: None if path is None else _as_named(root / path, root=root) for key, path in named.items()}
+
+
 def _as_named(path: Path, *, root: Path) -> str:
     """Spell a file relative to the study where it lies inside it, otherwise whole."""
     whole, study = path.resolve(), root.resolve()
     return (whole.relative_to(study) if study in whole.parents else whole).as_posix()
+
+
+def renew_record(layout: Layout, network: SetNetwork, *, photographs: Mapping[str, str | None]) -> None:
+    """Write where the parts of a current set's network are now, and where its responses are read."""
+    beside = sidecar_path(layout.manifest)
+    content = read_json(beside)
+    new = {"network": asdict(network), **({"photographs": dict(photographs)} if photographs else {})}
+    if {key: content.get(key) for key in new} != new:
+        with locked(layout.stimuli, what="the stimulus set"):
+            write_json(beside, {**content, **new}, overwrite=True)
+
+
+def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice | None = None) -> Network:
+    """Load the network that a study's set was made with.
+
+    Parameters
+    ----------
+    layout : Layout
+        A study with a set.
+    stimuli : StimuliSettings
+        What the settings name; where that is something else, the set's record is followed, with a warning.
+    asked : NetworkChoice, optional
+        ``weights`` may name the new place of a file that was moved; a name may repeat the set's own.
+
+    Raises
+    ------
+    NetworkError
+        If another network is asked for, or the weights or the preprocessing are others than the set's; both digests
+        are named.
+    ManifestError
+        If the manifest cannot be read, or does not say which network.
+    """
+    asked = asked or NetworkChoice()
+    record = read_set_network(layout.manifest)
+    if asked.name not in (None, record.name):
+        raise _refusal_of_another(layout, record, load_other_network(layout, stimuli, asked=asked))
+    _warn(record, stimuli, root=layout.root)
+    _require_consent(layout, record.name, asked=asked, where=str(layout.manifest))
+    parts = _parts(record, stimuli)
+    chosen = asked.applied(stimuli.model_copy(update={"network": record.name, **parts}))
+    _require_weights(layout, record, chosen)
+    network = network_of(chosen, root=layout.root)
+    if network.digest != record.digest:
+        raise _refusal_of_exchanged(layout, record, network, chosen=chosen)
+    return network
+
+
+def load_other_network(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice) -> Network:
+    """Load the network that the command line names, with the settings' weights where they name the same network."""
+    chosen = asked.applied(stimuli)
+    _require_consent(layout, chosen.network, asked=asked)
+    return network_of(chosen, root=layout.root)
+
+
+def load_for_candidates(layout: Layout, stimuli: StimuliSettings, *,
+                        asked: NetworkChoice) -> tuple[StimuliSettings, Network]:
+    """Load the network that screens photographs: the one asked for, else that of a set that is there."""
+    if asked.name is None and layout.manifest.is_file():
+        return settings_for_build(layout, stimuli, asked=asked), load_set_network(layout, stimuli, asked=asked)
+    chosen = settings_for_build(layout, stimuli, asked=asked)
+    return chosen, load_for_build(layout, chosen, asked=asked)
+
+
+def _parts(record: SetNetwork, stimuli: StimuliSettings) -> dict[str, str | None]:
+    """Say where weights, preprocessing and tap come from: the record, or (set of version 0.1.0) the settings."""
+    names = ("weights", "preprocessing", "tap")
+    if record.tap is not None:
+        return {key: getattr(record, key) for key in names}
+    return {key: getattr(stimuli, key) if stimuli.network == record.name else None for key in names}
+
+
+def _warn(record: SetNetwork, stimuli: StimuliSettings, *, root: Path) -> None:
+    named = {key: getattr(stimuli, key) for key in ("network", "weights", "preprocessing", "tap")
+             if key in stimuli.model_fields_set and getattr(stimuli, key) is not None}
+    if "weights" in named:
+        named["weights"] = _as_named(root / named["weights"], root=root)
+    known = {"network": record.name, "weights": record.weights, "preprocessing": record.preprocessing,
+             "tap": record.tap}
+    for key, value in named.items():
+        if value != known[key] and (key == "network" or record.tap is not None):
+            log.warning("the settings name %s %s; the set was made with %s, which is taken (`build` says what it takes "
+                        "to use the other)", key, value, known[key] or "the network's own")
+
+
+def _require_consent(layout: Layout, name: str, *, asked: NetworkChoice, where: str | None = None) -> None:
+    """Ask once on this computer for consent to code that the study names; a name on the command line is consent."""
+    if ":" in name:
+        require_trust(layout.root, name, where=where or f"{layout.settings_file}, stimuli.network",
+                      trust=asked.trust or asked.name == name)
+
+
+def _require_weights(layout: Layout, record: SetNetwork, chosen: StimuliSettings) -> None:
+    if chosen.weights is None or (layout.root / chosen.weights).is_file():
+        return
+    raise NetworkError(str(layout.root / chosen.weights), came="no such file",
+                       expected=f"the weights of network {record.name} that the set was made with",
+                       remedy=f"Put the file back, or name its new place with --weights; `python -m stimuli build "
+                              f"--study {layout.root} --weights FILE` records the new place.")
+
+
+def _refusal_of_another(layout: Layout, record: SetNetwork, other: Network) -> NetworkError:
+    return NetworkError(f"{layout.manifest}, network", came=f"{other.name} {other.digest} asked for",
+                        expected=f"{record.name} {record.digest}, the network that the set was made with",
+                        remedy=f"Leave --network out; to compare, use `python -m stimuli check --study {layout.root} "
+                               f"--also {other.name}`.")
+
+
+def _refusal_of_exchanged(layout: Layout, record: SetNetwork, network: Network, *,
+                          chosen: StimuliSettings) -> NetworkError:
+    said = f"{network.name} {network.digest}"
+    if chosen.weights is not None and record.weights_digest is not None:
+        found = digest_file(layout.root / chosen.weights)
+        said += f" (weights file {chosen.weights}, digest {found}; the set's had {record.weights_digest})" \
+            if found != record.weights_digest else ""
+    parts = f"weights {record.weights or 'of its own'}, preprocessing {record.preprocessing or 'of its own'}"
+    return NetworkError(f"{layout.manifest}, network", came=said,
+                        expected=f"{record.name} {record.digest}, the network that the set was made with ({parts})",
+                        remedy="Put these weights and this preprocessing back (--weights, --preprocessing), or build "
+                               f"the set again with {build_again(layout.stimuli)}.")

@@ -1,4 +1,4 @@
-"""The rules that concern a set as a whole: its rows and their order, its pairing, and images that are alike."""
+"""The rules that concern a set as a whole: its rows and their order, its pairing, and near-duplicate images."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 
+from stimuli.files import build_again
 from stimuli.manifest import TYPES, Manifest, Pixels
 from subjects.errors import ManifestError
 from subjects.profile import base_images
-from subjects.settings.study import Settings
+from subjects.settings.images import StimuliSettings
 
 _FIRST_ROW = 2  # row 1 of the table is its header
 
 
-def set_failures(manifest: Manifest, settings: Settings, *, pixels: Mapping[str, Pixels]) -> Iterator[str]:
+def set_failures(manifest: Manifest, stimuli: StimuliSettings, *, pixels: Mapping[str, Pixels]) -> Iterator[str]:
     """Name what is wrong with the set as such.
 
     Parameters
     ----------
     manifest : Manifest
         The table.
-    settings : Settings
+    stimuli : StimuliSettings
         Which base images, classes and targets there should be.
     pixels : mapping of str to uint8 array, (side, side, 3)
         ``image_id`` -> image.
     """
-    yield from row_failures(manifest, settings)
-    yield from _pairing_failures(manifest, settings)
+    yield from row_failures(manifest, stimuli)
+    yield from _pairing_failures(manifest, stimuli)
     named = [one.category for one in manifest.stimuli if one.type == "RE"]
     yield from (f"category {name} has {named.count(name)} base images" for name in dict.fromkeys(named)
                 if named.count(name) > 1)
-    yield from _likeness_failures(manifest, settings, pixels=pixels)
+    yield from _duplicate_failures(manifest, stimuli, pixels=pixels)
 
 
-def row_failures(manifest: Manifest, settings: Settings) -> list[str]:
+def row_failures(manifest: Manifest, stimuli: StimuliSettings) -> list[str]:
     """Name missing rows, rows that the settings do not know, and the first row out of its place.
 
     Rows stand base image by base image in the order of the settings' classes, each as RE, AN, AI.
     """
-    wanted = [(base, kind) for base in base_images(settings.stimuli) for kind in TYPES]
+    wanted = [(base, kind) for base in base_images(stimuli) for kind in TYPES]
     found = [(one.base_image, one.type) for one in manifest.stimuli]
     there, known = set(found), set(wanted)
     failures = [f"no {kind} of {base}" for base, kind in wanted if (base, kind) not in there]
@@ -59,7 +60,7 @@ def row_failures(manifest: Manifest, settings: Settings) -> list[str]:
     return failures
 
 
-def require_rows(manifest: Manifest, settings: Settings, *, path: Path) -> None:
+def require_rows(manifest: Manifest, stimuli: StimuliSettings, *, path: Path) -> None:
     """Refuse a manifest from which a row is missing, or whose rows were moved.
 
     Raises
@@ -67,16 +68,16 @@ def require_rows(manifest: Manifest, settings: Settings, *, path: Path) -> None:
     ManifestError
         With every row concerned (at most 3 by name).
     """
-    failures = row_failures(manifest, settings)
+    failures = row_failures(manifest, stimuli)
     if failures:
         more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
         raise ManifestError(str(path), came="; ".join(failures[:3]) + more,
-                            expected=f"RE, AN and AI of the {len(base_images(settings.stimuli))} base images of the "
-                                     "settings, in the order in which they were written",
-                            remedy="Restore the table, or build the set again with --overwrite.")
+                            expected=f"RE, AN and AI of the {len(base_images(stimuli))} base images of the settings, "
+                                     "in the order in which they were written",
+                            remedy=f"Restore the table, or build the set again with {build_again(path.parent)}.")
 
 
-def _pairing_failures(manifest: Manifest, settings: Settings) -> Iterator[str]:
+def _pairing_failures(manifest: Manifest, stimuli: StimuliSettings) -> Iterator[str]:
     found = {(one.base_image, one.type): one for one in manifest.stimuli}
     class_of = {one.category: one.class_name for one in manifest.stimuli}
     for (base, kind), one in found.items():
@@ -85,14 +86,14 @@ def _pairing_failures(manifest: Manifest, settings: Settings) -> Iterator[str]:
             yield f"{base} {kind} is of {one.category} ({one.class_name}), its RE of {regular.category}"
         if base.rpartition("-")[0] != one.class_name:
             yield f"{base} {kind} is of class {one.class_name}"
-        if kind == "AI" and settings.stimuli.ai_target == "other_class" and \
+        if kind == "AI" and stimuli.ai_target == "other_class" and \
                 class_of.get(one.target_category or "", one.class_name) == one.class_name:
-            yield f"{base} AI aims at {one.target_category}, not at a category of another class"
+            yield f"the target of {base} AI is {one.target_category}, not a category of another class"
 
 
-def _likeness_failures(manifest: Manifest, settings: Settings, *, pixels: Mapping[str, Pixels]) -> Iterator[str]:
+def _duplicate_failures(manifest: Manifest, stimuli: StimuliSettings, *, pixels: Mapping[str, Pixels]) -> Iterator[str]:
     regular = {one.file: pixels[one.image_id] for one in manifest.stimuli if one.type == "RE"}
-    limit = settings.stimuli.near_duplicate_bits
+    limit = stimuli.near_duplicate_bits
     for pair in near_duplicates(regular, bits=limit):
         yield (f"{pair.first} and {pair.second} are nearly the same image: {pair.bits} of {BITS} bits of their "
                f"perceptual hashes differ, wanted more than {limit} (stimuli.near_duplicate_bits)")

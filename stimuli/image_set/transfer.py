@@ -1,4 +1,4 @@
-"""How other networks see a set that was made for one."""
+"""What other networks answer to a set that was made with one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from stimuli.networks.registry import Network
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One image, as another network sees it.
+class Answer:
+    """Another network's answer to one image.
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ class Sight:
         Which image.
     intended, original : str
         The category that the image was made to be taken for, and that of its base image.
-    seen : str
+    top : str
         The other network's most probable category.
-    p_seen, p_intended, p_original : float
+    p_top, p_intended, p_original : float
         Their probabilities.
     """
 
@@ -34,8 +34,8 @@ class Sight:
     type: str
     intended: str
     original: str
-    seen: str
-    p_seen: float
+    top: str
+    p_top: float
     p_intended: float
     p_original: float
 
@@ -49,7 +49,7 @@ class TransferRow:
     type : {"RE", "AN", "AI"}
         Which images.
     n, n_incomparable : int
-        How many were judged; how many are of a category, or aim at one, that the network does not know.
+        How many were compared; how many are of a category, or have one as target, that the network does not know.
     top1_intended : float
         Share of images whose most probable category is the intended one.
     p_intended, p_original : float
@@ -78,8 +78,8 @@ class Transfer:
         One for each type.
     unknown : tuple of str
         Categories of the set that the network does not know by the same name: not comparable.
-    images : tuple of Sight
-        Every image that was judged.
+    images : tuple of Answer
+        Every image that was compared.
     """
 
     network: str
@@ -87,7 +87,7 @@ class Transfer:
     input_size: int
     rows: tuple[TransferRow, ...]
     unknown: tuple[str, ...]
-    images: tuple[Sight, ...]
+    images: tuple[Answer, ...]
 
 
 def transfer(manifest: Manifest, pixels: Mapping[str, Pixels], *, network: Network, batch: int = 20) -> Transfer:
@@ -111,7 +111,7 @@ def transfer(manifest: Manifest, pixels: Mapping[str, Pixels], *, network: Netwo
         part = known[first:first + batch]
         shown = np.stack([fit_side(pixels[one.image_id], side=network.input_size) for one in part])
         rows = network.probabilities(shown, batch=batch)
-        images += [_sight(one, chances=row, places=places, names=network.class_names)
+        images += [_answer(one, probabilities=row, places=places, names=network.class_names)
                    for one, row in zip(part, rows, strict=True)]
     named = dict.fromkeys(name for one in manifest.stimuli for name in (one.category, _intended(one)))
     rows_of_types = tuple(_row(kind, manifest=manifest, images=images) for kind in TYPES)
@@ -130,18 +130,18 @@ def fit_side(pixels: Pixels, *, side: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC), dtype=np.uint8)
 
 
-def _sight(one: Stimulus, *, chances: NDArray[np.float64], places: Mapping[str, int],
-           names: tuple[str, ...]) -> Sight:
-    top = int(chances.argmax())
-    return Sight(one.image_id, one.file, one.type, _intended(one), one.category, names[top], float(chances[top]),
-                 float(chances[places[_intended(one)]]), float(chances[places[one.category]]))
+def _answer(one: Stimulus, *, probabilities: NDArray[np.float64], places: Mapping[str, int],
+           names: tuple[str, ...]) -> Answer:
+    top = int(probabilities.argmax())
+    return Answer(one.image_id, one.file, one.type, _intended(one), one.category, names[top], float(probabilities[top]),
+                 float(probabilities[places[_intended(one)]]), float(probabilities[places[one.category]]))
 
 
-def _row(kind: str, *, manifest: Manifest, images: list[Sight]) -> TransferRow:
+def _row(kind: str, *, manifest: Manifest, images: list[Answer]) -> TransferRow:
     mine = [one for one in images if one.type == kind]
     n_all = sum(one.type == kind for one in manifest.stimuli)
     if not mine:
         return TransferRow(kind, 0, n_all, np.nan, np.nan, np.nan)
-    return TransferRow(kind, len(mine), n_all - len(mine), float(np.mean([one.seen == one.intended for one in mine])),
+    return TransferRow(kind, len(mine), n_all - len(mine), float(np.mean([one.top == one.intended for one in mine])),
                        float(np.median([one.p_intended for one in mine])),
                        float(np.median([one.p_original for one in mine])))

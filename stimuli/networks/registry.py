@@ -123,7 +123,7 @@ def network_of(settings: StimuliSettings, *, name: str | None = None, root: Path
 
 
 def _load_own(name: str, given: Mapping[str, Any]) -> Network:
-    """Call a function of the user's own and hold what it returns against the protocol."""
+    """Call a function of the user's own and check what it returns against the protocol."""
     unused = [key for key in given if key != "tap"]
     if unused:
         raise NetworkError(name, came=f"{unused[0]} {str(given[unused[0]])!r}",
@@ -164,22 +164,41 @@ def _own_function(name: str) -> Callable[[], Any]:
     return result
 
 
-def list_networks() -> Iterator[str]:
-    """Give the lines of the list. Of the networks only the demo network, which ships, is loaded."""
+def list_networks() -> dict[str, Any]:
+    """List the networks, where their weights are, and the preprocessings. Only the demo network is loaded.
+
+    Returns
+    -------
+    dict
+        ``networks`` (``name``, ``n_classes``, ``input_px``, ``weights``, ``found``: whether the weights are on this
+        computer), ``preprocessings``, ``taps``, ``folder``: where weights are looked for.
+    """
     demo = load_network("demo")
-    yield (f"demo: {len(demo.class_names)} classes, input {demo.input_size} px, {len(demo.layers)} layers, "
-           f"digest {demo.digest}")
-    yield f"{NAME}: 1000 classes, input 227 px, 8 layers, weights {_state(usual_path(), otherwise='bring them')}"
+    found = [{"name": demo.name, "n_classes": len(demo.class_names), "input_px": demo.input_size,
+              "digest": demo.digest, "weights": None, "found": True},
+             {"name": NAME, "n_classes": 1000, "input_px": 227, "weights": usual_path().name,
+              "found": usual_path().is_file()}]
     for name in torchvision_names():
-        called = "alexnet-torchvision" if name == "alexnet" else name
         side, = set(default_weights(name).transforms().crop_size)
-        yield (f"{called}: 1000 classes, input {side} px, weights "
-               f"{_state(weights_path(name), otherwise='downloaded when first asked for')}")
+        path = weights_path(name)
+        found.append({"name": "alexnet-torchvision" if name == "alexnet" else name, "n_classes": 1000,
+                      "input_px": side, "weights": path.name, "found": path.is_file()})
+    return {"networks": found, "preprocessings": list(PREPROCESSINGS), "taps": list(TAPS),
+            "folder": usual_path().parent}
+
+
+def network_lines(listed: Mapping[str, Any]) -> Iterator[str]:
+    """Spell :func:`list_networks` for people, a network a line."""
+    for one in listed["networks"]:
+        head = f"{one['name']}: {one['input_px']} px"
+        if one["weights"] is None:
+            yield f"{head}, {one['n_classes']} classes, ships with the project, digest {one['digest']}"
+        else:
+            missing = "bring" if one["name"] == NAME else "downloads"
+            yield f"{head}, {'found' if one['found'] else missing} {one['weights']}"
     yield "package.module:function: a network of your own"
-    yield f"preprocessings: {', '.join(PREPROCESSINGS)}; caffe-...:FILE subtracts a mean image"
-    yield f"taps: {', '.join(TAPS)}"
-    yield f"weights are looked for in {usual_path().parent}, or named with --weights"
-
-
-def _state(path: Path, *, otherwise: str) -> str:
-    return f"{path.name} {'found' if path.is_file() else f'not there ({otherwise})'}"
+    yield f"preprocessings: {', '.join(listed['preprocessings'])};"
+    yield "  caffe-...:FILE subtracts a mean image"
+    yield f"taps: {', '.join(listed['taps'])}"
+    yield "Networks other than demo have ImageNet's 1000 classes. Weights are looked for in"
+    yield f"{listed['folder']}, or named with --weights."

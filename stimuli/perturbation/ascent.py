@@ -33,7 +33,7 @@ class Move:
         The unrounded images before and after the step.
     starts : Tensor, (n, 3, side, side)
         What they were made from.
-    chances : Tensor, (n,)
+    probabilities : Tensor, (n,)
         P of the target on the rounded images before the step.
     iteration : int
         Steps taken before this one.
@@ -42,7 +42,7 @@ class Move:
     before: Tensor
     after: Tensor
     starts: Tensor
-    chances: Tensor
+    probabilities: Tensor
     iteration: int
 
 
@@ -208,22 +208,22 @@ def ascend(network: Network, starts: NDArray[np.generic], *, targets: NDArray[np
     for iteration in range(rule.max_iterations + 1):
         rounded = (torch.round(images * 255.0) / 255.0).requires_grad_()
         odds = log_odds(network.logits(rounded).double(), goals[live])
-        chances = torch.sigmoid(odds.detach())
+        probabilities = torch.sigmoid(odds.detach())
         if iteration == 0:
-            before = chances.numpy()
-        reached = rule.done(chances, rounded.detach(), origin[live])
-        closest.see(live, rounded.detach(), starts=origin[live], chances=chances, reached=reached)
+            before = probabilities.numpy()
+        reached = rule.done(probabilities, rounded.detach(), origin[live])
+        closest.see(live, rounded.detach(), starts=origin[live], probabilities=probabilities, reached=reached)
         leaving = (closest.found[live] & (iteration >= rule.search)) | (iteration == rule.max_iterations)
         for row in torch.nonzero(leaving)[:, 0].tolist():
             index = int(live[row])
-            pixels, chance = closest.result(index, otherwise=(rounded.detach()[row], float(chances[row])))
-            yield Ascended(index, pixels, float(before[index]), chance, iteration, bool(closest.found[index]))
+            pixels, p = closest.result(index, otherwise=(rounded.detach()[row], float(probabilities[row])))
+            yield Ascended(index, pixels, float(before[index]), p, iteration, bool(closest.found[index]))
         staying = ~leaving
         if not staying.any():
             return
         step = _step(rounded, odds, starts=origin[live], rule=rule)[staying]
         live, images = live[staying], images[staying]
-        images = rule.project(Move(images, images + step, origin[live], chances[staying], iteration))
+        images = rule.project(Move(images, images + step, origin[live], probabilities[staying], iteration))
 
 
 class _Closest:
@@ -238,7 +238,7 @@ class _Closest:
         """Say which images have one, bool (n,)."""
         return self._l2 < torch.inf
 
-    def see(self, live: Tensor, rounded: Tensor, *, starts: Tensor, chances: Tensor, reached: Tensor) -> None:
+    def see(self, live: Tensor, rounded: Tensor, *, starts: Tensor, probabilities: Tensor, reached: Tensor) -> None:
         """Look at the images of an iteration."""
         if not reached.any():
             return
@@ -246,7 +246,7 @@ class _Closest:
         for row in torch.nonzero(reached & (l2 < self._l2[live]))[:, 0].tolist():
             index = int(live[row])
             self._l2[index] = l2[row]
-            self._kept[index] = to_pixels(rounded[row:row + 1])[0], float(chances[row])
+            self._kept[index] = to_pixels(rounded[row:row + 1])[0], float(probabilities[row])
 
     def result(self, index: int, *, otherwise: tuple[Tensor, float]) -> tuple[Pixels, float]:
         """Give an image's closest finished form and its P, or else this one."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stimuli.perturbation.ascent import Move, Objective, Rule, lengths
-from stimuli.regular_images.slots import certain
+from stimuli.regular_images.base_images import certain
 from subjects.settings.images import StimuliSettings
 
 GROWTH = 1.1
@@ -31,12 +31,12 @@ def noise_rule(settings: StimuliSettings) -> Rule:
     least, wanted = settings.an_min_contrast / 255.0, certain(settings.an_p)
     goal = wanted if settings.an_goal_p is None else max(wanted, certain(settings.an_goal_p))
 
-    def done(chances: Tensor, images: Tensor, starts: Tensor) -> Tensor:
+    def done(probabilities: Tensor, images: Tensor, starts: Tensor) -> Tensor:
         own = images - images.mean(dim=(2, 3), keepdim=True)
-        return (chances >= goal) & (_rms(own) >= least) & (_rms(images - starts) >= least)
+        return (probabilities >= goal) & (_rms(own) >= least) & (_rms(images - starts) >= least)
 
     def grow(move: Move) -> Tensor:
-        factor = torch.where(move.chances >= wanted, GROWTH, 1.0).to(move.after.dtype)[:, None, None, None]
+        factor = torch.where(move.probabilities >= wanted, GROWTH, 1.0).to(move.after.dtype)[:, None, None, None]
         return (move.starts + factor * (move.after - move.starts)).clamp(0.0, 1.0)
 
     ceiling = settings.an_ceiling_p if settings.an_goal_p is None else 1.0
@@ -54,8 +54,8 @@ def interference_rule(settings: StimuliSettings) -> Rule:
     """
     wanted = certain(settings.ai_p)
 
-    def done(chances: Tensor, images: Tensor, starts: Tensor) -> Tensor:  # noqa: ARG001 - the hook's signature
-        return chances > wanted
+    def done(probabilities: Tensor, images: Tensor, starts: Tensor) -> Tensor:  # noqa: ARG001 - the hook's signature
+        return probabilities > wanted
 
     rule = Rule(Objective("log_prob"), done, step=settings.ai_step, max_iterations=settings.max_iterations)
     if settings.ai_method == "first-hit":
@@ -70,7 +70,7 @@ def to_sphere(move: Move, *, wanted: float, search: int) -> Tensor:
     before, progress = move.before - move.starts, min(1.0, move.iteration / search)
     share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 + math.cos(math.pi * progress)) / 2.0
     aim = before + share * (move.after - move.before)
-    radius = torch.where(move.chances > wanted, 1.0 - CHANGE, 1.0 + CHANGE).to(aim.dtype) * lengths(before)
+    radius = torch.where(move.probabilities > wanted, 1.0 - CHANGE, 1.0 + CHANGE).to(aim.dtype) * lengths(before)
     radius = torch.where(radius == 0.0, FIRST_RADIUS, radius)
     scale = radius / lengths(aim).clamp(min=torch.finfo(aim.dtype).tiny)
     return (move.starts + scale[:, None, None, None] * aim).clamp(0.0, 1.0)

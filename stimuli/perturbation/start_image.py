@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from stimuli.files import build_again
 from stimuli.networks.caffe_files import read_binaryproto
 from stimuli.networks.preprocessing import centre
 from stimuli.networks.registry import Images, Network
@@ -18,17 +19,18 @@ from stimuli.regular_images.photographs import enlarged, read_photograph, to_squ
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import StimulusError
 from subjects.layout import Layout
-from subjects.provenance import digest_array, digest_file, digest_json, is_current, sidecar
-from subjects.settings.study import Settings
+from subjects.provenance import FileFormat, digest_array, digest_file, digest_json, is_current, sidecar
+from subjects.settings.images import StimuliSettings
 from subjects.store import whole_file
 
 Mean = NDArray[np.float32]
+MEAN_IMAGE = FileFormat("mean image", version=1)
 _ENDINGS = (".jpeg", ".jpg", ".png")
 
 
 @dataclass(frozen=True)
-class Restarted:
-    """A network with another mean image; in everything else it is the one that it stands for.
+class WithMeanImage:
+    """A network with another mean image; in everything else it is the network that it wraps.
 
     Parameters
     ----------
@@ -113,13 +115,13 @@ def mean_path(layout: Layout) -> Path:
     return layout.stimuli / "mean_image.npy"
 
 
-def find_start(layout: Layout, settings: Settings, *, network: Network,
+def find_start(layout: Layout, stimuli: StimuliSettings, *, network: Network,
                progress: ProgressWrapper = silent) -> Start | None:
     """Make the mean image that ``stimuli.mean_image`` asks for, or find it made; None if it asks for none.
 
     Parameters
     ----------
-    layout, settings
+    layout, stimuli
         The study. ``"channels"``: the network's own mean image, averaged over pixels; ``"folder"``: the
         mean of all photographs in ``stimuli.images``; anything else: a file of Caffe's.
     network : Network
@@ -132,7 +134,7 @@ def find_start(layout: Layout, settings: Settings, *, network: Network,
     StimulusError
         If a file is missing or holds no mean image, or a folder no photograph.
     """
-    asked, side = settings.stimuli.mean_image, network.input_size
+    asked, side = stimuli.mean_image, network.input_size
     if asked is None:
         return None
     if asked == "channels":
@@ -142,11 +144,10 @@ def find_start(layout: Layout, settings: Settings, *, network: Network,
         path = layout.root / asked
         mean = fit_mean(read_caffe_mean(path), side=side)
         return Start(mean, {"file": digest_file(path)})
-    return _folder_start(layout, settings, side=side, progress=progress)
+    return _folder_start(layout, stimuli, side=side, progress=progress)
 
 
-def _folder_start(layout: Layout, settings: Settings, *, side: int, progress: ProgressWrapper) -> Start:
-    stimuli = settings.stimuli
+def _folder_start(layout: Layout, stimuli: StimuliSettings, *, side: int, progress: ProgressWrapper) -> Start:
     if stimuli.images is None:
         raise StimulusError("stimuli.mean_image", came='"folder" without stimuli.images',
                             expected="a folder of photographs",
@@ -155,7 +156,7 @@ def _folder_start(layout: Layout, settings: Settings, *, side: int, progress: Pr
     files = photographs_in(folder)
     inputs = {"folder": digest_json([[path.relative_to(folder).as_posix(), path.stat().st_size] for path in files])}
     made = mean_path(layout)
-    if is_current(made, inputs=inputs, parameters=_parameters(settings)):
+    if is_current(made, inputs=inputs, parameters=_parameters(stimuli)):
         return Start(np.load(made, allow_pickle=False), inputs)
     running = RunningMean(side=side, resize=stimuli.resize)
     for path in progress(files, label="averaging photographs", total=len(files)):
@@ -219,34 +220,36 @@ class RunningMean:
         return (self._sum / self._n).astype(np.float32)
 
 
-def _parameters(settings: Settings) -> dict[str, object]:
-    return {name: getattr(settings.stimuli, name) for name in ("mean_image", "resize", "size_px")}
+def _parameters(stimuli: StimuliSettings) -> dict[str, object]:
+    return {name: getattr(stimuli, name) for name in ("mean_image", "resize", "size_px")}
 
 
-def keep_start(layout: Layout, settings: Settings, *, start: Start) -> None:
+def keep_start(layout: Layout, stimuli: StimuliSettings, *, start: Start) -> None:
     """Write the mean image into the study, so that the check needs nothing else."""
     path = mean_path(layout)
     with whole_file(path, overwrite=True) as beside:
         np.save(beside, start.mean, allow_pickle=False)
-    sidecar(path, inputs=start.inputs, parameters=_parameters(settings), extra={"left_out": list(start.left_out)})
+    sidecar(path, inputs=start.inputs, parameters=_parameters(stimuli), form=MEAN_IMAGE,
+            extra={"left_out": list(start.left_out)})
 
 
-def started(layout: Layout, settings: Settings, *, network: Network) -> Network:
-    """Give a network the mean image that the set was made with, as it lies in the study.
+def with_kept_mean(layout: Layout, stimuli: StimuliSettings, *, network: Network) -> Network:
+    """Give a network the mean image that the set was made with, as it is kept in the study.
 
     Raises
     ------
     StimulusError
         If the settings ask for one and it is missing or of another size.
     """
-    if settings.stimuli.mean_image is None:
+    if stimuli.mean_image is None:
         return network
     path, side = mean_path(layout), network.input_size
-    mean = _load(path, "Build the set again.")
+    again = f"Build the set again with {build_again(layout.stimuli)}."
+    mean = _load(path, again)
     if mean.shape != (side, side, 3):
         raise StimulusError(str(path), came=f"an array of shape {mean.shape}", expected=f"({side}, {side}, 3)",
-                            remedy="Build the set again.")
-    return Restarted(network, mean.astype(np.float32))
+                            remedy=again)
+    return WithMeanImage(network, mean.astype(np.float32))
 
 
 def read_caffe_mean(path: Path) -> NDArray[np.float64]:

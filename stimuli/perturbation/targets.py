@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stimuli.regular_images.slots import Slot
+from stimuli.regular_images.base_images import BaseImage
 from subjects.errors import StimulusError, nearest
 from subjects.provenance import rng
 from subjects.store import read_table
@@ -16,13 +16,13 @@ from subjects.store import read_table
 _COLUMNS = ("base_image", "target")
 
 
-def choose_target(slot: Slot, *, rule: str, probabilities: NDArray[np.float64], slots: Sequence[Slot],
+def choose_target(base: BaseImage, *, rule: str, probabilities: NDArray[np.float64], bases: Sequence[BaseImage],
                   seed: int) -> int:
     """Choose the output that an AI raises.
 
     Parameters
     ----------
-    slot : Slot
+    base : BaseImage
         The base image.
     rule : {"other_class", "any", "nearest", "least_likely"}
         ``other_class`` draws from the study's categories outside the base image's class, ``any`` from
@@ -30,7 +30,7 @@ def choose_target(slot: Slot, *, rule: str, probabilities: NDArray[np.float64], 
         gives the base image the most or the least.
     probabilities : float64 array, (n_outputs,)
         The network's answer to the base image.
-    slots : sequence of Slot
+    bases : sequence of BaseImage
         All places of the study.
     seed : int
         The study's seed; a draw depends on it and the base image's name alone.
@@ -45,21 +45,21 @@ def choose_target(slot: Slot, *, rule: str, probabilities: NDArray[np.float64], 
     StimulusError
         If the rule leaves nothing to choose from.
     """
-    outside = sorted({other.category_index for other in slots if other.class_name != slot.class_name})
-    wrong = [index for index in range(len(probabilities)) if index != slot.category_index]
+    outside = sorted({other.category_index for other in bases if other.class_name != base.class_name})
+    wrong = [index for index in range(len(probabilities)) if index != base.category_index]
     pools: Mapping[str, list[int]] = {"other_class": outside, "any": wrong, "nearest": wrong, "least_likely": wrong}
     pool = pools[rule]
     if not pool:
-        raise StimulusError("stimuli.ai_target", came=f"{rule!r} with nothing to choose from for {slot.base_image}",
+        raise StimulusError("stimuli.ai_target", came=f"{rule!r} with nothing to choose from for {base.base_image}",
                             expected="at least one other category", remedy="Add a class or choose another rule.")
     if rule == "nearest":
         return max(pool, key=lambda index: probabilities[index])
     if rule == "least_likely":
         return min(pool, key=lambda index: probabilities[index])
-    return int(rng(seed, "ai", slot.base_image).choice(pool))
+    return int(rng(seed, "ai", base.base_image).choice(pool))
 
 
-def read_targets(path: Path, *, slots: Sequence[Slot], class_names: Sequence[str]) -> dict[str, int]:
+def read_targets(path: Path, *, bases: Sequence[BaseImage], class_names: Sequence[str]) -> dict[str, int]:
     """Read a table of targets.
 
     Parameters
@@ -67,7 +67,7 @@ def read_targets(path: Path, *, slots: Sequence[Slot], class_names: Sequence[str
     path : Path
         Tab-separated, columns ``base_image`` (for example ``dogs-01``) and ``target``: the name of an output of the
         network, or its index from 0. Every base image of the study has one row.
-    slots : sequence of Slot
+    bases : sequence of BaseImage
         All places of the study.
     class_names : sequence of str
         The network's outputs.
@@ -87,7 +87,7 @@ def read_targets(path: Path, *, slots: Sequence[Slot], class_names: Sequence[str
     if missing:
         raise StimulusError(str(path), came=f"no column {missing[0]!r}", expected=f"columns {' and '.join(_COLUMNS)}",
                             remedy="Add it; columns are separated by tabs.")
-    own = {slot.base_image: slot.category_index for slot in slots}
+    own = {base.base_image: base.category_index for base in bases}
     targets: dict[str, int] = {}
     for row, (base, target) in enumerate(zip(table["base_image"], table["target"], strict=True), start=2):
         where = f"{path}, line {row}"

@@ -12,24 +12,26 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from stimuli.networks.registry import Network, cpu_threads, network_of
+from stimuli.files import require_own_folder
+from stimuli.networks.registry import Network, cpu_threads
+from stimuli.regular_images.base_images import BaseImage, Choice
 from stimuli.regular_images.candidates import Listing, digest_of, list_candidates
 from stimuli.regular_images.category_choice import BELOW, CHOSEN, SPARE, Selection, require_names, require_pins, select
 from stimuli.regular_images.photographs import read_photograph, to_square
 from stimuli.regular_images.screening import Screened, screen
-from stimuli.regular_images.slots import Choice, Slot
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import StimulusError
 from subjects.layout import Layout
 from subjects.profile import base_images
-from subjects.provenance import is_current, sidecar
-from subjects.settings.study import Settings
-from subjects.store import read_table, write_table
+from subjects.provenance import FileFormat, is_current, sidecar
+from subjects.settings.images import StimuliSettings
+from subjects.store import locked, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("file", "wnid", "category", "class", "width", "height", "aspect", "P", "verdict", "rule", "reason", "note")
+CANDIDATES = FileFormat("candidate table", version=1)
 _SHAPE_P = ("size_px", "resize", "min_px", "min_aspect", "max_aspect")
 
 
@@ -44,23 +46,24 @@ class Photographs:
 
     Parameters
     ----------
-    layout, settings
-        The study; ``stimuli.images`` names the folder.
+    layout, stimuli, seed
+        The study; ``stimuli.images`` names the folder, and the seed orders photographs of equal P.
     network : Network
-        The judge.
+        Whose probabilities decide.
     progress : ProgressWrapper
         Told of candidates.
     """
 
     layout: Layout
-    settings: Settings
+    stimuli: StimuliSettings
+    seed: int
     network: Network
     progress: ProgressWrapper = silent
 
     @cached_property
     def listing(self) -> Listing:
         """List the candidates; see :func:`stimuli.regular_images.candidates.list_candidates`."""
-        stimuli = self.settings.stimuli
+        stimuli = self.stimuli
         labels = None if stimuli.labels is None else self.layout.root / stimuli.labels
         listing = list_candidates(self.layout.root / (stimuli.images or ""), class_names=self.network.class_names,
                                   classes=stimuli.classes, labels=labels)
@@ -79,24 +82,24 @@ class Photographs:
     @cached_property
     def selection(self) -> Selection:
         """Screen every candidate, or take P from a report that is current; choose, and write the report."""
-        path, stimuli = report_path(self.layout), self.settings.stimuli
+        path, stimuli = report_path(self.layout), self.stimuli
         inputs = {"network": self.network.digest, "candidates": self.digest}
         parameters = {name: getattr(stimuli, name) for name in _SHAPE_P}
         rows = _read_rows(path, self.listing) if is_current(path, inputs=inputs, parameters=parameters) else \
             list(self.progress(screen(self.listing, network=self.network, stimuli=stimuli, digests=self._digests),
                                label="screening candidates", total=len(self.listing.candidates)))
-        selection = select(rows, stimuli=stimuli, seed=self.settings.study.seed)
+        selection = select(rows, stimuli=stimuli, seed=self.seed)
         write_table(path, _table(selection), overwrite=True)
-        sidecar(path, inputs=inputs, parameters=parameters, extra={"network": self.network.name})
+        sidecar(path, inputs=inputs, parameters=parameters, form=CANDIDATES, extra={"network": self.network.name})
         return selection
 
     @cached_property
-    def _chosen(self) -> Mapping[Slot, Screened]:
-        places = zip(base_images(self.settings.stimuli), self.selection.chosen, strict=True)
-        return {Slot(base, one.candidate.class_name, one.candidate.category, one.candidate.category_index): one
+    def _chosen(self) -> Mapping[BaseImage, Screened]:
+        places = zip(base_images(self.stimuli), self.selection.chosen, strict=True)
+        return {BaseImage(base, one.candidate.class_name, one.candidate.category, one.candidate.category_index): one
                 for base, one in places}
 
-    def slots(self) -> tuple[Slot, ...]:
+    def base_images(self) -> tuple[BaseImage, ...]:
         """Give every base image of the study its category.
 
         Raises
@@ -105,9 +108,9 @@ class Photographs:
             If a pin cannot be kept, or a class falls short and ``stimuli.shortfall`` does not say to
             fill it up, or cannot be filled up. The report of every candidate is written before.
         """
-        selection, stimuli = self.selection, self.settings.stimuli
+        selection, stimuli = self.selection, self.stimuli
         require_pins(selection, stimuli)
-        if len(selection.chosen) < len(base_images(self.settings.stimuli)):
+        if len(selection.chosen) < len(base_images(self.stimuli)):
             counts = ", ".join(f"{one.found} of {one.wanted} {one.class_name}" for one in selection.shortfalls)
             fill = 'set stimuli.shortfall = "best" to fill up with the next highest P, ' \
                 if stimuli.shortfall == "refuse" else ""
@@ -118,35 +121,38 @@ class Photographs:
                                        f"it fell out is in {report_path(self.layout)}.")
         return tuple(self._chosen)
 
-    def choose(self, slots: Iterable[Slot]) -> Iterator[Choice]:
-        """Read the chosen photograph of each slot, resized to the network's input."""
+    def choose(self, bases: Iterable[BaseImage]) -> Iterator[Choice]:
+        """Read the chosen photograph of each base, resized to the network's input."""
         seen = Counter(one.screened.candidate.category_index for one in self.selection.verdicts)
-        for slot in slots:
-            one = self._chosen[slot]
+        for base in bases:
+            one = self._chosen[base]
             photograph = read_photograph(self.listing.path(one.candidate))
-            pixels = to_square(photograph.pixels, side=self.network.input_size, resize=self.settings.stimuli.resize)
-            yield Choice(slot, pixels, one.p or 0.0, seen[slot.category_index])
+            pixels = to_square(photograph.pixels, side=self.network.input_size, resize=self.stimuli.resize)
+            yield Choice(base, pixels, one.p or 0.0, seen[base.category_index])
 
 
-def photographs_of(layout: Layout, settings: Settings, *, network: Network,
+def photographs_of(layout: Layout, stimuli: StimuliSettings, *, seed: int, network: Network,
                    progress: ProgressWrapper = silent) -> Photographs | None:
     """Give the study's photographs, or None for a study of drawings.
 
     Raises
     ------
     StimulusError
-        If labels are named and no folder.
+        If labels, pins or exclusions are named and no folder.
     """
-    if settings.stimuli.images is not None:
-        return Photographs(layout, settings, network, progress)
-    if settings.stimuli.labels is not None:
-        raise StimulusError("stimuli.labels", came=f"{settings.stimuli.labels} without stimuli.images",
-                            expected="the folder of the photographs that it labels",
-                            remedy="Name the folder with --images, or leave --labels out.")
+    if stimuli.images is not None:
+        return Photographs(layout, stimuli, seed, network, progress)
+    for setting in ("labels", "pin", "exclude"):
+        named = getattr(stimuli, setting)
+        if named:
+            came = named if isinstance(named, str) else ", ".join(named)
+            raise StimulusError(f"stimuli.{setting}", came=f"{came} without stimuli.images",
+                                expected="the folder of the photographs that it concerns; drawings have none",
+                                remedy=f"Name the folder with --images, or leave stimuli.{setting} out.")
     return None
 
 
-def screen_only(layout: Layout, settings: Settings, *, network: str | None = None, threads: int = 1,
+def screen_only(layout: Layout, stimuli: StimuliSettings, *, seed: int, network: Network, threads: int = 1,
                 progress: ProgressWrapper = silent) -> Selection:
     """Screen a study's photographs and write the report of every candidate.
 
@@ -155,14 +161,14 @@ def screen_only(layout: Layout, settings: Settings, *, network: str | None = Non
     StimulusError
         If the study has no photographs, a label does not hold, or a pin cannot be kept.
     """
-    photographs = photographs_of(layout, settings, network=network_of(settings.stimuli, name=network, root=layout.root),
-                                 progress=progress)
+    photographs = photographs_of(layout, stimuli, seed=seed, network=network, progress=progress)
     if photographs is None:
         raise StimulusError("stimuli.images", came="none", expected="a folder of photographs",
                             remedy="Name one with --images; the RE of this study are drawn.")
-    with cpu_threads(threads):
+    require_own_folder(layout)
+    with locked(layout.stimuli, what="the table of candidates"), cpu_threads(threads):
         selection = photographs.selection
-    require_pins(selection, settings.stimuli)
+    require_pins(selection, stimuli)
     return selection
 
 
@@ -227,6 +233,16 @@ def _counts(selection: Selection, kind: str) -> Iterator[int]:
     yield from (len(mine), rules["file"] + rules["copy"], rules["size"], rules["P"], rules["excluded"], len(passing))
     yield len({one.screened.candidate.category_index for one in passing})
     yield sum(one.verdict in (CHOSEN, BELOW) for one in mine)
+
+
+def selection_record(selection: Selection, *, classes: Sequence[str], path: Path) -> dict[str, Any]:
+    """Give what ``candidates --json`` prints: the counts of :func:`selection_table` by class, and the photographs."""
+    short = {one.class_name: one.wanted - one.found for one in selection.shortfalls}
+    counts = {kind: {**dict(zip(_COLUMNS, _counts(selection, kind), strict=False)), "short": short.get(kind, 0)}
+              for kind in classes}
+    return {"table": path, "n_candidates": len(selection.verdicts), "classes": counts,
+            "chosen": [one.candidate.file for one in selection.chosen],
+            "below_threshold": [one.candidate.file for one in selection.below]}
 
 
 def below_lines(selection: Selection) -> list[str]:

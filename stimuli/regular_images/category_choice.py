@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from stimuli.regular_images.base_images import certain
 from stimuli.regular_images.candidates import Candidate, Listing
 from stimuli.regular_images.screening import Screened
-from stimuli.regular_images.slots import certain
 from subjects.errors import StimulusError, nearest
 from subjects.provenance import derive_seed
 from subjects.settings.images import StimuliSettings

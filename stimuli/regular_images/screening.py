@@ -57,7 +57,7 @@ def screen(listing: Listing, *, network: Network, stimuli: StimuliSettings,
     listing : Listing
         The candidates.
     network : Network
-        The judge.
+        Whose probabilities decide.
     stimuli : StimuliSettings
         Size and aspect rules, how photographs are resized, and the batch.
     digests : mapping of str to str, optional
@@ -75,12 +75,12 @@ def screen(listing: Listing, *, network: Network, stimuli: StimuliSettings,
         prepared = [_prepare(listing, one, stimuli=stimuli, side=network.input_size)
                     if one.file not in twins else _twin(one, of=twins[one.file]) for one in batch]
         images = [pixels for _, pixels in prepared if pixels is not None]
-        chances = iter(network.probabilities(np.stack(images), batch=stimuli.batch) if images else ())
+        probabilities = iter(network.probabilities(np.stack(images), batch=stimuli.batch) if images else ())
         for row, pixels in prepared:
             if pixels is None:
                 yield row
             else:
-                p = round(float(next(chances)[row.candidate.category_index]), P_DIGITS)
+                p = round(float(next(probabilities)[row.candidate.category_index]), P_DIGITS)
                 yield Screened(row.candidate, row.width, row.height, p=p, note=row.note)
 
 

@@ -12,9 +12,19 @@ from PIL import Image
 
 from stimuli.categories import demo_categories
 from stimuli.drawings import drawings_digest
+from stimuli.files import move_aside, name_replaced, require_own_folder
 from stimuli.manifest import Pixels, image_id_of
 from stimuli.regular_images.photographs import read_photograph, to_square
-from stimuli.texture_table import KINDS, Texture, TextureTable, read_texture_pixels, read_textures, write_textures
+from stimuli.texture_table import (
+    KINDS,
+    TEXTURES,
+    Texture,
+    TextureTable,
+    read_texture_pixels,
+    read_textures,
+    render_again,
+    write_textures,
+)
 from stimuli.textures.pieces import Piece, face_pieces, object_piece, object_pieces, word_pieces
 from stimuli.textures.synthesis import centred, collage, grid_scramble, phase_scramble, pink_noise, to_levels
 from subjects.cli import ProgressWrapper, silent
@@ -23,7 +33,7 @@ from subjects.layout import Layout
 from subjects.provenance import digest_file, digest_json, is_current, rng, sidecar, sidecar_path
 from subjects.settings.images import TexturesSettings
 from subjects.settings.study import Settings
-from subjects.store import HALF_WRITTEN, whole_file
+from subjects.store import locked, sweep, whole_file
 
 INTACT, SCRAMBLED = "intact", "scrambled"
 POOL, POOL_PX = 80, 220
@@ -32,7 +42,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class Rendered:
-    """The textures, and whether they stood already."""
+    """The textures, and whether they were there already."""
 
     table: TextureTable
     reused: bool
@@ -62,38 +72,45 @@ def render(layout: Layout, settings: Settings, *, overwrite: bool = False,
     layout, settings
         The study; ``textures`` says how many of what, or names the user's own folder.
     overwrite : bool
-        Replace textures that were made with other settings.
+        Make them anew; the textures that are there are moved to ``stimuli/replaced``.
     progress : ProgressWrapper
         Told of textures.
 
     Returns
     -------
     Rendered
-        ``reused`` if they stood, whole and current. The same settings and seed give the same pixels; the table is
-        written last, so that an interrupted rendering is begun anew and never taken for whole.
+        ``reused`` if they were there, whole and current. The same settings and seed give the same pixels; the table is
+        written last, so that an interrupted rendering begins anew and is never taken for whole.
 
     Raises
     ------
     StimulusError
-        If textures made otherwise stand there and `overwrite` is false, or the user's folder does not hold.
+        If textures made otherwise are there and `overwrite` is false, or the user's folder breaks a rule.
     ManifestError
         If they are current but a file is missing or was changed.
+    StoreError
+        If another process is writing to the study's images.
     """
     layout.require()
-    source = own_files(layout, settings)
+    require_own_folder(layout)
+    section, seed = settings.textures, settings.study.seed
+    source = own_files(section, root=layout.root)
     inputs = {"drawings": drawings_digest()} if source is None else \
         {"files": digest_json({kind: [digest_file(path) for path in paths] for kind, paths in source.items()})}
-    parameters = {**settings.textures.model_dump(mode="json", exclude={"folder"}), "seed": settings.study.seed}
+    parameters = {**section.model_dump(mode="json", exclude={"folder"}), "seed": seed}
     if not overwrite and is_current(layout.textures, inputs=inputs, parameters=parameters):
         return Rendered(_verified(layout), reused=True)
     if layout.textures.exists() and not overwrite:
-        raise StimulusError(str(layout.textures), came="textures made with other settings",
+        raise StimulusError(str(layout.textures), came="textures made with other settings, or edited since",
                             expected="none, or those of the settings",
-                            remedy="Add --overwrite to render them anew, or restore the settings.")
-    made = drawn(settings) if source is None else taken(source, settings)
-    rows = _write(layout, made, total=_count(settings, source), progress=progress)
-    write_textures(layout.textures, TextureTable(tuple(rows)), overwrite=True)
-    sidecar(layout.textures, inputs=inputs, parameters=parameters)
+                            remedy=f"Restore the settings and the table, or make them anew with "
+                                   f"{render_again(layout.stimuli)}; the old ones are moved to stimuli/replaced.")
+    with locked(layout.stimuli, what="the textures"):
+        _move_old(layout)
+        made = drawn(section, seed=seed) if source is None else read_own(source, section, seed=seed)
+        rows = _write(layout, made, total=_count(section, source), progress=progress)
+        write_textures(layout.textures, TextureTable(tuple(rows)), overwrite=True)
+        sidecar(layout.textures, inputs=inputs, parameters=parameters, form=TEXTURES)
     return Rendered(read_textures(layout.textures), reused=False)
 
 
@@ -104,14 +121,17 @@ def _verified(layout: Layout) -> TextureTable:
     return table
 
 
-def _write(layout: Layout, made: Iterator[Made], *, total: int, progress: ProgressWrapper) -> list[Texture]:
-    """Write the files; textures that stood are given up first, so that no table names them half replaced."""
-    layout.textures.unlink(missing_ok=True)
-    sidecar_path(layout.textures).unlink(missing_ok=True)
+def _move_old(layout: Layout) -> None:
+    """Move whole textures to ``stimuli/replaced``, their table first; what no table names was never finished."""
     folder = layout.stimuli / "textures"
-    for half in folder.rglob(HALF_WRITTEN):
-        half.unlink()
-    rows = []
+    if layout.textures.is_file():
+        move_aside([layout.textures, sidecar_path(layout.textures), folder],
+                   name_replaced(layout, digest=f"textures-{digest_file(layout.textures)[:12]}"), layout=layout)
+    sweep(folder, older_than_s=0.0)
+
+
+def _write(layout: Layout, made: Iterator[Made], *, total: int, progress: ProgressWrapper) -> list[Texture]:
+    folder, rows = layout.stimuli / "textures", []
     for one in progress(made, label="textures", total=total):
         with whole_file(layout.stimulus(one.file), overwrite=True) as beside:
             Image.fromarray(one.pixels).save(beside, format="PNG", compress_level=1)
@@ -123,17 +143,15 @@ def _write(layout: Layout, made: Iterator[Made], *, total: int, progress: Progre
     return sorted(rows, key=lambda row: (KINDS.index(row.kind), row.file))
 
 
-def _count(settings: Settings, source: dict[str, list[Path]] | None) -> int:
-    section = settings.textures
+def _count(section: TexturesSettings, source: dict[str, list[Path]] | None) -> int:
     if source is None:
         return section.n_objects + section.n_faces + section.n_words + 2 * section.n_pictures
     pairs = 0 if SCRAMBLED in source else len(source.get(INTACT, ()))
     return sum(map(len, source.values())) + pairs
 
 
-def drawn(settings: Settings) -> Iterator[Made]:
+def drawn(section: TexturesSettings, *, seed: int) -> Iterator[Made]:
     """Draw the textures that ship: collages on pink noise, and pictures of things with their scrambled ones."""
-    section, seed = settings.textures, settings.study.seed
     plan = (("object", section.n_objects, partial(object_pieces, side_px=POOL_PX), section.pieces_across),
             ("face", section.n_faces, partial(face_pieces, side_px=POOL_PX), section.pieces_across),
             ("word", section.n_words, partial(word_pieces, side_px=POOL_PX), section.words_across))
@@ -169,7 +187,7 @@ def scrambled(picture: Pixels, section: TexturesSettings, *, seed: int, k: int) 
     return to_levels(phase_scramble(picture, rng=random))
 
 
-def own_files(layout: Layout, settings: Settings) -> dict[str, list[Path]] | None:
+def own_files(section: TexturesSettings, *, root: Path) -> dict[str, list[Path]] | None:
     """List the user's own pictures by kind, in the order of their names; None where the settings name no folder.
 
     Raises
@@ -178,9 +196,9 @@ def own_files(layout: Layout, settings: Settings) -> dict[str, list[Path]] | Non
         If the folder is missing or holds none, a sub-folder is of no kind, or scrambled pictures do not belong to
         intact ones by their names.
     """
-    if settings.textures.folder is None:
+    if section.folder is None:
         return None
-    folder = layout.root / settings.textures.folder
+    folder = root / section.folder
     if not folder.is_dir():
         raise StimulusError(str(folder), came="no such folder", expected="the folder that textures.folder names",
                             remedy="Correct the setting; a path is relative to the study's folder.")
@@ -209,14 +227,13 @@ def _require_pairs(folder: Path, found: dict[str, list[Path]]) -> None:
                             f"take {SCRAMBLED} out and have them made.")
 
 
-def taken(source: dict[str, list[Path]], settings: Settings) -> Iterator[Made]:
+def read_own(source: dict[str, list[Path]], section: TexturesSettings, *, seed: int) -> Iterator[Made]:
     """Read the user's own pictures, cut square and brought to size; make scrambled ones where there are none."""
-    section = settings.textures
     for kind in (kind for kind in KINDS if kind in source):
         for k, path in enumerate(source[kind], start=1):
             pixels = to_square(read_photograph(path).pixels, side=section.size_px, resize="crop")
             if kind == INTACT and SCRAMBLED not in source:
-                yield from _pair(pixels, k=k, source=path.name, section=section, seed=settings.study.seed)
+                yield from _pair(pixels, k=k, source=path.name, section=section, seed=seed)
             else:
                 yield Made(kind, k, path.name, pixels)
 

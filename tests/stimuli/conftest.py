@@ -20,7 +20,7 @@ def tiny() -> Iterator[TorchNetwork]:
     """Give the network, which can also be loaded as "tiny" while the tests run."""
     network = fit_tiny()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "NETWORKS", {**networks.NETWORKS, "tiny": lambda: network})
+        patch.setattr(networks, "NETWORKS", {**networks.NETWORKS, "tiny": lambda **_: network})
         yield network
 
 

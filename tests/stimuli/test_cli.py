@@ -35,15 +35,16 @@ def _said_once(said: str) -> str:
 def test_build_check_features_and_sheet_end_well(empty: Study, command: Command, tmp_path: Path) -> None:
     root = empty.layout.root
     code, said, _ = command("build", "--study", root)
-    assert (code, said) == (0, f"18 images made: {empty.layout.manifest}\n")
+    assert (code, said) == (0, f"18 images of network tiny made: {empty.layout.manifest}\n")
     code, said, _ = command("build", "--study", root)
-    assert (code, said) == (0, f"18 images already current, reused: {empty.layout.manifest}\n")
+    assert (code, said) == (0, f"18 images of network tiny already up to date: {empty.layout.manifest}\n")
     code, said, _ = command("check", "--study", root)
     assert code == 0
-    assert re.search(r"^18 of 18 images hold; weakest AN \d+\.\d grey levels RMS$", said, re.MULTILINE)
+    assert re.search(r"^18 of 18 images pass; weakest AN \d+\.\d grey levels RMS$", said, re.MULTILINE)
     code, said, _ = command("features", "--study", root)
-    assert (code, said) == (0, f"2 layers x 18 images taken: {empty.layout.features('tiny')} (0.1 MiB)\n")
-    assert "reused" in command("features", "--study", root)[1]
+    assert (code, said) == (0, ("2 layers x 18 images of network tiny extracted: "
+                            f"{empty.layout.features('tiny')} (0.1 MiB)\n"))
+    assert "up to date" in command("features", "--study", root)[1]
     assert command("sheet", "--study", root, "--out", tmp_path / "sheet.png")[0] == 0
     assert read_image(tmp_path / "sheet.png").shape[1] > 300
 
@@ -67,7 +68,7 @@ def test_a_broken_rule_ends_with_1_and_names_the_image(built: Study, command: Co
     code, said, _ = command("check", "--study", built.layout.root)
     assert code == 1
     assert re.search(r"^images/RE/dogs-02_RE.png: P 0\.\d+, wanted > 0.99$", said, re.MULTILINE)
-    assert "dogs-02" in next(line for line in said.splitlines() if "FAILS" in line)
+    assert "dogs-02" in next(line for line in said.splitlines() if line.rstrip().endswith("fails"))
     assert command("check", "--study", built.layout.root, "--json")[0] == 1
 
 
@@ -159,7 +160,8 @@ def test_a_folder_that_is_no_study_is_one_line(tmp_path: Path, command: Command,
 def test_networks_are_listed_with_their_digests(command: Command) -> None:
     code, said, _ = command("networks")
     assert code == 0
-    assert re.search(r"^demo: 40 classes, input 227 px, 8 layers, digest [0-9a-f]{16}$", said, re.MULTILINE)
+    assert re.search(r"^demo: 227 px, 40 classes, ships with the project, digest [0-9a-f]{16}$", said, re.MULTILINE)
+    assert max(map(len, said.splitlines())) <= 80
 
 
 def test_networks_tell_where_weights_belong(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,10 +171,10 @@ def test_networks_tell_where_weights_belong(command: Command, tmp_path: Path, mo
     (folder / "squeezenet1_1-b8a52dc0.pth").touch()
     code, said, _ = command("networks")
     assert code == 0
-    assert "alexnet-caffe: 1000 classes, input 227 px, 8 layers, weights bvlc_alexnet.caffemodel not there" in said
-    assert "squeezenet1_1: 1000 classes, input 224 px, weights squeezenet1_1-b8a52dc0.pth found\n" in said
-    assert "inception_v3: 1000 classes, input 299 px, weights inception_v3" in said
-    assert f"weights are looked for in {folder}, or named with --weights\n" in said
+    assert "alexnet-caffe: 227 px, bring bvlc_alexnet.caffemodel\n" in said
+    assert "squeezenet1_1: 224 px, found squeezenet1_1-b8a52dc0.pth\n" in said
+    assert "inception_v3: 299 px, downloads inception_v3" in said
+    assert f"looked for in\n{folder}, or named with --weights.\n" in said
     assert "caffe-227" in said
 
 
@@ -183,10 +185,14 @@ def test_network_weights_and_preprocessing_are_chosen_on_the_command_line(
     np.save(tmp_path / "mean.npy", np.full((3, 256, 256), 100.0))
     monkeypatch.chdir(tmp_path)
     chosen = ("--network", "squeezenet1_1", "--weights", "w.safetensors", "--preprocessing")
-    for verb, expected in (("features", "uint8 (n, 227, 227, 3)"), ("check", "squeezenet1_1"), ("build", "227 px")):
+    for verb, expected in (("check", "expected tiny tiny-1, the network that the set was made with"),
+                           ("build", "227 px, the input of network 'squeezenet1_1'")):
         code, _, complaint = command(verb, "--study", built.layout.root, *chosen, "caffe-227:mean.npy")
         assert code == 2
         assert expected in _said_once(complaint)
+    code, said, _ = command("features", "--study", built.layout.root, *chosen, "caffe-227:mean.npy")
+    assert code == 0
+    assert "of network squeezenet1_1, not the set's (tiny) extracted: " in said
     code, _, complaint = command("features", "--study", built.layout.root, *chosen, "caffe-228")
     assert code == 2
     assert "Did you mean 'caffe-227'?" in _said_once(complaint)

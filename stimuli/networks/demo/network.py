@@ -183,7 +183,7 @@ def _write(folder: Path, model: CaffeAlexNet, *, mean: NDArray[np.float64]) -> N
 def _validate(folder: Path, *, seed: int, progress: ProgressWrapper) -> dict[str, float]:
     images, labels = draw_set(class_names(), per_category=_VALIDATION_PER_CATEGORY, seed=seed,
                               purpose="validation", progress=progress)
-    chances = judge(load_module(folder), images, preprocess=preprocess)
-    own = chances[np.arange(len(labels)), labels]
-    return {"validation_n": len(labels), "validation_accuracy": float((chances.argmax(axis=1) == labels).mean()),
+    probabilities = judge(load_module(folder), images, preprocess=preprocess)
+    own = probabilities[np.arange(len(labels)), labels]
+    return {"validation_n": len(labels), "validation_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
             "validation_share_above_99": float((own > 0.99).mean())}

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from stimuli.categories import DEMO_CATEGORIES
-from stimuli.image_set import build as building
+from stimuli.image_set import making
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check
-from stimuli.image_set.checkpoint import draft_path
+from stimuli.image_set.checkpoint import unfinished_path
 from stimuli.image_set.measures import contrast_rms, noise_rms
 from stimuli.manifest import TYPES, image_id_of, read_manifest
 from stimuli.networks.registry import TorchNetwork
@@ -63,11 +63,11 @@ def test_every_rule_holds_on_the_written_pixels(built: Study, tiny: TorchNetwork
     """Read with PIL and judged directly, without the project's check."""
     for one in read_manifest(built.layout.manifest).stimuli:
         pixels = _pixels(built.layout, one.file)
-        chances = tiny.probabilities(pixels[None])[0]
+        probabilities = tiny.probabilities(pixels[None])[0]
         assert image_id_of(pixels) == one.image_id
         target = one.category_index if one.type != "AI" else NAMES.index(one.target_category or "")
-        assert one.p_after == pytest.approx(chances[target], abs=1e-5)
-        assert chances[target] > 0.99
+        assert one.p_after == pytest.approx(probabilities[target], abs=1e-5)
+        assert probabilities[target] > 0.99
         if one.type == "AI":
             assert one.target_category not in DEMO_CATEGORIES[one.class_name]
         if one.type == "AN":
@@ -108,7 +108,7 @@ def test_another_seed_gives_another_set(built: Study, tmp_path: Path) -> None:
 
 def test_what_stands_is_reused_untouched(built: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in built.layout.stimuli.rglob("*")}
-    monkeypatch.setattr(building, "ascend", None)
+    monkeypatch.setattr(making, "ascend", None)
     made = build(built.layout, built.settings)
     assert made.reused
     assert made.manifest == read_manifest(built.layout.manifest)
@@ -131,7 +131,7 @@ def _stop_after(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
                 raise KeyboardInterrupt
             yield one
 
-    monkeypatch.setattr(building, "ascend", failing)
+    monkeypatch.setattr(making, "ascend", failing)
 
 
 @pytest.mark.parametrize("n", [0, 3, 5, 6, 11])
@@ -177,19 +177,25 @@ def test_a_crash_between_manifest_and_sidecar_is_survived(built: Study, empty: S
 def test_a_set_with_other_settings_is_refused_and_left(built: Study) -> None:
     before = _bytes(built.layout)
     other = _changed(built, an_min_contrast=15.0)
-    with pytest.raises(StimulusError, match=r"manifest.tsv: a set made with other settings or another network; "
-                                            r"expected none, or one that is current. Add --overwrite"):
+    with pytest.raises(StimulusError, match=r"manifest.tsv: a set made with other settings or another network "
+                                            r"\(an_min_contrast 12.0, now 15.0\); expected none, or one that is "
+                                            r"current. .*build --study .* --overwrite`; the old images are moved"):
         build(other.layout, other.settings)
     assert _bytes(built.layout) == before
 
 
 def test_overwriting_replaces_the_whole_set(built: Study) -> None:
     other = _changed(built, an_min_contrast=15.0, per_class=1)
+    before = {path.relative_to(built.layout.stimuli): path.read_bytes()
+              for path in built.layout.stimuli.rglob("*") if path.is_file()}
     made = build(other.layout, other.settings, overwrite=True)
     assert not made.reused
     assert len(made.manifest) == 9
-    assert sorted(path.name for path in built.layout.stimuli.rglob("*.png")) == \
+    assert sorted(path.name for path in (built.layout.stimuli / "images").rglob("*.png")) == \
         sorted(Path(one.file).name for one in made.manifest.stimuli)
+    (folder,) = (built.layout.stimuli / "replaced").iterdir()
+    assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert "stimuli/replaced/\n" in (built.layout.root / ".bidsignore").read_text(encoding="utf-8")
     assert build(other.layout, other.settings).reused
 
 
@@ -201,7 +207,7 @@ def test_an_interrupted_overwrite_is_never_taken_for_the_old_set(built: Study,
         with pytest.raises(KeyboardInterrupt):
             build(other.layout, other.settings, overwrite=True)
     assert not built.layout.manifest.exists()
-    with pytest.raises(StimulusError, match="unfinished.json: an unfinished set: a set made with other settings"):
+    with pytest.raises(StimulusError, match="unfinished.json: an unfinished set made with other settings"):
         build(built.layout, built.settings)
     assert len(build(other.layout, other.settings).manifest) == 18
 
@@ -244,7 +250,7 @@ def test_a_shortfall_names_image_category_and_remedy(empty: Study) -> None:
 
 
 def test_a_category_that_is_never_certain_is_named(empty: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "draw", lambda category, *, rng, size_px: np.zeros((size_px, size_px, 3), np.uint8))
+    monkeypatch.setattr(making, "draw", lambda category, *, rng, size_px: np.zeros((size_px, size_px, 3), np.uint8))
     with pytest.raises(StimulusError, match=r"no candidate of .*beagle \(dogs-01, at best .*; expected P > 0.99"):
         build(empty.layout, empty.settings)
 
@@ -264,8 +270,8 @@ def test_settings_that_cannot_be_met_write_nothing(empty: Study, change: dict[st
 
 def test_an_image_that_changes_on_its_way_to_the_disk_stops_the_build(empty: Study,
                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "write_png", lambda path, pixels: _save(path, 255 - pixels))
-    with pytest.raises(StimulusError, match=r"dogs-01_RE.png: P 0\..*expected an image that holds when it is read"):
+    monkeypatch.setattr(making, "write_png", lambda path, pixels: _save(path, 255 - pixels))
+    with pytest.raises(StimulusError, match=r"dogs-01_RE.png: P 0\..*expected an image that passes the rules when"):
         build(empty.layout, empty.settings)
     assert not empty.layout.manifest.exists()
 
@@ -312,8 +318,8 @@ def _somebody_else() -> Iterator[None]:
 def test_a_folder_without_permission_is_one_clear_error(tiny: TorchNetwork, monkeypatch: pytest.MonkeyPatch,
                                                         command: Callable[..., tuple[int, str, str]]) -> None:
     """Nothing is computed before the folder is known to take files."""
-    monkeypatch.setattr(building, "drawings_digest", lambda: "d" * 16)
-    monkeypatch.setattr(building, "choose", None)
+    monkeypatch.setattr(making, "drawings_digest", lambda: "d" * 16)
+    monkeypatch.setattr(making, "choose", None)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         study = make_study(Path(folder) / "study")
@@ -333,7 +339,7 @@ def test_an_unfinished_set_can_be_moved_with_its_study(empty: Study, tmp_path: P
         _stop_after(5, patch)
         with pytest.raises(KeyboardInterrupt):
             build(empty.layout, empty.settings)
-    assert str(empty.layout.root) not in draft_path(empty.layout).read_text(encoding="utf-8")
+    assert str(empty.layout.root) not in unfinished_path(empty.layout).read_text(encoding="utf-8")
     shutil.move(empty.layout.root, tmp_path / "moved")
     assert len(build(Layout(tmp_path / "moved"), empty.settings).manifest) == 18
 

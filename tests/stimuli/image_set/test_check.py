@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 from skimage.metrics import structural_similarity
 
-from stimuli.image_set.check import Verdict, check, judge_image
+from stimuli.image_set.check import Verdict, check, check_image
 from stimuli.image_set.check_tables import failure_lines, summary, verdict_table
 from stimuli.manifest import Manifest, Stimulus, image_id_of, read_manifest, write_manifest
 from stimuli.networks.registry import TorchNetwork
@@ -46,7 +46,7 @@ def _pixels(study: Study, *, base: str = "cars-01", kind: str = "AN") -> np.ndar
         return np.asarray(image).copy()
 
 
-def test_a_set_as_it_was_built_holds(built: Study) -> None:
+def test_a_set_as_it_was_built_passes(built: Study) -> None:
     verdict = check(built.layout, built.settings)
     assert (verdict.ok, verdict.n_images, verdict.n_failed, verdict.set_failures) == (True, 18, 0, ())
     assert all(one.p >= 0.99 for one in verdict.images)
@@ -81,9 +81,9 @@ def test_a_regular_image_in_place_of_a_perturbed_one_fails(built: Study) -> None
     ("AN", {"category": "pug"}, r"category 'pug' is not output 2 of the network"),
     ("AI", {"target_category": "pug"}, r"target 'pug' is not output . of the network"),
     ("RE", {"class_name": "boats"}, r"class 'boats' is not in the settings"),
-    ("RE", {"target_index": 2, "target_category": "taxi"}, r"RE aims at a category"),
-    ("AN", {"target_index": None, "target_category": None}, r"AN aims at another category than its RE's"),
-    ("AI", {"target_index": 2, "target_category": "taxi"}, r"AI aims at no wrong category"),
+    ("RE", {"target_index": 2, "target_category": "taxi"}, r"RE has a target category"),
+    ("AN", {"target_index": None, "target_category": None}, r"the target of AN is another category than its RE's"),
+    ("AI", {"target_index": 2, "target_category": "taxi"}, r"the target of AI is no wrong category"),
     ("AI", {"target_index": 99}, r"P nan, wanted > 0.99"),
     ("AN", {"p_before": 0.9}, r"P of the start 0.\d+, the manifest has 0.9000 \(p_before\)"),
     ("AI", {"p_before": 0.9}, r"P of the start 0.\d+, the manifest has 0.9000 \(p_before\)"),
@@ -180,7 +180,7 @@ def test_a_set_of_other_classes_is_a_failure_of_the_set(built: Study) -> None:
 def test_a_target_of_the_same_class_is_a_failure_of_the_set(built: Study) -> None:
     _rewrite(built, kind="AI", target_category="police car", target_index=3)
     verdict = check(built.layout, built.settings)
-    assert "cars-01 AI aims at police car, not at a category of another class" in verdict.set_failures
+    assert "the target of cars-01 AI is police car, not a category of another class" in verdict.set_failures
     free = built.settings.model_copy(update={
         "stimuli": built.settings.stimuli.model_copy(update={"ai_target": "any"})})
     assert check(built.layout, free).set_failures == ()
@@ -204,7 +204,7 @@ def test_a_category_twice_is_a_failure_of_the_set(built: Study) -> None:
 @pytest.mark.parametrize("change", [{"network_digest": "other"}, {"network": "demo"}])
 def test_a_set_of_another_network_is_an_error(built: Study, change: dict[str, str]) -> None:
     _rewrite(built, **change)
-    with pytest.raises(ManifestError, match=r"cars-01_AN.png: network .*; expected tiny tiny-1, the network of the"):
+    with pytest.raises(ManifestError, match=r"cars-01_AN.png: network .*; expected tiny tiny-1, as in the rows before"):
         check(built.layout, built.settings)
 
 
@@ -221,11 +221,11 @@ def test_limits_are_held_exactly(built: Study, tiny: TorchNetwork) -> None:
     for kind, p, holds in (("RE", 0.99, False), ("AN", 0.99, True), ("AI", 0.99, False), ("AN", 0.98999, False),
                            ("RE", 0.990001, True), ("AI", 0.990001, True)):
         one = dataclasses.replace(_row(built, base="cars-01", kind=kind), p_after=p)
-        chances = np.full(6, (1 - p) / 5)
-        chances[one.category_index if one.target_index is None else one.target_index] = p
+        probabilities = np.full(6, (1 - p) / 5)
+        probabilities[one.category_index if one.target_index is None else one.target_index] = p
         start = tiny.mean_image if kind == "AN" else _pixels(built, kind="RE")
-        verdict = judge_image(one, image=_pixels(built, kind=kind), start=start, chances=chances, network=tiny,
-                              settings=built.settings)
+        verdict = check_image(one, image=_pixels(built, kind=kind), start=start, network=tiny,
+                              probabilities=probabilities, stimuli=built.settings.stimuli)
         assert (verdict.failures == ()) is holds, (kind, p)
 
 
@@ -245,10 +245,10 @@ def test_the_table_fits_80_columns_and_hides_nothing(built: Study) -> None:
     said = console.export_text()
     assert "…" not in said
     rows = {line.split()[0]: line for line in said.splitlines() if line.strip()}
-    assert rows["cars-01"].rstrip().endswith("FAILS")
-    assert rows["cars-02"].rstrip().endswith("holds")
+    assert rows["cars-01"].rstrip().endswith("fails")
+    assert rows["cars-02"].rstrip().endswith("passes")
     assert failure_lines(verdict) == ["images/AN/cars-01_AN.png: P 0.9999, the manifest has 0.5000 (p_after)"]
-    assert summary(verdict).startswith("17 of 18 images hold; weakest AN ")
+    assert summary(verdict).startswith("17 of 18 images pass; weakest AN ")
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -261,6 +261,6 @@ def test_long_names_go_on_in_the_next_line(built: Study, width: int) -> None:
     said = console.export_text()
     assert "…" not in said
     assert max(map(len, said.splitlines())) <= width
-    for word in ("elephant,", "africana", "man-eater", "holds"):
+    for word in ("elephant,", "africana", "man-eater", "passes"):
         assert said.count(word) == 6
     assert said.count("n" * 20) >= 1

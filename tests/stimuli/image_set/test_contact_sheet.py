@@ -28,10 +28,10 @@ from stimuli.image_set.contact_sheet import (
     _note,
     _wrap,
     arrange,
-    chance_text,
     draw_sheet,
     head_height,
     label_lines,
+    p_text,
     sheet_room,
     thumbnail,
     write_sheet,
@@ -131,7 +131,7 @@ def test_a_class_of_many_goes_on_below(built: Study) -> None:
 
 @given(st.floats(0, 1))
 def test_a_probability_is_never_written_larger_than_it_is(p: float) -> None:
-    said = chance_text(p)
+    said = p_text(p)
     if said == "P >.9999":
         assert p >= 0.9999
     else:

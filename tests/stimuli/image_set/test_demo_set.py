@@ -61,7 +61,7 @@ def test_layers_show_the_papers_two_trends(made: tuple[Layout, Settings, Manifes
 
 
 def test_the_same_seed_gives_the_same_files(made: tuple[Layout, Settings, Manifest], tmp_path: Path) -> None:
-    """On a smaller study with whole batches of its own: the same slots draw the same regular images."""
+    """On a smaller study with whole batches of its own: the same bases draw the same regular images."""
     layout = init_study(Layout(tmp_path / "again"), name="again", seed=20210, changes={"stimuli": {"per_class": 1}})
     settings = load_settings(layout.root)
     small = build(layout, settings).manifest

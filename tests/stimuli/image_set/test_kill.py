@@ -32,7 +32,7 @@ from subjects.layout import Layout
 from subjects.settings.loading import load_settings
 from tests.stimuli.tiny import fit_tiny
 network = fit_tiny()
-networks.NETWORKS = {**networks.NETWORKS, "tiny": lambda: network}
+networks.NETWORKS = {**networks.NETWORKS, "tiny": lambda **_: network}
 print("ready", flush=True)
 for line in sys.stdin:
     root = Path(line.strip())

@@ -88,20 +88,20 @@ def test_eighty_of_eighty_hold_at_eight_bit(made: Study) -> None:
     for one in manifest.stimuli:
         with Image.open(made.layout.stimulus(one.file)) as image:
             assert (image.mode, image.size) == ("RGB", (227, 227))
-            chances = network.probabilities(np.asarray(image)[None])[0]
+            probabilities = network.probabilities(np.asarray(image)[None])[0]
         if one.type == "AN":
-            assert chances[one.category_index] >= 0.99
+            assert probabilities[one.category_index] >= 0.99
             assert one.contrast_rms >= 12.0
         if one.type == "AI":
             assert one.target_index is not None
-            assert chances[one.target_index] > 0.99
+            assert probabilities[one.target_index] > 0.99
             assert one.target_index != one.category_index
 
 
 def test_the_check_holds_and_names_what_fills_the_shortfall(made: Study, study: Study) -> None:
     verdict = check(made.layout, made.settings)
     assert verdict.ok
-    assert len(verdict.fillings) == 15
+    assert len(verdict.below_threshold) == 15
     assert check(study.layout, study.settings).n_failed == 15
 
 

@@ -39,8 +39,8 @@ EDITS = [(_without_one, "no AN of cars-01; expected RE, AN and AI of the 6 base 
 
 def test_rows_as_they_were_written_hold(built: Study) -> None:
     manifest = read_manifest(built.layout.manifest)
-    assert row_failures(manifest, built.settings) == []
-    require_rows(manifest, built.settings, path=built.layout.manifest)
+    assert row_failures(manifest, built.settings.stimuli) == []
+    require_rows(manifest, built.settings.stimuli, path=built.layout.manifest)
 
 
 @pytest.mark.parametrize(("change", "said"), EDITS)
@@ -55,7 +55,7 @@ def test_features_and_build_name_the_row(built: Study, change: Callable[..., lis
 def test_many_missing_rows_are_counted(built: Study) -> None:
     manifest = _edit(built, lambda rows: rows[:12])
     with pytest.raises(ManifestError, match="no RE of fruits-01; no AN of fruits-01; no AI of fruits-01; and 3 more"):
-        require_rows(manifest, built.settings, path=built.layout.manifest)
+        require_rows(manifest, built.settings.stimuli, path=built.layout.manifest)
 
 
 def test_build_tells_an_edited_number_from_other_settings(built: Study) -> None:

@@ -43,11 +43,12 @@ def test_shares_and_medians_are_those_of_a_plain_loop(built: Study) -> None:
         tops, intended, original = [], [], []
         for one in manifest.stimuli:
             if one.type == row.type:
-                chances = dict(zip(NAMES[::-1], shuffled.probabilities(pixels[one.image_id][None])[0], strict=True))
+                row_of_p = shuffled.probabilities(pixels[one.image_id][None])[0]
+                probabilities = dict(zip(NAMES[::-1], row_of_p, strict=True))
                 aim = one.target_category or one.category
-                tops.append(max(chances, key=lambda name: chances[name]) == aim)
-                intended.append(chances[aim])
-                original.append(chances[one.category])
+                tops.append(max(probabilities, key=lambda name: probabilities[name]) == aim)
+                intended.append(probabilities[aim])
+                original.append(probabilities[one.category])
         assert (row.n, row.n_incomparable) == (6, 0)
         assert row.top1_intended == pytest.approx(sum(tops) / 6)
         assert row.p_intended == pytest.approx(sorted(intended)[2] / 2 + sorted(intended)[3] / 2)
@@ -92,7 +93,7 @@ def other(monkeypatch: pytest.MonkeyPatch, tiny: TorchNetwork) -> str:
     """Name a network that calls nothing by the set's names but five of the six."""
     name = "a_network_with_a_name_that_is_very_long_indeed"
     network = dataclasses.replace(_other(names=("wolf", *NAMES[1:])), name=name)
-    monkeypatch.setattr(networks, "NETWORKS", {**networks.NETWORKS, "tiny": lambda: tiny, name: lambda: network})
+    monkeypatch.setattr(networks, "NETWORKS", {**networks.NETWORKS, "tiny": lambda **_: tiny, name: lambda: network})
     return name
 
 

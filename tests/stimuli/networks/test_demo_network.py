@@ -102,15 +102,15 @@ def fresh():
 
 def test_it_knows_drawings_it_never_saw(model, fresh):
     images, labels = fresh
-    chances = judge(model, images, preprocess=demo_network.preprocess)
-    np.testing.assert_allclose(chances.sum(axis=1), 1.0, rtol=1e-6)
-    assert np.mean(chances.argmax(axis=1) == labels) >= 0.97
+    probabilities = judge(model, images, preprocess=demo_network.preprocess)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-6)
+    assert np.mean(probabilities.argmax(axis=1) == labels) >= 0.97
 
 
 def test_every_category_is_among_five_drawings_above_99_percent(model, fresh):
     images, labels = fresh
-    chances = judge(model, images, preprocess=demo_network.preprocess)
-    own = chances[np.arange(len(labels)), labels].reshape(40, 5)
+    probabilities = judge(model, images, preprocess=demo_network.preprocess)
+    own = probabilities[np.arange(len(labels)), labels].reshape(40, 5)
     poor = [name for name, best in zip(demo_network.class_names(), own.max(axis=1), strict=True) if best <= 0.99]
     assert poor == []
 

@@ -226,11 +226,11 @@ def test_the_real_squeezenet_knows_photographs(shared_data: Path, real_squeezene
     resize, side = resize_rule("caffe-227")
     photographs = [read_photograph(folder / row["file"]) for row in rows]
     images = np.stack([to_square(one.pixels, side=side, resize=resize) for one in photographs])
-    chances = real_squeezenet.probabilities(images)
+    probabilities = real_squeezenet.probabilities(images)
     truth = np.array([int(row["imagenet_index"]) for row in rows])
-    assert 0.62 <= (chances.argmax(axis=1) == truth).mean() <= 0.82
-    assert (np.argsort(-chances, axis=1)[:, :5] == truth[:, None]).any(axis=1).mean() >= 0.82
-    own = chances[np.arange(len(truth)), truth]
+    assert 0.62 <= (probabilities.argmax(axis=1) == truth).mean() <= 0.82
+    assert (np.argsort(-probabilities, axis=1)[:, :5] == truth[:, None]).any(axis=1).mean() >= 0.82
+    own = probabilities[np.arange(len(truth)), truth]
     fits = np.array([min(one.facts.width, one.facts.height) > 227 and 2 / 3 < one.facts.aspect < 1.5
                      for one in photographs])
     kinds = np.array([row["class"] for row in rows])

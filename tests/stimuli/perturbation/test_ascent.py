@@ -15,7 +15,7 @@ from stimuli.image_set.measures import contrast_rms, noise_rms
 from stimuli.networks.registry import TorchNetwork, load_network
 from stimuli.perturbation.ascent import Ascended, Move, Objective, Rule, ascend, log_odds
 from stimuli.perturbation.rules import GROWTH, interference_rule, noise_rule
-from stimuli.regular_images.slots import certain
+from stimuli.regular_images.base_images import certain
 from subjects.settings.images import StimuliSettings
 from tests.stimuli.tiny import NAMES, SIDE, linear_network
 
@@ -31,7 +31,8 @@ def _two_classes(slope: float, bias: float) -> TorchNetwork:
 
 
 def _reach(p: float, *, step: float, max_iterations: int = 1000) -> Rule:
-    return Rule(Objective(), lambda chances, images, starts: chances >= p, step=step, max_iterations=max_iterations)
+    return Rule(Objective(), lambda probabilities, images, starts: probabilities >= p, step=step,
+                max_iterations=max_iterations)
 
 
 def _by_hand(levels: float, *, slope: float, bias: float, p: float) -> tuple[int, np.ndarray]:

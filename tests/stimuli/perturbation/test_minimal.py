@@ -15,7 +15,7 @@ from stimuli.image_set.measures import l2
 from stimuli.networks.registry import TorchNetwork, load_network
 from stimuli.perturbation.ascent import Ascended, ascend
 from stimuli.perturbation.rules import interference_rule
-from stimuli.regular_images.slots import certain
+from stimuli.regular_images.base_images import certain
 from subjects.settings.images import StimuliSettings
 from tests.stimuli.tiny import NAMES, SIDE, linear_network
 

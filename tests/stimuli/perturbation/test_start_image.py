@@ -15,13 +15,13 @@ from stimuli.image_set.check import check
 from stimuli.networks.registry import Network, TorchNetwork, to_tensor
 from stimuli.perturbation import start_image as mean_image
 from stimuli.perturbation.start_image import (
-    Restarted,
     RunningMean,
+    WithMeanImage,
     find_start,
     fit_mean,
     mean_path,
     read_caffe_mean,
-    started,
+    with_kept_mean,
 )
 from stimuli.regular_images.photographs import read_photograph, to_square
 from subjects.errors import NetworkError, StimulusError
@@ -45,7 +45,7 @@ def photos(tiny: TorchNetwork, tmp_path: Path) -> Study:
 
 
 def _start(study: Study, network: Network) -> mean_image.Start:
-    start = find_start(study.layout, study.settings, network=network)
+    start = find_start(study.layout, study.settings.stimuli, network=network)
     assert start is not None
     return start
 
@@ -81,7 +81,7 @@ def test_any_size_of_network_gets_its_mean(side: int) -> None:
 def test_channel_means_are_those_of_the_network(tmp_path: Path, tiny: TorchNetwork) -> None:
     own = RNG.uniform(0, 255, (24, 24, 3)).astype(np.float32)
     study = make_study(tmp_path / "study", mean_image="channels")
-    mean = _start(study, Restarted(tiny, own)).mean
+    mean = _start(study, WithMeanImage(tiny, own)).mean
     assert mean == pytest.approx(np.broadcast_to(own.mean(axis=(0, 1)), (24, 24, 3)), rel=1e-5)
 
 
@@ -143,7 +143,7 @@ def test_the_check_needs_the_mean_that_lies_in_the_study(photos: Study, tiny: To
         check(photos.layout, photos.settings)
     np.save(mean_path(photos.layout), np.zeros((3, 3, 3)))
     with pytest.raises(StimulusError, match=r"shape \(3, 3, 3\); expected \(24, 24, 3\)"):
-        started(photos.layout, photos.settings, network=tiny)
+        with_kept_mean(photos.layout, photos.settings.stimuli, network=tiny)
 
 
 BAD = {
@@ -179,19 +179,19 @@ def test_a_binaryproto_gives_the_same_mean_as_the_array(tmp_path: Path) -> None:
 def test_folder_needs_a_folder(tmp_path: Path, tiny: TorchNetwork) -> None:
     study = make_study(tmp_path / "study", mean_image="folder")
     with pytest.raises(StimulusError, match="\"folder\" without stimuli.images"):
-        find_start(study.layout, study.settings, network=tiny)
+        find_start(study.layout, study.settings.stimuli, network=tiny)
     (tmp_path / "none").mkdir()
     study = photo_study(tmp_path / "other", tmp_path / "none", mean_image="folder")
     with pytest.raises(StimulusError, match="none: no JPEG or PNG"):
-        find_start(study.layout, study.settings, network=tiny)
+        find_start(study.layout, study.settings.stimuli, network=tiny)
     (tmp_path / "none/a.png").write_bytes(b"")
     with pytest.raises(StimulusError, match="no readable photograph"):
-        find_start(study.layout, study.settings, network=tiny)
+        find_start(study.layout, study.settings.stimuli, network=tiny)
 
 
 def test_another_mean_changes_nothing_else_of_a_network(tiny: TorchNetwork) -> None:
     images = RNG.integers(0, 256, (3, 24, 24, 3), dtype=np.uint8)
-    restarted = Restarted(tiny, np.zeros((24, 24, 3), np.float32))
+    restarted = WithMeanImage(tiny, np.zeros((24, 24, 3), np.float32))
     assert isinstance(restarted, Network)
     for name in ("name", "digest", "input_size", "class_names", "layers", "tap"):
         assert getattr(restarted, name) == getattr(tiny, name)

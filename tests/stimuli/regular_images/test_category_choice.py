@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stimuli.regular_images.base_images import certain
 from stimuli.regular_images.candidates import Candidate, Listing
 from stimuli.regular_images.category_choice import (
     BELOW,
@@ -23,7 +24,6 @@ from stimuli.regular_images.category_choice import (
     select,
 )
 from stimuli.regular_images.screening import Screened
-from stimuli.regular_images.slots import certain
 from subjects.errors import StimulusError
 from subjects.settings.images import StimuliSettings
 
@@ -39,8 +39,9 @@ def _row(k: int, category: int, p: float | None) -> Screened:
         Screened(candidate, 300, 200, rule="size", reason="300 x 200 px")
 
 
-CHANCES = st.one_of(st.none(), st.sampled_from([1.0, 0.995, 0.99, 0.5]), st.floats(0, 1).map(lambda p: round(p, 6)))
-ROWS = st.lists(st.tuples(st.integers(0, 9), CHANCES), max_size=60).map(
+PROBABILITIES = st.one_of(st.none(), st.sampled_from([1.0, 0.995, 0.99, 0.5]),
+                          st.floats(0, 1).map(lambda p: round(p, 6)))
+ROWS = st.lists(st.tuples(st.integers(0, 9), PROBABILITIES), max_size=60).map(
     lambda pairs: tuple(_row(k, category, p) for k, (category, p) in enumerate(pairs)))
 
 

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from stimuli.categories import DEMO_CATEGORIES, demo_categories
 from stimuli.perturbation.targets import choose_target, read_targets
+from stimuli.regular_images.base_images import BaseImage, certain, plan_base_images
 from stimuli.regular_images.drawn import choose
-from stimuli.regular_images.slots import Slot, certain, plan_slots
 from subjects.errors import StimulusError
 from subjects.settings.images import StimuliSettings
-from subjects.settings.study import Settings
 
 ALL = tuple(name for _, name in demo_categories())
-SLOTS = plan_slots(Settings(), class_names=ALL)
+BASES = plan_base_images(StimuliSettings(), class_names=ALL)
 
 
 class Judge:
@@ -32,9 +31,9 @@ class Judge:
 
     def probabilities(self, images: np.ndarray, *, batch: int = 20) -> np.ndarray:
         self.seen.append(len(images))
-        chances = np.zeros((len(images), len(ALL)))
-        chances[np.arange(len(images)), images[:, 0, 0, 1]] = images[:, 0, 0, 0] / 250
-        return chances
+        probabilities = np.zeros((len(images), len(ALL)))
+        probabilities[np.arange(len(images)), images[:, 0, 0, 1]] = images[:, 0, 0, 0] / 250
+        return probabilities
 
 
 def _draw(category: str, rng: np.random.Generator) -> np.ndarray:
@@ -44,16 +43,16 @@ def _draw(category: str, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def _choose(slots: Sequence[Slot], **changes: object) -> dict[str, tuple[int, int]]:
-    found = choose(Judge(), slots, **{"draw": _draw, "seed": 3, "p": 0.8, **changes})  # type: ignore[arg-type]
-    return {one.slot.base_image: (one.candidates, int(one.pixels[0, 0, 0])) for one in found}
+def _choose(bases: Sequence[BaseImage], **changes: object) -> dict[str, tuple[int, int]]:
+    found = choose(Judge(), bases, **{"draw": _draw, "seed": 3, "p": 0.8, **changes})  # type: ignore[arg-type]
+    return {one.base.base_image: (one.candidates, int(one.pixels[0, 0, 0])) for one in found}
 
 
 def test_the_protocol_has_forty_slots_in_class_order() -> None:
-    assert [slot.base_image for slot in SLOTS[:9]] == [*(f"dogs-{k:02d}" for k in range(1, 9)), "birds-01"]
-    assert [slot.category for slot in SLOTS] == list(ALL)
-    assert all(ALL[slot.category_index] == slot.category for slot in SLOTS)
-    assert all(slot.category in DEMO_CATEGORIES[slot.class_name] for slot in SLOTS)
+    assert [base.base_image for base in BASES[:9]] == [*(f"dogs-{k:02d}" for k in range(1, 9)), "birds-01"]
+    assert [base.category for base in BASES] == list(ALL)
+    assert all(ALL[base.category_index] == base.category for base in BASES)
+    assert all(base.category in DEMO_CATEGORIES[base.class_name] for base in BASES)
 
 
 @pytest.mark.parametrize(("stimuli", "said"), [
@@ -62,40 +61,40 @@ def test_the_protocol_has_forty_slots_in_class_order() -> None:
 ])
 def test_a_set_that_cannot_be_drawn_is_refused(stimuli: dict[str, object], said: str) -> None:
     with pytest.raises(StimulusError, match=said):
-        plan_slots(Settings(stimuli=StimuliSettings(**stimuli)), class_names=ALL)
+        plan_base_images(StimuliSettings(**stimuli), class_names=ALL)
 
 
 def test_a_network_that_lacks_a_category_is_refused() -> None:
     with pytest.raises(StimulusError, match="no output for 'crab'"):
-        plan_slots(Settings(), class_names=ALL[:-1])
+        plan_base_images(StimuliSettings(), class_names=ALL[:-1])
 
 
 def test_the_first_candidate_that_passes_is_kept() -> None:
-    found = _choose(SLOTS)
+    found = _choose(BASES)
     assert len(found) == 40
-    for slot in SLOTS:
+    for base in BASES:
         from subjects.provenance import rng as study_rng
 
-        rng, value, count = study_rng(3, "re", slot.base_image), 0, 0
+        rng, value, count = study_rng(3, "re", base.base_image), 0, 0
         while value / 250 <= certain(0.8):
-            value, count = int(_draw(slot.category, rng)[0, 0, 0]), count + 1
-        assert found[slot.base_image] == (count, value)
+            value, count = int(_draw(base.category, rng)[0, 0, 0]), count + 1
+        assert found[base.base_image] == (count, value)
 
 
 @given(st.permutations(range(40)), st.integers(1, 40))
 def test_a_choice_does_not_depend_on_the_others(order: list[int], n: int) -> None:
-    subset = [SLOTS[k] for k in order[:n]]
-    everyone = _choose(SLOTS)
-    assert _choose(subset) == {slot.base_image: everyone[slot.base_image] for slot in subset}
+    subset = [BASES[k] for k in order[:n]]
+    everyone = _choose(BASES)
+    assert _choose(subset) == {base.base_image: everyone[base.base_image] for base in subset}
 
 
 def test_another_seed_gives_other_images() -> None:
-    assert _choose(SLOTS, seed=4) != _choose(SLOTS)
+    assert _choose(BASES, seed=4) != _choose(BASES)
 
 
 def test_filled_slots_are_not_judged_again() -> None:
     judge = Judge()
-    counts = [one.candidates for one in choose(judge, SLOTS, draw=_draw, seed=3, p=0.8)]  # type: ignore[arg-type]
+    counts = [one.candidates for one in choose(judge, BASES, draw=_draw, seed=3, p=0.8)]  # type: ignore[arg-type]
     assert judge.seen == [sum(count >= k for count in counts) for k in range(1, max(counts) + 1)]
 
 
@@ -107,7 +106,7 @@ def test_an_empty_slot_is_named_with_its_best() -> None:
 
     with pytest.raises(StimulusError, match=r"no candidate of owl \(birds-03, at best 0.500\) in 6; "
                                             r"expected P > 0.8 for every category. Lower stimuli.re_p"):
-        _choose(SLOTS, draw=dark, max_candidates=6)
+        _choose(BASES, draw=dark, max_candidates=6)
 
 
 @pytest.mark.parametrize(("level", "passes"), [(248, False), (249, True)])
@@ -118,36 +117,36 @@ def test_the_probability_is_exceeded_with_a_margin(level: int, passes: bool) -> 
         return image
 
     if passes:
-        assert _choose(SLOTS[:1], draw=fixed, p=0.992) == {"dogs-01": (1, 249)}
+        assert _choose(BASES[:1], draw=fixed, p=0.992) == {"dogs-01": (1, 249)}
     else:
         with pytest.raises(StimulusError, match="at best 0.992"):
-            _choose(SLOTS[:1], draw=fixed, p=0.992, max_candidates=2)
+            _choose(BASES[:1], draw=fixed, p=0.992, max_candidates=2)
 
 
-CHANCES = np.linspace(0.001, 0.049, 40)
+PROBABILITIES = np.linspace(0.001, 0.049, 40)
 
 
-def _target(slot: Slot, rule: str, *, seed: int = 0, slots: Sequence[Slot] = SLOTS) -> int:
-    return choose_target(slot, rule=rule, probabilities=CHANCES, slots=slots, seed=seed)
+def _target(base: BaseImage, rule: str, *, seed: int = 0, bases: Sequence[BaseImage] = BASES) -> int:
+    return choose_target(base, rule=rule, probabilities=PROBABILITIES, bases=bases, seed=seed)
 
 
-@given(st.sampled_from(SLOTS), st.sampled_from(["other_class", "any", "nearest", "least_likely"]),
+@given(st.sampled_from(BASES), st.sampled_from(["other_class", "any", "nearest", "least_likely"]),
        st.integers(0, 10**6))
-def test_a_target_is_never_the_own_category(slot: Slot, rule: str, seed: int) -> None:
-    target = _target(slot, rule, seed=seed)
-    assert target != slot.category_index
+def test_a_target_is_never_the_own_category(base: BaseImage, rule: str, seed: int) -> None:
+    target = _target(base, rule, seed=seed)
+    assert target != base.category_index
     if rule == "other_class":
-        assert ALL[target] not in DEMO_CATEGORIES[slot.class_name]
+        assert ALL[target] not in DEMO_CATEGORIES[base.class_name]
 
 
-@pytest.mark.parametrize(("slot", "nearest", "least"), [(SLOTS[0], 39, 1), (SLOTS[39], 38, 0)])
-def test_nearest_and_least_likely_follow_the_probabilities(slot: Slot, nearest: int, least: int) -> None:
-    assert _target(slot, "nearest") == nearest
-    assert _target(slot, "least_likely") == least
+@pytest.mark.parametrize(("base", "nearest", "least"), [(BASES[0], 39, 1), (BASES[39], 38, 0)])
+def test_nearest_and_least_likely_follow_the_probabilities(base: BaseImage, nearest: int, least: int) -> None:
+    assert _target(base, "nearest") == nearest
+    assert _target(base, "least_likely") == least
 
 
 def test_a_draw_reaches_every_allowed_category_evenly() -> None:
-    drawn = np.bincount([_target(SLOTS[9], "other_class", seed=seed) for seed in range(3200)], minlength=40)
+    drawn = np.bincount([_target(BASES[9], "other_class", seed=seed) for seed in range(3200)], minlength=40)
     assert set(np.flatnonzero(drawn == 0)) == set(range(8, 16))
     expected = 3200 / 32
     chi2 = ((drawn[drawn > 0] - expected) ** 2 / expected).sum()
@@ -155,14 +154,14 @@ def test_a_draw_reaches_every_allowed_category_evenly() -> None:
 
 
 def test_a_draw_depends_on_the_base_image_and_the_seed_alone() -> None:
-    assert _target(SLOTS[3], "any", seed=5) == _target(SLOTS[3], "any", seed=5)
-    assert len({_target(SLOTS[3], "any", seed=seed) for seed in range(40)}) > 10
-    assert len({_target(slot, "any", seed=5) for slot in SLOTS}) > 10
+    assert _target(BASES[3], "any", seed=5) == _target(BASES[3], "any", seed=5)
+    assert len({_target(BASES[3], "any", seed=seed) for seed in range(40)}) > 10
+    assert len({_target(base, "any", seed=5) for base in BASES}) > 10
 
 
 def test_a_rule_that_leaves_nothing_is_an_error() -> None:
     with pytest.raises(StimulusError, match="'other_class' with nothing to choose from for dogs-01"):
-        _target(SLOTS[0], "other_class", slots=SLOTS[:8])
+        _target(BASES[0], "other_class", bases=BASES[:8])
 
 
 OUTPUTS = tuple(f"thing {k}, or {k}" for k in range(40))
@@ -175,10 +174,10 @@ def _table(folder: Path, rows: Sequence[tuple[str, str]], *, head: str = "base_i
 
 
 def test_a_table_names_targets_by_output_or_index(tmp_path: Path) -> None:
-    rows = [(slot.base_image, OUTPUTS[(slot.category_index + 9) % 40] if slot.category_index % 2 else
-             str((slot.category_index + 9) % 40)) for slot in reversed(SLOTS)]
-    targets = read_targets(_table(tmp_path, rows), slots=SLOTS, class_names=OUTPUTS)
-    assert targets == {slot.base_image: (slot.category_index + 9) % 40 for slot in SLOTS}
+    rows = [(base.base_image, OUTPUTS[(base.category_index + 9) % 40] if base.category_index % 2 else
+             str((base.category_index + 9) % 40)) for base in reversed(BASES)]
+    targets = read_targets(_table(tmp_path, rows), bases=BASES, class_names=OUTPUTS)
+    assert targets == {base.base_image: (base.category_index + 9) % 40 for base in BASES}
 
 
 @pytest.mark.parametrize(("rows", "text"), [
@@ -192,9 +191,9 @@ def test_a_table_names_targets_by_output_or_index(tmp_path: Path) -> None:
 ])
 def test_a_table_with_one_fault_is_refused(tmp_path: Path, rows: list[tuple[str, str]], text: str) -> None:
     with pytest.raises(StimulusError, match=text):
-        read_targets(_table(tmp_path, rows), slots=SLOTS, class_names=OUTPUTS)
+        read_targets(_table(tmp_path, rows), bases=BASES, class_names=OUTPUTS)
 
 
 def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StimulusError, match="no column 'target'; expected columns base_image and target"):
-        read_targets(_table(tmp_path, [("dogs-01", "7")], head="base_image\taim"), slots=SLOTS, class_names=OUTPUTS)
+        read_targets(_table(tmp_path, [("dogs-01", "7")], head="base_image\taim"), bases=BASES, class_names=OUTPUTS)

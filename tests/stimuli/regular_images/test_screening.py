@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -56,7 +57,7 @@ def _listing(study: Study, network: TorchNetwork) -> Listing:
 
 
 def _selection(study: Study, network: TorchNetwork) -> Selection:
-    photographs = photographs_of(study.layout, study.settings, network=network)
+    photographs = photographs_of(study.layout, study.settings.stimuli, seed=study.settings.study.seed, network=network)
     assert photographs is not None
     return photographs.selection
 
@@ -80,8 +81,8 @@ def test_every_candidate_is_in_the_report_with_what_a_plain_loop_finds(photos: S
         assert row["aspect"] == pytest.approx(aspect, abs=1e-4)
         assert row["category"] == row["file"].split("/")[0]
         if 2 / 3 < aspect < 1.5:
-            chances = tiny.probabilities(square[None])[0]
-            assert row["P"] == pytest.approx(chances[NAMES.index(row["category"])], abs=2e-6)
+            probabilities = tiny.probabilities(square[None])[0]
+            assert row["P"] == pytest.approx(probabilities[NAMES.index(row["category"])], abs=2e-6)
         else:
             assert (row["verdict"], row["rule"]) == ("fell out", "size")
             assert np.isnan(row["P"])
@@ -221,13 +222,15 @@ def test_a_shortfall_may_be_filled_up_and_is_named_everywhere(tiny: TorchNetwork
     study = photo_study(tmp_path / "study", folder, shortfall="best")
     code, said, _ = command("build", "--study", study.layout.root)
     assert code == 0
-    assert re.search(r"^images/RE/cars-01_RE.png: taxi, P 0\.\d+, below stimuli.re_p = 0.9; it fills a shortfall$",
+    assert re.search(r"^images/RE/cars-01_RE.png: taxi, P 0\.\d+, below stimuli.re_p = 0.9; taken since too few "
+                     r"of its class reach it$",
                      said, re.MULTILINE)
     row, = _report(study).query("category == 'taxi'").to_dict("records")
     assert (row["verdict"], row["rule"]) == ("chosen below threshold", "P")
     code, said, _ = command("check", "--study", study.layout.root)
     assert code == 0
-    assert re.search(r"1 RE below the threshold fill a shortfall, as the settings allow: cars-01 taxi \(P 0\.\d{4}\)",
+    assert re.search(r"1 RE are below the threshold, as the settings allow where a class falls short: "
+                     r"cars-01 taxi \(P 0\.\d{4}\)",
                      " ".join(said.split()))
     strict = load_settings(study.layout.root, overrides={"stimuli.shortfall": "refuse"})
     assert check(study.layout, strict).n_failed == 1
@@ -251,7 +254,7 @@ def test_candidates_are_screened_alone_by_a_command(empty: Study, folder: Path, 
     code, said, _ = command("candidates", "--study", study.layout.root)
     assert code == 0
     assert re.search(r"^\s*cars\s+12\s+0\s+2\s+\d+\s+0\s+\d+\s+2\s+2\s+0\s*$", said, re.MULTILINE)
-    assert said.rstrip().endswith(f"36 candidates: {report_path(study.layout)}")
+    assert said.rstrip().endswith(f"36 candidates, network tiny: {report_path(study.layout)}")
     assert not study.layout.manifest.exists()
 
 
@@ -267,9 +270,22 @@ def test_flags_name_folder_and_labels(tiny: TorchNetwork, tmp_path: Path, folder
     study = make_study(tmp_path / "study", **SMALL)
     assert command("build", "--study", study.layout.root, "--images", flat, "--labels", labels)[0] == 0
     assert len(read_manifest(study.layout.manifest)) == 18
-    code, _, complaint = command("build", "--study", study.layout.root, "--labels", labels)
+    code, said, _ = command("build", "--study", study.layout.root)
+    assert (code, "already up to date" in said) == (0, True), "the photographs of the set are remembered"
+    code, said, _ = command("build", "--study", study.layout.root, "--overwrite", "--json")
+    assert (code, json.loads(said)["reused"]) == (0, False)
+    assert command("candidates", "--study", study.layout.root)[0] == 0
+
+
+@pytest.mark.parametrize(("setting", "value"), [("labels", "mine.tsv"), ("pin", ("beagle",)), ("exclude", ("taxi",))])
+@pytest.mark.parametrize("verb", ["build", "candidates"])
+def test_what_concerns_photographs_is_refused_for_drawings(tiny: TorchNetwork, tmp_path: Path, command: Command,
+                                                           verb: str, setting: str, value: object) -> None:
+    study = make_study(tmp_path / "study", **{setting: value})
+    code, _, complaint = command(verb, "--study", study.layout.root)
     assert code == 2
-    assert "without stimuli.images" in complaint
+    assert f"stimuli.{setting}: {value if isinstance(value, str) else value[0]} without stimuli.images" in complaint
+    assert not study.layout.manifest.exists()
 
 
 def test_a_table_with_a_missing_file_stops_before_anything_is_written(photos: Study, folder: Path,

@@ -91,7 +91,8 @@ def test_what_stands_is_reused_and_other_settings_are_refused(copy: Layout) -> N
     before = _bytes(copy)
     assert render(copy, load_settings(copy.root)).reused
     changed = load_settings(copy.root, overrides={"textures.n_faces": 1})
-    with pytest.raises(StimulusError, match=r"textures made with other settings; expected none.* Add --overwrite"):
+    with pytest.raises(StimulusError, match=r"textures made with other settings, or edited since; expected "
+                       r"none.*`python -m stimuli textures --study .* --overwrite`"):
         render(copy, changed)
     assert _bytes(copy) == before
     made = render(copy, changed, overwrite=True)
@@ -216,7 +217,7 @@ def test_a_file_with_one_fault_is_refused(tmp_path: Path, text: str, said: str) 
 
 
 def test_no_table_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="Render them with `python -m stimuli textures`"):
+    with pytest.raises(ManifestError, match="Make them with `python -m stimuli textures --study "):
         read_textures(tmp_path / "t.tsv")
 
 
@@ -232,6 +233,6 @@ def test_the_command(tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     said = CliRunner().invoke(cli, ["textures", "--study", str(layout.root), "--sheet", str(sheet)])
     assert said.exit_code == 0, said.output
-    assert "13 textures rendered: " in said.output
+    assert "13 textures made: " in said.output
     assert sheet.is_file()
-    assert "already current, reused" in CliRunner().invoke(cli, ["textures", "--study", str(layout.root)]).output
+    assert "already up to date" in CliRunner().invoke(cli, ["textures", "--study", str(layout.root)]).output

@@ -1,4 +1,4 @@
-"""The places of a set: which category stands for which base image, and the image chosen for it."""
+"""The base images of a set: which category each shows, and the regular image chosen for it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from stimuli.categories import DEMO_CATEGORIES
 from stimuli.manifest import Pixels
 from subjects.errors import StimulusError, nearest
 from subjects.profile import base_images
-from subjects.settings.study import Settings
+from subjects.settings.images import StimuliSettings
 
 MARGIN = 1e-3
 
 
 @dataclass(frozen=True)
-class Slot:
-    """A place in the study for one base image.
+class BaseImage:
+    """One base image, of which the set has an RE, an AN and an AI.
 
     Parameters
     ----------
     base_image : str
         For example ``"dogs-01"``.
     class_name, category : str
-        What is to be seen there.
+        What it shows.
     category_index : int
         The category among the network's outputs.
     """
@@ -40,8 +40,8 @@ class Choice:
 
     Parameters
     ----------
-    slot : Slot
-        Its place.
+    base : BaseImage
+        Of which base image.
     pixels : uint8 array, (side, side, 3)
         The image.
     p : float
@@ -50,7 +50,7 @@ class Choice:
         How many were looked at, this one included.
     """
 
-    slot: Slot
+    base: BaseImage
     pixels: Pixels
     p: float
     candidates: int
@@ -70,12 +70,12 @@ def certain(p: float) -> float:
     return p + MARGIN * (1.0 - p)
 
 
-def plan_slots(settings: Settings, *, class_names: Sequence[str]) -> tuple[Slot, ...]:
+def plan_base_images(stimuli: StimuliSettings, *, class_names: Sequence[str]) -> tuple[BaseImage, ...]:
     """Give every base image of the study its category: the k-th of a class to its k-th image.
 
     Parameters
     ----------
-    settings : Settings
+    stimuli : StimuliSettings
         Classes and images a class.
     class_names : sequence of str
         The network's outputs.
@@ -86,19 +86,19 @@ def plan_slots(settings: Settings, *, class_names: Sequence[str]) -> tuple[Slot,
         For an unknown class, more images than a class has categories, or a category that the
         network does not know.
     """
-    wanted = settings.stimuli
-    for name in wanted.classes:
+    for name in stimuli.classes:
         if name not in DEMO_CATEGORIES:
             raise StimulusError("stimuli.classes", came=repr(name), expected="a class that can be drawn",
                                 remedy=nearest(name, DEMO_CATEGORIES))
-        if wanted.per_class > len(DEMO_CATEGORIES[name]):
-            raise StimulusError("stimuli.per_class", came=f"{wanted.per_class} images of {name}",
+        if stimuli.per_class > len(DEMO_CATEGORIES[name]):
+            raise StimulusError("stimuli.per_class", came=f"{stimuli.per_class} images of {name}",
                                 expected=f"at most {len(DEMO_CATEGORIES[name])}, one a category",
                                 remedy="Lower stimuli.per_class.")
-    categories = [(name, category) for name in wanted.classes for category in DEMO_CATEGORIES[name][:wanted.per_class]]
+    n = stimuli.per_class
+    categories = [(name, category) for name in stimuli.classes for category in DEMO_CATEGORIES[name][:n]]
     unknown = [category for _, category in categories if category not in class_names]
     if unknown:
         raise StimulusError("network", came=f"no output for {unknown[0]!r}", expected="one for every category",
                             remedy="Choose a network that knows the categories of the study.")
-    return tuple(Slot(base, name, category, class_names.index(category))
-                 for base, (name, category) in zip(base_images(settings.stimuli), categories, strict=True))
+    return tuple(BaseImage(base, name, category, class_names.index(category))
+                 for base, (name, category) in zip(base_images(stimuli), categories, strict=True))

@@ -22,11 +22,11 @@ from subjects.layout import Layout
 from subjects.run_key import RunKey, label
 from subjects.settings.devices import BUTTONS, SCANNERS, fault_overrides
 from subjects.settings.loading import load_settings
-from subjects.settings.paradigms import TASKS
 from subjects.settings.study import Settings
 
 DISPLAYS = ("window", "virtual")
 DEMO_SEED = 20210
+TASKS = tuple(Settings().paradigms())
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: st
 @study_option
 @subject_option
 @click.option("--ses", required=True, help="Session label, for example 01.")
-@click.option("--task", type=click.Choice(TASKS), default=TASKS[0], show_default=True)
+@click.option("--task", type=Name(TASKS), default=TASKS[0], show_default=True, help="Which paradigm.")
 @click.option("--run", "run_number", required=True, type=click.IntRange(min=1), help="Run number, from 1.")
 @click.option("--scanner", required=True, type=Name(SCANNERS), help="Where the pulses come from.")
 @buttons_option
@@ -243,10 +243,13 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
 
     from analysis.glm.run_design import design_of, design_panel
     from paradigms.console.session import Stage, pass_the_gate, walk
+    from paradigms.playing.assembly import require_devices
     from subjects.plan import PlannedRun, run_sheet, sheet_tables
+    from subjects.profile import load_profile
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+    require_devices(load_profile(layout, sub), scanner=scanner, display=display)
     sheet = run_sheet(layout, settings, sub=sub)
     if ses not in sheet.sessions:
         raise LayoutError("session", came=repr(ses), expected=f"one of {', '.join(sheet.sessions)}",

@@ -16,7 +16,7 @@ from scipy import ndimage
 from paradigms.devices.protocols import Display, Frame, Pixels
 from paradigms.runlog import of_kind
 from paradigms.schedule import Schedule
-from paradigms.tasks.catalogue import Pictures
+from paradigms.tasks.protocol import Pictures
 from subjects.layout import Layout
 from subjects.settings.study import Settings
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paradigms.detection import mark_rows
 from paradigms.schedule import BLANK, Event, Schedule
-from paradigms.tasks.fixation_task import mark_rows
 from subjects.errors import RunLogError
 from subjects.provenance import digest_file, versions
 from subjects.settings.study import Settings

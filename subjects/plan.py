@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +14,7 @@ from subjects.layout import Layout
 from subjects.profile import load_profile, session_images
 from subjects.provenance import derive_seed
 from subjects.run_key import RunKey, label
-from subjects.settings.paradigms import LO, MAIN, RETINOTOPY, TASKS, MainSettings
+from subjects.settings.paradigms import RunLength
 from subjects.settings.study import Settings
 from subjects.store import read_json
 
@@ -33,7 +32,7 @@ class PlannedRun:
     n_trials, duration_s, n_volumes : int, float, int
         Length of the run: trials, images, sweeps or blocks.
     what : str
-        The aperture of retinotopic mapping, the design of the LO localizer.
+        Which kind of run of its paradigm: the aperture of retinotopic mapping, the design of the LO localizer.
     done : bool
         A complete run was recorded: its events table exists.
     """
@@ -76,18 +75,6 @@ class RunSheet:
         return tuple(dict.fromkeys(run.ses for run in self.runs))
 
 
-def main_duration_s(main: MainSettings, n_images: int) -> float:
-    """Give the length of a main run in seconds.
-
-    Examples
-    --------
-    >>> main_duration_s(MainSettings(), 60)
-    556.0
-    """
-    trials = n_images * main.presentations + main.blank_trials
-    return main.lead_in_s + trials * (main.blank_s + main.image_s) + main.lead_out_s
-
-
 def run_sheet(layout: Layout, settings: Settings, *, sub: str) -> RunSheet:
     """Plan a subject's sessions: the main experiment, then retinotopy and the localizers.
 
@@ -107,50 +94,19 @@ def run_sheet(layout: Layout, settings: Settings, *, sub: str) -> RunSheet:
     """
     load_profile(layout, sub)
     images = session_images(settings, sub=sub)
-    planned = [_planned(layout, settings, key=RunKey(sub, ses, task, run), images=images)
-               for task in TASKS for ses, count in run_counts(settings, task).items() for run in range(1, count + 1)]
-    runs = sorted(planned, key=lambda one: one.ses)
-    return RunSheet(sub, images, tuple(runs))
+    n_images = 3 * max(map(len, images.values()), default=0)  # classes are shared out evenly: as many in each session
+    planned = [_planned(layout, settings, key=RunKey(sub, label("ses", ses), task, run), length=length)
+               for task, section in settings.paradigms().items()
+               for ses, runs in enumerate(section.planned_runs(n_images=n_images), start=1)
+               for run, length in enumerate(runs, start=1)]
+    return RunSheet(sub, images, tuple(sorted(planned, key=lambda one: one.ses)))
 
 
-def run_counts(settings: Settings, task: str) -> dict[str, int]:
-    """Give how many runs of a task each session has.
-
-    Examples
-    --------
-    >>> run_counts(Settings(), "main"), run_counts(Settings(), "retinotopy")
-    ({'01': 5, '02': 5}, {'01': 3, '02': 3})
-    """
-    counts: Sequence[int]
-    if task == MAIN:
-        counts = [settings.main.runs] * settings.main.sessions
-    elif task == RETINOTOPY:
-        counts = [len(kinds) for kinds in settings.retinotopy.runs]
-    else:
-        counts = getattr(settings, task).runs
-    return {label("ses", k): count for k, count in enumerate(counts, start=1)}
-
-
-def _planned(layout: Layout, settings: Settings, *, key: RunKey,
-             images: Mapping[str, Sequence[str]]) -> PlannedRun:
-    n_trials, duration, what = _length(settings, key=key, n_images=3 * len(images.get(key.ses, ())))
+def _planned(layout: Layout, settings: Settings, *, key: RunKey, length: RunLength) -> PlannedRun:
     return PlannedRun(
         key=key, seed=derive_seed(settings.study.seed, key.sub, key.ses, key.task, key.run, "order"),
-        n_trials=n_trials, duration_s=duration, n_volumes=round(duration / settings.scanner.tr_s), what=what,
-        done=_played(layout.events(key)))
-
-
-def _length(settings: Settings, *, key: RunKey, n_images: int) -> tuple[int, float, str]:
-    """Give the number of trials, the seconds, and what else is to be said of a run."""
-    if key.task == MAIN:
-        main = settings.main
-        return n_images * main.presentations + main.blank_trials, main_duration_s(main, n_images), ""
-    if key.task == RETINOTOPY:
-        aperture = settings.retinotopy.runs[int(key.ses) - 1][key.run - 1]
-        return settings.retinotopy.n_sweeps(aperture), settings.retinotopy.duration_s(aperture), aperture
-    if key.task == LO:
-        return settings.lo.blocks * settings.lo.images_per_block, settings.lo.duration_s, settings.lo.design
-    return settings.motion.blocks, settings.motion.duration_s, ""
+        n_trials=length.n_trials, duration_s=length.duration_s,
+        n_volumes=round(length.duration_s / settings.scanner.tr_s), what=length.what, done=_played(layout.events(key)))
 
 
 def _played(events: Path) -> bool:

@@ -12,6 +12,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -22,17 +23,14 @@ from paradigms.devices.protocols import Clock, Display, Frame, HardwareClock
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing.assembly import opened_devices, require_devices
 from paradigms.playing.engine import Devices
-from paradigms.playing.play_run import prepare
 from paradigms.record.recovery import recoverable
-from stimuli.manifest import TYPES, read_manifest, read_pixels
-from stimuli.texture_table import Texture, read_texture_pixels, read_textures
+from paradigms.tasks.catalogue import task_of
+from paradigms.tasks.protocol import Pictures, Task
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import ScheduleError, StudyError
 from subjects.layout import Layout
-from subjects.plan import run_counts
-from subjects.profile import load_profile, session_images
-from subjects.run_key import RunKey
-from subjects.settings.paradigms import LO, RETINOTOPY
+from subjects.plan import PlannedRun, run_sheet
+from subjects.profile import load_profile
 from subjects.settings.study import Settings
 from subjects.store import read_json, write_json
 
@@ -67,27 +65,34 @@ class Finding:
 
 def check_images(layout: Layout, settings: Settings, *, sub: str, ses: str,
                  progress: ProgressWrapper = silent) -> Finding:
-    """Read every image that the session shows and hold it against its digest."""
+    """Read every picture that the runs of a session show and compare it with its digest."""
+    pictures = Pictures(layout)
     try:
-        manifest = read_manifest(layout.manifest)
-        wanted = [manifest.get(base_image=name, type=kind) for name in session_images(settings, sub=sub)[ses]
-                  for kind in TYPES]
-        textures = _needed_textures(layout, settings, ses=ses)
-        for one in progress(wanted, label="images", total=len(wanted)):
-            read_pixels(layout.stimuli, one)
-        for texture in progress(textures, label="textures", total=len(textures)) if textures else ():
-            read_texture_pixels(layout.stimuli, texture)
+        needed = {one.picture_id: one for task in _tasks(layout, settings, sub=sub, ses=ses)
+                  for one in task.session_pictures(settings, sub=sub, ses=ses, pictures=pictures)}
+        for one in progress(needed.values(), label="pictures", total=len(needed)) if needed else ():
+            one.read()
     except StudyError as error:
         return Finding("images", ok=False, came=str(error),
                        remedy="Restore the images, or make them again: `python -m stimuli build` or `textures`.")
-    more = f", {len(textures)} textures" if textures else ""
-    return Finding("images", ok=True, came=f"{len(wanted)} of {len(wanted)} as in the manifest{more}")
+    counts = Counter(one.kind for one in needed.values())
+    came = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return Finding("images", ok=True, came=f"{came}, each as its table says" if came else "no run shows a picture")
 
 
-def _needed_textures(layout: Layout, settings: Settings, *, ses: str) -> tuple[Texture, ...]:
-    """List the textures, if a run of the session shows any."""
-    shown = sum(run_counts(settings, task).get(ses, 0) for task in (RETINOTOPY, LO))
-    return read_textures(layout.textures).rows if shown else ()
+def _planned(layout: Layout, settings: Settings, *, sub: str, ses: str) -> tuple[PlannedRun, ...]:
+    """List the runs of a session, or refuse one that has none."""
+    sheet = run_sheet(layout, settings, sub=sub)
+    if ses not in sheet.sessions:
+        raise ScheduleError("session", came=repr(ses), expected=f"one of {', '.join(sheet.sessions)}",
+                            remedy="See `python -m subjects plan`.")
+    return tuple(run for run in sheet.runs if run.ses == ses)
+
+
+def _tasks(layout: Layout, settings: Settings, *, sub: str, ses: str) -> list[Task]:
+    """List the paradigms that a session plays, each once."""
+    names = dict.fromkeys(run.task for run in _planned(layout, settings, sub=sub, ses=ses))
+    return [task_of(name) for name in names]
 
 
 def check_disk(layout: Layout, *, least_gb: float = LEAST_FREE_GB) -> Finding:
@@ -269,20 +274,19 @@ def pass_gate(layout: Layout, settings: Settings, *, sub: str, ses: str, scanner
     StudyError
         If subject, session or devices are not what the study has.
     """
-    require_devices(scanner=scanner, display=display)
-    load_profile(layout, sub)
-    planned = session_images(settings, sub=sub)
-    if ses not in planned:
-        raise ScheduleError("session", came=repr(ses), expected=f"one of {', '.join(planned)}",
-                            remedy="See `python -m subjects plan`.")
+    profile = load_profile(layout, sub)
+    require_devices(profile, scanner=scanner, display=display)
+    first = _planned(layout, settings, sub=sub, ses=ses)[0]
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     found = [check_disk(layout), check_records(layout), check_settings(layout, settings, sub=sub),
              check_images(layout, settings, sub=sub, ses=ses, progress=progress), check_clock(clock)]
     if found[3].ok:
-        schedule, _ = prepare(layout, settings, key=RunKey(sub, ses, "main", 1), n_trials=1)
+        schedule = task_of(first.task).make_schedule(settings, key=first.key, profile=profile,
+                                                     pictures=Pictures(layout))
+        keys = dict.fromkeys(key for task in _tasks(layout, settings, sub=sub, ses=ses) for key in task.keys(settings))
         with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                             fullscreen=fullscreen) as devices:
-            found += _look_at_devices(devices, settings, timeout_s=timeout_s)
+            found += _look_at_devices(devices, settings, keys=tuple(keys), timeout_s=timeout_s)
     gate = Gate(tuple(found), tuple(accepted))
     if found[0].ok:
         write_json(_report_path(layout, sub=sub, ses=ses), {**gate.to_json(), "scanner": scanner, "display": display,
@@ -290,8 +294,8 @@ def pass_gate(layout: Layout, settings: Settings, *, sub: str, ses: str, scanner
     return gate
 
 
-def _look_at_devices(devices: Devices, settings: Settings, *, timeout_s: float) -> list[Finding]:
-    keys = (settings.main.animal_key, settings.main.not_animal_key)
+def _look_at_devices(devices: Devices, settings: Settings, *, keys: tuple[str, ...],
+                     timeout_s: float) -> list[Finding]:
     with ExitStack() as stack:
         for device in (devices.display, devices.responses, devices.trigger):
             stack.callback(device.close)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from paradigms.detection import EPS_S, detect
 from paradigms.runlog import Record
 from paradigms.schedule import Event, Schedule
-from paradigms.tasks.fixation_task import EPS_S, detect
 
 STATES = ("starting", "waiting for the trigger", "running", "complete", "ended early")
 SAFE = "safe: press {key} to arm"

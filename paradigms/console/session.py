@@ -23,11 +23,10 @@ from paradigms.console.run_state import RunView, fold, follow
 from paradigms.record.events_files import read_schedule
 from paradigms.record.recovery import recover
 from paradigms.record.run_files import last_attempt
-from paradigms.tasks.fixation_task import response_window_s
+from paradigms.tasks.catalogue import task_of
 from subjects.layout import Layout
 from subjects.plan import PlannedRun, run_sheet
 from subjects.run_key import RunKey
-from subjects.settings.paradigms import MAIN
 from subjects.settings.study import Settings
 
 Ask = Callable[[str, Sequence[str]], str]
@@ -136,7 +135,7 @@ def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage
             if (more := describe(run)) is not None:
                 console.print(more)
             yield played
-            rest = (RESUME,) if run.task == MAIN else ()  # a movie has no trial to go on at
+            rest = () if task_of(run.task).resume_lead_s(settings) is None else (RESUME,)
             answer = ask(f"{run.task} run {run.run} is {'complete' if played.complete else 'not complete'}",
                          (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
         if answer == LEAVE:
@@ -194,7 +193,7 @@ def _watch(journal: Path, plan: Path, *, child: subprocess.Popen[str], settings:
             if view is None and plan.is_file():
                 schedule = read_schedule(plan)
                 view = RunView(schedule, frame_s=1.0 / settings.display.refresh_hz,
-                               window_s=response_window_s(settings, schedule.task))
+                               window_s=task_of(schedule.task).response_window_s(settings))
             if view is None:
                 live.update(_starting(stage))
                 continue

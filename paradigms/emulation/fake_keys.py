@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from paradigms.devices.protocols import Clock, Display, Frame, Pixels
 from paradigms.devices.xserver import require_reachable
-from paradigms.emulation.participant import SimulatedParticipant, seat_participant
-from paradigms.emulation.scanner_and_display import planned_pulses
-from paradigms.schedule import Schedule
+from paradigms.emulation.participant import SimulatedParticipant
 from subjects.errors import DeviceError
-from subjects.settings.study import Settings
 
 _KEYSYMS = {"escape": "Escape", "space": "space", "return": "Return", "left": "Left", "right": "Right",
             "up": "Up", "down": "Down", "tab": "Tab"}
@@ -254,8 +254,22 @@ class WatchedDisplay:
 
 
 @contextlib.contextmanager
-def emulated_fingers(settings: Settings, *, schedule: Schedule, clock: Clock, display_name: str) -> Iterator[Fingers]:
+def emulated_fingers(pulses_s: ArrayLike, *, trigger_key: str, participant: SimulatedParticipant, clock: Clock,
+                     display_name: str) -> Iterator[Fingers]:
     """Run the thread that taps keys for an emulated scanner and a simulated participant.
+
+    Parameters
+    ----------
+    pulses_s : array_like of float
+        The scanner's pulses, in seconds from its start.
+    trigger_key : str
+        The key that stands for a pulse.
+    participant : SimulatedParticipant
+        Decides on answers.
+    clock : Clock
+        The hardware clock.
+    display_name : str
+        The X display.
 
     Raises
     ------
@@ -266,9 +280,7 @@ def emulated_fingers(settings: Settings, *, schedule: Schedule, clock: Clock, di
         raise DeviceError("scanner", came="'emulated' with a window on this platform",
                           expected="a display of the X window system",
                           remedy="Use --scanner keyboard, or --display virtual.")
-    participant = seat_participant(settings, schedule=schedule, clock=clock)
-    pulses = tuple(Tap(float(t), settings.scanner.trigger_key, PULSE_S)
-                   for t in planned_pulses(settings, schedule=schedule))
+    pulses = tuple(Tap(float(t), trigger_key, PULSE_S) for t in np.asarray(pulses_s, dtype=np.float64))
     sender = KeySender(display_name)
     try:
         with ScriptedKeys(sender, clock=clock) as script:

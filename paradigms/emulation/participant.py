@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from numpy.random import Generator
 
 from paradigms.devices.protocols import Clock, Frame, Press
 from paradigms.schedule import Mark, Schedule
 from subjects.provenance import rng as derived_rng
-from subjects.settings.study import Settings
+from subjects.settings.devices import ParticipantSettings
 
 LEAST_RT_S = 0.15
 Answer = tuple[str, str | None] | None
 """The right and the wrong key (None: a mistake is a miss) of one showing; None where nothing is asked."""
-
-
-@dataclass(frozen=True)
-class Answering:
-    """How a simulated participant answers.
-
-    Parameters
-    ----------
-    accuracy : float
-        Share of right answers; where only one key can be pressed, the rest are misses.
-    omission : float
-        Share of events without an answer.
-    rt_mean_s, rt_sd_s : float
-        Reaction times: normal, never under 150 ms.
-    """
-
-    accuracy: float = 0.95
-    omission: float = 0.02
-    rt_mean_s: float = 0.65
-    rt_sd_s: float = 0.12
 
 
 def simulated_answers(schedule: Schedule, *, keys: Sequence[str]) -> dict[str, tuple[Answer, ...]]:
@@ -66,7 +45,7 @@ class SimulatedParticipant:
         Whose time the presses follow.
     answers : mapping of str to sequence of Answer
         What each showing of an image asks for; further showings ask as the last one did.
-    answering : Answering
+    answering : ParticipantSettings
         Accuracy and reaction times.
     rng : Generator
         Their randomness.
@@ -74,7 +53,8 @@ class SimulatedParticipant:
         Changes of the fixation point's colour that are to be answered.
     """
 
-    def __init__(self, clock: Clock, *, answers: Mapping[str, Sequence[Answer]], answering: Answering, rng: Generator,
+    def __init__(self, clock: Clock, *, answers: Mapping[str, Sequence[Answer]], answering: ParticipantSettings,
+                 rng: Generator,
                  marks: Sequence[Mark] = ()) -> None:
         self._clock, self._answering, self._rng = clock, answering, rng
         self._answers = {image: list(those) for image, those in answers.items()}
@@ -142,12 +122,20 @@ class SimulatedParticipant:
         return given
 
 
-def seat_participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
-    """Seat a participant who knows what a schedule asks for and answers as the settings say."""
-    named = {event.correct_key for event in schedule.events if event.correct_key is not None}
-    pair = (settings.main.animal_key, settings.main.not_animal_key)
-    keys = pair if named == set(pair) else tuple(sorted(named))
-    how = settings.participant
-    answering = Answering(how.accuracy, omission=how.omission, rt_mean_s=how.rt_mean_s, rt_sd_s=how.rt_sd_s)
+def seat_participant(answering: ParticipantSettings, *, schedule: Schedule, keys: Sequence[str],
+                     clock: Clock) -> SimulatedParticipant:
+    """Seat a participant who knows what a schedule asks for and answers as the settings say.
+
+    Parameters
+    ----------
+    answering : ParticipantSettings
+        Accuracy and reaction times.
+    schedule : Schedule
+        What will be shown, and the right answers.
+    keys : sequence of str
+        The keys of the task.
+    clock : Clock
+        Whose time the presses follow.
+    """
     return SimulatedParticipant(clock, answers=simulated_answers(schedule, keys=keys), answering=answering,
                                 rng=derived_rng(schedule.seed, "participant"), marks=schedule.marks)

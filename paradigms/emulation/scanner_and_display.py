@@ -7,19 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from paradigms.devices.protocols import PHOTODIODE_PX, Clock, Frame, Pixels, Pulse
-from paradigms.emulation.participant import Answering, SimulatedParticipant, simulated_answers
 from paradigms.schedule import Schedule
 from subjects.errors import DeviceError
 from subjects.provenance import rng as derived_rng
-from subjects.settings.study import Settings
+from subjects.settings.devices import ScannerFaults, ScannerSettings
 
 WALL_START_S = 1_600_000_000.0
 DOUBLE_S = 0.03
-__all__ = ["Answering", "EmulatedScanner", "RecordingDisplay", "ScannerFaults", "Shown", "SimulatedParticipant",
-           "VirtualClock", "patience_s", "planned_pulses", "pulse_times", "simulated_answers"]
+
 
 
 class VirtualClock:
@@ -47,35 +45,6 @@ class VirtualClock:
         self._now = max(self._now, t)
 
 
-@dataclass(frozen=True)
-class ScannerFaults:
-    """What an emulated scanner does wrong, on request; volumes past its last are without effect.
-
-    Parameters
-    ----------
-    missed, doubled : tuple of int
-        Volumes (from 0) whose pulse is left out, or comes twice 30 ms apart.
-    extra_s : tuple of float
-        Further pulses, seconds from the first; negative ones come before it.
-    jitter_s : float
-        Standard deviation of each pulse's time.
-    tr_error : float
-        Relative error of the TR: 0.01 is one percent slow.
-    stop_after : int or None
-        Number of volumes after which the scanner stops.
-    late_s : float
-        How much later than asked the first pulse comes.
-    """
-
-    missed: tuple[int, ...] = ()
-    doubled: tuple[int, ...] = ()
-    extra_s: tuple[float, ...] = ()
-    jitter_s: float = 0.0
-    tr_error: float = 0.0
-    stop_after: int | None = None
-    late_s: float = 0.0
-
-
 def pulse_times(*, tr_s: float, n_volumes: int, faults: ScannerFaults, rng: Generator) -> NDArray[np.float64]:
     """Give the times of a scanner's pulses, from the time at which its first one is asked for.
 
@@ -89,7 +58,7 @@ def pulse_times(*, tr_s: float, n_volumes: int, faults: ScannerFaults, rng: Gene
     >>> pulse_times(tr_s=2.0, n_volumes=3, faults=ScannerFaults(missed=(1,)), rng=np.random.default_rng(0))
     array([0., 4.])
     """
-    grid = np.arange(n_volumes) * tr_s * (1.0 + faults.tr_error)
+    grid = np.arange(n_volumes) * tr_s * faults.tr_factor
     times = (grid + faults.jitter_s * rng.standard_normal(n_volumes))[:faults.stop_after]
     kept = np.setdiff1d(np.arange(len(times)), faults.missed)
     doubled = times[[k for k in faults.doubled if k < len(times)]] + DOUBLE_S
@@ -97,29 +66,35 @@ def pulse_times(*, tr_s: float, n_volumes: int, faults: ScannerFaults, rng: Gene
     return np.asarray(found + faults.late_s, dtype=np.float64)
 
 
-def planned_pulses(settings: Settings, *, schedule: Schedule) -> NDArray[np.float64]:
-    """Give the times of the pulses that the settings' emulated scanner sends for a run.
+def planned_pulses(faults: ScannerFaults, *, scanner: ScannerSettings, schedule: Schedule) -> NDArray[np.float64]:
+    """Give the times of the pulses that an emulated scanner sends for a run.
+
+    Parameters
+    ----------
+    faults : ScannerFaults
+        What it does wrong.
+    scanner : ScannerSettings
+        Its dummy volumes; those without pulses are waited for in silence.
+    schedule : Schedule
+        How many volumes the run has, and the seed of the jitter.
 
     Returns
     -------
     float64 array
-        Seconds from the beginning of its first volume. Dummy volumes without pulses are waited for in silence.
+        Seconds from the beginning of its first volume.
     """
-    asked, scanner = settings.emulated_scanner, settings.scanner
-    faults = ScannerFaults(missed=asked.missed, doubled=asked.doubled, extra_s=asked.extra_s, jitter_s=asked.jitter_s,
-                           tr_error=asked.tr_factor - 1.0, stop_after=asked.stop_after, late_s=asked.late_s)
     n_silent = scanner.n_dummies - scanner.n_dummy_pulses
     times = pulse_times(tr_s=schedule.tr_s, n_volumes=scanner.n_dummy_pulses + schedule.n_volumes, faults=faults,
                         rng=derived_rng(schedule.seed, "scanner"))
-    return np.asarray(times + n_silent * schedule.tr_s * asked.tr_factor, dtype=np.float64)
+    return np.asarray(times + n_silent * schedule.tr_s * faults.tr_factor, dtype=np.float64)
 
 
-def patience_s(settings: Settings, *, schedule: Schedule) -> float:
-    """Give the time after which the settings' emulated scanner sends no more pulses, with a minute to spare.
+def patience_s(faults: ScannerFaults, *, scanner: ScannerSettings, schedule: Schedule) -> float:
+    """Give the time after which an emulated scanner sends no more pulses, with a minute to spare.
 
     A run in virtual time that has not begun by then never will: there is no operator to end it.
     """
-    return 60.0 + float(np.max(planned_pulses(settings, schedule=schedule), initial=0.0))
+    return 60.0 + float(np.max(planned_pulses(faults, scanner=scanner, schedule=schedule), initial=0.0))
 
 
 class EmulatedScanner:
@@ -129,29 +104,18 @@ class EmulatedScanner:
     ----------
     clock : Clock
         Whose time the pulses follow.
-    tr_s, n_volumes : float, int
-        Repetition time, and how many volumes it takes (dummies included).
+    times_s : array_like of float
+        When the pulses come, in seconds from the first volume: :func:`planned_pulses` of a run, or
+        :func:`pulse_times`.
     delay_s : float
-        From opening to the first pulse.
-    faults : ScannerFaults
-        What it does wrong.
-    rng : Generator, optional
-        For the jitter; needed only with jitter.
+        From opening to the first volume.
     """
 
-    def __init__(self, clock: Clock, *, tr_s: float, n_volumes: int, delay_s: float = 3.0,
-                 faults: ScannerFaults = ScannerFaults(), rng: Generator | None = None) -> None:
+    def __init__(self, clock: Clock, *, times_s: ArrayLike, delay_s: float = 3.0) -> None:
         self._clock, self._delay_s = clock, delay_s
-        self._times = pulse_times(tr_s=tr_s, n_volumes=n_volumes, faults=faults, rng=rng or np.random.default_rng(0))
+        self._times = np.asarray(times_s, dtype=np.float64)
         self._start: float | None = None
         self._sent = 0
-
-    @classmethod
-    def for_run(cls, settings: Settings, *, schedule: Schedule, clock: Clock) -> EmulatedScanner:
-        """Make the scanner of a run, with the dummies and the faults of the settings."""
-        made = cls(clock, tr_s=schedule.tr_s, n_volumes=0)
-        made._times = planned_pulses(settings, schedule=schedule)
-        return made
 
     def open(self) -> None:
         """Start scanning after the delay."""

@@ -12,10 +12,12 @@ from paradigms.devices.tracker import load_tracker
 from paradigms.devices.xserver import ensure_display
 from paradigms.emulation.fake_keys import WatchedDisplay, emulated_fingers
 from paradigms.emulation.participant import SimulatedParticipant, seat_participant
-from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay
+from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, planned_pulses
 from paradigms.playing.engine import Devices
 from paradigms.schedule import Schedule
+from paradigms.tasks.catalogue import task_of
 from subjects.errors import DeviceError
+from subjects.profile import SubjectProfile, require_virtual
 from subjects.settings.devices import SCANNERS
 from subjects.settings.study import Settings
 
@@ -56,7 +58,10 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
                 with opened_inputs(inputs, scanner=scanner, buttons=settings.buttons.device) as (trigger, responses):
                     yield Devices(clock, trigger=trigger, responses=responses, display=console.display)
                 return
-            with emulated_fingers(settings, schedule=schedule, clock=clock, display_name=name) as fingers:
+            pulses = planned_pulses(settings.emulated_scanner, scanner=settings.scanner, schedule=schedule)
+            participant = _participant(settings, schedule=schedule, clock=clock)
+            with emulated_fingers(pulses, trigger_key=key, participant=participant, clock=clock,
+                                  display_name=name) as fingers:
                 watched = WatchedDisplay(console.display, fingers)
                 yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched,
                               prompt=fingers.press_each)
@@ -101,14 +106,31 @@ DISPLAYS = ("virtual", "window")
 VIRTUAL_POLL_S = 0.25
 
 
-def require_devices(*, scanner: str, display: str) -> None:
-    """Refuse unknown or impossible devices; there is no dummy to fall back on."""
+def require_devices(profile: SubjectProfile, *, scanner: str, display: str) -> None:
+    """Refuse unknown or impossible devices, and the emulated scanner for a volunteer; nothing stands in for a device.
+
+    Parameters
+    ----------
+    profile : SubjectProfile
+        Who is scanned: what an emulated scanner and a simulated participant give is no volunteer's data.
+    scanner, display : str
+        As for a run.
+
+    Raises
+    ------
+    DeviceError
+        For a device that is not known, or a virtual display with a real trigger.
+    ProfileError
+        For the emulated scanner with a subject who is not marked virtual.
+    """
     for kind, name, known in (("scanner", scanner, SCANNERS), ("display", display, DISPLAYS)):
         require_name(kind, name, known=known)
     if display == "virtual" and scanner != "emulated":
         raise DeviceError("display", came="a virtual display with a real trigger",
                           expected="the emulated scanner, whose time can jump",
-                          remedy="Use --scanner emulated, or --display window.")
+                          remedy="Use --scanner emulated for a virtual subject, or --display window.")
+    if scanner == "emulated":
+        require_virtual(profile, what="on the emulated scanner")
 
 
 @contextlib.contextmanager
@@ -119,25 +141,23 @@ def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
     if display == "virtual":
         yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker)
         return
-    from paradigms.playing.assembly import window_devices
-
     with window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, fullscreen=fullscreen) as devices:
         yield replace(devices, tracker=tracker)
 
 
 def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> Devices:
     """Make an emulated scanner, a simulated participant and a recording display on one clock."""
-    participant = simulated_participant(settings, schedule=schedule, clock=clock)
+    participant = _participant(settings, schedule=schedule, clock=clock)
     size = (settings.display.width_px, settings.display.height_px)
     screen = RecordingDisplay(clock, size_px=size, refresh_hz=settings.display.refresh_hz, on_flip=participant.see)
-    scanner = EmulatedScanner.for_run(settings, schedule=schedule, clock=clock)
-    return Devices(clock, trigger=scanner, responses=participant, display=screen, poll_s=VIRTUAL_POLL_S,
-                   prompt=participant.press_each)
+    pulses = planned_pulses(settings.emulated_scanner, scanner=settings.scanner, schedule=schedule)
+    return Devices(clock, trigger=EmulatedScanner(clock, times_s=pulses), responses=participant, display=screen,
+                   poll_s=VIRTUAL_POLL_S, prompt=participant.press_each)
 
 
-def simulated_participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
-    """Seat a participant who knows what a schedule asks for."""
-    return seat_participant(settings, schedule=schedule, clock=clock)
+def _participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
+    return seat_participant(settings.participant, schedule=schedule, keys=task_of(schedule.task).keys(settings),
+                            clock=clock)
 
 
 def buttons_named(settings: Settings, *, scanner: str) -> str:

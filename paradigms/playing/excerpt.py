@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from paradigms.devices.protocols import HardwareClock
-from paradigms.playing.assembly import opened_devices
+from paradigms.playing.assembly import opened_devices, require_devices
 from paradigms.playing.engine import play
 from paradigms.playing.play_run import prepare, write_plan
 from paradigms.record.journal import Journal
@@ -20,8 +20,10 @@ from paradigms.tasks.catalogue import task_of
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import DeviceError
 from subjects.layout import Layout
+from subjects.profile import load_profile
 from subjects.provenance import versions
 from subjects.run_key import RunKey
+from subjects.settings.paradigms import MAIN
 from subjects.settings.study import Settings
 from subjects.store import whole_file
 
@@ -91,10 +93,13 @@ def play_excerpt(layout: Layout, settings: Settings, *, sub: str, n_trials: int 
 
     Raises
     ------
+    ProfileError
+        If the subject is a volunteer.
     DeviceError
         If no window can be had, or the excerpt did not end well.
     """
-    key = RunKey(sub, "01", "main", 1)
+    require_devices(load_profile(layout, sub), scanner="emulated", display="window")
+    key = RunKey(sub, "01", MAIN, 1)
     for path in sorted((layout.root / "sourcedata" / "excerpts").glob(f"{key}_excerpt-*_journal.jsonl")):
         if is_complete(read_journal(path)):
             return read_report(path, reused=True)

@@ -22,7 +22,8 @@ from paradigms.record.outcome import RunOutcome
 from paradigms.record.recovery import recover_attempt
 from paradigms.record.run_files import attempt_files, earlier_attempts, excerpt_files, last_attempt
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
-from paradigms.tasks.catalogue import Pictures, task_of
+from paradigms.tasks.catalogue import task_of
+from paradigms.tasks.protocol import Pictures
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
 from subjects.profile import load_profile
@@ -76,20 +77,22 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     Raises
     ------
     StudyError
-        Before anything is shown or written: for an unknown device or task, a run that was completed
-        before, an image that is not what the manifest says, no display.
+        Before anything is shown or written: for an unknown device or task, the emulated scanner with a
+        volunteer, a run that was completed before, an image that is not what the manifest says, no display.
     """
-    require_devices(scanner=scanner, display=display)
+    require_devices(load_profile(layout, key.sub), scanner=scanner, display=display)
     schedule, images = prepare(layout, settings, key=key, n_trials=n_trials, until_s=until_s)
     whole = n_trials is None and until_s is None
     if whole:
         require_new(layout, key, repeat=repeat)
         require_same_plan(layout, schedule)
     if resume:
-        schedule = resumed(layout, schedule, from_trial=from_trial, lead_s=settings.main.lead_in_s)
+        schedule = resumed(layout, schedule, from_trial=from_trial,
+                           lead_s=task_of(key.task).resume_lead_s(settings))
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     if trigger_timeout_s is None and display == "virtual":
-        trigger_timeout_s = patience_s(settings, schedule=schedule)
+        trigger_timeout_s = patience_s(settings.emulated_scanner, scanner=settings.scanner,
+                                       schedule=schedule)
     with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                         fullscreen=fullscreen) as devices:
         attempt = last_attempt(layout, key) + 1
@@ -150,13 +153,15 @@ def prepare(layout: Layout, settings: Settings, *, key: RunKey,
     StudyError
         For an unknown task, subject, session or run, or an image that does not hold.
     """
-    task, profile, pictures = task_of(key.task), load_profile(layout, key.sub), Pictures(layout)
-    schedule = task.make_schedule(settings, pictures=pictures, profile=profile, ses=key.ses, run=key.run)
+    task, pictures = task_of(key.task), Pictures(layout)
+    schedule = task.make_schedule(settings, key=key, profile=load_profile(layout, key.sub), pictures=pictures)
     if n_trials is not None:
         schedule = excerpt(schedule, n_trials=n_trials)
     if until_s is not None:
         schedule = first_seconds(schedule, until_s=until_s)
-    return schedule, pictures.read(schedule)
+    offered = {one.picture_id: one for one in task.session_pictures(settings, sub=key.sub, ses=key.ses,
+                                                                    pictures=pictures)}
+    return schedule, {name: offered[name].read() for name in schedule.image_ids}
 
 
 def write_plan(schedule: Schedule, settings: Settings, *, schedule_path: Path, settings_path: Path) -> None:

@@ -6,11 +6,11 @@ from paradigms.record.events_files import read_schedule, schedule_beside
 from paradigms.record.run_files import attempts
 from paradigms.runlog import read_journal, time_zero
 from paradigms.schedule import Schedule, rest_of
-from subjects.errors import RunLogError
+from subjects.errors import RunLogError, ScheduleError
 from subjects.layout import Layout
 
 
-def resumed(layout: Layout, whole: Schedule, *, from_trial: int | None, lead_s: float) -> Schedule:
+def resumed(layout: Layout, whole: Schedule, *, from_trial: int | None, lead_s: float | None) -> Schedule:
     """Plan the rest of a run.
 
     Parameters
@@ -21,9 +21,19 @@ def resumed(layout: Layout, whole: Schedule, *, from_trial: int | None, lead_s: 
         The run's plan by the settings as they are now.
     from_trial : int or None
         Where to begin, from 1; None for the first trial that the last attempt has not shown to its end.
-    lead_s : float
-        See :func:`paradigms.schedule.rest_of`.
+    lead_s : float or None
+        See :func:`paradigms.schedule.rest_of`; None for a task whose runs cannot be resumed.
+
+    Raises
+    ------
+    RunLogError
+        If there is nothing to resume; see :func:`first_open_trial`.
+    ScheduleError
+        If there is no such trial, or a run of this task cannot be resumed.
     """
+    if lead_s is None:
+        raise ScheduleError("resume", came=f"a trial of a {whole.task} run",
+                            expected="a task whose runs can be resumed", remedy="Play the run again as a whole.")
     open_trial = first_open_trial(layout, whole, lead_s=lead_s)
     return rest_of(whole, first_trial=open_trial if from_trial is None else from_trial, lead_s=lead_s)
 

@@ -20,7 +20,6 @@ from paradigms.runlog import (
 )
 from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import task_of
-from paradigms.tasks.fixation_task import response_window_s
 from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.provenance import digest_bytes
@@ -149,10 +148,11 @@ def require_same_plan(layout: Layout, schedule: Schedule) -> None:
 def write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int,
                earlier: list[str]) -> Path:
     """Write an attempt's events table and its sidecar."""
-    table = events_table(records, schedule, response_window_s=response_window_s(settings, schedule.task))
+    task = task_of(schedule.task)
+    table = events_table(records, schedule, response_window_s=task.response_window_s(settings))
     whole = is_complete(records) and schedule.first_trial is None
     sidecar = events_sidecar(schedule, settings, complete=whole, attempt=attempt,
-                             levels=task_of(schedule.task).levels,
+                             levels=task.levels,
                              watch=_watch_of(records, schedule=schedule, settings=settings))
     told = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
     write_json(path.with_suffix(".json"), {**sidecar, "EarlierAttempts": earlier, TABLE: told},

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.random import Generator
 
+from paradigms.detection import FIXATION
 from paradigms.devices.protocols import Frame
 from paradigms.program import Program, changes, moments
 from paradigms.schedule import BLANK, Event, Mark, Schedule
-from paradigms.tasks.fixation_task import FIXATION, color_at, plan_marks
-from paradigms.tasks.planning import Texture, require_run, textures_digest
+from paradigms.tasks.fixation_task import color_at, plan_marks
+from paradigms.tasks.planning import DetectionTask, Texture, require_run, textures_digest
+from paradigms.tasks.protocol import Picture, Pictures
 from subjects.errors import ScheduleError
 from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed
+from subjects.run_key import RunKey
+from subjects.settings.paradigms import LoSettings
 from subjects.settings.study import Settings
 
 TASK = "lo"
@@ -29,8 +33,7 @@ Shown = tuple[str, int, bool]
 """Kind, number of the picture, and whether it is the one before it again."""
 
 
-def make_schedule(settings: Settings, *, textures: Sequence[Texture], profile: SubjectProfile, ses: str,
-                  run: int) -> Schedule:
+def make_schedule(settings: Settings, *, textures: Sequence[Texture], key: RunKey) -> Schedule:
     """Plan one run of the LO localizer.
 
     Parameters
@@ -40,10 +43,8 @@ def make_schedule(settings: Settings, *, textures: Sequence[Texture], profile: S
         (``"blocks"``) or image by image (``"within"``), ``lo.task`` what is to be answered.
     textures : sequence of Texture
         The table of textures. The k-th row of the kinds ``lo.intact`` and the k-th of ``lo.scrambled`` are one picture.
-    profile : SubjectProfile
-        Who is scanned.
-    ses, run
-        Session label and run number, from 1.
+    key : RunKey
+        Which run of whom.
 
     Returns
     -------
@@ -58,34 +59,32 @@ def make_schedule(settings: Settings, *, textures: Sequence[Texture], profile: S
         For a run that is not planned, or pictures that are too few or have no partner.
     """
     section = settings.lo
-    require_run(section.runs, ses=ses, run=run)
-    seed = derive_seed(settings.study.seed, profile.sub, ses, TASK, run, "order")
+    require_run(section.runs, key=key)
+    seed = derive_seed(settings.study.seed, key.sub, key.ses, TASK, key.run, "order")
     rng = np.random.default_rng(seed)
-    pairs = _pairs(textures, settings=settings)
+    pairs = _pairs(textures, section=section)
     # Runs are counted over the sessions, so that one run a session is counterbalanced too.
-    odd = (sum(section.runs[:int(ses) - 1]) + run) % 2 == 1
+    odd = (sum(section.runs[:int(key.ses) - 1]) + key.run) % 2 == 1
     kinds = (INTACT, SCRAMBLED) if odd else (SCRAMBLED, INTACT)
-    blocks = list(_blocks(settings, kinds=kinds, n_pictures=len(pairs), rng=rng))
+    blocks = list(_blocks(section, kinds=kinds, n_pictures=len(pairs), rng=rng))
     return Schedule(
-        study=settings.study.name, task=TASK, sub=profile.sub, ses=ses, run=run, seed=seed,
+        study=settings.study.name, task=TASK, sub=key.sub, ses=key.ses, run=key.run, seed=seed,
         tr_s=settings.scanner.tr_s, n_volumes=round(section.duration_s / settings.scanner.tr_s),
-        duration_s=section.duration_s, events=tuple(_events(settings, blocks=blocks, pairs=pairs)),
+        duration_s=section.duration_s, events=tuple(_events(section, blocks=blocks, pairs=pairs)),
         manifest_digest=textures_digest(textures), settings_digest=settings.digest, variant=section.design,
-        marks=_marks(settings, rng=rng))
+        marks=_marks(section, rng=rng))
 
 
-def _marks(settings: Settings, *, rng: Generator) -> tuple[Mark, ...]:
-    section = settings.lo
+def _marks(section: LoSettings, *, rng: Generator) -> tuple[Mark, ...]:
     if section.task == "one_back":
         return (Mark(0, 0.0, section.fixation_colors[0]),)
     return plan_marks(section, duration_s=section.duration_s, grid_s=GRID_S, rng=rng)
 
 
-def _pairs(textures: Sequence[Texture], *, settings: Settings) -> list[dict[str, Texture]]:
-    section = settings.lo
+def _pairs(textures: Sequence[Texture], *, section: LoSettings) -> list[dict[str, Texture]]:
     intact = [one for one in textures if one.kind in section.intact]
     scrambled = [one for one in textures if one.kind in section.scrambled]
-    needed = _distinct(settings)
+    needed = _distinct(section)
     if len(intact) != len(scrambled) or len(intact) < needed:
         raise ScheduleError("LO textures", came=f"{len(intact)} of kind {', '.join(section.intact)} and "
                             f"{len(scrambled)} of kind {', '.join(section.scrambled)}",
@@ -94,16 +93,15 @@ def _pairs(textures: Sequence[Texture], *, settings: Settings) -> list[dict[str,
     return [{INTACT: whole, SCRAMBLED: broken} for whole, broken in zip(intact, scrambled, strict=True)]
 
 
-def _distinct(settings: Settings) -> int:
+def _distinct(section: LoSettings) -> int:
     """Give the number of different pictures in a block."""
-    section = settings.lo
     if section.design == "within":
         return section.images_per_block // 2
     return section.images_per_block - (section.repeats if section.task == "one_back" else 0)
 
 
-def _blocks(settings: Settings, *, kinds: tuple[str, str], n_pictures: int, rng: Generator) -> Iterator[list[Shown]]:
-    section, distinct = settings.lo, _distinct(settings)
+def _blocks(section: LoSettings, *, kinds: tuple[str, str], n_pictures: int, rng: Generator) -> Iterator[list[Shown]]:
+    distinct = _distinct(section)
     draws = _pictures(n_pictures, size=distinct, rng=rng)
     pictures: list[int] = []
     for block in range(section.blocks):
@@ -142,8 +140,7 @@ def _repeat_places(size: int, *, n: int, rng: Generator) -> set[int]:
     return {int(place) + k + 1 for k, place in enumerate(picked)}
 
 
-def _events(settings: Settings, *, blocks: list[list[Shown]], pairs: list[dict[str, Texture]]) -> Iterator[Event]:
-    section = settings.lo
+def _events(section: LoSettings, *, blocks: list[list[Shown]], pairs: list[dict[str, Texture]]) -> Iterator[Event]:
     showings: Counter[str] = Counter()
     index, start = 0, 0.0
     for number in range(len(blocks) + 1):
@@ -182,3 +179,25 @@ def program(schedule: Schedule, settings: Settings) -> Program:
 
     return Program(blank=frame(-1.0), changes=partial(changes, moments(schedule), frame_at=frame),
                    keys=(settings.lo.press_key,), image_px=settings.display.px_for(settings.lo.image_deg))
+
+
+class LoLocalizer(DetectionTask):
+    """The LO localizer as a paradigm."""
+
+    name = TASK
+    levels: Mapping[str, str] = LEVELS
+
+    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002
+                      pictures: Pictures) -> Schedule:
+        """Plan one run."""
+        return make_schedule(settings, key=key, textures=pictures.textures.rows)
+
+    def session_pictures(self, settings: Settings, *, sub: str, ses: str,  # noqa: ARG002 - the same for everyone
+                         pictures: Pictures) -> Sequence[Picture]:
+        """List the intact and the scrambled pictures."""
+        kinds = (*settings.lo.intact, *settings.lo.scrambled)
+        return [pictures.texture(row) for row in pictures.textures.rows if row.kind in kinds]
+
+    def program(self, schedule: Schedule, settings: Settings) -> Program:
+        """Say what is drawn, and when."""
+        return program(schedule, settings)

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
 from paradigms.devices.protocols import Frame
 from paradigms.program import Program, image_changes
+from paradigms.runlog import Record
 from paradigms.schedule import BLANK, Event, Schedule
+from paradigms.tasks.protocol import Picture, Pictures
+from paradigms.tasks.scoring import Score, score_judgement
 from stimuli.manifest import TYPES, Manifest, Stimulus
 from subjects.errors import ScheduleError
-from subjects.plan import main_duration_s
+from subjects.layout import Layout
 from subjects.profile import SubjectProfile, session_images
 from subjects.provenance import derive_seed
+from subjects.run_key import RunKey
+from subjects.settings.paradigms import MAIN, MainSettings
 from subjects.settings.study import Settings
 
-TASK = "main"
+TASK = MAIN
+LEVELS = {"RE": "regular image", "AN": "adversarial noise image", "AI": "adversarial interference image",
+          BLANK: "no image, only the fixation point"}
 
 
-def make_schedule(settings: Settings, *, manifest: Manifest, profile: SubjectProfile, ses: str, run: int) -> Schedule:
+def make_schedule(settings: Settings, *, key: RunKey, manifest: Manifest, swap_keys: bool = False) -> Schedule:
     """Plan one run of the main task.
 
     Parameters
     ----------
     settings : Settings
         The study's settings.
+    key : RunKey
+        Which run of whom.
     manifest : Manifest
         The stimulus set.
-    profile : SubjectProfile
-        Who is scanned, and whether the two keys are exchanged.
-    ses : str
-        Session label.
-    run : int
-        Run number, from 1.
+    swap_keys : bool
+        Whether the two keys are exchanged for this subject.
 
     Returns
     -------
@@ -46,17 +53,17 @@ def make_schedule(settings: Settings, *, manifest: Manifest, profile: SubjectPro
     ScheduleError
         For a session or run that is not planned, or an image that the manifest lacks.
     """
-    images = _session_stimuli(settings, manifest=manifest, sub=profile.sub, ses=ses)
-    if not 1 <= run <= settings.main.runs:
-        raise ScheduleError("run", came=str(run), expected=f"1 to {settings.main.runs}",
+    images = _session_stimuli(settings, manifest=manifest, sub=key.sub, ses=key.ses)
+    if key.run > settings.main.runs:
+        raise ScheduleError("run", came=str(key.run), expected=f"1 to {settings.main.runs}",
                             remedy="See `python -m subjects plan`.")
-    seed = derive_seed(settings.study.seed, profile.sub, ses, TASK, run, "order")
-    order = _order(len(images), settings=settings, rng=np.random.default_rng(seed))
-    duration_s = main_duration_s(settings.main, len(images))
+    seed = derive_seed(settings.study.seed, key.sub, key.ses, TASK, key.run, "order")
+    order = _order(len(images), main=settings.main, rng=np.random.default_rng(seed))
+    duration_s = settings.main.duration_s(len(images))
     return Schedule(
-        study=settings.study.name, task=TASK, sub=profile.sub, ses=ses, run=run, seed=seed,
+        study=settings.study.name, task=TASK, sub=key.sub, ses=key.ses, run=key.run, seed=seed,
         tr_s=settings.scanner.tr_s, n_volumes=round(duration_s / settings.scanner.tr_s), duration_s=duration_s,
-        events=_events(order, images=images, settings=settings, swap_keys=profile.swap_keys),
+        events=_events(order, images=images, settings=settings, swap_keys=swap_keys),
         manifest_digest=manifest.digest, settings_digest=settings.digest)
 
 
@@ -68,9 +75,8 @@ def _session_stimuli(settings: Settings, *, manifest: Manifest, sub: str, ses: s
     return tuple(manifest.get(base_image=name, type=kind) for name in split[ses] for kind in TYPES)
 
 
-def _order(n_images: int, *, settings: Settings, rng: Generator) -> list[int]:
+def _order(n_images: int, *, main: MainSettings, rng: Generator) -> list[int]:
     """Shuffle image numbers, -1 for blanks, until no image follows itself."""
-    main = settings.main
     trials = np.repeat(np.arange(n_images), main.presentations)
     trials = np.concatenate([trials, np.full(main.blank_trials, -1)])
     for _ in range(10_000):
@@ -101,7 +107,7 @@ def _events(order: list[int], *, images: tuple[Stimulus, ...], settings: Setting
 def _image_event(image: Stimulus, *, index: int, onset_s: float, settings: Settings, presentation: int,
                  swap_keys: bool) -> Event:
     animal = image.class_name in settings.stimuli.animal_classes
-    keys = (settings.main.animal_key, settings.main.not_animal_key)
+    keys = answer_keys(settings)
     return Event(index=index, onset_s=onset_s, duration_s=settings.main.image_s, trial_type=image.type,
                  image_id=image.image_id, stim_file=image.file, base_image=image.base_image,
                  category=image.category, class_name=image.class_name, presentation=presentation,
@@ -116,11 +122,59 @@ def frame_for(settings: Settings, *, image_id: str | None = None, text: str | No
                  background=display.background, text=text)
 
 
+def answer_keys(settings: Settings) -> tuple[str, str]:
+    """Name the keys of the animal judgement: animal, not animal (before they are exchanged for a subject)."""
+    return settings.main.animal_key, settings.main.not_animal_key
+
+
 def program(schedule: Schedule, settings: Settings) -> Program:
     """Say how a run of the main task is drawn and answered."""
     def frame_of(image_id: str | None) -> Frame:
         return frame_for(settings, image_id=image_id)
 
     return Program(blank=frame_of(None), changes=partial(image_changes, schedule, frame_of=frame_of),
-                   keys=(settings.main.animal_key, settings.main.not_animal_key),
+                   keys=answer_keys(settings),
                    image_px=settings.display.px_for(settings.main.image_deg))
+
+
+class MainTask:
+    """The main experiment as a paradigm."""
+
+    name = TASK
+    levels: Mapping[str, str] = LEVELS
+
+    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,
+                      pictures: Pictures) -> Schedule:
+        """Plan one run."""
+        return make_schedule(settings, key=key, manifest=pictures.manifest, swap_keys=profile.swap_keys)
+
+    def session_pictures(self, settings: Settings, *, sub: str, ses: str, pictures: Pictures) -> Sequence[Picture]:
+        """List the three versions of every base image of the session."""
+        return [pictures.image(one)
+                for one in _session_stimuli(settings, manifest=pictures.manifest, sub=sub, ses=ses)]
+
+    def program(self, schedule: Schedule, settings: Settings) -> Program:
+        """Say what is drawn, and when."""
+        return program(schedule, settings)
+
+    def keys(self, settings: Settings) -> tuple[str, ...]:
+        """Name the keys of the animal judgement."""
+        return answer_keys(settings)
+
+    def response_window_s(self, settings: Settings) -> float:
+        """Give the time in seconds in which an image is to be judged."""
+        return settings.main.response_window_s
+
+    def resume_lead_s(self, settings: Settings) -> float | None:
+        """Give the lead-in: a run is resumed at any trial."""
+        return settings.main.lead_in_s
+
+    def score(self, records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
+        """Score the animal judgement."""
+        return score_judgement(records, schedule, window_s=self.response_window_s(settings),
+                               animal_classes=settings.stimuli.animal_classes)
+
+    def write_outputs(self, layout: Layout, settings: Settings, *, schedule: Schedule,  # noqa: ARG002 - a task's
+                      records: list[Record]) -> Sequence[Path]:  # noqa: ARG002
+        """Write nothing: the events table says all."""
+        return ()

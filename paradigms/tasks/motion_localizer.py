@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -10,15 +10,19 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from paradigms.detection import EPS_S, FIXATION
 from paradigms.devices.protocols import Frame
 from paradigms.program import STEP, Moment, Program, changes, moments
 from paradigms.schedule import BLANK, Event, Schedule
 from paradigms.tasks.dots import DotField, make_dots, plan_flow, screen_px
-from paradigms.tasks.fixation_task import EPS_S, FIXATION, color_at, plan_marks
-from paradigms.tasks.planning import require_run
+from paradigms.tasks.fixation_task import color_at, plan_marks
+from paradigms.tasks.planning import DetectionTask, require_run
+from paradigms.tasks.protocol import Picture, Pictures
 from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed
 from subjects.provenance import rng as generator
+from subjects.run_key import RunKey
+from subjects.settings.paradigms import MotionSettings
 from subjects.settings.study import Settings
 
 TASK = "motion"
@@ -30,17 +34,15 @@ _FIRST = {"outward": 1, "inward": -1}
 GRID_S = 0.1
 
 
-def make_schedule(settings: Settings, *, profile: SubjectProfile, ses: str, run: int) -> Schedule:
+def make_schedule(settings: Settings, *, key: RunKey) -> Schedule:
     """Plan one run of the hMT+ localizer.
 
     Parameters
     ----------
     settings : Settings
         The study's settings.
-    profile : SubjectProfile
-        Who is scanned.
-    ses, run
-        Session label and run number, from 1.
+    key : RunKey
+        Which run of whom.
 
     Returns
     -------
@@ -54,19 +56,18 @@ def make_schedule(settings: Settings, *, profile: SubjectProfile, ses: str, run:
         For a run that is not planned.
     """
     section = settings.motion
-    require_run(section.runs, ses=ses, run=run)
-    seed = derive_seed(settings.study.seed, profile.sub, ses, TASK, run, "order")
+    require_run(section.runs, key=key)
+    seed = derive_seed(settings.study.seed, key.sub, key.ses, TASK, key.run, "order")
     rng = np.random.default_rng(seed)
     return Schedule(
-        study=settings.study.name, task=TASK, sub=profile.sub, ses=ses, run=run, seed=seed,
+        study=settings.study.name, task=TASK, sub=key.sub, ses=key.ses, run=key.run, seed=seed,
         tr_s=settings.scanner.tr_s, n_volumes=round(section.duration_s / settings.scanner.tr_s),
-        duration_s=section.duration_s, events=tuple(_events(settings, rng=rng)), manifest_digest="none",
+        duration_s=section.duration_s, events=tuple(_events(section, rng=rng)), manifest_digest="none",
         settings_digest=settings.digest,
         marks=plan_marks(section, duration_s=section.duration_s, grid_s=GRID_S, rng=rng))
 
 
-def _events(settings: Settings, *, rng: Generator) -> Iterator[Event]:
-    section = settings.motion
+def _events(section: MotionSettings, *, rng: Generator) -> Iterator[Event]:
     first = rng.permutation([name for k in range(section.blocks) for name in [list(_FIRST)[k % 2]]])
     parts: list[tuple[str, float, str | None]] = [(BLANK, section.lead_s, None)]
     for way in first:
@@ -137,3 +138,24 @@ def program(schedule: Schedule, settings: Settings) -> Program:
     planned = moments(schedule, steps=movie_steps(schedule, settings))
     return Program(blank=player.frame_at(-1.0), changes=partial(changes, planned, frame_at=player.frame_at),
                    keys=(settings.motion.press_key,), image_px=settings.display.px_for(settings.motion.side_deg))
+
+
+class MotionLocalizer(DetectionTask):
+    """The hMT+ localizer as a paradigm."""
+
+    name = TASK
+    levels: Mapping[str, str] = LEVELS
+
+    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002
+                      pictures: Pictures) -> Schedule:  # noqa: ARG002 - dots are drawn, not read
+        """Plan one run."""
+        return make_schedule(settings, key=key)
+
+    def session_pictures(self, settings: Settings, *, sub: str, ses: str,  # noqa: ARG002 - dots are drawn, not read
+                         pictures: Pictures) -> Sequence[Picture]:  # noqa: ARG002
+        """List no pictures."""
+        return ()
+
+    def program(self, schedule: Schedule, settings: Settings) -> Program:
+        """Say what is drawn, and when."""
+        return program(schedule, settings)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
+from paradigms.runlog import Record
+from paradigms.schedule import Schedule
+from paradigms.tasks.scoring import Score, score_detection
 from subjects.errors import ScheduleError
+from subjects.layout import Layout
 from subjects.provenance import digest_json
-from subjects.run_key import label
+from subjects.run_key import RunKey, label
+from subjects.settings.paradigms import FixationTask
+from subjects.settings.study import Settings
 
 
 class Texture(Protocol):
@@ -31,15 +38,52 @@ def textures_digest(textures: Sequence[Texture]) -> str:
     return digest_json([(one.texture_id, one.file, one.kind) for one in textures])
 
 
-def require_run(counts: Sequence[int], *, ses: str, run: int) -> None:
+class DetectionTask:
+    """What retinotopic mapping and the two localizers share: a press for every change, runs that cannot be resumed.
+
+    A task of this kind names itself and its levels, and plans and draws its runs.
+    """
+
+    name: str
+    levels: Mapping[str, str]
+
+    def section(self, settings: Settings) -> FixationTask:
+        """Give the task's own settings."""
+        section = settings.paradigms()[self.name]
+        assert isinstance(section, FixationTask)
+        return section
+
+    def keys(self, settings: Settings) -> tuple[str, ...]:
+        """Name the one key that answers."""
+        return (self.section(settings).press_key,)
+
+    def response_window_s(self, settings: Settings) -> float:
+        """Give the time in seconds in which a change, or a repeated image, is to be answered."""
+        return self.section(settings).hit_window_s
+
+    def resume_lead_s(self, settings: Settings) -> float | None:  # noqa: ARG002 - a task's signature
+        """Say that no run can be resumed: its movie and its marks cannot be shifted."""
+        return None
+
+    def score(self, records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
+        """Score the presses against the changes, or the repeated images."""
+        return score_detection(records, schedule, window_s=self.response_window_s(settings))
+
+    def write_outputs(self, layout: Layout, settings: Settings, *, schedule: Schedule,  # noqa: ARG002 - as above
+                      records: list[Record]) -> Sequence[Path]:  # noqa: ARG002
+        """Write nothing: the events table says all."""
+        return ()
+
+
+def require_run(counts: Sequence[int], *, key: RunKey) -> None:
     """Refuse a run that is not planned.
 
     Parameters
     ----------
     counts : sequence of int
         Runs of the task in session 01, 02, ...
-    ses, run
-        Session label and run number, from 1.
+    key : RunKey
+        Which run.
 
     Raises
     ------
@@ -47,9 +91,9 @@ def require_run(counts: Sequence[int], *, ses: str, run: int) -> None:
         If there is no such session or run.
     """
     planned = {label("ses", k + 1): count for k, count in enumerate(counts)}
-    if ses not in planned:
-        raise ScheduleError("session", came=repr(ses), expected=f"one of {', '.join(planned) or 'none planned'}",
+    if key.ses not in planned:
+        raise ScheduleError("session", came=repr(key.ses), expected=f"one of {', '.join(planned) or 'none planned'}",
                             remedy="See `python -m subjects plan`.")
-    if not 1 <= run <= planned[ses]:
-        raise ScheduleError(f"run of session {ses}", came=str(run), expected=f"1 to {planned[ses]}",
+    if key.run > planned[key.ses]:
+        raise ScheduleError(f"run of session {key.ses}", came=str(key.run), expected=f"1 to {planned[key.ses]}",
                             remedy="See `python -m subjects plan`.")

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from paradigms.detection import EPS_S, FIXATION
 from paradigms.devices.protocols import Frame
 from paradigms.program import STEP, Moment, Program, changes, moments
+from paradigms.runlog import Record
 from paradigms.schedule import BLANK, Event, Schedule
 from paradigms.tasks.aperture_movie import BAR_DIRECTIONS, Movie, Segment, movie, segments
-from paradigms.tasks.fixation_task import EPS_S, FIXATION, color_at, plan_marks
-from paradigms.tasks.planning import Texture, require_run, textures_digest
+from paradigms.tasks.fixation_task import color_at, plan_marks
+from paradigms.tasks.planning import DetectionTask, Texture, require_run, textures_digest
+from paradigms.tasks.protocol import Picture, Pictures
+from paradigms.tasks.shown_apertures import export_apertures
 from stimuli.apertures import Grid, fixation_grid, mask, screen_grid
 from subjects.errors import ScheduleError
+from subjects.layout import Layout
 from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed
+from subjects.run_key import RunKey
+from subjects.settings.paradigms import RetinotopySettings
 from subjects.settings.study import Settings
 
 TASK = "retinotopy"
@@ -35,8 +43,7 @@ LEVELS = {
     FIXATION: "the fixation point takes the colour that category names"}
 
 
-def make_schedule(settings: Settings, *, textures: Sequence[Texture], profile: SubjectProfile, ses: str,
-                  run: int) -> Schedule:
+def make_schedule(settings: Settings, *, textures: Sequence[Texture], key: RunKey) -> Schedule:
     """Plan one run of retinotopic mapping.
 
     Parameters
@@ -45,10 +52,8 @@ def make_schedule(settings: Settings, *, textures: Sequence[Texture], profile: S
         The study's settings; ``retinotopy.runs`` says which aperture this run shows.
     textures : sequence of Texture
         The table of textures; those of ``retinotopy.kinds`` are used.
-    profile : SubjectProfile
-        Who is scanned.
-    ses, run
-        Session label and run number, from 1.
+    key : RunKey
+        Which run of whom.
 
     Returns
     -------
@@ -62,16 +67,16 @@ def make_schedule(settings: Settings, *, textures: Sequence[Texture], profile: S
         For a run that is not planned, or too few textures.
     """
     section = settings.retinotopy
-    require_run([len(kinds) for kinds in section.runs], ses=ses, run=run)
-    variant = section.runs[int(ses) - 1][run - 1]
-    seed = derive_seed(settings.study.seed, profile.sub, ses, TASK, run, "order")
+    require_run([len(kinds) for kinds in section.runs], key=key)
+    variant = section.runs[int(key.ses) - 1][key.run - 1]
+    seed = derive_seed(settings.study.seed, key.sub, key.ses, TASK, key.run, "order")
     rng = np.random.default_rng(seed)
     parts, duration_s = segments(section, variant), section.duration_s(variant)
-    chosen = _chosen(textures, settings=settings, rng=rng)
+    chosen = _chosen(textures, section=section, rng=rng)
     index = movie(section, variant).index
     steps = np.where(index > 0, draw_sequence(len(index), n_textures=len(chosen), rng=rng), -1)
     return Schedule(
-        study=settings.study.name, task=TASK, sub=profile.sub, ses=ses, run=run, seed=seed,
+        study=settings.study.name, task=TASK, sub=key.sub, ses=key.ses, run=key.run, seed=seed,
         tr_s=settings.scanner.tr_s, n_volumes=round(duration_s / settings.scanner.tr_s), duration_s=duration_s,
         events=tuple(_event(k, part, step_hz=section.step_hz) for k, part in enumerate(parts)),
         manifest_digest=textures_digest(textures), settings_digest=settings.digest, variant=variant,
@@ -80,8 +85,7 @@ def make_schedule(settings: Settings, *, textures: Sequence[Texture], profile: S
         marks=plan_marks(section, duration_s=duration_s, grid_s=1.0 / section.step_hz, rng=rng))
 
 
-def _chosen(textures: Sequence[Texture], *, settings: Settings, rng: Generator) -> list[Texture]:
-    section = settings.retinotopy
+def _chosen(textures: Sequence[Texture], *, section: RetinotopySettings, rng: Generator) -> list[Texture]:
     fit = [one for one in textures if one.kind in section.kinds]
     if len(fit) < section.n_textures:
         raise ScheduleError("retinotopy textures", came=f"{len(fit)} of the kinds {', '.join(section.kinds)}",
@@ -201,3 +205,29 @@ def program(schedule: Schedule, settings: Settings) -> Program:
     return Program(blank=player.frame_at(-1.0), changes=partial(changes, planned, frame_at=player.frame_at),
                    keys=(settings.retinotopy.press_key,),
                    image_px=settings.display.px_for(settings.retinotopy.field_deg))
+
+
+class Retinotopy(DetectionTask):
+    """Retinotopic mapping as a paradigm."""
+
+    name = TASK
+    levels: Mapping[str, str] = LEVELS
+
+    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002
+                      pictures: Pictures) -> Schedule:
+        """Plan one run."""
+        return make_schedule(settings, key=key, textures=pictures.textures.rows)
+
+    def session_pictures(self, settings: Settings, *, sub: str, ses: str,  # noqa: ARG002 - the same for everyone
+                         pictures: Pictures) -> Sequence[Picture]:
+        """List the textures of the kinds that are shown."""
+        return [pictures.texture(row) for row in pictures.textures.rows if row.kind in settings.retinotopy.kinds]
+
+    def program(self, schedule: Schedule, settings: Settings) -> Program:
+        """Say what is drawn, and when."""
+        return program(schedule, settings)
+
+    def write_outputs(self, layout: Layout, settings: Settings, *, schedule: Schedule,
+                      records: list[Record]) -> Sequence[Path]:
+        """Write the apertures that were truly shown, for a fit of population receptive fields."""
+        return export_apertures(layout, settings.retinotopy, schedule=schedule, records=records)

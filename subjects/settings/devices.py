@@ -15,9 +15,6 @@ from subjects.settings.section import Count, NotNegative, Positive, Section, des
 
 SCANNERS = ("emulated", "keyboard", "serial", "parallel")
 BUTTONS = ("keyboard", "serial")
-FAULTS = {"jitter": "jitter_s", "missed": "missed", "extra": "extra_s", "doubled": "doubled", "tr": "tr_factor",
-          "stop": "stop_after", "late": "late_s"}
-_LISTS = ("missed", "doubled", "extra_s")
 
 
 def byte_value(spelled: int | str) -> int:
@@ -100,7 +97,7 @@ class ButtonsSettings(Section):
         return self
 
 
-class EmulatedScannerSettings(Section):
+class ScannerFaults(Section):
     """What the emulated scanner does wrong, on request. Volumes count from 0, dummies included.
 
     Volumes past the run's last are without effect. `extra_s` are further pulses in seconds from the first one;
@@ -122,15 +119,18 @@ class EmulatedScannerSettings(Section):
 
         Examples
         --------
-        >>> EmulatedScannerSettings(missed=(3,)).asked()
+        >>> ScannerFaults(missed=(3,)).asked()
         {'missed': [3]}
         """
-        right = EmulatedScannerSettings().model_dump(mode="json")
+        right = ScannerFaults().model_dump(mode="json")
         return {name: value for name, value in self.model_dump(mode="json").items() if value != right[name]}
 
 
 class ParticipantSettings(Section):
-    """How the simulated participant answers; reaction times are normal, never under 150 ms."""
+    """How the simulated participant answers; reaction times are normal, never under 150 ms.
+
+    Where only one key can be pressed, a wrong answer is a miss.
+    """
 
     accuracy: Share = described(0.95, "Share of right answers of the simulated participant.", unit="share")
     omission: Share = described(0.02, "Share of images that it does not answer.", unit="share")
@@ -152,7 +152,7 @@ def fault_overrides(asked: Sequence[str]) -> dict[str, Any]:
     Parameters
     ----------
     asked : sequence of str
-        ``"name=value"``, lists with commas; names as in :data:`FAULTS` or as the settings have them.
+        ``"name=value"``, lists with commas; the name is a field of :class:`ScannerFaults` or its first word.
 
     Returns
     -------
@@ -169,22 +169,24 @@ def fault_overrides(asked: Sequence[str]) -> dict[str, Any]:
     >>> fault_overrides(["jitter=0.005", "missed=3,7"])
     {'emulated_scanner.jitter_s': 0.005, 'emulated_scanner.missed': [3, 7]}
     """
+    fields = {field.partition("_")[0]: field for field in ScannerFaults.model_fields}
     found: dict[str, Any] = {}
     for one in asked:
         name, _, text = one.partition("=")
-        key = FAULTS.get(name, name)
-        if key not in FAULTS.values():
-            raise SettingsError("--fault", came=repr(one), expected=f"name=value, name one of {', '.join(FAULTS)}",
-                                remedy=nearest(name, FAULTS))
+        key = fields.get(name, name)
+        if key not in fields.values():
+            raise SettingsError("--fault", came=repr(one), expected=f"name=value, name one of {', '.join(fields)}",
+                                remedy=nearest(name, fields))
+        is_list = isinstance(ScannerFaults.model_fields[key].default, tuple)
         try:
             values = [_number(part) for part in text.split(",")]
         except ValueError:
             values = []
-        if not values or (len(values) > 1 and key not in _LISTS):
-            wanted = "numbers with commas" if key in _LISTS else "a number"
+        if not values or (len(values) > 1 and not is_list):
+            wanted = "numbers with commas" if is_list else "a number"
             raise SettingsError("--fault", came=repr(one), expected=f"{name}= and {wanted}",
                                 remedy="For example: --fault jitter=0.005 --fault missed=3,7")
-        found[f"emulated_scanner.{key}"] = values if key in _LISTS else values[0]
+        found[f"emulated_scanner.{key}"] = values if is_list else values[0]
     return found
 
 

@@ -1,4 +1,4 @@
-"""The settings of retinotopic mapping and of the two localizers.
+"""The settings of the paradigms, and what the run sheet needs to know of each: its runs and their lengths.
 
 Every default is a number of the protocol or one of its open points (``docs/protocol.md``, sections 3 and 4).
 """
@@ -6,19 +6,53 @@ Every default is a number of the protocol or one of its open points (``docs/prot
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from subjects.settings.section import Count, Level, NotNegative, Positive, Seconds, Section, described
 
-MAIN, RETINOTOPY, LO, MOTION = "main", "retinotopy", "lo", "motion"
-TASKS = (MAIN, RETINOTOPY, LO, MOTION)
+MAIN = "main"
 Color = tuple[int, int, int]
 Aperture = Literal["wedge_ccw", "wedge_cw", "ring_expand", "ring_contract", "bar", "mix"]
 
 
-class FixationTask(Section):
+@dataclass(frozen=True)
+class RunLength:
+    """What one planned run will hold.
+
+    Parameters
+    ----------
+    n_trials : int
+        Trials, images, sweeps or blocks.
+    duration_s : float
+        Length in seconds.
+    what : str
+        Which kind of run of its paradigm, where there are several.
+    """
+
+    n_trials: int
+    duration_s: float
+    what: str = ""
+
+
+class ParadigmSettings(Section, ABC):
+    """The section of a paradigm. :class:`~subjects.settings.study.Settings` names the section as the task is named."""
+
+    @abstractmethod
+    def planned_runs(self, *, n_images: int) -> tuple[tuple[RunLength, ...], ...]:
+        """List the runs of every session, in order.
+
+        Parameters
+        ----------
+        n_images : int
+            Images of the stimulus set that a session shows.
+        """
+
+
+class FixationTask(ParadigmSettings):
     """What the tasks with a coloured fixation point share: its changes, and the press that answers them."""
 
     fixation_deg: Positive = described(0.2, "Diameter of the fixation point.", unit="deg", source="protocol 3")
@@ -91,6 +125,11 @@ class RetinotopySettings(FixationTask):
                 raise ValueError(f"{name} is not a whole number of steps of 1/{self.step_hz:g} s")
         return self
 
+    def planned_runs(self, *, n_images: int) -> tuple[tuple[RunLength, ...], ...]:  # noqa: ARG002 - textures alone
+        """List the runs of every session; each is named after its aperture."""
+        return tuple(tuple(RunLength(self.n_sweeps(aperture), self.duration_s(aperture), aperture)
+                           for aperture in session) for session in self.runs)
+
     def n_sweeps(self, aperture: str) -> int:
         """Count the cycles and sweeps of a run."""
         return 8 if aperture == "bar" else 4 * self.mix_cycles if aperture == "mix" else self.cycles
@@ -141,6 +180,11 @@ class LoSettings(FixationTask):
             raise ValueError("one_back wants repeats, at most every second image, in blocks of one kind of image")
         return self
 
+    def planned_runs(self, *, n_images: int) -> tuple[tuple[RunLength, ...], ...]:  # noqa: ARG002 - textures alone
+        """List the runs of every session; each is named after its design."""
+        one = RunLength(self.blocks * self.images_per_block, self.duration_s, self.design)
+        return tuple((one,) * count for count in self.runs)
+
     @property
     def images_per_block(self) -> int:
         """Images shown in a block."""
@@ -185,6 +229,10 @@ class MotionSettings(FixationTask):
             raise ValueError("density leaves no dot in side_deg")
         return self
 
+    def planned_runs(self, *, n_images: int) -> tuple[tuple[RunLength, ...], ...]:  # noqa: ARG002 - dots alone
+        """List the runs of every session."""
+        return tuple((RunLength(self.blocks, self.duration_s),) * count for count in self.runs)
+
     @property
     def n_dots(self) -> int:
         """Dots in the square outside its inner disk."""
@@ -196,7 +244,7 @@ class MotionSettings(FixationTask):
         return 2.0 * self.lead_s + self.blocks * (self.static_s + self.moving_s)
 
 
-class MainSettings(Section):
+class MainSettings(ParadigmSettings):
     """The main experiment: trials of blank then image, an animal judgement on every image."""
 
     sessions: Count = described(2, "Sessions; the base images are shared out over them.", source="protocol 2")
@@ -222,3 +270,22 @@ class MainSettings(Section):
     abort_key: str = described("escape", "Key with which the operator ends a run.", unit="key")
     response_window_s: Positive = described(4.0,
         "Time from an image's onset in which a press counts as its answer.", unit="s")
+
+    def n_trials(self, n_images: int) -> int:
+        """Count the trials of a run that shows so many images."""
+        return n_images * self.presentations + self.blank_trials
+
+    def duration_s(self, n_images: int) -> float:
+        """Give the length of a run in seconds.
+
+        Examples
+        --------
+        >>> MainSettings().duration_s(60)
+        556.0
+        """
+        return self.lead_in_s + self.n_trials(n_images) * (self.blank_s + self.image_s) + self.lead_out_s
+
+    def planned_runs(self, *, n_images: int) -> tuple[tuple[RunLength, ...], ...]:
+        """List the runs of every session, all of one length."""
+        one = RunLength(self.n_trials(n_images), self.duration_s(n_images))
+        return ((one,) * self.runs,) * self.sessions

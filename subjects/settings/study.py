@@ -22,16 +22,16 @@ from subjects.settings.analysis import (
 )
 from subjects.settings.devices import (
     ButtonsSettings,
-    EmulatedScannerSettings,
     HooksSettings,
     ParallelTriggerSettings,
     ParticipantSettings,
+    ScannerFaults,
     ScannerSettings,
     SerialTriggerSettings,
 )
 from subjects.settings.display import DisplaySettings
 from subjects.settings.images import StimuliSettings, TexturesSettings
-from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, RetinotopySettings
+from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, ParadigmSettings, RetinotopySettings
 from subjects.settings.section import Section, described
 
 
@@ -58,7 +58,7 @@ class Settings(Section):
     serial_trigger: SerialTriggerSettings = Field(default_factory=SerialTriggerSettings)
     parallel_trigger: ParallelTriggerSettings = Field(default_factory=ParallelTriggerSettings)
     buttons: ButtonsSettings = Field(default_factory=ButtonsSettings)
-    emulated_scanner: EmulatedScannerSettings = Field(default_factory=EmulatedScannerSettings)
+    emulated_scanner: ScannerFaults = Field(default_factory=ScannerFaults)
     participant: ParticipantSettings = Field(default_factory=ParticipantSettings)
     hooks: HooksSettings = Field(default_factory=HooksSettings)
     main: MainSettings = Field(default_factory=MainSettings)
@@ -88,6 +88,17 @@ class Settings(Section):
     def digest(self) -> str:
         """Digest of every value."""
         return digest_json(self.model_dump(mode="json"))
+
+    def paradigms(self) -> dict[str, ParadigmSettings]:
+        """Give the paradigms' sections by the names of their tasks, in the order in which a session plays them.
+
+        Examples
+        --------
+        >>> list(Settings().paradigms())
+        ['main', 'retinotopy', 'lo', 'motion']
+        """
+        return {name: section for name in type(self).model_fields
+                if isinstance(section := getattr(self, name), ParadigmSettings)}
 
     def departures(self) -> tuple[tuple[str, Any, Any], ...]:
         """List where these settings leave the protocol, as (key, protocol's value, this value).

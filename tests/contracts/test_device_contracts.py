@@ -27,14 +27,10 @@ from paradigms.devices.protocols import (
     TriggerSource,
 )
 from paradigms.devices.serial_port import SerialButtons, SerialLine, SerialTrigger
-from paradigms.emulation.scanner_and_display import (
-    Answering,
-    EmulatedScanner,
-    RecordingDisplay,
-    SimulatedParticipant,
-    VirtualClock,
-)
+from paradigms.emulation.participant import SimulatedParticipant
+from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, VirtualClock
 from subjects.errors import DeviceError
+from subjects.settings.devices import ParticipantSettings
 from subjects.settings.study import Settings
 from tests.paradigms.lines import FakePort, SerialBox
 
@@ -136,7 +132,7 @@ NEEDS_PTY = pytest.mark.skipif(sys.platform == "win32", reason="a pty pair plays
                         pytest.param("keyboard", marks=pytest.mark.window)])
 def trigger(request: pytest.FixtureRequest, tmp_path: Path
             ) -> Iterator[tuple[TriggerSource, Clock, Callable[[int], None]]]:
-    """Give an open trigger, its clock, and a way to have so many pulses of 2 ms sent."""
+    """Give an open trigger, its clock, and a way to have so many pulses sent, of 2 ms (parallel: of 10)."""
     if request.param == "serial":
         device, far_end = request.getfixturevalue("serial_line")[0], request.getfixturevalue("box")
         yield device, HardwareClock(), lambda n: _each(n, lambda: far_end.send("5"))
@@ -145,7 +141,7 @@ def trigger(request: pytest.FixtureRequest, tmp_path: Path
         port = FakePort(tmp_path / "port")
         watched = ParallelTrigger(port, pin=10)
         watched.open()
-        yield watched, HardwareClock(), lambda n: _each(n, port.pulse)
+        yield watched, HardwareClock(), lambda n: _each(n, lambda: port.pulse(hold_s=0.01))
         watched.close()
         return
     yield _emulated_or_keyboard_trigger(request)
@@ -161,7 +157,7 @@ def _emulated_or_keyboard_trigger(request: pytest.FixtureRequest
                                   ) -> tuple[TriggerSource, Clock, Callable[[int], None]]:
     if request.param == "emulated":
         virtual = VirtualClock()
-        scanner = EmulatedScanner(virtual, tr_s=0.5, n_volumes=100, delay_s=0.5)
+        scanner = EmulatedScanner(virtual, times_s=0.5 * np.arange(100), delay_s=0.5)
         scanner.open()
         return scanner, virtual, lambda n: virtual.wait_until(virtual.now() + 0.5 * n)
     console, sender, hardware = request.getfixturevalue("real")
@@ -207,7 +203,8 @@ def responses(request: pytest.FixtureRequest) -> tuple[ResponseDevice, Clock, St
     """Give an open response device, its clock, and a way to have keys pressed."""
     if request.param == "simulated":
         virtual = VirtualClock()
-        person = SimulatedParticipant(virtual, answers={}, answering=Answering(), rng=np.random.default_rng(0))
+        person = SimulatedParticipant(virtual, answers={}, answering=ParticipantSettings(),
+                                      rng=np.random.default_rng(0))
         person.open()
 
         def press(keys: list[str]) -> None:
@@ -400,25 +397,40 @@ def test_an_image_that_was_not_preloaded_is_an_error(display: tuple[Any, Clock])
 
 def _virtual_devices() -> list[Any]:
     clock = VirtualClock()
-    person = SimulatedParticipant(clock, answers={}, answering=Answering(), rng=np.random.default_rng(0))
-    return [EmulatedScanner(clock, tr_s=2.0, n_volumes=2), person, JoinedResponses((person, person)),
+    person = SimulatedParticipant(clock, answers={}, answering=ParticipantSettings(), rng=np.random.default_rng(0))
+    return [EmulatedScanner(clock, times_s=[0.0, 2.0]), person, JoinedResponses((person, person)),
             RecordingDisplay(clock, size_px=SIZE, refresh_hz=60.0)]
+
+
+def _work_twice(device: Any) -> None:
+    """Open a device, use it and close it twice; then all of it again."""
+    for _ in range(2):
+        device.open()
+        if isinstance(device, TriggerSource):
+            assert device.pulses() == []
+        if isinstance(device, ResponseDevice):
+            assert device.presses() == []
+        if isinstance(device, Display):
+            device.draw(_frame(None, background=10))
+            device.flip()
+            assert device.screenshot()[0, 0].tolist() == [10, 10, 10]
+        device.close()
+        device.close()
 
 
 @NEEDS_PTY
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_serial_device_may_be_closed_twice_and_opened_again(
         serial_line: tuple[SerialTrigger, SerialButtons], which: int) -> None:
-    test_a_device_may_be_closed_twice_and_opened_again(serial_line[which])
+    serial_line[which].close()
+    _work_twice(serial_line[which])
 
 
 def test_a_parallel_trigger_may_be_closed_twice_and_opened_again(tmp_path: Path) -> None:
-    test_a_device_may_be_closed_twice_and_opened_again(ParallelTrigger(FakePort(tmp_path / "port"), pin=10))
+    _work_twice(ParallelTrigger(FakePort(tmp_path / "port"), pin=10))
 
 
 @pytest.mark.parametrize("device", _virtual_devices(), ids=lambda one: type(one).__name__)
-def test_a_device_may_be_closed_twice_and_opened_again(device: Any) -> None:
-    for _ in range(2):
-        device.open()
-        device.close()
-        device.close()
+def test_a_virtual_device_may_be_closed_twice_and_opened_again(device: Any) -> None:
+    assert isinstance(device, TriggerSource | ResponseDevice | Display)
+    _work_twice(device)

@@ -13,15 +13,8 @@ from PIL import Image
 
 from paradigms.devices.protocols import Pixels
 from paradigms.devices.tracker import NullTracker, Tracker
-from paradigms.emulation.scanner_and_display import (
-    Answering,
-    EmulatedScanner,
-    RecordingDisplay,
-    ScannerFaults,
-    SimulatedParticipant,
-    VirtualClock,
-    simulated_answers,
-)
+from paradigms.emulation.participant import SimulatedParticipant, simulated_answers
+from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, VirtualClock, pulse_times
 from paradigms.playing.engine import Devices, RunOutcome, play
 from paradigms.program import Program
 from paradigms.record.journal import Journal
@@ -31,7 +24,9 @@ from paradigms.tasks.main_task import make_schedule, program
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.profile import SubjectProfile, base_images, register
+from subjects.profile import base_images, register
+from subjects.run_key import RunKey
+from subjects.settings.devices import ParticipantSettings, ScannerFaults
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 
@@ -57,14 +52,14 @@ MAIN_ALONE: dict[str, dict[str, object]] = {"retinotopy": {"runs": []}, "lo": {"
 
 
 def make_console_study(root: Path, *, seed: int = 1, side: int = 16, **changes: dict[str, object]) -> Layout:
-    """Make a study with noise images, and subject 01."""
+    """Make a study with noise images, and the virtual subject 01."""
     layout = init_study(Layout(root), name="console", seed=seed, changes=changes)
     manifest, pixels = noise_set(load_settings(layout.root), seed=seed, side=side)
     for file, image in pixels.items():
         layout.stimulus(file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(layout.stimulus(file))
     write_manifest(layout.manifest, manifest)
-    register(layout, "01")
+    register(layout, "01", virtual=True)
     return layout
 
 
@@ -96,7 +91,7 @@ def manifest(settings: Settings) -> Manifest:
 @pytest.fixture(scope="session")
 def schedule(settings: Settings, manifest: Manifest) -> Schedule:
     """Give the first run of the main task."""
-    return make_schedule(settings, manifest=manifest, profile=SubjectProfile("01"), ses="01", run=1)
+    return make_schedule(settings, manifest=manifest, key=RunKey("01", "01", "main", 1))
 
 
 @dataclass
@@ -109,7 +104,7 @@ class Bench:
     clock: VirtualClock = field(default_factory=VirtualClock)
     faults: ScannerFaults = field(default_factory=ScannerFaults)
     delay_s: float = 3.0
-    answering: Answering = field(default_factory=Answering)
+    answering: ParticipantSettings = field(default_factory=ParticipantSettings)
     trigger_timeout_s: float | None = None
     program: Program | None = None
     arm_key: str | None = None
@@ -122,8 +117,9 @@ class Bench:
             self.clock, answers=simulated_answers(self.schedule, keys=keys), answering=self.answering,
             rng=np.random.default_rng(5))
         n_volumes = self.schedule.n_volumes + self.settings.scanner.n_dummy_pulses
-        self.trigger: Any = EmulatedScanner(self.clock, tr_s=self.schedule.tr_s, n_volumes=n_volumes,
-                                            delay_s=self.delay_s, faults=self.faults, rng=np.random.default_rng(6))
+        pulses = pulse_times(tr_s=self.schedule.tr_s, n_volumes=n_volumes, faults=self.faults,
+                             rng=np.random.default_rng(6))
+        self.trigger: Any = EmulatedScanner(self.clock, times_s=pulses, delay_s=self.delay_s)
         self.display: Any = RecordingDisplay(self.clock, size_px=(64, 48), refresh_hz=120.0, on_flip=self.responses.see)
 
     def play(self) -> RunOutcome:

@@ -76,7 +76,7 @@ def played(schedule: Schedule, program: Program, *, settings: Settings, folder: 
     clock = VirtualClock()
     watcher = Watcher(clock, key=program.keys[0], after_s=after_s)
     display = StallingDisplay(clock, stalls=stalls or {}, size_px=(64, 48), refresh_hz=refresh_hz, on_flip=watcher.see)
-    scanner = EmulatedScanner(clock, tr_s=schedule.tr_s, n_volumes=schedule.n_volumes)
+    scanner = EmulatedScanner(clock, times_s=schedule.tr_s * np.arange(schedule.n_volumes))
     with Journal(folder / "journal.jsonl", clock=clock) as journal:
         outcome = play(schedule, program=program, journal=journal, settings=settings,
                        devices=Devices(clock, trigger=scanner, responses=watcher, display=display, poll_s=0.05),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subjects.errors import SettingsError
-from subjects.settings.devices import EmulatedScannerSettings, byte_value, fault_overrides
+from subjects.settings.devices import ScannerFaults, byte_value, fault_overrides
 from subjects.settings.loading import as_toml, load_settings, write_settings
 from subjects.settings.study import Settings
 
@@ -70,7 +70,7 @@ def test_faults_become_settings(asked: str, name: str, value: object) -> None:
 
 
 def test_nothing_is_asked_for_by_default() -> None:
-    assert EmulatedScannerSettings().asked() == {}
+    assert ScannerFaults().asked() == {}
     assert fault_overrides(()) == {}
 
 

@@ -29,7 +29,7 @@ from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
 from subjects.dataset import init_study
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
-from subjects.profile import base_images, load_profile, register
+from subjects.profile import base_images, register
 from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
@@ -53,7 +53,7 @@ def stimulus(name: str, kind: str) -> Stimulus:
 
 def log_run(layout: Layout, settings: Settings, manifest: Manifest, *, sub: str, ses: str, run: int) -> None:
     """Log a run as it was planned, 3 ms late."""
-    schedule = make_schedule(settings, manifest=manifest, profile=load_profile(layout, sub), ses=ses, run=run)
+    schedule = make_schedule(settings, manifest=manifest, key=RunKey(sub, ses, "main", run))
     rows = [{"onset": event.onset_s + 0.003, "duration": event.duration_s, "trial_type": event.trial_type,
              "stim_file": event.stim_file, "image_id": event.image_id, "base_image": event.base_image,
              "category": event.category, "class": event.class_name, "presentation": event.presentation,

@@ -264,7 +264,7 @@ def test_a_session_with_a_localizer_wants_its_textures(tmp_path: Path) -> None:
     missing = check_images(layout, settings, sub="01", ses="01")
     assert (missing.ok, "textures.tsv: no such file" in missing.came) == (False, True)
     render(layout, settings)
-    assert check_images(layout, settings, sub="01", ses="01").came == "15 of 15 as in the manifest, 106 textures"
+    assert check_images(layout, settings, sub="01", ses="01").came == "15 images, 106 textures, each as its table says"
     (layout.stimuli / "textures" / "word-001.png").write_bytes(
         (layout.stimuli / "textures" / "word-002.png").read_bytes())
     spoilt = check_images(layout, settings, sub="01", ses="01")

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from paradigms.devices.protocols import Frame, Press
-from paradigms.emulation.participant import Answering, SimulatedParticipant, seat_participant, simulated_answers
+from paradigms.emulation.participant import SimulatedParticipant, seat_participant, simulated_answers
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.schedule import Event, Mark, Schedule
+from subjects.settings.devices import ParticipantSettings
 from subjects.settings.study import Settings
 
 RED, BLACK, WHITE = (255, 0, 0), (0, 0, 0), (255, 255, 255)
-SURE = Answering(accuracy=1.0, omission=0.0, rt_mean_s=0.5, rt_sd_s=0.0)
+SURE = ParticipantSettings(accuracy=1.0, omission=0.0, rt_mean_s=0.5, rt_sd_s=0.0)
 
 
 def _frame(image: str | None, color: tuple[int, int, int] = RED) -> Frame:
@@ -30,7 +31,8 @@ def _plan(keys: Sequence[str | None], images: Sequence[str], marks: tuple[Mark, 
 
 def _seat(schedule: Schedule, **how: float) -> SimulatedParticipant:
     settings = Settings.model_validate({"participant": {"accuracy": 1, "omission": 0, "rt_sd_s": 0, **how}})
-    return seat_participant(settings, schedule=schedule, clock=VirtualClock())
+    named = {event.correct_key for event in schedule.events if event.correct_key is not None}
+    return seat_participant(settings.participant, schedule=schedule, keys=sorted(named), clock=VirtualClock())
 
 
 def _keys(presses: Sequence[Press]) -> list[str]:
@@ -71,8 +73,8 @@ def test_an_image_that_stands_is_answered_once() -> None:
 
 def test_settings_say_how_it_answers(schedule: Schedule) -> None:
     person = seat_participant(
-        Settings.model_validate({"participant": {"accuracy": 0.6, "omission": 0.3, "rt_mean_s": 0.9, "rt_sd_s": 0.05}}),
-        schedule=schedule, clock=VirtualClock())
+        ParticipantSettings(accuracy=0.6, omission=0.3, rt_mean_s=0.9, rt_sd_s=0.05),
+        schedule=schedule, keys=("1", "2"), clock=VirtualClock())
     right = {event.image_id: event.correct_key for event in schedule.events}
     told = [(press.key == right[image], press.stamp_s) for _ in range(50) for image in schedule.image_ids
             for press in (*person.react(_frame(image), 0.0), *person.react(_frame(None), 1.0))]

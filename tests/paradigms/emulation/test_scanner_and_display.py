@@ -12,18 +12,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from paradigms.devices.protocols import Frame, Press
-from paradigms.emulation.scanner_and_display import (
-    Answering,
-    EmulatedScanner,
-    RecordingDisplay,
-    ScannerFaults,
-    SimulatedParticipant,
-    VirtualClock,
-    pulse_times,
-    simulated_answers,
-)
+from paradigms.emulation.participant import SimulatedParticipant, simulated_answers
+from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, VirtualClock, pulse_times
 from paradigms.schedule import Schedule
 from subjects.errors import DeviceError
+from subjects.settings.devices import ParticipantSettings, ScannerFaults
 
 BLANK_FRAME = Frame(image_id=None, image_px=10.0, fixation_px=3.0, fixation_color=(255, 0, 0), background=127)
 
@@ -51,7 +44,7 @@ def _pulses(n: int, **faults: Any) -> list[float]:
     ({"missed": (1, 2)}, [0.0, 6.0]),
     ({"doubled": (1,)}, [0.0, 2.0, 2.03, 4.0, 6.0]),
     ({"extra_s": (3.1,)}, [0.0, 2.0, 3.1, 4.0, 6.0]),
-    ({"tr_error": 0.5}, [0.0, 3.0, 6.0, 9.0]),
+    ({"tr_factor": 1.5}, [0.0, 3.0, 6.0, 9.0]),
 ])
 def test_pulses_come_when_asked(faults: dict[str, Any], times: list[float]) -> None:
     assert _pulses(4, **faults) == pytest.approx(times)
@@ -64,7 +57,7 @@ def test_jitter_has_the_asked_size() -> None:
 
 def test_a_scanner_sends_each_pulse_once_with_its_own_stamp() -> None:
     clock = VirtualClock(start_s=0.0)
-    scanner = EmulatedScanner(clock, tr_s=2.0, n_volumes=3, delay_s=5.0)
+    scanner = EmulatedScanner(clock, times_s=[0.0, 2.0, 4.0], delay_s=5.0)
     assert scanner.pulses() == []
     scanner.open()
     clock.wait_until(4.9)
@@ -81,7 +74,7 @@ def test_a_scanner_sends_each_pulse_once_with_its_own_stamp() -> None:
 # --------------------------------------------------------------- the participant
 
 def _participant(clock: VirtualClock, **answering: float) -> SimulatedParticipant:
-    return SimulatedParticipant(clock, answers={"px-a": (("1", "2"),)}, answering=Answering(**answering),
+    return SimulatedParticipant(clock, answers={"px-a": (("1", "2"),)}, answering=ParticipantSettings(**answering),
                                 rng=np.random.default_rng(4))
 
 
@@ -102,7 +95,7 @@ def test_answers_have_the_asked_accuracy_and_speed() -> None:
 
 
 def test_nobody_answers_within_150_ms() -> None:
-    person = _participant(VirtualClock(), omission=0.0, rt_mean_s=0.0, rt_sd_s=0.01)
+    person = _participant(VirtualClock(), omission=0.0, rt_mean_s=0.001, rt_sd_s=0.01)
     assert [press.stamp_s for press in _shown(person, 3.0)] == [3.15]
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from paradigms.devices.protocols import Frame, Press, Pulse
-from paradigms.emulation.scanner_and_display import RecordingDisplay, ScannerFaults, VirtualClock
+from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing.engine import Terminated
 from paradigms.program import ON, STEP, Change, Program
 from paradigms.runlog import events_table, of_kind
 from paradigms.schedule import Schedule, excerpt
 from paradigms.tasks.main_task import program
 from subjects.errors import DeviceError, ScheduleError
+from subjects.settings.devices import ScannerFaults
 from subjects.settings.study import ScannerSettings, Settings
 
 BenchMaker = Callable[..., Any]

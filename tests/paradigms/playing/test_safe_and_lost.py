@@ -10,10 +10,10 @@ import pytest
 
 from paradigms.console.run_state import RunView, fold, fold_all
 from paradigms.devices.protocols import Pulse
-from paradigms.emulation.scanner_and_display import ScannerFaults
 from paradigms.runlog import of_kind
 from paradigms.schedule import Schedule, excerpt
 from subjects.errors import DeviceError
+from subjects.settings.devices import ScannerFaults
 from subjects.settings.study import ScannerSettings, Settings
 
 BenchMaker = Callable[..., Any]
@@ -189,7 +189,7 @@ def test_a_trigger_lost_before_the_start_ends_the_run(bench: BenchMaker, short: 
     (ScannerFaults(missed=(5,)), "1 pulse missed (volumes 5)"),
     (ScannerFaults(doubled=(4, 9000)), "1 double pulse"),
     (ScannerFaults(extra_s=(9.0,)), "1 pulse off the TR grid"),
-    (ScannerFaults(tr_error=0.01), "TR is 2.0200 s +- 0.0"),
+    (ScannerFaults(tr_factor=1.01), "TR is 2.0200 s +- 0.0"),
     (ScannerFaults(stop_after=7), "pulses for 7 of"),
 ])
 def test_each_fault_of_an_emulated_scanner_is_found(bench: BenchMaker, short: Schedule, faults: ScannerFaults,

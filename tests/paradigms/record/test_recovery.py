@@ -90,8 +90,8 @@ def _check_recovered(layout: Layout, *, run: int) -> None:
 
 # ------------------------------------------------------------------- real kills
 
-def test_kill_9_at_random_moments(small_console: Layout) -> None:
-    moments = np.random.default_rng().uniform(0.0, 1.3, size=2)  # a run takes 1.6 s at this speed
+def test_kill_9_at_two_moments(small_console: Layout) -> None:
+    moments = np.random.default_rng(20210).uniform(0.0, 1.3, size=2)  # a run takes 1.6 s at this speed
     for run, moment in enumerate(moments, start=1):
         process = _start(small_console, run=run)
         _wait_for_lines(small_console.journal(replace(RUN, run=run), attempt=1), 1, process=process)
@@ -115,8 +115,11 @@ def test_kill_9_at_20_moments(small_console: Layout, moment: float) -> None:
     time.sleep(moment)
     _end(process, signal.SIGKILL)
     recover(small_console)
-    if not of_kind(read_journal(small_console.journal(RUN, attempt=1)), "end"):
+    if of_kind(read_journal(small_console.journal(RUN, attempt=1)), "end"):  # it was faster than the signal
+        assert read_events(small_console.events(RUN)).attrs["complete"] is True
+    else:
         _check_recovered(small_console, run=1)
+    assert recover(small_console) == []
 
 
 def test_sigterm_closes_the_record(small_console: Layout) -> None:

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from paradigms.emulation.scanner_and_display import ScannerFaults, pulse_times
+from paradigms.emulation.scanner_and_display import pulse_times
 from paradigms.record.pulse_fit import fit_pulses
 from paradigms.record.watchdog import PulseWatch, WatchReport, watch
 from subjects.errors import RunLogError
+from subjects.settings.devices import ScannerFaults
 
 TR = 2.0
 
@@ -45,7 +46,8 @@ def test_a_good_run_has_no_faults() -> None:
        st.integers(0, 2**32 - 1), st.sampled_from([-0.01, 0.0, 0.01]))
 def test_missed_and_double_pulses_are_found_one_by_one(missed: set[int], doubled: set[int], seed: int,
                                                        tr_error: float) -> None:
-    faults = ScannerFaults(missed=tuple(missed), doubled=tuple(doubled - missed), jitter_s=0.005, tr_error=tr_error)
+    faults = ScannerFaults(missed=tuple(missed), doubled=tuple(doubled - missed), jitter_s=0.005,
+                           tr_factor=1.0 + tr_error)
     times = pulse_times(tr_s=TR, n_volumes=100, faults=faults, rng=np.random.default_rng(seed))
     report = _judge([float(t) for t in times], n_volumes=100)
     assert report.missed == tuple(sorted(missed))
@@ -60,7 +62,7 @@ def test_missed_and_double_pulses_are_found_one_by_one(missed: set[int], doubled
     ({"missed": tuple(range(10, 17))}, "7 pulses missed (volumes 10, 11, 12, 13, 14, ...)"),
     ({"doubled": (3,)}, "1 double pulse"),
     ({"extra_s": (21.0,)}, "1 pulse off the TR grid"),
-    ({"tr_error": 0.004}, "TR is 2.0080 s +- 0.0001 s from 278 pulses, not 2 s"),
+    ({"tr_factor": 1.004}, "TR is 2.0080 s +- 0.0001 s from 278 pulses, not 2 s"),
 ])
 def test_each_fault_is_said(faults: dict[str, Any], text: str) -> None:
     assert text in _judge(_times(**faults)).faults

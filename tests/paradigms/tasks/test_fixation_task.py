@@ -9,16 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paradigms.detection import color_name, detect, mark_rows, shown_times
 from paradigms.schedule import Mark
-from paradigms.tasks.fixation_task import (
-    color_at,
-    color_name,
-    detect,
-    mark_rows,
-    plan_marks,
-    response_window_s,
-    shown_times,
-)
+from paradigms.tasks.catalogue import task_of
+from paradigms.tasks.fixation_task import color_at, plan_marks
 from subjects.errors import ScheduleError
 from subjects.settings.study import RetinotopySettings, Settings
 
@@ -115,5 +109,5 @@ def test_rows_of_an_events_table() -> None:
 
 def test_windows_by_task() -> None:
     settings = Settings(retinotopy=RetinotopySettings(hit_window_s=0.8))
-    found = [response_window_s(settings, task) for task in ("main", "retinotopy", "lo", "motion")]
+    found = [task_of(task).response_window_s(settings) for task in ("main", "retinotopy", "lo", "motion")]
     assert found == [4.0, 0.8, 1.0, 1.0]

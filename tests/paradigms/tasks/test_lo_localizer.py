@@ -12,7 +12,7 @@ import pytest
 from paradigms.schedule import BLANK, Event, Schedule
 from paradigms.tasks.lo_localizer import LEVELS, frame_at, make_schedule, program
 from subjects.errors import ScheduleError, SettingsError
-from subjects.profile import SubjectProfile
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import LoSettings, Settings, StudySettings
 from tests.paradigms.texture_rows import played, rows
@@ -20,7 +20,7 @@ from tests.paradigms.texture_rows import played, rows
 
 def plan(*, ses: str = "01", run: int = 1, n_pictures: int = 40, seed: int = 20210, **changes: object) -> Schedule:
     settings = Settings(lo=LoSettings.model_validate(changes), study=StudySettings(seed=seed))
-    return make_schedule(settings, textures=rows(n_pictures=n_pictures), profile=SubjectProfile("01"), ses=ses, run=run)
+    return make_schedule(settings, textures=rows(n_pictures=n_pictures), key=RunKey("01", ses, "lo", run))
 
 
 def blocks(made: Schedule) -> dict[int, list[Event]]:

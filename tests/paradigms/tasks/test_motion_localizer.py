@@ -14,7 +14,7 @@ from paradigms.schedule import BLANK, Schedule, first_seconds
 from paradigms.tasks.dots import Flow, make_dots, plan_flow, screen_px
 from paradigms.tasks.motion_localizer import LEVELS, Player, make_schedule, program
 from subjects.errors import ScheduleError, SettingsError
-from subjects.profile import SubjectProfile
+from subjects.run_key import RunKey
 from subjects.settings.display import DisplaySettings
 from subjects.settings.loading import load_settings
 from subjects.settings.study import MotionSettings, Settings, StudySettings
@@ -23,7 +23,7 @@ from tests.paradigms.texture_rows import played
 
 def plan(*, seed: int = 20210, run: int = 1, **changes: object) -> tuple[Schedule, Settings]:
     settings = Settings(motion=MotionSettings.model_validate(changes), study=StudySettings(seed=seed))
-    return make_schedule(settings, profile=SubjectProfile("01"), ses="01", run=run), settings
+    return make_schedule(settings, key=RunKey("01", "01", "motion", run)), settings
 
 
 def player(**changes: object) -> Player:
@@ -253,7 +253,7 @@ def test_frames() -> None:
 def test_played_in_virtual_time(tmp_path: Path, refresh_hz: float) -> None:
     _, settings = plan()
     settings = settings.model_copy(update={"display": DisplaySettings(refresh_hz=refresh_hz)})
-    made = first_seconds(make_schedule(settings, profile=SubjectProfile("01"), ses="01", run=1), until_s=68.0)
+    made = first_seconds(make_schedule(settings, key=RunKey("01", "01", "motion", 1)), until_s=68.0)
     records, shown = played(made, program(made, settings), settings=settings, folder=tmp_path, refresh_hz=refresh_hz)
     flips = [record for record in records if record["kind"] == "flip"]
     steps = [flip["step"] for flip in flips if "step" in flip]
@@ -261,7 +261,7 @@ def test_played_in_virtual_time(tmp_path: Path, refresh_hz: float) -> None:
     assert max(abs(flip["t"] - flip["planned"]) for flip in flips) < 1.01 / refresh_hz
     assert not any(record["kind"] == "skip" for record in records)
     zero = next(record["t"] for record in records if record["kind"] == "zero")
-    whole = Player(make_schedule(settings, profile=SubjectProfile("01"), ses="01", run=1), settings)
+    whole = Player(make_schedule(settings, key=RunKey("01", "01", "motion", 1)), settings)
     for flip, one in list(zip(flips, shown[1:], strict=True))[::97]:
         expected = screen_px(whole.dots_at(flip["planned"] - zero), settings.display)
         if len(expected):

@@ -13,10 +13,10 @@ from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClo
 from paradigms.schedule import BLANK, Schedule
 from paradigms.tasks.aperture_movie import VARIANTS, movie, segments
 from paradigms.tasks.planning import require_run
-from paradigms.tasks.retinotopy import LEVELS, Player, make_schedule, program
+from paradigms.tasks.retinotopy import LEVELS, TASK, Player, make_schedule, program
 from stimuli.apertures import Bar, Ring, Wedge, degree_grid, mask
 from subjects.errors import ScheduleError, SettingsError
-from subjects.profile import SubjectProfile
+from subjects.run_key import RunKey
 from subjects.settings.display import DisplaySettings
 from subjects.settings.loading import load_settings
 from subjects.settings.study import RetinotopySettings, Settings, StudySettings
@@ -27,8 +27,7 @@ SETTINGS = Settings(retinotopy=SECTION)
 
 
 def plan(variant: str = "wedge_ccw", *, settings: Settings = SETTINGS, ses: str = "01") -> Schedule:
-    return make_schedule(settings, textures=rows(), profile=SubjectProfile("01"), ses=ses,
-                         run=1 + VARIANTS.index(variant))
+    return make_schedule(settings, textures=rows(), key=RunKey("01", ses, TASK, 1 + VARIANTS.index(variant)))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -252,19 +251,19 @@ def test_played_in_virtual_time(tmp_path: Path, refresh_hz: float) -> None:
 
 
 @pytest.mark.parametrize(("ses", "run", "text"), [
-    ("03", 1, "session: '03'; expected one of 01, 02"), ("01", 0, "run of session 01: 0; expected 1 to 6"),
+    ("03", 1, "session: '03'; expected one of 01, 02"), ("01", 7, "run of session 01: 7; expected 1 to 6"),
     ("02", 2, "run of session 02: 2; expected 1 to 1"),
 ])
 def test_unplanned_runs_are_refused(ses: str, run: int, text: str) -> None:
     with pytest.raises(ScheduleError, match=text):
-        make_schedule(SETTINGS, textures=rows(), profile=SubjectProfile("01"), ses=ses, run=run)
+        make_schedule(SETTINGS, textures=rows(), key=RunKey("01", ses, "retinotopy", run))
     with pytest.raises(ScheduleError, match="none planned"):
-        require_run((), ses="01", run=1)
+        require_run((), key=RunKey("01", "01", TASK, 1))
 
 
 def test_too_few_textures_are_refused() -> None:
     with pytest.raises(ScheduleError, match="99 of the kinds object, face, word; expected 100"):
-        make_schedule(SETTINGS, textures=rows(n=99), profile=SubjectProfile("01"), ses="01", run=1)
+        make_schedule(SETTINGS, textures=rows(n=99), key=RunKey("01", "01", "retinotopy", 1))
 
 
 def test_an_unknown_variant_is_refused() -> None:

@@ -30,7 +30,7 @@ from stimuli.textures.render import render, texture_sheet
 from subjects.dataset import init_study
 from subjects.errors import ManifestError, SettingsError, StimulusError
 from subjects.layout import Layout
-from subjects.profile import SubjectProfile
+from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 
 SMALL: dict[str, object] = {"size_px": 48, "scramble_cells": 4, "n_objects": 3, "n_faces": 2, "n_words": 2,
@@ -132,7 +132,7 @@ def test_the_paradigms_take_them(tmp_path: Path) -> None:
     settings = load_settings(layout.root)
     table = render(layout, settings).table
     for task in (retinotopy, lo):
-        made = task.make_schedule(settings, textures=table.rows, profile=SubjectProfile("01"), ses="01", run=1)
+        made = task.make_schedule(settings, textures=table.rows, key=RunKey("01", "01", task.TASK, 1))
         assert set(made.image_ids) <= {row.texture_id for row in table.rows}
 
 

@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 
 from paradigms.emulation.scanner_and_display import Shown
-from paradigms.record.apertures import (
+from paradigms.runlog import Record
+from paradigms.schedule import Schedule
+from paradigms.tasks import motion_localizer as motion
+from paradigms.tasks.aperture_movie import movie
+from paradigms.tasks.retinotopy import make_schedule, program
+from paradigms.tasks.shown_apertures import (
     aperture_movie,
     sample_index,
     shown_apertures,
@@ -21,14 +26,9 @@ from paradigms.record.apertures import (
     write_npz,
     write_stim,
 )
-from paradigms.runlog import Record
-from paradigms.schedule import Schedule
-from paradigms.tasks import motion_localizer as motion
-from paradigms.tasks.aperture_movie import movie
-from paradigms.tasks.retinotopy import make_schedule, program
 from stimuli.apertures import degree_grid, mask
 from subjects.errors import RunLogError, StoreError
-from subjects.profile import SubjectProfile
+from subjects.run_key import RunKey
 from subjects.settings.study import RetinotopySettings, Settings
 from tests.paradigms.texture_rows import played, rows
 
@@ -39,7 +39,7 @@ N = 15
 
 def short(variant: str) -> tuple[Schedule, Settings]:
     settings = Settings(retinotopy=RetinotopySettings(runs=((variant,),), **SHORT))  # type: ignore[arg-type]
-    return make_schedule(settings, textures=rows(), profile=SubjectProfile("01"), ses="01", run=1), settings
+    return make_schedule(settings, textures=rows(), key=RunKey("01", "01", "retinotopy", 1)), settings
 
 
 def plain_average(records: list[Record], made: Schedule, settings: Settings) -> np.ndarray:
@@ -70,10 +70,10 @@ def test_the_average_is_that_of_a_plain_loop_also_when_frames_are_late(variant: 
     stalls = {20: 0.5, 60: 0.05, 61: 0.9}
     records, _ = played(made, program(made, settings), settings=settings, folder=tmp_path, stalls=stalls)
     assert sum(record["kind"] == "skip" for record in records) >= 10
-    found = aperture_movie(made, records, settings=settings, n=N)
+    found = aperture_movie(made, records, section=settings.retinotopy, n=N)
     assert found.as_shown
     assert found.masks == pytest.approx(plain_average(records, made, settings), abs=2e-3)
-    planned = aperture_movie(made, settings=settings, n=N)
+    planned = aperture_movie(made, section=settings.retinotopy, n=N)
     assert not planned.as_shown
     assert np.abs(planned.masks - found.masks).max() > 0.1
 
@@ -81,15 +81,15 @@ def test_the_average_is_that_of_a_plain_loop_also_when_frames_are_late(variant: 
 def test_a_run_on_time_equals_its_plan(tmp_path: Path) -> None:
     made, settings = short("ring_contract")
     records, _ = played(made, program(made, settings), settings=settings, folder=tmp_path, refresh_hz=120.0)
-    shown, planned = (aperture_movie(made, one, settings=settings, n=N) for one in (records, None))
+    shown, planned = (aperture_movie(made, one, section=settings.retinotopy, n=N) for one in (records, None))
     assert np.abs(shown.masks - planned.masks).max() < 2 * (1 / 120) / 2.0 + 1e-6
     assert np.array_equal(shown.index, planned.index)
 
 
 def test_the_plan_of_a_whole_run() -> None:
     settings = Settings()
-    made = make_schedule(settings, textures=rows(), profile=SubjectProfile("01"), ses="01", run=1)
-    found = aperture_movie(made, settings=settings, n=51)
+    made = make_schedule(settings, textures=rows(), key=RunKey("01", "01", "retinotopy", 1))
+    found = aperture_movie(made, section=settings.retinotopy, n=51)
     assert found.masks.shape == (150, 51, 51)
     assert not found.masks[:11].any()
     assert not found.masks[-11:].any()
@@ -107,8 +107,8 @@ def test_a_run_cut_off_ends_where_its_record_ends(tmp_path: Path) -> None:
     records, _ = played(made, program(made, settings), settings=settings, folder=tmp_path)
     zero = next(record["t"] for record in records if record["kind"] == "zero")
     cut = [record for record in records if record["t"] < zero + 9.0]
-    found = aperture_movie(made, cut, settings=settings, n=N)
-    whole = aperture_movie(made, records, settings=settings, n=N)
+    found = aperture_movie(made, cut, section=settings.retinotopy, n=N)
+    whole = aperture_movie(made, records, section=settings.retinotopy, n=N)
     assert np.array_equal(found.masks[:4], whole.masks[:4])
     assert 0.3 < found.masks[4].sum() / whole.masks[4].sum() < 0.7
     assert not found.masks[5:].any()
@@ -130,7 +130,7 @@ def test_the_index_names_what_stood(tmp_path: Path) -> None:
 def test_files(tmp_path: Path) -> None:
     """Every file read back; a wedge to the upper right lies there in each."""
     made, settings = short("wedge_ccw")
-    movie_ = aperture_movie(made, settings=settings, n=N)
+    movie_ = aperture_movie(made, section=settings.retinotopy, n=N)
     npz = np.load(write_npz(tmp_path / "sub-01_apertures.npz", movie_, schedule=made))
     assert np.array_equal(npz["masks"], movie_.masks)
     assert (npz["tr_s"], npz["y_deg"][0], npz["x_deg"][0]) == (2.0, pytest.approx(5.6), pytest.approx(-5.6))
@@ -154,8 +154,9 @@ def test_files(tmp_path: Path) -> None:
 
 def test_the_bids_index(tmp_path: Path) -> None:
     made, settings = short("ring_expand")
-    movie_ = aperture_movie(made, settings=settings, n=N)
-    path = write_stim(tmp_path / "sub-01_task-retinotopy_stim.tsv.gz", movie_, schedule=made, settings=settings)
+    movie_ = aperture_movie(made, section=settings.retinotopy, n=N)
+    path = write_stim(tmp_path / "sub-01_task-retinotopy_stim.tsv.gz", movie_, schedule=made,
+                      rate_hz=settings.retinotopy.step_hz)
     rows_ = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
     assert len(rows_) == round(made.duration_s * 15)
     assert [int(row[1]) for row in rows_] == list(made.steps)
@@ -163,16 +164,16 @@ def test_the_bids_index(tmp_path: Path) -> None:
     assert (beside["SamplingFrequency"], beside["StartTime"], beside["Columns"]) == \
         (15.0, 0, ["aperture_index", "texture_index"])
     assert beside["texture_index"]["Textures"] == list(made.textures)
-    assert stim_table(movie_) == stim_table(aperture_movie(made, settings=settings, n=N))
+    assert stim_table(movie_) == stim_table(aperture_movie(made, section=settings.retinotopy, n=N))
     with pytest.raises(StoreError, match="exists already"):
-        write_stim(path, movie_, schedule=made, settings=settings)
+        write_stim(path, movie_, schedule=made, rate_hz=settings.retinotopy.step_hz)
 
 
 def test_what_cannot_be_exported() -> None:
     settings = Settings()
-    other = motion.make_schedule(settings, profile=SubjectProfile("01"), ses="01", run=1)
+    other = motion.make_schedule(settings, key=RunKey("01", "01", "motion", 1))
     with pytest.raises(RunLogError, match="a run of task 'motion'; expected a run of retinotopic mapping"):
-        aperture_movie(other, settings=settings)
+        aperture_movie(other, section=settings.retinotopy)
     made, settings = short("bar")
     with pytest.raises(RunLogError, match="a record without time zero"):
-        aperture_movie(made, [], settings=settings)
+        aperture_movie(made, [], section=settings.retinotopy)

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from paradigms.record.scoring import COLUMNS, d_prime, score_run, score_table
 from paradigms.runlog import events_table
 from paradigms.schedule import Event, Mark, Schedule
 from paradigms.tasks import lo_localizer as lo
 from paradigms.tasks import motion_localizer as motion
 from paradigms.tasks import retinotopy
-from subjects.profile import SubjectProfile
+from paradigms.tasks.catalogue import task_of
+from paradigms.tasks.scoring import COLUMNS, Score, d_prime, score_table
+from subjects.run_key import RunKey
 from subjects.settings.study import LoSettings, Settings
 from tests.paradigms.texture_rows import played, rows
 
@@ -30,6 +31,10 @@ def plan(task: str, events: tuple[Event, ...] = (), marks: tuple[Mark, ...] = ()
 
 def record(kind: str, t: float, **others: Any) -> dict[str, Any]:
     return {"kind": kind, "t": ZERO + t, "wall": 0.0, **others}
+
+
+def score_run(records: list[dict[str, Any]], made: Schedule, *, settings: Settings) -> Score:
+    return task_of(made.task).score(records, made, settings=settings)
 
 
 def press(t: float, key: str = "1", *, task: bool = True) -> dict[str, Any]:
@@ -122,7 +127,7 @@ def test_whoever_always_answers_misses_nothing(task: str, tmp_path: Path) -> Non
     """A whole run in virtual time: every change is answered after 0.4 s, in the score and in the events table."""
     module: Any = {"retinotopy": retinotopy, "lo": lo, "motion": motion}[task]
     textures = {} if task == "motion" else {"textures": rows()}
-    made = module.make_schedule(SETTINGS, profile=SubjectProfile("01"), ses="01", run=1, **textures)
+    made = module.make_schedule(SETTINGS, key=RunKey("01", "01", task, 1), **textures)
     records, _ = played(made, module.program(made, SETTINGS), settings=SETTINGS, folder=tmp_path, refresh_hz=120.0)
     found = score_run(records, made, settings=SETTINGS)
     assert found.n_hits == found.n_targets == len(made.marks) - 1
@@ -144,7 +149,7 @@ def test_whoever_always_answers_misses_nothing(task: str, tmp_path: Path) -> Non
 
 def test_a_one_back_run_whose_images_nobody_answers(tmp_path: Path) -> None:
     settings = Settings(lo=LoSettings(task="one_back"))
-    made = lo.make_schedule(settings, textures=rows(), profile=SubjectProfile("01"), ses="01", run=1)
+    made = lo.make_schedule(settings, textures=rows(), key=RunKey("01", "01", "lo", 1))
     records, _ = played(made, lo.program(made, settings), settings=settings, folder=tmp_path)
     found = score_run(records, made, settings=settings)
     assert (found.n_hits, found.n_misses, found.n_false_alarms, found.n_correct_rejections) == (0, 32, 0, 288)

@@ -9,11 +9,9 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
+from paradigms.detection import detect, shown_times
 from paradigms.runlog import Record, events_table, of_kind, time_zero
 from paradigms.schedule import Schedule
-from paradigms.tasks import main_task
-from paradigms.tasks.fixation_task import detect, response_window_s, shown_times
-from subjects.settings.study import Settings
 
 DETECTION, JUDGEMENT = "detection", "judgement"
 COLUMNS = {
@@ -79,8 +77,9 @@ def d_prime(*, n_hits: int, n_misses: int, n_false_alarms: int, n_correct_reject
         z((n_false_alarms + 0.5) / (n_false_alarms + n_correct_rejections + 1.0))
 
 
-def score_run(records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
-    """Score a run, whole or cut off, from its journal.
+def score_judgement(records: Sequence[Record], schedule: Schedule, *, window_s: float,
+                    animal_classes: Sequence[str]) -> Score:
+    """Score a run of animal judgements, whole or cut off, from its journal.
 
     Parameters
     ----------
@@ -88,25 +87,20 @@ def score_run(records: Sequence[Record], schedule: Schedule, *, settings: Settin
         The journal.
     schedule : Schedule
         What was planned.
-    settings : Settings
-        The settings in force.
+    window_s : float
+        How long after an image's onset it may be answered, in seconds.
+    animal_classes : sequence of str
+        The classes that are animals.
 
     Returns
     -------
     Score
-        For the main task the animal judgement; for the others the detection of colour changes or repeated images.
-        Targets whose window was still open when the record ended are left out unless they were answered.
+        Images whose window was still open when the record ended are left out unless they were answered.
     """
-    if schedule.task == main_task.TASK:
-        return _judgement(records, schedule, settings=settings)
-    return _detection(records, schedule, settings=settings)
-
-
-def _judgement(records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
-    table = events_table(records, schedule, response_window_s=settings.main.response_window_s)
+    table = events_table(records, schedule, response_window_s=window_s)
     asked = table[table["correct_response"].notna() & table["correct"].notna()]
     answered = asked[asked["response"].notna()]
-    animal = answered["class"].isin(settings.stimuli.animal_classes).to_numpy(dtype=bool)
+    animal = answered["class"].isin(animal_classes).to_numpy(dtype=bool)
     called = animal == (answered["correct"] == 1).to_numpy(dtype=bool)
     counts = {"n_hits": int(np.sum(animal & called)), "n_misses": int(np.sum(animal & ~called)),
               "n_false_alarms": int(np.sum(~animal & called)), "n_correct_rejections": int(np.sum(~animal & ~called))}
@@ -115,12 +109,27 @@ def _judgement(records: Sequence[Record], schedule: Schedule, *, settings: Setti
                   reactions=[float(t) for t in answered["response_time"]])
 
 
-def _detection(records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
+def score_detection(records: Sequence[Record], schedule: Schedule, *, window_s: float) -> Score:
+    """Score the detection of colour changes or repeated images, in a whole run or one cut off, from its journal.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        The journal.
+    schedule : Schedule
+        What was planned.
+    window_s : float
+        How long after a target a press is a hit, in seconds.
+
+    Returns
+    -------
+    Score
+        Targets whose window was still open when the record ended are left out unless they were answered.
+    """
     zero = time_zero(records)
     if zero is None:
         return _score(schedule.task, DETECTION, n_targets=0, n_right=0, n_unanswered=0, reactions=[],
                       counts={"n_hits": 0, "n_misses": 0, "n_false_alarms": 0})
-    window_s = response_window_s(settings, schedule.task)
     last = max(record["t"] for record in records) - zero
     presses = [press["t"] - zero for press in of_kind(records, "press") if press["task"] and press["t"] >= zero]
     targets = _targets(records, schedule, zero=zero)

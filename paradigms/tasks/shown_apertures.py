@@ -16,9 +16,11 @@ from paradigms.runlog import Record, of_kind, time_zero
 from paradigms.schedule import Schedule
 from paradigms.tasks.aperture_movie import Movie, movie
 from stimuli.apertures import Grid, Mask, degree_grid, mask
+from subjects.dataset import describe_derivative
 from subjects.errors import RunLogError
+from subjects.layout import Layout
 from subjects.provenance import sidecar
-from subjects.settings.study import Settings
+from subjects.settings.paradigms import RetinotopySettings
 from subjects.store import whole_file, write_bytes, write_json
 
 Floats = NDArray[np.float64]
@@ -158,6 +160,7 @@ def sample_index(shown: Shown, *, rate_hz: float, duration_s: float) -> NDArray[
 
 
 EXPORT_PX = 101
+APERTURES = "apertures"
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +176,7 @@ class ApertureMovie:
     tr_s : float
         Length of a volume; the first begins with the first counted pulse.
     index : int32 array, (n_samples, 2)
-        See :func:`paradigms.record.apertures.sample_index`.
+        See :func:`paradigms.tasks.shown_apertures.sample_index`.
     as_shown : bool
         Made from a record; otherwise from the plan.
     """
@@ -186,7 +189,7 @@ class ApertureMovie:
     as_shown: bool
 
 
-def aperture_movie(schedule: Schedule, records: list[Record] | None = None, *, settings: Settings,
+def aperture_movie(schedule: Schedule, records: list[Record] | None = None, *, section: RetinotopySettings,
                    n: int = EXPORT_PX) -> ApertureMovie:
     """Make the movie of a run from the code that drew it.
 
@@ -196,7 +199,7 @@ def aperture_movie(schedule: Schedule, records: list[Record] | None = None, *, s
         A run of retinotopic mapping.
     records : list of dict, optional
         Its journal: late and left-out steps then change what is averaged. Without it the plan is taken.
-    settings : Settings
+    section : RetinotopySettings
         The settings in force at the run.
     n : int
         Points along a side; the grid is even in degrees and fills the field.
@@ -209,7 +212,6 @@ def aperture_movie(schedule: Schedule, records: list[Record] | None = None, *, s
     if not schedule.steps or schedule.step_s is None:
         raise RunLogError("apertures", came=f"a run of task {schedule.task!r}", expected="a run of retinotopic mapping",
                           remedy="Name a retinotopy run.")
-    section = settings.retinotopy
     played = movie(section, schedule.variant)
     shown = planned_apertures(schedule, played) if records is None else \
         shown_apertures(records, schedule, movie=played)
@@ -266,11 +268,10 @@ def stim_table(made: ApertureMovie) -> bytes:
     return buffer.getvalue()
 
 
-def stim_sidecar(schedule: Schedule, settings: Settings) -> dict[str, Any]:
+def stim_sidecar(schedule: Schedule, *, rate_hz: float) -> dict[str, Any]:
     """Describe the index the BIDS way."""
-    rate = settings.retinotopy.step_hz
     return {
-        "SamplingFrequency": rate, "StartTime": 0, "Columns": ["aperture_index", "texture_index"],
+        "SamplingFrequency": rate_hz, "StartTime": 0, "Columns": ["aperture_index", "texture_index"],
         "aperture_index": {"Description": f"Which aperture stood for most of the sample, from 1 in the order of first "
                            f"showing; 0 for none; n/a after the end of the record. The run showed {schedule.variant}."},
         "texture_index": {"Description": "Which texture was seen through it: place in the schedule's list of "
@@ -278,9 +279,20 @@ def stim_sidecar(schedule: Schedule, settings: Settings) -> dict[str, Any]:
         "schedule_digest": schedule.digest}
 
 
-def write_stim(path: Path, made: ApertureMovie, *, schedule: Schedule, settings: Settings,
+def write_stim(path: Path, made: ApertureMovie, *, schedule: Schedule, rate_hz: float,
                overwrite: bool = False) -> Path:
     """Write ``*_stim.tsv.gz`` and its sidecar."""
-    write_json(path.with_name(path.name.removesuffix(".tsv.gz") + ".json"), stim_sidecar(schedule, settings),
+    write_json(path.with_name(path.name.removesuffix(".tsv.gz") + ".json"), stim_sidecar(schedule, rate_hz=rate_hz),
                overwrite=overwrite)
     return write_bytes(path, stim_table(made), overwrite=overwrite)
+
+
+def export_apertures(layout: Layout, section: RetinotopySettings, *, schedule: Schedule,
+                     records: list[Record]) -> list[Path]:
+    """Write the aperture movie of a run as npz, NIfTI and BIDS ``_stim.tsv.gz``, in the place of an earlier one."""
+    made = aperture_movie(schedule, records, section=section)
+    npz, nifti = (layout.derivative(APERTURES, sub=schedule.sub, suffix=f"apertures.{kind}", ses=schedule.ses,
+                                    task=schedule.task, run=schedule.run) for kind in ("npz", "nii.gz"))
+    describe_derivative(layout, APERTURES)
+    return [write_npz(npz, made, schedule=schedule, overwrite=True), write_nifti(nifti, made, overwrite=True),
+            write_stim(layout.stim(schedule.key), made, schedule=schedule, rate_hz=section.step_hz, overwrite=True)]

@@ -1,0 +1,117 @@
+"""What a paradigm is: one object that owns how its runs are planned, drawn, answered, scored and written out.
+
+A new paradigm is a module here that offers such an object (one line in :mod:`paradigms.tasks.catalogue` names it) and
+a section of the settings (:class:`~subjects.settings.paradigms.ParadigmSettings`) that tells the run sheet its runs
+and their lengths. Nothing else asks which paradigm it has before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from paradigms.devices.protocols import Pixels
+from paradigms.program import Program
+from paradigms.runlog import Record
+from paradigms.schedule import Schedule
+from paradigms.tasks.scoring import Score
+from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels
+from stimuli.texture_table import Texture, TextureTable, read_texture_pixels, read_textures
+from subjects.layout import Layout
+from subjects.profile import SubjectProfile
+from subjects.run_key import RunKey
+from subjects.settings.study import Settings
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that a session needs.
+
+    Parameters
+    ----------
+    kind : str
+        ``"images"`` or ``"textures"``: the table that lists it.
+    picture_id : str
+        The name under which a schedule asks for it: the digest of its pixels.
+    read : callable
+        Reads its pixels and checks them against that digest.
+    """
+
+    kind: str
+    picture_id: str
+    read: Callable[[], Pixels]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a study has to show; its tables are read when a paradigm asks for them."""
+
+    layout: Layout
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The stimulus set."""
+        return read_manifest(self.layout.manifest)
+
+    @cached_property
+    def textures(self) -> TextureTable:
+        """The textures of retinotopic mapping and the LO localizer."""
+        return read_textures(self.layout.textures)
+
+    def image(self, stimulus: Stimulus) -> Picture:
+        """Give an image of the stimulus set."""
+        return Picture("images", stimulus.image_id, lambda: read_pixels(self.layout.stimuli, stimulus))
+
+    def texture(self, texture: Texture) -> Picture:
+        """Give a texture."""
+        return Picture("textures", texture.texture_id, lambda: read_texture_pixels(self.layout.stimuli, texture))
+
+
+class Task(Protocol):
+    """A paradigm.
+
+    Attributes
+    ----------
+    name : str
+        The BIDS label of the task, and the name of its section of the settings.
+    levels : mapping of str to str
+        What each ``trial_type`` of its events is.
+    """
+
+    name: str
+    levels: Mapping[str, str]
+
+    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,
+                      pictures: Pictures) -> Schedule:
+        """Plan one run, before anything is shown.
+
+        Raises
+        ------
+        StudyError
+            For a session or run that is not planned, or pictures that are not there.
+        """
+
+    def session_pictures(self, settings: Settings, *, sub: str, ses: str, pictures: Pictures) -> Sequence[Picture]:
+        """List every picture that the runs of a session may show; preflight reads them all."""
+
+    def program(self, schedule: Schedule, settings: Settings) -> Program:
+        """Say what is drawn for a schedule, and when."""
+
+    def keys(self, settings: Settings) -> tuple[str, ...]:
+        """Name the keys that answer; preflight has each of them pressed once."""
+
+    def response_window_s(self, settings: Settings) -> float:
+        """Give the time in seconds in which an event, or a change of the fixation point, is to be answered."""
+
+    def resume_lead_s(self, settings: Settings) -> float | None:
+        """Give the seconds before the first trial of a run that is resumed; None where no run can be resumed."""
+
+    def score(self, records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
+        """Score a run, whole or cut off, from its journal."""
+
+    def write_outputs(self, layout: Layout, settings: Settings, *, schedule: Schedule,
+                      records: list[Record]) -> Sequence[Path]:
+        """Write what the analysis needs of a run beside its events table, in the place of an earlier attempt's."""

@@ -9,20 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from stimuli.categories import ImagenetCategory, imagenet_categories
 from stimuli.feature_store import open_store
 from stimuli.manifest import read_manifest
 from subjects.layout import Layout
 from subjects.store import read_table
-from tests.stimuli.weight_files import FULL, Blobs, alexnet_blobs, write_caffemodel
+from tests.network_files import undecided_blobs, write_photographs
+from tests.stimuli.weight_files import write_caffemodel
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ("subjects", "stimuli", "paradigms", "analysis", "run_session.py")
-CLASSES = ("dogs", "birds", "cars", "fruits", "aquatic")
 SMALL = """
 [study]
 name = "alexnet"
@@ -108,35 +105,12 @@ def test_the_demo_study_from_images_to_report(tmp_path: Path) -> None:
     assert {"N1", "N2", "N3", "B1", "E1"} <= {claim["id"] for claim in claims}
 
 
-def _categories() -> list[ImagenetCategory]:
-    """Choose the first two of each class."""
-    return [one for name in CLASSES for one in [c for c in imagenet_categories() if c.class_name == name][:2]]
-
-
-def _undecided() -> Blobs:
-    """Give random weights whose last layer is weak, so that no probability is zero, and which prefers the ten."""
-    blobs = alexnet_blobs(3, **FULL)
-    weights, bias = blobs["fc8"]
-    bias[[one.index for one in _categories()]] += 6.0
-    return {**blobs, "fc8": (weights * np.float32(0.02), bias)}
-
-
-def _photographs(folder: Path) -> None:
-    """Three pictures of nothing a category, in folders named by wnid."""
-    rng = np.random.default_rng(2)
-    for category in _categories():
-        (folder / category.wnid).mkdir(parents=True)
-        for k in range(3):
-            picture = Image.fromarray(rng.integers(0, 256, (9, 11, 3), dtype=np.uint8))
-            picture.resize((330, 270), Image.Resampling.BICUBIC).save(folder / category.wnid / f"{k}.png")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_set_made_with_alexnet_keeps_alexnet(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "empty")
-    write_caffemodel(folder / "bvlc_alexnet.caffemodel", _undecided())
-    _photographs(folder / "photographs")
+    write_caffemodel(folder / "bvlc_alexnet.caffemodel", undecided_blobs())
+    write_photographs(folder / "photographs")
     for line in ALEXNET:
         _play(line, folder)
         if " init " in line:

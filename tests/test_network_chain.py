@@ -1,0 +1,124 @@
+"""One network of each kind, named once to ``build``, from the first image to the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import models
+
+from stimuli.feature_store import open_store
+from stimuli.manifest import read_manifest, read_set_network
+from subjects.layout import Layout, network_label
+from subjects.settings.loading import as_toml
+from subjects.store import read_table
+from tests.network_files import undecided_blobs, undecided_state, write_photographs
+from tests.stimuli.weight_files import write_caffemodel
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = {
+    "study": {"name": "chain", "seed": 20210},
+    "main": {"runs": 2, "lead_in_s": 20.0},
+    "roi": {"vertices_per_hemisphere": 40},
+    "simulate": {"subdivisions": 1},
+    "rsa": {"n_permutations": 50, "n_bootstraps": 50},
+    "encoding": {"candidates": [1, 2], "folds": 5, "n_permutations": 50, "n_subsamples": 50},
+}
+EASY = {"re_p": 1e-12, "an_p": 0.9, "ai_p": 0.9, "an_ceiling_p": 0.9999, "an_min_contrast": 2.0}
+OWN = '''
+from stimuli.networks.registry import TorchNetwork, load_network
+
+
+def load():
+    demo = load_network("demo")
+    return TorchNetwork(name="our_own", digest="0123456789abcdef", class_names=demo.class_names, layers=demo.layers,
+                        tap=demo.tap, mean_image=demo.mean_image, module=demo.module, preprocess=demo.preprocess)
+'''
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A network as it is named once, and what of the settings its input asks for."""
+
+    words: tuple[str, ...]
+    name: str
+    size_px: int = 227
+    photographs: bool = True
+
+
+KINDS = {
+    "demo": Kind(("demo",), "demo", photographs=False),
+    "alexnet-caffe": Kind(("alexnet-caffe", "--weights", "alexnet.caffemodel"), "alexnet-caffe"),
+    "alexnet-torchvision": Kind(("alexnet-torchvision",), "alexnet-torchvision", 224),
+    "underscore": Kind(("squeezenet1_0",), "squeezenet1_0", 224),
+    "own": Kind(("own_network:load",), "our_own", photographs=False),
+}
+
+
+def _provide(folder: Path, key: str) -> None:
+    """Put there what the network needs: a caffemodel, torchvision's cache, or a module of one's own."""
+    checkpoints = folder / "torch" / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    if key == "alexnet-caffe":
+        write_caffemodel(folder / "alexnet.caffemodel", undecided_blobs())
+    for kind, name, last in (("alexnet-torchvision", "alexnet", "classifier.6"),
+                             ("underscore", "squeezenet1_0", "classifier.1")):
+        if key == kind:
+            url = models.get_model_weights(name).DEFAULT.url
+            torch.save(undecided_state(name, last), checkpoints / url.rpartition("/")[2])
+    if key == "own":
+        (folder / "own_network.py").write_text(OWN, encoding="utf-8")
+    if KINDS[key].photographs:
+        write_photographs(folder / "photographs")
+
+
+def _play(folder: Path, *words: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)]),
+                   "TORCH_HOME": str(folder / "torch"), "ADVERSARIAL_FMRI_HOME": str(folder / "home")}
+    program = ["-m", *words] if words[0] != "run_session.py" else [str(ROOT / words[0]), *words[1:]]
+    done = subprocess.run([sys.executable, *program], cwd=folder, env=environment, capture_output=True, text=True,
+                          check=False, timeout=600)
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("key", list(KINDS))
+def test_a_network_is_named_once(key: str, tmp_path: Path) -> None:
+    kind, study = KINDS[key], ("--study", "study")
+    _provide(tmp_path, key)
+    _play(tmp_path, "subjects", "init", *study)
+    stimuli = {"per_class": 2, "size_px": kind.size_px, **(EASY if kind.photographs else {})}
+    (tmp_path / "study" / "study.toml").write_text(as_toml({**SMALL, "stimuli": stimuli}), encoding="utf-8")
+    photographs = ("--images", "photographs") if kind.photographs else ()
+    _play(tmp_path, "stimuli", "build", *study, "--network", *kind.words, *photographs)
+    verdict = json.loads(_play(tmp_path, "stimuli", "check", *study, "--json"))
+    assert (verdict["ok"], verdict["n_images"]) == (True, 30)
+    _play(tmp_path, "stimuli", "features", *study)
+    _play(tmp_path, "subjects", "add", *study, "--sub", "01", "--virtual")
+    for ses in ("01", "02"):
+        for run in ("1", "2"):
+            _play(tmp_path, "run_session.py", "run", *study, "--sub", "01", "--ses", ses, "--task", "main",
+                  "--run", run, "--scanner", "emulated", "--display", "virtual")
+    for step in ("simulate", "glm", "rsa", "encode"):
+        _play(tmp_path, "analysis", step, *study, "--sub", "01")
+    _play(tmp_path, "analysis", "report", *study)
+
+    layout = Layout(tmp_path / "study")
+    recorded = read_set_network(layout.manifest)
+    assert recorded.name == kind.name
+    assert {one.network for one in read_manifest(layout.manifest).stimuli} == {kind.name}
+    store = open_store(layout.features(kind.name))
+    assert (store.network, store.network_digest) == (kind.name, recorded.digest)
+    table = read_table(layout.derivative("rsa", suffix="rsa.tsv", network=network_label(kind.name)))
+    assert len(set(table["place"])) >= 8
+    encoded = read_table(layout.derivative("encoding", sub="01", suffix="encoding.tsv"))
+    assert set(encoded["layer"]) == set(store.layers)
+    assert layout.report.stat().st_size > 100_000

@@ -1,10 +1,10 @@
 """GLMdenoise of one session: CPU time, memory, and how near the betas come to the truth.
 
     python benchmarks/glmdenoise.py [--vertices 20484] [--runs 5] [--volumes 278] [--bootstraps 100] [--seed 0]
-                                    [--hrf optimize] [--glmdenoise FOLDER]
+                                    [--shared 4] [--hrf optimize] [--glmdenoise FOLDER]
 
 The data are made here from the seed: 121 conditions (one event each a run, every 4 s, blanks nine times), a fifth of
-the vertices dim, two fifths with a response, drifts, autocorrelated noise, and 4 noise time courses a run that all
+the vertices dim, two fifths with a response, drifts, autocorrelated noise, and a few noise time courses a run that all
 vertices share in different measure. The response starts from (``optimize``) or is (``assume``) the one that the data
 were made with. Prints the BLAS kernel, CPU seconds (one thread), the peak of memory above the input, and r to the
 truth over all conditions and the vertices with a response, for denoised betas and for plain least squares.
@@ -77,8 +77,8 @@ def _shared(n_volumes: int, n_shared: int, *, rng: np.random.Generator) -> np.nd
     """Noise time courses of unit variance, smooth over neighbouring volumes."""
     kernel = np.exp(-0.5 * (np.arange(-8, 9) / SMOOTH_VOLUMES) ** 2)
     white = rng.standard_normal((n_volumes + len(kernel) - 1, n_shared))
-    smooth = np.stack([np.convolve(column, kernel, mode="valid") for column in white.T], axis=1)
-    return smooth / np.linalg.norm(kernel)
+    smooth = np.reshape([np.convolve(column, kernel, mode="valid") for column in white.T], (n_shared, n_volumes))
+    return smooth.T / np.linalg.norm(kernel)
 
 
 def peak_mib() -> float:
@@ -95,28 +95,35 @@ def correlate(betas: np.ndarray, truth: np.ndarray, responds: np.ndarray) -> flo
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("vertices", 20_484), ("runs", 5), ("volumes", 278), ("bootstraps", 100), ("seed", 0)):
+    for name, default in (("vertices", 20_484), ("runs", 5), ("volumes", 278), ("bootstraps", 100), ("seed", 0),
+                          ("shared", N_SHARED)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--hrf", choices=("optimize", "assume"), default="optimize")
     parser.add_argument("--glmdenoise", type=Path, metavar="FOLDER", help="run the peer beside ours, in Octave")
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
-def make_in_child(given: argparse.Namespace, folder: Path) -> None:
+def make_in_child(folder: Path) -> None:
     """Make the data in a process of its own, so that its peak of memory is not taken for the fit's."""
-    command = ("import sys; sys.path.insert(0, sys.argv[1]); import glmdenoise as g, numpy as np; from pathlib import "
-               "Path; a = [int(x) for x in sys.argv[3:]]; o, r, b, s = g.make_session(n_vertices=a[0], n_runs=a[1], "
-               "n_volumes=a[2], seed=a[3]); p = Path(sys.argv[2]); np.save(p / 'runs.npy', np.array(r)); "
-               "np.savez(p / 'truth.npz', onsets=np.array(o), betas=b, responds=s)")
-    subprocess.run([sys.executable, "-c", command, str(Path(__file__).parent), str(folder), str(given.vertices),
-                    str(given.runs), str(given.volumes), str(given.seed)], check=True)
+    subprocess.run([sys.executable, __file__, *sys.argv[1:], "--make", str(folder)], check=True)
+
+
+def make_files(given: argparse.Namespace) -> None:
+    onsets, runs, betas, responds = make_session(n_vertices=given.vertices, n_runs=given.runs, n_shared=given.shared,
+                                                 n_volumes=given.volumes, seed=given.seed)
+    np.save(given.make / "runs.npy", runs)
+    np.savez(given.make / "truth.npz", onsets=onsets, betas=betas, responds=responds)
 
 
 def main() -> None:
     given = parse()
+    if given.make is not None:
+        make_files(given)
+        return
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        make_in_child(given, folder)
+        make_in_child(folder)
         with np.load(folder / "truth.npz") as truth:
             onsets, betas, responds = list(truth["onsets"]), truth["betas"], truth["responds"]
         runs = list(np.load(folder / "runs.npy"))

@@ -39,7 +39,9 @@ class DenoiseOptions:
         See :func:`~analysis.glm.noise_components.choose_pool`.
     n_components : int
         Most components tried.
-    r2_cutoff, n_fallback, stop
+    r2_cutoff : float
+    n_fallback : int
+    stop : float
         See :func:`~analysis.glm.noise_components.choose_components`.
     n_bootstraps : int
         Bootstraps over runs of the final fit; 0 for one fit without standard errors.
@@ -59,7 +61,7 @@ class DenoiseOptions:
     n_fallback: int = 100
     stop: float = 1.05
     n_bootstraps: int = 100
-    block_vertices: int = 2048
+    block_vertices: int = 1024
 
     def __post_init__(self) -> None:
         if self.hrf not in ("optimize", "assume", "fir"):
@@ -277,9 +279,9 @@ def denoise(series: Sequence[Series], *, experiment: Experiment, options: Denois
     scan = scan_runs(runs, nuisance=experiment.nuisance)
     hrf = _determine_response(runs, scan=scan, experiment=experiment, options=options)
     n_lags = len(experiment.response) if options.hrf == "fir" else 1
-    final = FactoredDesign(_designs(experiment, hrf=hrf), experiment.nuisance, "final design")
+    final = FactoredDesign(_designs(experiment, hrf=hrf), experiment.nuisance, where="final design")
     merged = final if not experiment.is_merged else FactoredDesign(
-        _designs(experiment, hrf=hrf, merge=True), experiment.nuisance, "merged design")
+        _designs(experiment, hrf=hrf, merge=True), experiment.nuisance, where="merged design")
     alone = _alone(merged, n_lags=n_lags)
     pool, components, xval_r2 = _components(runs, scan=scan, merged=merged, experiment=experiment, options=options)
     choice = choose_components(xval_r2, cutoff=options.r2_cutoff, n_fallback=options.n_fallback, stop=options.stop)
@@ -299,10 +301,10 @@ def denoise(series: Sequence[Series], *, experiment: Experiment, options: Denois
 def _determine_response(runs: SurfaceRuns, *, scan: Scan, experiment: Experiment,
                         options: DenoiseOptions) -> HrfEstimate:
     if options.hrf == "fir":
-        return HrfEstimate("fir", experiment.response, experiment.response)
+        return HrfEstimate(outcome="fir", response=experiment.response, seed=experiment.response)
     seed = peak_at_one(experiment.response)
     if options.hrf == "assume":
-        return HrfEstimate("assumed", seed, seed)
+        return HrfEstimate(outcome="assumed", response=seed, seed=seed)
     if experiment.predicted is not None:
         raise ValueError("predicted time courses with hrf='optimize'; they leave no response to estimate")
     return optimize_response(runs, scan=scan, onsets=experiment.merge(experiment.onsets), lead=experiment.lead,

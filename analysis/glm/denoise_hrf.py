@@ -119,7 +119,7 @@ def peak_at_one(response: Floats) -> Floats:
     return scaled
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HrfEstimate:
     """The response that the designs were made with, and how it came about.
 
@@ -189,35 +189,29 @@ def optimize_response(runs: SurfaceRuns, *, scan: Scan, onsets: Sequence[Floats]
     Returns
     -------
     HrfEstimate
-        The seed is also kept where no vertex has signal, or :data:`MAX_ROUNDS` do not suffice.
+        The response is what the last amplitudes were estimated with. The seed is kept where the guard says so, where
+        no vertex has signal, or where :data:`MAX_ROUNDS` do not suffice.
     """
     seed = peak_at_one(seed)
-    current, best, n_made = seed, np.zeros(0, dtype=np.int64), 0
-    while n_made < MAX_ROUNDS:
-        designs = [convolve(one, current)[lead:] for one in onsets]
-        factored = FactoredDesign(designs, nuisance, "HRF")
+    current, n_made = seed, 0
+    while True:
+        factored = FactoredDesign([convolve(one, current)[lead:] for one in onsets], nuisance, where="HRF")
         best, amplitudes, series = _best_vertices(runs, scan=scan, factored=factored, n_vertices=n_vertices,
                                                   candidates=candidates)
-        if not best.size:
-            return HrfEstimate("seed kept: no response", seed, seed, rounds=n_made, vertices=best)
-        previous = current
-        current = _fit_response([one[:, factored.estimated] @ amplitudes for one in onsets], series, lead=lead,
-                                nuisance=nuisance, n_lags=len(seed))
+        previous, drives = current, [one[:, factored.estimated] @ amplitudes for one in onsets]
+        current = _fit_response(drives, series, lead=lead, nuisance=nuisance, n_lags=len(seed))
         n_made += 1
-        if not current.any() or current.max() <= 0:
-            return HrfEstimate("seed kept: no response", seed, seed, current, rounds=n_made, vertices=best)
-        if agreement(previous, current) >= stop_r2 and n_made > 1:
-            return _guarded(seed, previous, guard_r2=guard_r2, rounds=n_made, vertices=best)
-    return HrfEstimate("seed kept: no convergence", seed, seed, current / current.max(), agreement(seed, current),
-                       n_made, best)
-
-
-def _guarded(seed: Floats, found: Floats, *, guard_r2: float, rounds: int, vertices: NDArray[np.int64]) -> HrfEstimate:
-    """Take what the amplitudes were last estimated with, unless it lies far from the seed."""
-    near, scaled = agreement(seed, found), found / found.max()
-    if near < guard_r2:
-        return HrfEstimate("seed kept: far from it", seed, seed, scaled, near, rounds, vertices)
-    return HrfEstimate("estimated", scaled, seed, scaled, near, rounds, vertices)
+        if current.max() <= 0:
+            return HrfEstimate(outcome="seed kept: no response", response=seed, seed=seed, rounds=n_made, vertices=best)
+        if n_made > 1 and agreement(previous, current) >= stop_r2:
+            break
+        if n_made == MAX_ROUNDS:
+            return HrfEstimate(outcome="seed kept: no convergence", response=seed, seed=seed, rounds=n_made,
+                               vertices=best, estimate=current / current.max(), r2_seed=agreement(seed, current))
+    near, found = agreement(seed, previous), previous / previous.max()
+    outcome: Outcome = "estimated" if near >= guard_r2 else "seed kept: far from it"
+    return HrfEstimate(outcome=outcome, response=found if near >= guard_r2 else seed, seed=seed, estimate=found,
+                       r2_seed=near, rounds=n_made, vertices=best)
 
 
 def _best_vertices(runs: SurfaceRuns, *, scan: Scan, factored: FactoredDesign, n_vertices: int,

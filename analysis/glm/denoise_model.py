@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -46,7 +46,7 @@ class SurfaceRuns:
     """
 
     series: Sequence[Series]
-    block_vertices: int = 2048
+    block_vertices: int = 1024
 
     def __post_init__(self) -> None:
         if len(self.series) < 2:
@@ -123,7 +123,7 @@ class Nuisance:
         return np.concatenate([self.drifts, self.beyond_drifts], axis=1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Scan:
     """What one pass over the data finds before any model.
 
@@ -171,7 +171,8 @@ def scan_runs(runs: SurfaceRuns, *, nuisance: Sequence[Nuisance]) -> Scan:
             found[2, block] += explained[n_drifts:].sum(axis=0)
     squares, slow, extra = found
     totals = [np.where(left > 1e-12 * squares, left, 0.0) for left in (squares - slow, squares - slow - extra)]
-    return Scan(means, np.average(means, axis=0, weights=np.array(runs.n_volumes, dtype=np.float64)), *totals)
+    mean = np.average(means, axis=0, weights=np.array(runs.n_volumes, dtype=np.float64))
+    return Scan(run_means=means, mean_signal=mean, ss_total=totals[0], ss_without_extra=totals[1])
 
 
 def loadings(runs: SurfaceRuns, *, scan: Scan, bases: Sequence[Floats]) -> Iterator[tuple[slice, list[Floats]]]:
@@ -220,7 +221,7 @@ class FactoredDesign:
 
     designs: Sequence[Floats]
     nuisance: Sequence[Nuisance]
-    where: str = "design"
+    where: str = field(default="design", kw_only=True)
 
     def __post_init__(self) -> None:
         shapes = {design.shape[1] for design in self.designs}

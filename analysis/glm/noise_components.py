@@ -13,7 +13,7 @@ from analysis.glm.denoise_model import NEGLIGIBLE, FactoredDesign, Floats, Nuisa
 from analysis.glm.ols import project_out
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class NoisePool:
     """Vertices that carry signal but nothing that the conditions predict.
 
@@ -64,7 +64,7 @@ def choose_pool(mean_signal: Floats, *, r2: NDArray[np.float32], percentile: flo
         if exclude.shape != mask.shape:
             raise ValueError(f"exclusion of {exclude.shape} vertices beside {mask.shape}")
         mask &= ~exclude.astype(bool)
-    return NoisePool(mask, threshold, int(bright.sum()))
+    return NoisePool(mask=mask, threshold=threshold, n_bright=int(bright.sum()))
 
 
 def noise_components(runs: SurfaceRuns, *, scan: Scan, nuisance: Sequence[Nuisance], pool: NDArray[np.bool_],
@@ -219,7 +219,7 @@ class _Fold:
         return errors
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ComponentChoice:
     """How many components to use, and what spoke for it.
 
@@ -286,4 +286,4 @@ def choose_components(r2: NDArray[np.float32], *, cutoff: float = 0.0, n_fallbac
             chosen = n
             if value * stop >= gain.max():
                 break
-    return ComponentChoice(chosen, curve, vertices, is_fallback)
+    return ComponentChoice(n_components=chosen, curve=curve, vertices=vertices, is_fallback=is_fallback)

@@ -79,7 +79,7 @@ def draw_runs(n_runs: int, *, n_draws: int, rng: np.random.Generator | None,
     return Draws(distinct, counts)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FinalFit:
     """Responses of one model.
 
@@ -167,7 +167,7 @@ def fit_draws(runs: SurfaceRuns, *, scan: Scan, factored: FactoredDesign, direct
         residual[block] = scan.ss_total[block] - explained.by(median, aim=aim)
     n_absent = np.full(n_all, draws.counts.sum())
     n_absent[factored.estimated] = absent
-    return FinalFit(betas, errors, np.maximum(residual, 0.0), n_absent)
+    return FinalFit(betas=betas, standard_errors=errors, ss_residual=np.maximum(residual, 0.0), n_absent=n_absent)
 
 
 @dataclass(frozen=True, eq=False)

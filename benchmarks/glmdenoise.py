@@ -1,7 +1,8 @@
 """GLMdenoise of one session: CPU time, memory, and how near the betas come to the truth.
 
     python benchmarks/glmdenoise.py [--vertices 20484] [--runs 5] [--volumes 278] [--bootstraps 100] [--seed 0]
-                                    [--shared 4] [--hrf optimize] [--glmdenoise FOLDER]
+                                    [--shared 4] [--smooth 1] [--hrf optimize] [--hrf-without-noise]
+                                    [--glmdenoise FOLDER]
 
 The data are made here from the seed: 121 conditions (one event each a run, every 4 s, blanks nine times), a fifth of
 the vertices dim, two fifths with a response, drifts, autocorrelated noise, and a few noise time courses a run that all
@@ -47,8 +48,8 @@ betas = results.modelmd{{2}}; pcnum = results.pcnum; save('-v6', '{out}', 'betas
 """
 
 
-def make_session(*, n_vertices: int, n_runs: int, n_volumes: int, seed: int,
-                 n_shared: int = N_SHARED) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
+def make_session(*, n_vertices: int, n_runs: int, n_volumes: int, seed: int, n_shared: int = N_SHARED,
+                 smooth: float = SMOOTH_VOLUMES) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
     """Make onsets and data of each run, true betas in percent (n_conditions, n_vertices), and who has a response."""
     rng = np.random.default_rng(seed)
     mean = np.where(rng.random(n_vertices) < 0.2, rng.uniform(5, 30, n_vertices), rng.uniform(70, 140, n_vertices))
@@ -61,7 +62,7 @@ def make_session(*, n_vertices: int, n_runs: int, n_volumes: int, seed: int,
         order = np.minimum(rng.permutation(N_CONDITIONS - 1 + N_BLANKS), N_CONDITIONS - 1)
         onset[np.arange(len(order)) * 2, order] = 1.0
         percent = (convolve(onset, RESPONSE) @ betas).astype(np.float32)
-        percent += _shared(n_volumes, n_shared, rng=rng).astype(np.float32) @ weights.astype(np.float32)
+        percent += _shared(n_volumes, n_shared, smooth=smooth, rng=rng).astype(np.float32) @ weights.astype(np.float32)
         slow = polynomials(n_volumes, degree=3)[:, 1:] * np.sqrt(n_volumes)
         percent += (slow @ (0.7 * rng.standard_normal((3, n_vertices)))).astype(np.float32)
         noise = rng.standard_normal((n_volumes, n_vertices), dtype=np.float32)
@@ -73,12 +74,12 @@ def make_session(*, n_vertices: int, n_runs: int, n_volumes: int, seed: int,
     return onsets, runs, betas, responds
 
 
-def _shared(n_volumes: int, n_shared: int, *, rng: np.random.Generator) -> np.ndarray:
+def _shared(n_volumes: int, n_shared: int, *, smooth: float, rng: np.random.Generator) -> np.ndarray:
     """Noise time courses of unit variance, smooth over neighbouring volumes."""
-    kernel = np.exp(-0.5 * (np.arange(-8, 9) / SMOOTH_VOLUMES) ** 2)
+    kernel = np.exp(-0.5 * (np.arange(-8, 9) / smooth) ** 2)
     white = rng.standard_normal((n_volumes + len(kernel) - 1, n_shared))
-    smooth = np.reshape([np.convolve(column, kernel, mode="valid") for column in white.T], (n_shared, n_volumes))
-    return smooth.T / np.linalg.norm(kernel)
+    made = np.reshape([np.convolve(column, kernel, mode="valid") for column in white.T], (n_shared, n_volumes))
+    return made.T / np.linalg.norm(kernel)
 
 
 def peak_mib() -> float:
@@ -98,7 +99,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     for name, default in (("vertices", 20_484), ("runs", 5), ("volumes", 278), ("bootstraps", 100), ("seed", 0),
                           ("shared", N_SHARED)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--smooth", type=float, default=SMOOTH_VOLUMES, help="volumes that shared noise is smooth over")
     parser.add_argument("--hrf", choices=("optimize", "assume"), default="optimize")
+    parser.add_argument("--hrf-without-noise", action="store_true", help="fit the response to data without components")
     parser.add_argument("--glmdenoise", type=Path, metavar="FOLDER", help="run the peer beside ours, in Octave")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
@@ -111,7 +114,7 @@ def make_in_child(folder: Path) -> None:
 
 def make_files(given: argparse.Namespace) -> None:
     onsets, runs, betas, responds = make_session(n_vertices=given.vertices, n_runs=given.runs, n_shared=given.shared,
-                                                 n_volumes=given.volumes, seed=given.seed)
+                                                 n_volumes=given.volumes, seed=given.seed, smooth=given.smooth)
     np.save(given.make / "runs.npy", runs)
     np.savez(given.make / "truth.npz", onsets=onsets, betas=betas, responds=responds)
 
@@ -143,12 +146,13 @@ def run_ours(given: argparse.Namespace, *, onsets: list, runs: list, betas: np.n
     degree = round(given.volumes * TR_S / 60 / 2)
     experiment = Experiment(onsets=onsets, response=RESPONSE,
                             nuisance=[Nuisance(polynomials(len(run), degree=degree)) for run in runs])
-    options = DenoiseOptions(hrf=given.hrf, n_bootstraps=given.bootstraps)
+    options = DenoiseOptions(hrf=given.hrf, n_bootstraps=given.bootstraps, hrf_without_noise=given.hrf_without_noise)
     base, start = resident_mib(), time.process_time()
     found = denoise(runs, experiment=experiment, options=options, rng=np.random.default_rng(given.seed))
     taken = time.process_time() - start
     print(f"ours: {taken:.2f} CPU s, peak {peak_mib() - base:.0f} MiB above {base:.0f} with the input; "
-          f"{found.n_components} components, HRF {found.hrf.outcome} after {found.hrf.rounds} rounds")
+          f"{found.n_components} components, HRF {found.hrf.outcome} after {found.hrf.rounds} rounds, R2 to its "
+          f"seed {found.hrf.r2_seed:.1f} %")
     plain = 100 * found.before.betas / np.abs(found.scan.mean_signal)
     print(f"r to the truth {correlate(found.percent, betas, responds):.3f} denoised, "
           f"{correlate(plain, betas, responds):.3f} without components")

@@ -35,6 +35,9 @@ class DenoiseOptions:
         Vertices of highest R2 that the response is fitted to.
     hrf_stop_r2, hrf_guard_r2 : float
         Percent; see :func:`~analysis.glm.denoise_hrf.optimize_response`.
+    hrf_without_noise : bool
+        Ours, not published: with ``"optimize"``, find components with the seed first and fit the response to the data
+        without them. Slow noise that all share otherwise leaks into the response, often without the guard noticing.
     brightness_percentile, brightness_fraction, pool_r2 : float
         See :func:`~analysis.glm.noise_components.choose_pool`.
     n_components : int
@@ -53,6 +56,7 @@ class DenoiseOptions:
     n_hrf_vertices: int = 50
     hrf_stop_r2: float = 99.0
     hrf_guard_r2: float = 50.0
+    hrf_without_noise: bool = False
     brightness_percentile: float = 99.0
     brightness_fraction: float = 0.5
     pool_r2: float = 0.0
@@ -69,6 +73,8 @@ class DenoiseOptions:
         for name, least in (("n_hrf_vertices", 1), ("n_components", 0), ("n_fallback", 1), ("n_bootstraps", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} of {getattr(self, name)}; expected at least {least}")
+        if self.hrf_without_noise and self.hrf != "optimize":
+            raise ValueError(f"hrf_without_noise with HRF {self.hrf!r}; only 'optimize' fits a response")
         if not 0 <= self.brightness_percentile <= 100:
             raise ValueError(f"brightness_percentile of {self.brightness_percentile:g}; expected 0 to 100")
         if not self.stop >= 1:
@@ -284,7 +290,7 @@ def denoise(series: Sequence[Series], *, experiment: Experiment, options: Denois
         _designs(experiment, hrf=hrf, merge=True), experiment.nuisance, where="merged design")
     alone = _alone(merged, n_lags=n_lags)
     pool, components, xval_r2 = _components(runs, scan=scan, merged=merged, experiment=experiment, options=options)
-    choice = choose_components(xval_r2, cutoff=options.r2_cutoff, n_fallback=options.n_fallback, stop=options.stop)
+    choice = _choose(xval_r2, options=options)
     directions = beyond_nuisance([one[:, :choice.n_components] for one in components], nuisance=experiment.nuisance)
     draws = draw_runs(len(series), n_draws=options.n_bootstraps, rng=rng, groups=experiment.run_groups)
     without = [one[:, :0] for one in directions]
@@ -307,9 +313,27 @@ def _determine_response(runs: SurfaceRuns, *, scan: Scan, experiment: Experiment
         return HrfEstimate(outcome="assumed", response=seed, seed=seed)
     if experiment.predicted is not None:
         raise ValueError("predicted time courses with hrf='optimize'; they leave no response to estimate")
+    nuisance = experiment.nuisance
+    if options.hrf_without_noise:
+        nuisance = _with_noise(runs, scan=scan, experiment=experiment, options=options)
+        scan = scan_runs(runs, nuisance=nuisance)
     return optimize_response(runs, scan=scan, onsets=experiment.merge(experiment.onsets), lead=experiment.lead,
-                             nuisance=experiment.nuisance, seed=seed, n_vertices=options.n_hrf_vertices,
+                             nuisance=nuisance, seed=seed, n_vertices=options.n_hrf_vertices,
                              stop_r2=options.hrf_stop_r2, guard_r2=options.hrf_guard_r2)
+
+
+def _with_noise(runs: SurfaceRuns, *, scan: Scan, experiment: Experiment, options: DenoiseOptions) -> list[Nuisance]:
+    """Add the components that the seed finds and the rule chooses to the nuisance columns."""
+    seeded = HrfEstimate(outcome="assumed", response=experiment.response, seed=experiment.response)
+    merged = FactoredDesign(_designs(experiment, hrf=seeded, merge=True), experiment.nuisance, where="seed's design")
+    _, components, xval_r2 = _components(runs, scan=scan, merged=merged, experiment=experiment, options=options)
+    n = _choose(xval_r2, options=options).n_components
+    return [Nuisance(one.drifts, np.hstack([one.beyond_drifts, columns[:, :n]]))
+            for one, columns in zip(experiment.nuisance, components, strict=True)]
+
+
+def _choose(xval_r2: NDArray[np.float32], *, options: DenoiseOptions) -> ComponentChoice:
+    return choose_components(xval_r2, cutoff=options.r2_cutoff, n_fallback=options.n_fallback, stop=options.stop)
 
 
 def _designs(experiment: Experiment, *, hrf: HrfEstimate, merge: bool = False) -> list[Floats]:

@@ -39,7 +39,7 @@ from analysis.glm.hrf import event_response
 N_CONDITIONS, N_BLANKS = 121, 9
 N_SHARED, SMOOTH_VOLUMES = 4, 1.0
 TR_S, STIMULUS_S = 2.0, 4.0
-RESPONSE = event_response(TR_S * np.arange(16) + 0.5, duration_s=STIMULUS_S)
+RESPONSE = event_response(TR_S * np.arange(16) + 0.5, duration_s=STIMULUS_S, planned_s=STIMULUS_S)
 RECORDED = "GLMdenoise in Octave 7.3, recorded earlier: 165 CPU s, peak 2314 MiB in all, r 0.67"
 SCRIPT = """addpath(genpath('{folder}')); load('{data}'); design = cell(1, n); data = cell(1, n);
 for k = 1:n, design{{k}} = onsets{{k}}; data{{k}} = series{{k}}; end

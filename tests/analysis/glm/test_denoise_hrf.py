@@ -19,8 +19,14 @@ from analysis.glm.hrf import event_response
 from tests.analysis.glm import denoise_oracle as oracle
 
 TR = 2.0
+
+
+def response_to(times, *, duration_s):
+    return event_response(times, duration_s=duration_s, planned_s=duration_s)
+
+
 LAGS = TR * np.arange(12)
-SEED = event_response(LAGS, duration_s=2.0)
+SEED = response_to(LAGS, duration_s=2.0)
 
 
 def optimized(onsets, data, *, seed, extra=None, lead=0, **given):
@@ -58,9 +64,9 @@ def test_events_locked_to_the_volumes_give_the_exact_design(start_s):
     phase = common_phase(onsets, first_s=start_s, tr_s=TR)
     matrix = onset_matrix(onsets, [0, 1, 0, 1], n_conditions=2, first_s=start_s, n_volumes=40, tr_s=TR, phase_s=phase)
     lags = phase + TR * np.arange(20)
-    found = convolve(matrix, event_response(lags, duration_s=2.0))
+    found = convolve(matrix, response_to(lags, duration_s=2.0))
     for column, mine in ((0, onsets[[0, 2]]), (1, onsets[[1, 3]])):
-        wanted = sum(event_response(times - onset, duration_s=2.0) for onset in mine)
+        wanted = sum(response_to(times - onset, duration_s=2.0) for onset in mine)
         np.testing.assert_allclose(found[:, column], wanted, atol=5e-4)  # the tail beyond 20 lags
 
 
@@ -72,8 +78,8 @@ def test_jitter_is_interpolated_and_the_common_phase_ignores_it():
     matrix = onset_matrix(onsets, np.zeros(29, int), n_conditions=1, first_s=0.5, n_volumes=80, tr_s=TR, phase_s=phase)
     assert matrix.sum() == pytest.approx(29)
     times = 0.5 + TR * np.arange(80)
-    wanted = sum(event_response(times - onset, duration_s=2.0) for onset in onsets)
-    np.testing.assert_allclose(convolve(matrix, event_response(phase + TR * np.arange(20), duration_s=2.0))[:, 0],
+    wanted = sum(response_to(times - onset, duration_s=2.0) for onset in onsets)
+    np.testing.assert_allclose(convolve(matrix, response_to(phase + TR * np.arange(20), duration_s=2.0))[:, 0],
                                wanted, atol=0.02)
 
 
@@ -106,7 +112,7 @@ def test_the_estimate_equals_a_slow_loop(with_extra):
     onsets, data = session(SEED)
     rng = np.random.default_rng(3)
     extra = [rng.standard_normal((len(y), 2)) for y in data] if with_extra else None
-    seed = event_response(LAGS - 1.0, duration_s=2.0)
+    seed = response_to(LAGS - 1.0, duration_s=2.0)
     found = optimized(onsets, data, seed=seed, extra=extra, n_vertices=20)
     slow = [oracle.drifts(len(y), 2) for y in data]
     nuisance = [np.hstack([s, e]) for s, e in zip(slow, extra, strict=True)] if with_extra else slow
@@ -120,7 +126,7 @@ def test_the_estimate_equals_a_slow_loop(with_extra):
 
 @pytest.mark.parametrize(("shift_s", "duration_s"), [(1.0, 2.0), (-1.0, 2.0), (0.0, 5.0), (1.0, 4.0)])
 def test_a_planted_lag_and_width_are_recovered(shift_s, duration_s):
-    truth = peak_at_one(event_response(LAGS - shift_s, duration_s=duration_s))
+    truth = peak_at_one(response_to(LAGS - shift_s, duration_s=duration_s))
     onsets, data = session(truth, n_conditions=16)
     found = optimized(onsets, data, seed=SEED)
     assert found.outcome == "estimated"

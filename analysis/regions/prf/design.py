@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.glm.design import Sampling, drift_degree, polynomials
-from analysis.glm.hrf import LENGTH_S
 from analysis.regions.prf.response import Hrf, HrfFamily, Range, hrf_family
 from analysis.regions.prf.stimulus import BLANK_FRAME, Stimulus
 
@@ -104,10 +103,8 @@ class Experiment:
 
     def subset(self, places: Sequence[int]) -> Experiment:
         """Give some of the runs, by their places from 0."""
-        stimulus = Stimulus(self.stimulus.frames, tuple(self.stimulus.order[k] for k in places), self.stimulus.x_deg,
-                            self.stimulus.y_deg)
-        return Experiment(stimulus=stimulus, runs=tuple(self.runs[k] for k in places), frame_s=self.frame_s,
-                          hrf=self.hrf)
+        return Experiment(stimulus=self.stimulus.subset(places), runs=tuple(self.runs[k] for k in places),
+                          frame_s=self.frame_s, hrf=self.hrf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +221,7 @@ def convolution(experiment: Experiment, *, lag_s: Range = (0.0, 0.0), width: Ran
     """
     delays = [_delays(run, n_frames=len(order), frame_s=experiment.frame_s)
               for run, order in zip(experiment.runs, experiment.stimulus.order, strict=True)]
-    most = max(experiment.hrf.length_s, LENGTH_S) * width[1] + lag_s[1]
+    most = experiment.hrf.length_s * width[1] + lag_s[1] + experiment.frame_s
     times = np.unique(np.concatenate([np.unique(delay) for delay in delays]))
     times = times[(times >= lag_s[0]) & (times <= most)]
     family = hrf_family(experiment.hrf, times, duration_s=experiment.frame_s, lag_s=lag_s, width=width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -64,8 +65,8 @@ class Options:
     lag_s, width : (float, float)
         What the lag and the width of the response may be; equal limits fix it.
     seeds : tuple of str
-        Some of :data:`~analysis.regions.prf.seeds.SEEDS`. The grid gives four starts, one for each of its exponents;
-        the other two are analyzePRF's, and add little.
+        Some of :data:`~analysis.regions.prf.seeds.SEEDS`. The grid gives three starts, one for each of its exponents;
+        the two at the centre are analyzePRF's: they cost as much again and add little.
     bounds : Bounds, optional
         By default :func:`default_bounds`.
     max_iterations : int
@@ -82,7 +83,7 @@ class Options:
     seeds: tuple[str, ...] = ("supergrid",)
     bounds: Bounds | None = None
     max_iterations: int = 60
-    tolerance: float = 1e-6
+    tolerance: float = 2e-6
     block: int = 256
 
     def __post_init__(self) -> None:
@@ -138,6 +139,16 @@ class PrfFit:
         *rows, seed, converged = table
         return cls(**dict(zip(cls.TABLE, rows, strict=False)), seed=np.nan_to_num(seed, nan=-1.0).astype(np.int8),
                    converged=converged == 1.0)
+
+    @property
+    def table(self) -> Floats:
+        """One row for each of :attr:`TABLE`, (n_rows, n_vertices); see :meth:`from_table`."""
+        return np.stack([np.asarray(getattr(self, name), dtype=np.float64) for name in self.TABLE])
+
+    @classmethod
+    def join(cls, parts: Sequence[PrfFit]) -> PrfFit:
+        """Put fits of different vertices beside one another, in their order."""
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.TABLE})
 
     def __post_init__(self) -> None:
         for name, values in vars(self).items():

@@ -15,8 +15,9 @@ from analysis.glm.hrf import LENGTH_S, event_response
 
 Floats = NDArray[np.float64]
 Range = tuple[float, float]
-_KEPT = 1e-4  # of the largest singular value: what the family leaves out of a response, next to its peak
-_NODES_A_SECOND, _NODES_A_WIDTH, _FEWEST = 1.5, 8.0, 4
+_KEPT = 3e-4  # of the largest singular value: what the family leaves out of a response, next to its peak
+_TAIL = 1.5  # of the canonical length: then less than 1e-7 is left
+_NODES_A_SECOND, _NODES_A_WIDTH, _FEWEST = 2.0, 10.0, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,9 @@ class Hrf:
     @property
     def length_s(self) -> float:
         """When the response is over."""
-        return LENGTH_S if self.samples is None or self.step_s is None else self.step_s * (len(self.samples) - 1)
+        if self.samples is None or self.step_s is None:
+            return _TAIL * LENGTH_S
+        return self.step_s * (len(self.samples) - 1)
 
     def __call__(self, time_s: Floats, *, duration_s: float, lag_s: float = 0.0, width: float = 1.0) -> Floats:
         """Evaluate the response at some times after a frame's onset.

@@ -18,8 +18,8 @@ SEEDS = ("large", "small", "supergrid")
 ECCENTRICITIES = (0.0, 0.0055, 0.014, 0.027, 0.046, 0.073, 0.112, 0.166, 0.242, 0.348, 0.498, 0.707, 1.0)
 """Rings of the grid in field widths, as in analyzePRF."""
 N_ANGLES = 16
-EXPONENTS = (2.0, 0.5, 0.125, 0.05)
-"""Far apart, since a search from each finds other minima (analyzePRF: 0.5, 0.25, 0.125)."""
+EXPONENTS = (2.0, 0.5, 0.125)
+"""Each gives a start, far apart since they find other minima (analyzePRF: the best of 0.5, 0.25 and 0.125)."""
 _FIRST_EXPONENT = 0.5
 
 

@@ -54,8 +54,8 @@ class Minimum:
     n_iterations: Indices
 
 
+_TINY, _ROUNDING = 1e-300, 1e-12
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e-7, 1e6
-_LARGEST_STEP = 1e30
 
 
 def minimise(evaluate: Evaluate, start: Floats, *, lower: Floats, upper: Floats, free: NDArray[np.bool_],
@@ -84,7 +84,7 @@ def minimise(evaluate: Evaluate, start: Floats, *, lower: Floats, upper: Floats,
     Minimum
     """
     search = _Search(evaluate, np.clip(start, lower[:, None], upper[:, None]), lower=lower, upper=upper, free=free,
-                     largest_step=np.full(len(lower), _LARGEST_STEP) if largest_step is None else largest_step)
+                     largest_step=np.full(len(lower), np.inf) if largest_step is None else largest_step)
     for _ in range(max_iterations):
         if not search.active.size:
             break
@@ -108,8 +108,8 @@ class _Search:
 
     def step(self, tolerance: float) -> None:
         """Try one step in every problem that is not done."""
-        step, promised = self._steps(self.active)
-        done = promised <= tolerance
+        step, promised, whole = self._steps(self.active)
+        done = (promised <= tolerance) & whole
         self._converged[self.active[done]] = True
         tried, step, promised = self.active[~done], step[:, ~done], promised[~done]
         if tried.size:
@@ -117,21 +117,37 @@ class _Search:
         self._converged[tried] = self._damping[tried] > _MOST_DAMPING
         self.active = tried[~self._converged[tried]]
 
-    def _steps(self, which: Indices) -> tuple[Floats, Floats]:
-        """Solve the damped normal equations; give steps within bounds and the fall in cost that they promise."""
-        gradient, normal = self._gradient[:, which], self._normal[:, :, which]
-        moves = self._moves(self.point[:, which], gradient)
-        gradient = np.where(moves, gradient, 0.0)
-        curvature = np.where(moves[:, None] & moves[None, :], normal, 0.0)
-        sizes = np.einsum("iin->in", curvature)
-        sizes = np.maximum(sizes, 1e-12 * sizes.max(axis=0) + np.finfo(np.float64).tiny)
-        unit = np.eye(len(gradient))[:, :, None]
-        damped = curvature + unit * np.where(moves, self._damping[which] * sizes, sizes)[:, None]
-        step = -np.linalg.solve(np.moveaxis(damped, 2, 0), gradient.T[:, :, None])[:, :, 0].T
-        step *= np.min(np.minimum(1.0, self._largest_step / np.maximum(np.abs(step), 1e-300)), axis=0)
-        step = np.clip(self.point[:, which] + step, self._lower, self._upper) - self.point[:, which]
-        promised = -2.0 * np.einsum("in,in->n", gradient, step) - np.einsum("in,ijn,jn->n", step, curvature, step)
-        return step, promised
+    def _steps(self, which: Indices) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Solve the damped normal equations within the bounds.
+
+        Returns
+        -------
+        step : float64 array, (n_parameters, n)
+            What would cross a bound stops there, and the others are solved for again.
+        promised : float64 array, (n,)
+            The fall in cost.
+        whole : bool array, (n,)
+            Whether no step was cut short.
+        """
+        point, gradient, normal = self.point[:, which], self._gradient[:, which], self._normal[:, :, which]
+        moves = self._moves(point, gradient)
+        step, cut = np.zeros_like(point), np.zeros(len(which), dtype=bool)
+        todo = np.arange(len(which))
+        for _ in range(len(point)):
+            solved = _solve(gradient[:, todo], normal[:, :, todo], moves=moves[:, todo], stopped=step[:, todo],
+                            damping=self._damping[which[todo]])
+            within = np.clip(point[:, todo] + solved, self._lower, self._upper) - point[:, todo]
+            hit = moves[:, todo] & (within != solved) & (np.abs(within - solved) > _ROUNDING * np.abs(solved))
+            step[:, todo] = within
+            moves[:, todo] &= ~hit
+            todo = todo[hit.any(axis=0)]
+            cut[todo] = True
+            if not todo.size:
+                break
+        shares = np.min(np.minimum(1.0, self._largest_step / np.maximum(np.abs(step), _TINY)), axis=0)
+        step *= shares
+        promised = -2.0 * np.einsum("in,in->n", gradient, step) - np.einsum("in,ijn,jn->n", step, normal, step)
+        return step, promised, ~cut & (shares == 1.0)
 
     def _moves(self, point: Floats, gradient: Floats) -> NDArray[np.bool_]:
         low, high = (point <= self._lower) & (gradient > 0), (point >= self._upper) & (gradient < 0)
@@ -142,7 +158,7 @@ class _Search:
         """Take the steps that lower the cost; damp less where the promise was kept, more where it was not (Nielsen)."""
         self._n_iterations[which] += 1
         there = self._evaluate(which, self.point[:, which] + step)
-        kept = (self._cost[which] - there.cost) / promised
+        kept = (self._cost[which] - there.cost) / np.where(promised > 0, promised, np.inf)
         better = kept > 0
         taken = which[better]
         self.point[:, taken] += step[:, better]
@@ -158,5 +174,18 @@ class _Search:
     def minimum(self, tolerance: float) -> Minimum:
         """Give the result; the last step may have been the one that was needed."""
         if self.active.size:
-            self._converged[self.active] = self._steps(self.active)[1] <= tolerance
+            _, promised, whole = self._steps(self.active)
+            self._converged[self.active] = (promised <= tolerance) & whole
         return Minimum(self.point, self._cost, self._converged, self._n_iterations)
+
+
+def _solve(gradient: Floats, normal: Floats, *, moves: NDArray[np.bool_], stopped: Floats, damping: Floats) -> Floats:
+    """Solve for the parameters that move, given the steps of those that do not; see :meth:`_Search._steps`."""
+    stopped = np.where(moves, 0.0, stopped)
+    right = np.where(moves, gradient + np.einsum("ijn,jn->in", normal, stopped), 0.0)
+    curvature = np.where(moves[:, None] & moves[None, :], normal, 0.0)
+    sizes = np.einsum("iin->in", curvature)
+    sizes = np.maximum(sizes, 1e-12 * sizes.max(axis=0) + _TINY)
+    damped = curvature + np.eye(len(gradient))[:, :, None] * np.where(moves, damping * sizes, sizes)[:, None]
+    step = -np.linalg.solve(np.moveaxis(damped, 2, 0), right.T[:, :, None])[:, :, 0].T
+    return np.where(moves, step, stopped)

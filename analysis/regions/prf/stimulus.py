@@ -52,6 +52,15 @@ class Stimulus:
         if not len(self.frames):
             raise ValueError("all frames are blank, expected apertures in at least one")
 
+    def subset(self, places: Sequence[int]) -> Stimulus:
+        """Give the movies of some of the runs, by their places from 0, and the frames that these show."""
+        order = [self.order[place] for place in places]
+        shown = np.unique(np.concatenate(order))
+        shown = shown[shown != BLANK_FRAME]
+        moved = np.full(len(self.frames) + 1, BLANK_FRAME)  # its last one is for the blank, -1
+        moved[shown] = np.arange(len(shown))
+        return Stimulus(self.frames[shown], tuple(moved[one] for one in order), self.x_deg, self.y_deg)
+
     @property
     def steps_deg(self) -> tuple[Floats, Floats]:
         """Widths of the columns and heights of the rows."""
@@ -80,15 +89,19 @@ def _limits(places: Floats, steps: Floats) -> tuple[float, float]:
 
 
 def make_stimulus(apertures: Sequence[NDArray[np.floating | np.integer | np.bool_]], *, x_deg: Floats,
-                  y_deg: Floats) -> Stimulus:
+                  y_deg: Floats, tolerance: float = 0.0) -> Stimulus:
     """Gather the movies of all runs.
 
     Parameters
     ----------
     apertures : sequence of array, (n_frames, n_rows, n_cols)
-        One movie a run; lengths may differ. What is equal to float32 is one frame.
+        One movie a run; lengths may differ.
     x_deg, y_deg : float64 array, (n_cols,) and (n_rows,)
         See :class:`Stimulus`. The two axes may have different lengths and steps.
+    tolerance : float
+        Frames of which no pixel differs by more count as one, the first of them. Zero joins only what is equal to
+        float32. A movie corrected for when each frame was truly shown repeats itself but for a few thousandths, and a
+        fit costs as much as there are different frames.
 
     Returns
     -------
@@ -103,20 +116,47 @@ def make_stimulus(apertures: Sequence[NDArray[np.floating | np.integer | np.bool
     ((1, 2, 3), array([-1,  0,  0, -1]))
     """
     x_deg, y_deg = np.array(x_deg, dtype=np.float64), np.array(y_deg, dtype=np.float64)
+    if not tolerance >= 0:
+        raise ValueError(f"expected a tolerance of 0 or more, got {tolerance:g}")
     shape = (len(y_deg), len(x_deg))
-    places: dict[bytes, int] = {np.zeros(shape, dtype=np.float32).tobytes(): BLANK_FRAME}
-    kept: list[Frames] = []
+    pool = _Pool(shape, tolerance=tolerance)
     order = []
     for movie in apertures:
         if movie.ndim != 3 or movie.shape[1:] != shape:
             raise ValueError(f"apertures of shape {movie.shape}, expected (n_frames, {shape[0]}, {shape[1]}), rows by "
                              "columns as in y_deg and x_deg")
-        frames = np.ascontiguousarray(movie, dtype=np.float32) + np.float32(0)  # -0 is 0
-        index = [places.setdefault(frame.tobytes(), len(places) - 1) for frame in frames]
-        new = {place: frame for place, frame in zip(index, frames, strict=True) if place >= len(kept)}
-        kept += [new[place] for place in sorted(new)]
-        order.append(np.asarray(index, dtype=np.int64))
-    return Stimulus(np.stack(kept) if kept else np.zeros((0, *shape), dtype=np.float32), tuple(order), x_deg, y_deg)
+        order.append(np.array([pool.place(frame) for frame in np.asarray(movie, dtype=np.float32)], dtype=np.int64))
+    return Stimulus(pool.frames, tuple(order), x_deg, y_deg)
+
+
+class _Pool:
+    """Different frames, as they come."""
+
+    def __init__(self, shape: tuple[int, int], *, tolerance: float) -> None:
+        self._tolerance, self._n = tolerance, 1
+        self._kept = np.zeros((16, *shape), dtype=np.float32)  # the first one is the blank
+        self._places: dict[bytes, int] = {}
+
+    @property
+    def frames(self) -> Frames:
+        return self._kept[1:self._n]
+
+    def place(self, frame: Frames) -> int:
+        """Give a frame's place, which is BLANK_FRAME for a blank; keep it if it is new."""
+        frame = frame + np.float32(0)  # -0 is 0
+        key = frame.tobytes()
+        if key not in self._places:
+            off = np.abs(self._kept[:self._n] - frame).max(axis=(1, 2))
+            near = np.flatnonzero(off <= self._tolerance)
+            self._places[key] = (int(near[0]) if near.size else self._keep(frame)) - 1
+        return self._places[key]
+
+    def _keep(self, frame: Frames) -> int:
+        if self._n == len(self._kept):
+            self._kept = np.concatenate([self._kept, np.zeros_like(self._kept)])
+        self._kept[self._n] = frame
+        self._n += 1
+        return self._n - 1
 
 
 def coarsen(apertures: NDArray[np.floating], *, x_deg: Floats, y_deg: Floats,

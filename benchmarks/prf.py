@@ -107,7 +107,7 @@ def plain_fit(series: np.ndarray, starts: np.ndarray, *, experiment: Experiment)
 def compare_with_scipy(data: np.ndarray, found: PrfFit, *, experiment: Experiment) -> None:
     projection = convolution(experiment)
     model, series = Model(make_drive(experiment.stimulus), projection), projection.compress([data])
-    starts = np.stack([best_on_grid(model, series, supergrid(experiment.stimulus, exponents=(n,)))
+    starts = np.stack([best_on_grid(model, series, grid=supergrid(experiment.stimulus, exponents=(n,)))
                        for n in (2.0, 0.5, 0.125)], axis=1)
     begin = time.process_time()
     theirs = [plain_fit(data[:, v].astype(np.float64), starts[:, :, v], experiment=experiment)

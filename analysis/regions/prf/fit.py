@@ -127,7 +127,7 @@ def _grid_starts(task: _Task, model: Model) -> list[Floats]:
     """Give the best of the grid for each of its exponents."""
     options = task.options
     lags = np.arange(options.lag_s[0], options.lag_s[1] + 1e-9, _LAG_STEP_S).tolist()
-    return [best_on_grid(model, task.series, supergrid(task.stimulus, exponents=(exponent,)), lags_s=lags)
+    return [best_on_grid(model, task.series, grid=supergrid(task.stimulus, exponents=(exponent,)), lags_s=lags)
             for exponent in (EXPONENTS if options.exponent is None else (options.exponent,))]
 
 

@@ -25,8 +25,8 @@ Reals = NDArray[Any]
 PARAMETERS = ("x_deg", "y_deg", "log_sigma", "log_exponent", "lag_s", "width")
 """Rows of every array of points; sigma in degrees, both logarithms natural."""
 
-_LIFT = 72.0
-"""Gaussians are scaled by exp(72), so that float32 reaches 17 sigma into the tails."""
+_LIFT = 64.0
+"""Gaussians are scaled by exp(64), so that float32 reaches 16 sigma into the tails."""
 _LEAST_LOG = -87.0
 """Least exponent of a pixel: no number is subnormal, which processors are slow at."""
 _LEAST = 1e-33
@@ -91,7 +91,7 @@ class Drive:
         return self._log(area, points), slopes
 
     def _gaussians(self, points: Floats) -> Reals:
-        """Give exp(72 - d^2 / 2 sigma^2) for each pixel, (n_pixels, n)."""
+        """Give exp(64 - d^2 / 2 sigma^2) for each pixel, (n_pixels, n)."""
         x, y, log_sigma = points[:3].astype(self.moments.dtype)
         inverse, lift = np.exp(-log_sigma), self.moments.dtype.type(_LIFT)
         exponents = (lift - 0.5 * ((self.x_deg[:, None] - x) * inverse) ** 2)[self.cols]

@@ -78,7 +78,7 @@ def supergrid(stimulus: Stimulus, *, exponents: Sequence[float] = EXPONENTS, n_a
                      for n in exponents for size in sizes for place in places]).T
 
 
-def best_on_grid(model: Model, series: Compressed, grid: Floats, *, lags_s: Sequence[float] = (0.0,),
+def best_on_grid(model: Model, series: Compressed, *, grid: Floats, lags_s: Sequence[float] = (0.0,),
                  block: int = 1024) -> Floats:
     """Find the grid's point of best correlation for each vertex.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
 BLANK_FRAME = -1
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,7 @@ class Stimulus:
     Parameters
     ----------
     frames : float32 array, (n_unique, n_rows, n_cols)
-        How much of each pixel was uncovered, 0 or more; blank frames are left out.
+        How much of each pixel was uncovered, 0 to 1; blank frames are left out.
     order : tuple of int64 array, (n_frames,)
         One a run: the place in `frames` of each frame of the movie, -1 (:data:`BLANK_FRAME`) for a blank.
     x_deg : float64 array, (n_cols,)
@@ -31,7 +32,7 @@ class Stimulus:
     Raises
     ------
     ValueError
-        If shapes do not agree, a place is not finite or not in order, or a frame holds a negative or missing value.
+        If shapes do not agree, a place is not finite or not in order, or a value is missing or beyond 0 to 1.
     """
 
     frames: Frames
@@ -47,8 +48,8 @@ class Stimulus:
         if self.frames.ndim != 3 or self.frames.shape[1:] != expected:
             raise ValueError(f"frames of shape {self.frames.shape}, expected (n_unique, {expected[0]}, {expected[1]}), "
                              "rows by columns as in y_deg and x_deg")
-        if not np.all(np.isfinite(self.frames) & (self.frames >= 0)):
-            raise ValueError("frames hold a negative or missing value, expected 0 (covered) or more")
+        if not np.all((self.frames >= 0) & (self.frames <= 1 + _ROUNDING)):
+            raise ValueError(f"frames of {self.frames.min():g} to {self.frames.max():g}, expected 0 (covered) to 1")
         if not len(self.frames):
             raise ValueError("all frames are blank, expected apertures in at least one")
 

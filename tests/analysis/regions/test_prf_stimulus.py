@@ -76,15 +76,16 @@ def test_edges_lie_half_a_pixel_outside_whatever_the_direction():
     ({"x_deg": X[:3]}, r"frames of shape \(\d, 3, 4\), expected \(n_unique, 3, 3\)"),
     ({"x_deg": np.array([0.0, 1.0, 1.0, 2.0])}, "x_deg: expected at least 2 places in ascending or descending order"),
     ({"y_deg": np.array([1.0, np.nan, -1.0])}, "y_deg: expected at least 2 places"),
-    ({"frames": "negative"}, "negative or missing value"),
-    ({"frames": "missing"}, "negative or missing value"),
+    ({"frames": -1e-3}, r"frames of -0.001 to 1, expected 0 \(covered\) to 1"),
+    ({"frames": 1.5}, "frames of 0 to 1.5, expected 0"),
+    ({"frames": np.nan}, "frames of nan to nan, expected 0"),
     ({"frames": np.zeros((0, 3, 4), dtype=np.float32)}, "all frames are blank"),
 ])
 def test_one_wrong_value_is_named(change, message):
     made = make_stimulus(movies(), x_deg=X, y_deg=Y)
     given = {"frames": made.frames.copy(), "order": made.order, "x_deg": made.x_deg, "y_deg": made.y_deg}
-    if isinstance(change.get("frames"), str):
-        given["frames"][1, 2, 0] = -1e-3 if change["frames"] == "negative" else np.nan
+    if isinstance(change.get("frames"), float):
+        given["frames"][1, 2, 0] = change["frames"]
     else:
         given.update(change)
     with pytest.raises(ValueError, match=message):

@@ -254,6 +254,15 @@ def test_a_lag_is_recovered(lag_s):
     np.testing.assert_array_equal(fixed.lag_s, 0.0)
 
 
+def test_every_lag_of_the_range_is_recovered_without_noise():
+    experiment = small_experiment(degree=2)
+    for lag_s in (-2.0, -0.5, 2.5, 6.0):
+        truth = random_fields(20, rng=np.random.default_rng(0), lag_s=lag_s)
+        found = fit_prf(simulate(truth, experiment), experiment=experiment, options=Options(lag_s=(-2.0, 6.0)))
+        assert np.abs(found.lag_s - lag_s).max() < 0.1
+        assert distance(found, truth).max() < 0.1
+
+
 def test_lag_and_width_are_recovered_without_noise():
     experiment = small_experiment(degree=2)
     truth = random_fields(20, rng=np.random.default_rng(0), lag_s=1.5, width=1.2)

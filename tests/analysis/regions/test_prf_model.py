@@ -11,12 +11,12 @@ from tests.analysis.regions.prf_cases import plain_series, small_experiment, swe
 
 POINTS = np.array([[-2.0, 1.5, 0.3, 4.5, 0.0], [1.0, -2.5, 0.1, 3.0, 0.0], np.log([0.8, 1.5, 2.0, 1.0, 0.7]),
                    np.log([0.3, 0.8, 1.0, 0.5, 2.0])])
-LAGS, WIDTHS = np.array([[1.0, 3.0, -0.5, 0.0, 2.0]]), np.array([[1.0, 1.2, 0.9, 1.1, 0.8]])
+LAGS, WIDTHS = np.array([[1.0, 3.0, -3.5, 0.0, 2.0]]), np.array([[1.0, 1.2, 0.9, 1.1, 0.8]])
 
 
 def make(dtype: type = np.float64, *, free: bool = False, **kind: float) -> Model:
     experiment = small_experiment(degree=2, **kind)
-    ranges = {"lag_s": (-2.0, 5.0), "width": (0.7, 1.4)} if free else {}
+    ranges = {"lag_s": (-4.0, 5.0), "width": (0.7, 1.4)} if free else {}
     return Model(make_drive(experiment.stimulus, dtype=dtype), convolution(experiment, **ranges))
 
 
@@ -63,7 +63,7 @@ def test_single_precision_is_enough(free):
 
 
 def test_a_field_that_no_frame_reaches_predicts_nothing():
-    far = np.array([[30.0, 200.0], [0.0, 200.0], np.log([0.2, 0.2]), np.log([1.0, 0.5])])
+    far = np.array([[30.0, 200.0], [0.0, 200.0], np.log([0.2, 0.2]), np.log([1.0, 0.05])])
     for dtype in (np.float32, np.float64):
         assert not make(dtype).differentiate(far).any()
 

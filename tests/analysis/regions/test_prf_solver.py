@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares, lsq_linear
 
 from analysis.regions.prf.solver import Local, minimise
 
@@ -70,6 +70,25 @@ def test_bounds_hold_and_the_rest_still_finds_its_best():
     for k in range(20):
         _, cost = scipys(problems.data[k], lower, upper)
         assert found.cost[k] == pytest.approx(cost, rel=1e-5)
+
+
+def test_a_step_that_meets_a_bound_goes_on_along_it():
+    """A narrow valley across the bound: its best on the bound is found in a few steps, not by creeping."""
+    rng = np.random.default_rng(0)
+    designs = rng.standard_normal((10, 12, 3)) @ np.array([[1.0, 0.99, 0.98], [0.0, 0.1, 0.1], [0.0, 0.0, 0.05]])
+    targets = rng.standard_normal((10, 12))
+
+    def line(which: np.ndarray, points: np.ndarray) -> Local:
+        design = designs[which]
+        residual = np.einsum("nti,in->nt", design, points) - targets[which]
+        return Local(np.einsum("nt,nt->n", residual, residual), np.einsum("nti,nt->in", design, residual),
+                     np.einsum("nti,ntj->ijn", design, design))
+
+    lower, upper = np.full(3, -0.3), np.full(3, 0.3)
+    found = minimise(line, np.zeros((3, 10)), lower=lower, upper=upper, free=ALL, max_iterations=12, tolerance=1e-10)
+    for k in range(10):
+        best = lsq_linear(designs[k], targets[k], bounds=(lower, upper), tol=1e-14)
+        assert found.cost[k] == pytest.approx(2 * best.cost, rel=1e-4)
 
 
 def test_what_is_not_free_does_not_move():

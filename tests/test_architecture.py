@@ -228,19 +228,19 @@ def test_public_callables_take_few_positional_arguments() -> None:
     assert many == []
 
 
-@pytest.mark.parametrize("arguments", [
-    ["-c", "import analysis"],
-    ["-m", "subjects", "--help"], ["-m", "stimuli", "--help"], ["-m", "analysis", "--help"],
-    ["run_session.py", "--help"],
+@pytest.mark.parametrize(("arguments", "most_s"), [
+    (["-c", "import analysis"], 0.5),
+    (["-m", "subjects", "--help"], 0.5), (["-m", "stimuli", "--help"], 0.5), (["-m", "analysis", "--help"], 0.5),
+    (["run_session.py", "--help"], 1.0),
 ])
-def test_light_things_stay_light(arguments: list[str]) -> None:
+def test_light_things_stay_light(arguments: list[str], most_s: float) -> None:
     """CPU time rather than wall time, so that a busy machine does not decide."""
     code = ("import resource, runpy, subprocess, sys; subprocess.run(sys.argv[1:], check=True, "
             "stdout=subprocess.DEVNULL); u = resource.getrusage(resource.RUSAGE_CHILDREN); "
             "print(u.ru_utime + u.ru_stime)")
     out = subprocess.run([sys.executable, "-c", code, sys.executable, *arguments], cwd=ROOT, check=True,
                          capture_output=True, text=True).stdout
-    assert float(out) < 0.5
+    assert float(out) < most_s
 
 
 def test_planning_never_imports_torch_or_psychopy() -> None:

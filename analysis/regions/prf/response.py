@@ -77,7 +77,7 @@ class Hrf:
         """
         time = (np.asarray(time_s, dtype=np.float64) - lag_s) / width
         if self.samples is None:
-            return event_response(time, duration_s=duration_s / width)
+            return event_response(time, duration_s=duration_s / width, planned_s=duration_s / width)
         found = self._spline(np.clip(time, 0.0, self.length_s))
         return np.where((time >= 0.0) & (time <= self.length_s), found, 0.0)
 

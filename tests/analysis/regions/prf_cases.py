@@ -68,7 +68,8 @@ def plain_series(movie: np.ndarray, *, x: np.ndarray, y: np.ndarray, point: tupl
     for k, value in enumerate(drive):
         if value > 0:
             late = (times - k * frame_s - lag_s) / width
-            series += value**exponent * event_response(late, duration_s=frame_s / width)
+            series += value**exponent * event_response(late, duration_s=frame_s / width,
+                                                           planned_s=frame_s / width)
     return series
 
 

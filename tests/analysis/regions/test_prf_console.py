@@ -17,10 +17,10 @@ from analysis.regions.prf.design import Experiment, Run
 from analysis.regions.prf.fit import fit_prf
 from analysis.regions.prf.records import PrfFit
 from analysis.regions.prf.stimulus import make_stimulus
-from paradigms.record.apertures import ApertureMovie, aperture_movie
 from paradigms.tasks.aperture_movie import VARIANTS, movie
 from paradigms.tasks.retinotopy import make_schedule
-from subjects.profile import SubjectProfile
+from paradigms.tasks.shown_apertures import ApertureMovie, aperture_movie
+from subjects.run_key import RunKey
 from subjects.settings.study import RetinotopySettings, Settings
 from tests.analysis.regions.prf_cases import uncovered
 from tests.paradigms.texture_rows import rows
@@ -35,8 +35,8 @@ N_PX = 41
 def shown(variant: str) -> tuple[ApertureMovie, np.ndarray]:
     """Give a whole run's movie, and the planted responses at its volumes, (n_volumes, 24)."""
     settings = Settings(retinotopy=RetinotopySettings(runs=((variant,),)))
-    made = make_schedule(settings, textures=rows(), profile=SubjectProfile("01"), ses="01", run=1)
-    return aperture_movie(made, settings=settings, n=N_PX), planted(variant, settings, n_volumes=made.n_volumes,
+    made = make_schedule(settings, textures=rows(), key=RunKey("01", "01", "retinotopy", 1))
+    return aperture_movie(made, section=settings.retinotopy, n=N_PX), planted(variant, settings, n_volumes=made.n_volumes,
                                                                     tr_s=made.tr_s)
 
 
@@ -52,7 +52,7 @@ def planted(variant: str, settings: Settings, *, n_volumes: int, tr_s: float) ->
     steps = round(tr_s * section.step_hz)
     volumes = drive[played.index].reshape(n_volumes, steps, -1).mean(axis=1) ** EXPONENT
     times = tr_s * np.arange(n_volumes)
-    return np.stack([event_response(time - times, duration_s=tr_s) for time in times]) @ volumes
+    return np.stack([event_response(time - times, duration_s=tr_s, planned_s=tr_s) for time in times]) @ volumes
 
 
 def fitted(*variants: str, change: str = "none") -> PrfFit:

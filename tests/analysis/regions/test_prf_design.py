@@ -22,7 +22,8 @@ def plain_convolution(experiment: Experiment, values: np.ndarray) -> list[np.nda
     for run, order in zip(experiment.runs, experiment.stimulus.order, strict=True):
         times = run.sampling.times_s
         series.append(sum((values[place] * event_response(times - k * experiment.frame_s,
-                                                          duration_s=experiment.frame_s)
+                                                          duration_s=experiment.frame_s,
+                                                          planned_s=experiment.frame_s)
                            for k, place in enumerate(order) if place >= 0), np.zeros(len(times))))
     return series
 

@@ -13,7 +13,7 @@ SAMPLES = np.array([0.0, 0.3, 1.0, 0.6, 0.2, -0.1, -0.05, 0.0])
 
 
 def test_the_canonical_response_is_that_of_the_glm():
-    np.testing.assert_array_equal(Hrf()(TIMES, duration_s=2.0), event_response(TIMES, duration_s=2.0))
+    np.testing.assert_array_equal(Hrf()(TIMES, duration_s=2.0), event_response(TIMES, duration_s=2.0, planned_s=2.0))
 
 
 def test_samples_come_back_at_their_times_and_nothing_outside():
@@ -59,7 +59,7 @@ def test_a_fixed_response_is_a_family_of_one():
     family = hrf_family(Hrf(), TIMES, duration_s=2.0, lag_s=(1.0, 1.0))
     assert family.is_fixed
     np.testing.assert_allclose(family.polynomials[0, 0, 0] * family.responses[0],
-                               event_response(TIMES - 1.0, duration_s=2.0), atol=1e-12)
+                               event_response(TIMES - 1.0, duration_s=2.0, planned_s=2.0), atol=1e-12)
 
 
 @pytest.mark.parametrize(("samples", "step_s", "message"), [

@@ -36,8 +36,8 @@ def shown(variant: str) -> tuple[ApertureMovie, np.ndarray]:
     """Give a whole run's movie, and the planted responses at its volumes, (n_volumes, 24)."""
     settings = Settings(retinotopy=RetinotopySettings(runs=((variant,),)))
     made = make_schedule(settings, textures=rows(), key=RunKey("01", "01", "retinotopy", 1))
-    return aperture_movie(made, section=settings.retinotopy, n=N_PX), planted(variant, settings, n_volumes=made.n_volumes,
-                                                                    tr_s=made.tr_s)
+    drive = planted(variant, settings, n_volumes=made.n_volumes, tr_s=made.tr_s)
+    return aperture_movie(made, section=settings.retinotopy, n=N_PX), drive
 
 
 def planted(variant: str, settings: Settings, *, n_volumes: int, tr_s: float) -> np.ndarray:

@@ -7,14 +7,18 @@ counter-clockwise from the right horizontal meridian, x to the right, y upward; 
 from __future__ import annotations
 
 import math
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subjects.errors import StimulusError
+from subjects.provenance import FileFormat
 
 Mask = NDArray[np.float32]
+APERTURE_MASKS = FileFormat("aperture masks", version=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,3 +226,97 @@ def fixation_grid(grid: Grid, *, field_deg: float, line_deg: float, n_spokes: in
     nearest = np.min(gaps, axis=0)
     result: Mask = np.clip(0.5 + (line_deg / 2.0 - nearest) / grid.step_deg, 0.0, 1.0).astype(np.float32)
     return result
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeMasks:
+    """What each volume of a run uncovered; the file on disk and the fit of population receptive fields read this.
+
+    Parameters
+    ----------
+    masks : float32 array, (n_volumes, n, n)
+        Share of the volume for which each point was uncovered, 0 to 1; row 0 at the top.
+    x_deg, y_deg : float64 array, (n,)
+        Columns' and rows' places in degrees, x to the right, y upward: `y_deg` falls.
+    tr_s : float
+        Length of a volume; volume ``v`` is the time from ``v * tr_s`` to ``(v + 1) * tr_s`` after the first counted
+        pulse.
+    """
+
+    masks: Mask
+    x_deg: NDArray[np.float64]
+    y_deg: NDArray[np.float64]
+    tr_s: float
+
+    @property
+    def step_deg(self) -> float:
+        """Distance of neighbouring points in degrees."""
+        return float(self.x_deg[-1] - self.x_deg[0]) / (len(self.x_deg) - 1)
+
+    @property
+    def field_deg(self) -> float:
+        """Side of the square that the points fill, in degrees: the diameter of the field."""
+        return self.step_deg * len(self.x_deg)
+
+
+def read_volume_masks(path: Path) -> VolumeMasks:
+    """Read exported apertures, the npz or the NIfTI; both give the same.
+
+    Parameters
+    ----------
+    path : Path
+        ``*_apertures.npz`` or ``*_apertures.nii.gz``, also of version 0.1.0.
+
+    Raises
+    ------
+    StimulusError
+        For a file that is none of the two, or whose axes are not those of a square grid.
+    StoreError
+        For a format of a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StimulusError(str(path), came="no file", expected="exported apertures, npz or NIfTI",
+                            remedy="Play the run, or name its file below derivatives/apertures.")
+    found = _read_npz(path) if path.suffix == ".npz" else _read_nifti(path)
+    n, step = len(found.x_deg), np.diff(found.x_deg)
+    square = n > 1 and found.masks.ndim == 3 and found.masks.shape[1:] == (n, n) and len(found.y_deg) == n
+    even = square and np.allclose(step, step[0], rtol=1e-4) and np.allclose(np.diff(found.y_deg), -step, rtol=1e-4)
+    if not even or step[0] <= 0.0:
+        raise StimulusError(str(path), came=f"masks {found.masks.shape} over {n} columns and {len(found.y_deg)} rows",
+                            expected="a square, even grid in degrees, x rising and y falling",
+                            remedy="Export the apertures again.")
+    return found
+
+
+def _read_npz(path: Path) -> VolumeMasks:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            APERTURE_MASKS.require(file["format_version"][()] if "format_version" in file else None, where=path)
+            return VolumeMasks(file["masks"], file["x_deg"], file["y_deg"], tr_s=float(file["tr_s"]))
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise StimulusError(str(path), came=f"a file that does not read: {error}",
+                            expected="an npz with masks, x_deg, y_deg and tr_s",
+                            remedy="Export the apertures again.") from error
+
+
+def _read_nifti(path: Path) -> VolumeMasks:
+    """Read a NIfTI whose affine leads to degrees; whichever way its axes run, rows come out from the top."""
+    import nibabel
+
+    try:
+        image = nibabel.Nifti1Image.from_filename(path)
+        data, affine = np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine)
+        tr_s = float(image.header.get_zooms()[3])
+    except (nibabel.filebasedimages.ImageFileError, IndexError, EOFError, OSError) as error:
+        raise StimulusError(str(path), came=f"a file that does not read: {error}",
+                            expected="a NIfTI of four dimensions", remedy="Export the apertures again.") from error
+    tilted = affine[:2, :2][~np.eye(2, dtype=bool)]
+    if data.shape[2] != 1 or np.any(tilted != 0.0):
+        raise StimulusError(str(path), came=f"{data.shape} points with the affine {affine[:2].tolist()}",
+                            expected="one slice whose axes are x and y in degrees",
+                            remedy="Export the apertures again.")
+    x, y = (affine[k, 3] + affine[k, k] * np.arange(data.shape[k]) for k in (0, 1))
+    across, up = (1 if x[-1] >= x[0] else -1), (1 if y[-1] >= y[0] else -1)
+    masks = np.transpose(data[::across, ::-up, 0, :], (2, 1, 0))
+    return VolumeMasks(np.ascontiguousarray(masks), x[::across], y[::-up], tr_s=tr_s)

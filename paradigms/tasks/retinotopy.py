@@ -17,11 +17,11 @@ from paradigms.devices.protocols import Frame
 from paradigms.program import STEP, Moment, Program, changes, moments
 from paradigms.runlog import Record
 from paradigms.schedule import BLANK, Event, Schedule
+from paradigms.tasks.aperture_files import export_apertures
 from paradigms.tasks.aperture_movie import BAR_DIRECTIONS, Movie, Segment, movie, segments
 from paradigms.tasks.fixation_task import color_at, plan_marks
 from paradigms.tasks.planning import DetectionTask, Texture, require_run, textures_digest
 from paradigms.tasks.protocol import Picture, Pictures
-from paradigms.tasks.shown_apertures import export_apertures
 from stimuli.apertures import Grid, fixation_grid, mask, screen_grid
 from subjects.errors import ScheduleError
 from subjects.layout import Layout

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +11,9 @@ from numpy.typing import NDArray
 from paradigms.runlog import Record, of_kind, time_zero
 from paradigms.schedule import Schedule
 from paradigms.tasks.aperture_movie import Movie, movie
-from stimuli.apertures import Grid, Mask, degree_grid, mask
-from subjects.dataset import describe_derivative
+from stimuli.apertures import Grid, Mask, VolumeMasks, degree_grid, mask
 from subjects.errors import RunLogError
-from subjects.layout import Layout
-from subjects.provenance import sidecar
 from subjects.settings.paradigms import RetinotopySettings
-from subjects.store import whole_file, write_bytes, write_json
 
 Floats = NDArray[np.float64]
 
@@ -160,31 +152,22 @@ def sample_index(shown: Shown, *, rate_hz: float, duration_s: float) -> NDArray[
 
 
 EXPORT_PX = 101
-APERTURES = "apertures"
 
 
 @dataclass(frozen=True, eq=False)
-class ApertureMovie:
+class ApertureMovie(VolumeMasks):
     """What a run showed, ready for a fit of population receptive fields.
 
     Parameters
     ----------
-    masks : float32 array, (n_volumes, n, n)
-        Share of the volume for which each point was uncovered; row 0 at the top.
-    x_deg, y_deg : float64 array, (n,)
-        Columns' and rows' places in degrees, x to the right, y upward: `y_deg` falls.
-    tr_s : float
-        Length of a volume; the first begins with the first counted pulse.
+    masks, x_deg, y_deg, tr_s
+        See :class:`stimuli.apertures.VolumeMasks`.
     index : int32 array, (n_samples, 2)
-        See :func:`paradigms.tasks.shown_apertures.sample_index`.
+        See :func:`sample_index`.
     as_shown : bool
         Made from a record; otherwise from the plan.
     """
 
-    masks: Mask
-    x_deg: NDArray[np.float64]
-    y_deg: NDArray[np.float64]
-    tr_s: float
     index: NDArray[np.int32]
     as_shown: bool
 
@@ -202,13 +185,16 @@ def aperture_movie(schedule: Schedule, records: list[Record] | None = None, *, s
     section : RetinotopySettings
         The settings in force at the run.
     n : int
-        Points along a side; the grid is even in degrees and fills the field.
+        Points along a side, 2 at least; the grid is even in degrees and fills the field.
 
     Raises
     ------
     RunLogError
         For another task's run, or a record of a run that never began.
     """
+    if n < 2:
+        raise RunLogError("apertures", came=f"{n} points along a side", expected="2 at least",
+                          remedy="Ask for a finer grid.")
     if not schedule.steps or schedule.step_s is None:
         raise RunLogError("apertures", came=f"a run of task {schedule.task!r}", expected="a run of retinotopic mapping",
                           remedy="Name a retinotopy run.")
@@ -225,74 +211,3 @@ def _averages(shown: Shown, schedule: Schedule, *, played: Movie, grid: Grid, fi
     weights = volume_weights(shown, tr_s=schedule.tr_s, n_volumes=schedule.n_volumes,
                              n_apertures=len(played.apertures))
     return volume_masks(weights, movie=played, grid=grid, field_deg=field_deg)
-
-
-def write_npz(path: Path, made: ApertureMovie, *, schedule: Schedule, overwrite: bool = False) -> Path:
-    """Write the movie as ``masks, x_deg, y_deg, tr_s, index`` with a sidecar that names what it was made from."""
-    with whole_file(path, overwrite=overwrite) as beside:
-        np.savez_compressed(beside, masks=made.masks, x_deg=made.x_deg, y_deg=made.y_deg,
-                            tr_s=np.float64(made.tr_s), index=made.index)
-    sidecar(path, inputs={"schedule": schedule.digest},
-            parameters={"n": made.masks.shape[1], "as_shown": made.as_shown, "variant": schedule.variant})
-    return path
-
-
-def write_nifti(path: Path, made: ApertureMovie, *, overwrite: bool = False) -> Path:
-    """Write the movie as NIfTI, (n, n, 1, n_volumes) float32.
-
-    The first axis runs to the right, the second upward; the affine gives degrees (in the place of millimetres), the
-    fourth zoom the TR in seconds.
-    """
-    import nibabel
-
-    step = float(made.x_deg[1] - made.x_deg[0])
-    affine = np.diag([step, step, 1.0, 1.0])
-    affine[:2, 3] = made.x_deg[0], made.y_deg[-1]
-    data = np.transpose(made.masks[:, ::-1, :], (2, 1, 0))[:, :, None, :]
-    image = nibabel.Nifti1Image(np.ascontiguousarray(data), affine)
-    image.header.set_zooms((step, step, 1.0, made.tr_s))
-    image.header.set_xyzt_units(t="sec")
-    image.header["descrip"] = b"aperture, axes in degrees of visual angle"
-    with whole_file(path, overwrite=overwrite) as beside:
-        nibabel.save(image, beside)
-    return path
-
-
-def stim_table(made: ApertureMovie) -> bytes:
-    """Give the index as a gzipped BIDS table without a header; the same movie gives the same bytes."""
-    text = "".join(f"{aperture}\t{texture}\n" if aperture >= 0 else "n/a\tn/a\n"
-                   for aperture, texture in ((int(a), int(t)) for a, t in made.index))
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
-        file.write(text.encode("ascii"))
-    return buffer.getvalue()
-
-
-def stim_sidecar(schedule: Schedule, *, rate_hz: float) -> dict[str, Any]:
-    """Describe the index the BIDS way."""
-    return {
-        "SamplingFrequency": rate_hz, "StartTime": 0, "Columns": ["aperture_index", "texture_index"],
-        "aperture_index": {"Description": f"Which aperture stood for most of the sample, from 1 in the order of first "
-                           f"showing; 0 for none; n/a after the end of the record. The run showed {schedule.variant}."},
-        "texture_index": {"Description": "Which texture was seen through it: place in the schedule's list of "
-                          "textures, from 0; -1 for none.", "Textures": list(schedule.textures)},
-        "schedule_digest": schedule.digest}
-
-
-def write_stim(path: Path, made: ApertureMovie, *, schedule: Schedule, rate_hz: float,
-               overwrite: bool = False) -> Path:
-    """Write ``*_stim.tsv.gz`` and its sidecar."""
-    write_json(path.with_name(path.name.removesuffix(".tsv.gz") + ".json"), stim_sidecar(schedule, rate_hz=rate_hz),
-               overwrite=overwrite)
-    return write_bytes(path, stim_table(made), overwrite=overwrite)
-
-
-def export_apertures(layout: Layout, section: RetinotopySettings, *, schedule: Schedule,
-                     records: list[Record]) -> list[Path]:
-    """Write the aperture movie of a run as npz, NIfTI and BIDS ``_stim.tsv.gz``, in the place of an earlier one."""
-    made = aperture_movie(schedule, records, section=section)
-    npz, nifti = (layout.derivative(APERTURES, sub=schedule.sub, suffix=f"apertures.{kind}", ses=schedule.ses,
-                                    task=schedule.task, run=schedule.run) for kind in ("npz", "nii.gz"))
-    describe_derivative(layout, APERTURES)
-    return [write_npz(npz, made, schedule=schedule, overwrite=True), write_nifti(nifti, made, overwrite=True),
-            write_stim(layout.stim(schedule.key), made, schedule=schedule, rate_hz=section.step_hz, overwrite=True)]

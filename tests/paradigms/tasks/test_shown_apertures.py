@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pytest
 
@@ -21,13 +18,9 @@ from paradigms.tasks.shown_apertures import (
     aperture_movie,
     sample_index,
     shown_apertures,
-    stim_table,
-    write_nifti,
-    write_npz,
-    write_stim,
 )
 from stimuli.apertures import degree_grid, mask
-from subjects.errors import RunLogError, StoreError
+from subjects.errors import RunLogError
 from subjects.run_key import RunKey
 from subjects.settings.study import RetinotopySettings, Settings
 from tests.paradigms.texture_rows import played, rows
@@ -127,48 +120,6 @@ def test_the_index_names_what_stood(tmp_path: Path) -> None:
         assert standing.frame.image_id == (made.textures[texture] if texture >= 0 else None)
 
 
-def test_files(tmp_path: Path) -> None:
-    """Every file read back; a wedge to the upper right lies there in each."""
-    made, settings = short("wedge_ccw")
-    movie_ = aperture_movie(made, section=settings.retinotopy, n=N)
-    npz = np.load(write_npz(tmp_path / "sub-01_apertures.npz", movie_, schedule=made))
-    assert np.array_equal(npz["masks"], movie_.masks)
-    assert (npz["tr_s"], npz["y_deg"][0], npz["x_deg"][0]) == (2.0, pytest.approx(5.6), pytest.approx(-5.6))
-    assert json.loads((tmp_path / "sub-01_apertures.json").read_text())["inputs"]["schedule"] == made.digest
-    image = nibabel.load(write_nifti(tmp_path / "sub-01_apertures.nii.gz", movie_))
-    data = np.asarray(image.dataobj)
-    assert data.shape == (N, N, 1, made.n_volumes)
-    assert image.header.get_zooms() == pytest.approx((0.8, 0.8, 1.0, 2.0))
-    for volume in range(made.n_volumes):
-        total = float(data[..., volume].sum())
-        if total > 0:
-            i, j = (np.average(axis, weights=data[:, :, 0, volume]) for axis in np.meshgrid(
-                np.arange(N), np.arange(N), indexing="ij"))
-            x, y, _ = nibabel.affines.apply_affine(image.affine, [i, j, 0])
-            weights = movie_.masks[volume]
-            assert x == pytest.approx(np.average(np.tile(movie_.x_deg, (N, 1)), weights=weights), abs=1e-4)
-            assert y == pytest.approx(np.average(np.tile(movie_.y_deg[:, None], (1, N)), weights=weights), abs=1e-4)
-    second = np.average(np.tile(movie_.y_deg[:, None], (1, N)), weights=movie_.masks[2])
-    assert second > 1.0  # from 4 to 6 s the wedge is up
-
-
-def test_the_bids_index(tmp_path: Path) -> None:
-    made, settings = short("ring_expand")
-    movie_ = aperture_movie(made, section=settings.retinotopy, n=N)
-    path = write_stim(tmp_path / "sub-01_task-retinotopy_stim.tsv.gz", movie_, schedule=made,
-                      rate_hz=settings.retinotopy.step_hz)
-    rows_ = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
-    assert len(rows_) == round(made.duration_s * 15)
-    assert [int(row[1]) for row in rows_] == list(made.steps)
-    beside = json.loads((tmp_path / "sub-01_task-retinotopy_stim.json").read_text())
-    assert (beside["SamplingFrequency"], beside["StartTime"], beside["Columns"]) == \
-        (15.0, 0, ["aperture_index", "texture_index"])
-    assert beside["texture_index"]["Textures"] == list(made.textures)
-    assert stim_table(movie_) == stim_table(aperture_movie(made, section=settings.retinotopy, n=N))
-    with pytest.raises(StoreError, match="exists already"):
-        write_stim(path, movie_, schedule=made, rate_hz=settings.retinotopy.step_hz)
-
-
 def test_what_cannot_be_exported() -> None:
     settings = Settings()
     other = motion.make_schedule(settings, key=RunKey("01", "01", "motion", 1))
@@ -177,3 +128,5 @@ def test_what_cannot_be_exported() -> None:
     made, settings = short("bar")
     with pytest.raises(RunLogError, match="a record without time zero"):
         aperture_movie(made, [], section=settings.retinotopy)
+    with pytest.raises(RunLogError, match="1 points along a side; expected 2 at least"):
+        aperture_movie(made, section=settings.retinotopy, n=1)

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import click
 
 from analysis.steps import STEPS, Request, Step
-from subjects.cli import Name, group, main, rich_progress, study_option, subject_option
+from subjects.cli import (
+    Name,
+    group,
+    json_option,
+    main,
+    rich_progress,
+    say,
+    site_option,
+    study_option,
+    subject_option,
+)
 from subjects.errors import DeviceError, LayoutError, StimulusError
 from subjects.layout import Layout
 from subjects.run_key import RunKey, label
@@ -26,6 +37,8 @@ from subjects.settings.study import Settings
 
 DISPLAYS = ("window", "virtual")
 DEMO_SEED = 20210
+WIDTH = 80
+STDERR = 2
 TASKS = tuple(Settings().paradigms())
 
 
@@ -40,7 +53,7 @@ class Rehearsal:
 
 @group(help=__doc__)
 def cli() -> None:
-    """Hold the commands together."""
+    """Group the commands."""
 
 
 @cli.command()
@@ -98,7 +111,7 @@ def build_stimuli(rehearsal: Rehearsal) -> str:
 
 
 def check_stimuli(rehearsal: Rehearsal) -> str:
-    """Judge every image again from its file."""
+    """Check every image again from its file."""
     from stimuli.image_set.check import check
 
     verdict = check(rehearsal.layout, rehearsal.settings, progress=rich_progress)
@@ -166,6 +179,8 @@ def _reused(reused: bool, said: str) -> str:
 
 buttons_option = click.option("--buttons", type=Name(BUTTONS), default=None,
                               help="Which button box (default: the settings' buttons.device).")
+trust_option = click.option("--trust", is_flag=True, help="Trust the study's own tracker (hooks.tracker) on this "
+                                                          "computer from now on.")
 fault_option = click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE",
                             help="A fault of the emulated scanner: jitter=0.005, missed=3,7, doubled=4, extra=9.5, "
                                  "tr=1.01, stop=40, late=10. May be given again.")
@@ -206,19 +221,24 @@ def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: st
 @click.option("--from-trial", type=click.IntRange(min=1), default=None,
               help="Where to resume (default: the first trial that was not shown to its end).")
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
-@click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
+@site_option
+@trust_option
+@json_option
 def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: str, display: str,
         repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...],
-        resume: bool, from_trial: int | None) -> int:
+        resume: bool, from_trial: int | None, trust: bool, as_json: bool) -> int:
     """Play one run and log it. Ends with 0 when it is complete, 1 when it was aborted."""
+    from paradigms.devices.tracker import Consent
     from paradigms.playing.play_run import play_run
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
-    outcome = play_run(layout, settings, key=RunKey(sub, ses, task, run_number), scanner=scanner,
+    key = RunKey(sub, ses, task, run_number)
+    outcome = play_run(layout, settings, key=key, scanner=scanner,
                        display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress,
-                       resume=resume or from_trial is not None, from_trial=from_trial)
-    click.echo(outcome.summary())
+                       resume=resume or from_trial is not None, from_trial=from_trial,
+                       consent=Consent(site, trust=trust))
+    say({**asdict(key), **outcome.to_json()}, as_json=as_json, text=_folded(outcome.summary()))
     return 0 if outcome.complete else 1
 
 
@@ -231,18 +251,23 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
 @fault_option
 @click.option("--display", default="window", show_default=True, type=click.Choice(DISPLAYS))
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
-@click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
+@site_option
+@trust_option
+@json_option
 @click.option("--yes", is_flag=True, help="Take the first answer to every question (for a dry run).")
 def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscreen: bool,
-            site: Path | None, yes: bool, buttons: str | None, faults: tuple[str, ...]) -> int:
-    """Walk a session: preflight, then the planned runs one by one: start, watch, judge, repeat or go on.
+            site: Path | None, yes: bool, buttons: str | None, faults: tuple[str, ...], trust: bool,
+            as_json: bool) -> int:
+    """Play a session: preflight, then the planned runs one by one: start, watch, verdict, repeat or go on.
 
-    Each run plays in a process of its own. Ends with 0 when no planned run is left, 1 otherwise.
+    Each run plays in a process of its own. Ends with 0 when no planned run is left, 1 otherwise. With --json, what is
+    shown and asked goes to standard error.
     """
     from rich.console import Console, RenderableType
 
     from analysis.glm.run_design import design_of, design_panel
-    from paradigms.console.session import Stage, pass_the_gate, walk
+    from paradigms.console.session import Played, Stage, pass_preflight, play_session
+    from paradigms.devices.tracker import Consent, make_tracker
     from paradigms.playing.assembly import require_devices
     from subjects.plan import PlannedRun, run_sheet, sheet_tables
     from subjects.profile import load_profile
@@ -250,38 +275,48 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     require_devices(load_profile(layout, sub), scanner=scanner, display=display)
+    make_tracker(layout, settings, consent=Consent(site, trust=trust))
     sheet = run_sheet(layout, settings, sub=sub)
     if ses not in sheet.sessions:
         raise LayoutError("session", came=repr(ses), expected=f"one of {', '.join(sheet.sessions)}",
                           remedy="See `python -m subjects plan`.")
-    console = Console()
+    console = Console(stderr=as_json)
     console.print(sheet_tables(sheet)[1])
     options = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))),
-               *(() if buttons is None else ("--buttons", buttons)),
+               *(("--trust",) if trust else ()), *(() if buttons is None else ("--buttons", buttons)),
                *(word for fault in faults for word in ("--fault", fault)))
-    stage, ask = Stage(scanner, display, options), _first_answer if yes else _ask
-    if pass_the_gate(layout, sub=sub, ses=ses, stage=stage, ask=ask):
+    stage, ask = Stage(scanner, display, options), partial(_first_answer if yes else _ask, err=as_json)
+    played: list[Played] = []
+    if pass_preflight(layout, sub=sub, ses=ses, stage=stage, ask=ask, out=STDERR if as_json else None):
         def describe(run: PlannedRun) -> RenderableType | None:
             design = design_of(layout, settings, key=run.key)
-            return None if design is None else design_panel(design)
+            return None if design is None else design_panel(design, width=min(64, console.width - 32))
 
-        for _ in walk(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask, describe=describe):
-            pass
+        played += play_session(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask,
+                               describe=describe)
     left = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
-    click.echo(f"ses-{ses}: {'every planned run is complete' if not left else f'{len(left)} runs are left'}")
+    say({"sub": sub, "ses": ses, "complete": not left, "left": [asdict(run.key) for run in left],
+         "attempts": [{**asdict(one.run.key), "complete": one.complete, "said": one.said} for one in played]},
+        as_json=as_json,
+        text=f"ses-{ses}: {'every planned run is complete' if not left else f'{len(left)} runs are left'}")
     return 1 if left else 0
 
 
-def _ask(question: str, choices: Sequence[str]) -> str:
+def _folded(text: str) -> str:
+    """Fold a line to 80 columns; a path is never broken."""
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _ask(question: str, choices: Sequence[str], *, err: bool = False) -> str:
     """Ask the operator; Enter takes the first choice, a first letter is enough."""
     named = ", ".join(choices)
     _forget_typed()
     while True:
-        said = click.prompt(f"{question} [{named}]", default=choices[0], show_default=True).strip().lower()
+        said = click.prompt(f"{question} [{named}]", default=choices[0], show_default=True, err=err).strip().lower()
         found = [choice for choice in choices if choice.startswith(said)]
         if len(found) == 1:
             return found[0]
-        click.echo(f"one of {named}, please")
+        click.echo(f"one of {named}, please", err=err)
 
 
 def _forget_typed() -> None:
@@ -292,8 +327,8 @@ def _forget_typed() -> None:
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
-def _first_answer(question: str, choices: Sequence[str]) -> str:
-    click.echo(f"{question}: {choices[0]}")
+def _first_answer(question: str, choices: Sequence[str], *, err: bool = False) -> str:
+    click.echo(f"{question}: {choices[0]}", err=err)
     return choices[0]
 
 
@@ -309,30 +344,33 @@ def _first_answer(question: str, choices: Sequence[str]) -> str:
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
               help="Seconds to wait for buttons and pulse.")
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
-@click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
+@site_option
+@trust_option
+@json_option
 def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accept: tuple[str, ...], timeout: float,
-              fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...]) -> int:
-    """See that a session can begin: files, clock, refresh, every button, a pulse. Ends with 0 if it can, else 1."""
-    from rich.console import Console
-
-    from paradigms.console.panels import gate_panel
-    from paradigms.console.preflight import pass_gate
+              fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...], trust: bool,
+              as_json: bool) -> int:
+    """Check that a session can begin: files, clock, refresh, every button, a pulse. Ends with 0 if it can, else 1."""
+    from paradigms.console.panels import preflight_panel
+    from paradigms.console.preflight import make_preflight
+    from paradigms.devices.tracker import Consent
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
-    gate = pass_gate(layout, settings, sub=sub, ses=ses, scanner=scanner,
-                     display=display, accepted=accept, fullscreen=fullscreen, timeout_s=timeout, progress=rich_progress)
-    Console().print(gate_panel(gate, sub=sub, ses=ses))
-    return 0 if gate.open else 1
+    made = make_preflight(layout, settings, sub=sub, ses=ses, scanner=scanner,
+                     display=display, accepted=accept, fullscreen=fullscreen, timeout_s=timeout,
+                     consent=Consent(site, trust=trust), progress=rich_progress)
+    say({"sub": sub, "ses": ses, **made.to_json()}, as_json=as_json, text=[preflight_panel(made, sub=sub, ses=ses)])
+    return 0 if made.passed else 1
 
 
 @cli.command()
 @study_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG instead of showing it.")
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
-              help="How long it stands on the subject's display; the abort key ends it.")
+              help="How long it stays on the subject's display; the abort key ends it.")
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen.")
-@click.option("--site", type=click.Path(path_type=Path, dir_okay=False), help="The site's settings file.")
+@site_option
 def card(study: Path, out: Path | None, seconds: float, fullscreen: bool, site: Path | None) -> None:
     """Show the geometry card: ruler in degrees, orientation, field of view, grey levels."""
     from paradigms.console.geometry_card import draw_card, write_card
@@ -350,14 +388,14 @@ def card(study: Path, out: Path | None, seconds: float, fullscreen: bool, site: 
 
 @cli.command()
 @study_option
-def recover(study: Path) -> None:
+@json_option
+def recover(study: Path, as_json: bool) -> None:
     """Make events tables, marked incomplete, from the journals of runs that were cut off."""
     from paradigms.record.recovery import recover as recover_runs
 
     recovered = recover_runs(Layout(study).require())
-    for one in recovered:
-        click.echo(one.summary())
-    click.echo(f"{len(recovered)} runs recovered" if recovered else "nothing to recover: every journal has its end")
+    end = f"{len(recovered)} runs recovered" if recovered else "nothing to recover: every journal has its end"
+    say([asdict(one) for one in recovered], as_json=as_json, text=[_folded(one.summary()) for one in recovered] + [end])
 
 
 if __name__ == "__main__":

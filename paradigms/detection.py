@@ -88,7 +88,7 @@ def shown_times(onsets_s: Sequence[float], *, flips: Sequence[tuple[float, float
     Returns
     -------
     list of float or None
-        Actual time of the first flip that was planned at or after the moment; None if there was none. What stands
+        Actual time of the first flip that was planned at or after the moment; None if there was none. What is shown
         from the start was seen at time zero.
     """
     places = np.searchsorted([planned for planned, _ in flips], np.asarray(onsets_s, dtype=np.float64) - EPS_S)
@@ -128,10 +128,10 @@ def mark_rows(marks: Sequence[Mark], *, flips: Sequence[tuple[float, float]], pr
     for k, (mark, onset) in enumerate(seen):
         end = seen[k + 1][1] if k + 1 < len(seen) else max(last_s, onset)
         reaction = found.get(mark.index)
-        judged = mark.correct_key is not None and (reaction is not None or onset + window_s <= last_s)
+        countable = mark.correct_key is not None and (reaction is not None or onset + window_s <= last_s)
         rows.append({"onset": round(onset, 6), "duration": round(end - onset, 6), "trial_type": FIXATION,
                      "category": color_name(mark.color), "response": mark.correct_key if reaction is not None else None,
                      "response_time": None if reaction is None else round(reaction, 6),
                      "correct_response": mark.correct_key,
-                     "correct": int(reaction is not None) if judged else None, "onset_planned": mark.onset_s})
+                     "correct": int(reaction is not None) if countable else None, "onset_planned": mark.onset_s})
     return rows

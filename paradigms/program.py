@@ -29,7 +29,7 @@ class Change:
     what : {"on", "off", "step"}
         An event begins, ends, or goes on with another frame.
     frame : Frame
-        What stands from now on.
+        What is shown from now on.
     event : int or None
         Index of the event in the schedule.
     step : int or None
@@ -53,7 +53,7 @@ class Program:
     Parameters
     ----------
     blank : Frame
-        What stands before time zero and between events.
+        What is shown before time zero and between events.
     changes : callable
         Gives the changes anew at every call, in order; they may be made as they are asked for.
     keys : tuple of str

@@ -139,8 +139,8 @@ def _rows(records: Sequence[Record], schedule: Schedule, *, zero: float, respons
             closes = min([onset + response_window_s, *(t for t in onsets if t > onset)])
             asks = event.index in asking
             answer = next(((key, t - onset) for t, key in presses if onset <= t < closes), None) if asks else None
-            judged = asks and (bool(answer) or closes <= last)
-            rows.append(_image_row(event, onset=onset, end=end, answer=answer, judged=judged))
+            countable = asks and (bool(answer) or closes <= last)
+            rows.append(_image_row(event, onset=onset, end=end, answer=answer, countable=countable))
     rows += mark_rows(schedule.marks, flips=[(flip["planned"] - zero, flip["t"] - zero) for flip in flips],
                       presses_s=[t for t, _ in presses], last_s=min(last, schedule.duration_s),
                       window_s=response_window_s)
@@ -152,13 +152,13 @@ def _blank_row(event: Event, *, end: float) -> Record:
             "onset_planned": event.onset_s}
 
 
-def _image_row(event: Event, *, onset: float, end: float, answer: tuple[str, float] | None, judged: bool) -> Record:
+def _image_row(event: Event, *, onset: float, end: float, answer: tuple[str, float] | None, countable: bool) -> Record:
     key, reaction = answer or (None, None)
     return {"onset": round(onset, 6), "duration": round(end - onset, 6), "trial_type": event.trial_type,
             "stim_file": event.stim_file, "image_id": event.image_id, "base_image": event.base_image,
             "category": event.category, "class": event.class_name, "presentation": event.presentation,
             "response": key, "response_time": None if reaction is None else round(reaction, 6),
-            "correct_response": event.correct_key, "correct": int(key == event.correct_key) if judged else None,
+            "correct_response": event.correct_key, "correct": int(key == event.correct_key) if countable else None,
             "onset_planned": event.onset_s}
 
 

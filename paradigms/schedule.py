@@ -172,7 +172,7 @@ class Schedule:
         return tuple(dict.fromkeys((*shown, *self.textures)))
 
     def to_json(self) -> dict[str, Any]:
-        """Give the plan as what JSON can hold; what a task has no use for is left out."""
+        """Give the plan as JSON's types; what a task has no use for is left out."""
         content = {**asdict(self), "events": [asdict(event) for event in self.events]}
         return {name: value for name, value in content.items() if name not in _OPTIONAL or value not in ("", (), None)}
 

@@ -21,8 +21,8 @@ from rich.console import Console, RenderableType
 
 from analysis.glm.run_design import design_of, design_panel
 from paradigms.console.geometry_card import draw_card
-from paradigms.console.panels import gate_panel, live_panel, verdict_panel
-from paradigms.console.preflight import pass_gate
+from paradigms.console.panels import live_panel, preflight_panel, verdict_panel
+from paradigms.console.preflight import make_preflight
 from paradigms.console.run_state import RunView, fold, fold_all
 from paradigms.devices.protocols import Pixels
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
@@ -81,8 +81,8 @@ def save(path: Path, pixels: Pixels) -> None:
 def write_views(out: Path, layout: Layout, settings: Settings) -> None:
     """Play a main run and write what the operator's terminal shows before, during and after it."""
     key = RunKey("01", "01", "main", 1)
-    gate = pass_gate(layout, settings, sub="01", ses="01", scanner="emulated", display="virtual")
-    write_view(out / "preflight.svg", gate_panel(gate, sub="01", ses="01"), title="preflight")
+    made = make_preflight(layout, settings, sub="01", ses="01", scanner="emulated", display="virtual")
+    write_view(out / "preflight.svg", preflight_panel(made, sub="01", ses="01"), title="preflight")
     play_run(layout, settings, key=key, scanner="emulated", display="virtual")
     write_view(out / "runsheet.svg", sheet_tables(run_sheet(layout, settings, sub="01"))[1], title="run sheet")
     plan = read_schedule(layout.schedule(key, attempt=1))

@@ -23,7 +23,7 @@ N_GREYS = 16
 
 
 def eccentricity_px(display: DisplaySettings, deg: float) -> float:
-    """Give the distance from the centre, in pixels, of what lies `deg` degrees from fixation.
+    """Give the distance from the centre, in pixels, of a point `deg` degrees from fixation.
 
     ``distance * tan(deg)`` in centimetres; half the extent of a centred stimulus of twice the angle.
 

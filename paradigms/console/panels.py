@@ -13,17 +13,19 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from paradigms.console.preflight import Gate
+from paradigms.console.preflight import Preflight
 from paradigms.console.run_state import RunView
 from paradigms.schedule import BLANK, Event
 
 GOOD, BAD, DIM, PLAIN = "green", "bold red", "dim", "bold"
 _COLOURS = {"waiting for the trigger": "yellow", "running": "cyan", "complete": "green", "ended early": "red"}
 LATE_SHARE = 0.01
+WIDE = 100
+"""Columns from which on the values of a run that is being played are shown in two columns."""
 
 
-def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in the subject's window ends the run"
-               ) -> Panel:
+def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in the subject's window ends the run",
+               width: int = WIDE) -> Panel:
     """Draw a run that is being played.
 
     Parameters
@@ -33,23 +35,12 @@ def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in
         The clock now; default: the time of the last record (as in a run in virtual time).
     hint : str
         What can be done.
+    width : int
+        Columns of the terminal; below 100 the values are one below the other instead of in two columns.
     """
     plan = view.schedule
     state = Text(view.state.upper(), style=f"bold {_COLOURS.get(view.state, 'yellow')}")
-    grid = Table.grid(padding=(0, 2), expand=True)
-    for name_width, value_width in ((13, 30), (23, 22)):  # least widths, so that nothing moves while it runs
-        grid.add_column(justify="right", min_width=name_width)
-        grid.add_column(min_width=value_width)
-    grid.add_row(*_pair("volume", f"{view.volume} of {plan.n_volumes}"),
-                 *_pair("time left", _minutes(view.left_s(now_s))))
-    grid.add_row(*_pair("pulses missed", str(view.n_missed), bad=view.n_missed > 0),
-                 *_pair("doubled or off the grid", str(view.n_amiss), bad=view.n_amiss > 0))
-    grid.add_row(*_pair("shown", f"{view.n_shown} of {_n_shown(view)}"),
-                 *_pair("late by a frame", f"{view.n_late}  (worst {1e3 * view.worst_s:.1f} ms)",
-                        bad=view.n_late > LATE_SHARE * max(view.n_shown, 1)))
-    grid.add_row(*_pair("last button", _last_button(view, now_s)),
-                 *_pair("right answers", _hits(view), bad=_few(view)))
-    grid.add_row(*_pair("next", _next(view, now_s)), "", "")
+    grid = _grid(_pairs(view, now_s), n_columns=2 if width >= WIDE else 1)
     bar = ProgressBar(total=plan.duration_s, completed=view.elapsed_s(now_s), width=None, complete_style="cyan")
     body: list[RenderableType] = [state, Text(), bar, Text(), grid]
     body += [Text(fault, style=BAD) for fault in view.faults if not view.ended]
@@ -57,6 +48,30 @@ def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in
         body.append(Text(view.reason, style=BAD))
     return Panel(Group(*body), box=box.ROUNDED, padding=(1, 2), subtitle=Text(hint, style=DIM), subtitle_align="right",
                  title=Text(f"sub-{plan.sub}  ses-{plan.ses}  {plan.task}  run {plan.run}", style=PLAIN))
+
+
+def _grid(pairs: list[tuple[Text, Text]], *, n_columns: int) -> Table:
+    grid = Table.grid(padding=(0, 2), expand=True)
+    for name_width, value_width in ((23, 22),) if n_columns == 1 else ((13, 30), (23, 22)):
+        grid.add_column(justify="right", min_width=name_width)  # least widths, so that nothing moves while it runs
+        grid.add_column(min_width=value_width, ratio=1)
+    for k in range(0, len(pairs), n_columns):
+        grid.add_row(*(text for pair in pairs[k:k + n_columns] for text in pair))
+    return grid
+
+
+def _pairs(view: RunView, now_s: float | None) -> list[tuple[Text, Text]]:
+    """Give the values of a run that is being played, with their names."""
+    plan = view.schedule
+    return [
+        _pair("volume", f"{view.volume} of {plan.n_volumes}"), _pair("time left", _minutes(view.left_s(now_s))),
+        _pair("pulses missed", str(view.n_missed), bad=view.n_missed > 0),
+        _pair("doubled or off the grid", str(view.n_amiss), bad=view.n_amiss > 0),
+        _pair("shown", f"{view.n_shown} of {_n_shown(view)}"),
+        _pair("late by a frame", f"{view.n_late}  (worst {1e3 * view.worst_s:.1f} ms)",
+              bad=view.n_late > LATE_SHARE * max(view.n_shown, 1)),
+        _pair("last button", _last_button(view, now_s)), _pair("right answers", _hits(view), bad=_few(view)),
+        _pair("next", _next(view, now_s))]
 
 
 def _pair(name: str, value: str, *, bad: bool = False) -> tuple[Text, Text]:
@@ -110,25 +125,25 @@ def _name(event: Event) -> str:
     return event.trial_type if event.category is None else f"{event.trial_type} ({event.category})"
 
 
-def gate_panel(gate: Gate, *, sub: str, ses: str) -> Panel:
+def preflight_panel(made: Preflight, *, sub: str, ses: str) -> Panel:
     """Lay out the findings of a preflight."""
     table = Table(box=box.SIMPLE_HEAD, expand=True)
     table.add_column("check", no_wrap=True)
     table.add_column("found", ratio=1)
     table.add_column("verdict", no_wrap=True)
-    for one in gate.findings:
-        accepted = not one.ok and one.name in gate.accepted
+    for one in made.findings:
+        accepted = not one.ok and one.name in made.accepted
         verdict = Text("good", style=GOOD) if one.ok else Text("accepted", style="yellow") if accepted else \
             Text("NOT YET", style=BAD)
         said = Text(one.came) if one.ok else Text.assemble(one.came, "\n", (one.remedy, DIM))
         table.add_row(one.name, said, verdict)
-    head = Text("the session can begin" if gate.open else "the gate is shut", style=GOOD if gate.open else BAD)
+    head = Text("the session can begin", style=GOOD) if made.passed else Text("the preflight found faults", style=BAD)
     return Panel(Group(head, table), box=box.ROUNDED, padding=(1, 2),
                  title=Text(f"preflight: sub-{sub}  ses-{ses}", style=PLAIN))
 
 
 def verdict_panel(view: RunView) -> Panel:
-    """Judge a run that is over: what was asked, what came, and whether that is good.
+    """Lay out how a run went: what was expected, what was found, and whether that is good.
 
     Parameters
     ----------
@@ -136,10 +151,10 @@ def verdict_panel(view: RunView) -> Panel:
         Folded from a whole journal.
     """
     table = Table(box=box.SIMPLE_HEAD, expand=True)
-    for name in ("", "asked", "came", "verdict"):
+    for name in ("", "expected", "found", "verdict"):
         table.add_column(name)
-    for name, asked, came, good in verdict_rows(view):
-        table.add_row(name, asked, came, Text("good", style=GOOD) if good else Text("LOOK", style=BAD))
+    for name, expected, found, good in verdict_rows(view):
+        table.add_row(name, expected, found, Text("good", style=GOOD) if good else Text("LOOK", style=BAD))
     faults = [Text(f"- {fault}", style=BAD) for fault in view.faults]
     good = view.state == "complete" and not faults
     head = Text("this run can be used" if good else "look at this run before you go on", style=GOOD if good else BAD)
@@ -149,7 +164,7 @@ def verdict_panel(view: RunView) -> Panel:
 
 
 def verdict_rows(view: RunView) -> list[tuple[str, str, str, bool]]:
-    """Give the rows of the verdict: what, asked, came, good."""
+    """Give the rows of the verdict: what, expected, found, good."""
     plan, rate = view.schedule, view.hit_rate
     came = view.n_pulses - view.n_amiss
     rows = [

@@ -1,4 +1,4 @@
-"""One gate before a session: everything that can be known to be wrong is told before the subject lies in the bore.
+"""The checks before a session: what can be known to be wrong is said before the subject is in the scanner.
 
 Checks of files and clocks are here; what a device must show (a refresh rate, every button, a pulse) is asked of the
 same devices that a run uses.
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from paradigms.devices.protocols import Clock, Display, Frame, HardwareClock
+from paradigms.devices.tracker import NO_CONSENT, Consent, make_tracker
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing.assembly import opened_devices, require_devices
 from paradigms.playing.engine import Devices
@@ -43,7 +44,7 @@ N_FLIPS = 60
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the gate.
+    """One check of the preflight and its result.
 
     Parameters
     ----------
@@ -221,32 +222,33 @@ def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -
 
 
 @dataclass(frozen=True)
-class Gate:
+class Preflight:
     """The findings of a preflight, and those that were accepted although they are not good.
 
     Parameters
     ----------
     findings : tuple of Finding
     accepted : tuple of str
-        Names of findings that do not keep the gate shut.
+        Names of findings that may be bad.
     """
 
     findings: tuple[Finding, ...]
     accepted: tuple[str, ...] = ()
 
     @property
-    def open(self) -> bool:
+    def passed(self) -> bool:
         """Say whether a run may start."""
         return all(one.ok or one.name in self.accepted for one in self.findings)
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as what JSON can hold."""
-        return {"open": self.open, "accepted": list(self.accepted), "findings": [asdict(one) for one in self.findings]}
+        """Give it as JSON's types."""
+        return {"passed": self.passed, "accepted": list(self.accepted),
+                "findings": [asdict(one) for one in self.findings]}
 
 
-def pass_gate(layout: Layout, settings: Settings, *, sub: str, ses: str, scanner: str, display: str,
+def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, scanner: str, display: str,
               accepted: Sequence[str] = (), fullscreen: bool = True, timeout_s: float = 60.0,
-              progress: ProgressWrapper = silent) -> Gate:
+              consent: Consent = NO_CONSENT, progress: ProgressWrapper = silent) -> Preflight:
     """Look at everything before a session and keep the result in sourcedata.
 
     Parameters
@@ -263,19 +265,22 @@ def pass_gate(layout: Layout, settings: Settings, *, sub: str, ses: str, scanner
         Fill the screen.
     timeout_s : float
         How long to wait for buttons and pulse.
+    consent : Consent
+        Who agreed to run the code of a tracker that the study names.
     progress : ProgressWrapper
 
     Returns
     -------
-    Gate
+    Preflight
 
     Raises
     ------
     StudyError
-        If subject, session or devices are not what the study has.
+        If subject, session or devices are not what the study has, or nobody trusted its tracker here.
     """
     profile = load_profile(layout, sub)
     require_devices(profile, scanner=scanner, display=display)
+    tracker = make_tracker(layout, settings, consent=consent)
     first = _planned(layout, settings, sub=sub, ses=ses)[0]
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     found = [check_disk(layout), check_records(layout), check_settings(layout, settings, sub=sub),
@@ -285,13 +290,13 @@ def pass_gate(layout: Layout, settings: Settings, *, sub: str, ses: str, scanner
                                                      pictures=Pictures(layout))
         keys = dict.fromkeys(key for task in _tasks(layout, settings, sub=sub, ses=ses) for key in task.keys(settings))
         with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
-                            fullscreen=fullscreen) as devices:
+                            fullscreen=fullscreen, tracker=tracker) as devices:
             found += _look_at_devices(devices, settings, keys=tuple(keys), timeout_s=timeout_s)
-    gate = Gate(tuple(found), tuple(accepted))
+    made = Preflight(tuple(found), tuple(accepted))
     if found[0].ok:
-        write_json(_report_path(layout, sub=sub, ses=ses), {**gate.to_json(), "scanner": scanner, "display": display,
+        write_json(_report_path(layout, sub=sub, ses=ses), {**made.to_json(), "scanner": scanner, "display": display,
                                                            "wall": time.time()})
-    return gate
+    return made
 
 
 def _look_at_devices(devices: Devices, settings: Settings, *, keys: tuple[str, ...],

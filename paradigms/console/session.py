@@ -1,7 +1,7 @@
 """A whole session from one command: the planned runs in order, each in a process of its own, followed on disk.
 
-The run is played by a child process that draws and records; this one asks, shows, judges, and can be lost without
-any harm to the run. What is shown comes from the journal, so it is what is on disk.
+The run is played by a child process that draws and records; this one asks, shows it and its verdict, and can be
+lost without harm to the run. What is shown comes from the journal, so it is what is on disk.
 """
 
 from __future__ import annotations
@@ -86,25 +86,25 @@ class Stage:
                 "--scanner", self.scanner, "--display", self.display, *self.options]
 
 
-def pass_the_gate(layout: Layout, *, sub: str, ses: str, stage: Stage, ask: Ask) -> bool:
+def pass_preflight(layout: Layout, *, sub: str, ses: str, stage: Stage, ask: Ask, out: int | None = None) -> bool:
     """Look at everything before a session, as often as the operator wants; say whether it begins.
 
     The looking is done by a process of its own, which needs the subject's display; it shows its findings on this
-    terminal and keeps them in sourcedata.
+    terminal (or writes them to the file descriptor `out`) and keeps them in sourcedata.
     """
     while True:
-        done = subprocess.run(stage.preflight(layout, sub=sub, ses=ses), check=False)
+        done = subprocess.run(stage.preflight(layout, sub=sub, ses=ses), check=False, stdout=out)
         if done.returncode == 0:
             return True
-        answer = ask("the gate is shut" if done.returncode == 1 else "the preflight could not be made",
+        answer = ask("the preflight found faults" if done.returncode == 1 else "the preflight could not be made",
                      (LEAVE, AGAIN, ANYWAY))
         if answer != AGAIN:
             return answer == ANYWAY
 
 
-def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage, ask: Ask,
+def play_session(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage, ask: Ask,
          console: Console, describe: Describe = lambda _: None) -> Iterator[Played]:
-    """Walk the planned runs of a session.
+    """Play the planned runs of a session, as the operator answers.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def walk(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage
 
 def play_one(layout: Layout, settings: Settings, *, run: PlannedRun, stage: Stage, console: Console,
              how: str = START) -> Played:
-    """Play one run in a child process, show it while it is played, and judge it.
+    """Play one run in a child process, show it while it is played, and then its verdict.
 
     `how` is ``"start"``, ``"repeat"`` or ``"resume"``.
 
@@ -199,7 +199,7 @@ def _watch(journal: Path, plan: Path, *, child: subprocess.Popen[str], settings:
                 continue
             for record in records:
                 view = fold(view, record)
-            live.update(live_panel(view, now_s=time.monotonic() if real else None))
+            live.update(live_panel(view, now_s=time.monotonic() if real else None, width=console.width))
     return view
 
 

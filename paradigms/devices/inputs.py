@@ -134,7 +134,7 @@ def require_name(kind: str, name: str, *, known: Sequence[str]) -> str:
 
 @contextlib.contextmanager
 def opened_inputs(inputs: Inputs, *, scanner: str, buttons: str) -> Iterator[tuple[TriggerSource, ResponseDevice]]:
-    """Make trigger and buttons and hold them open: what is missing is told before a record is begun.
+    """Make trigger and buttons and keep them open: what is missing is said before a record is begun.
 
     Raises
     ------

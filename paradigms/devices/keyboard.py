@@ -119,7 +119,7 @@ class KeyboardHub:
         self._offset_s, self._polled_s = offset, polled
 
     def _stamp(self, down_s: float, *, offset_s: float, polled_s: float) -> float:
-        """Turn a keyboard's stamp into this clock's; it lies between the last poll and this one.
+        """Turn a keyboard's stamp into this clock's; it is between the last poll and this one.
 
         When the keyboard's clock was stepped between the polls, a key may have come before or after the step.
         """

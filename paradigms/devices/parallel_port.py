@@ -35,7 +35,7 @@ class StatusPort(Protocol):
     """The five input lines of a parallel port."""
 
     def open(self) -> None:
-        """Get hold of the port; OSError if it cannot be had."""
+        """Claim the port; OSError if it cannot be had."""
 
     def close(self) -> None:
         """Let go of it; may be called twice."""
@@ -95,7 +95,7 @@ class InpoutPort:
         self._library = ctypes.WinDLL("inpoutx64.dll")  # type: ignore[attr-defined,unused-ignore]
 
     def close(self) -> None:
-        """Leave the driver loaded; it holds nothing."""
+        """Leave the driver loaded; it claims nothing."""
         self._library = None
 
     def levels(self) -> int:
@@ -134,7 +134,7 @@ class ParallelTrigger:
     pin : {10, 11, 12, 13, 15}
         The pin of the connector.
     edge : {"rising", "falling"}
-        Which edge is a pulse. A level that stands already when the port is opened is none.
+        Which edge is a pulse. A level that is there already when the port is opened is none.
     poll_s : float
         Time between two looks.
 
@@ -240,7 +240,7 @@ def watch_port(port: StatusPort, line: Connection, *, mask: int, rising: bool, p
     poll_s : float
         Time between two looks.
     """
-    _come_first()
+    _raise_priority()
     try:
         port.open()
         line.send((OPEN, ""))
@@ -255,7 +255,7 @@ def watch_port(port: StatusPort, line: Connection, *, mask: int, rising: bool, p
 
 
 def _look(port: StatusPort, line: Connection, *, mask: int, rising: bool, poll_s: float) -> None:
-    active, before, longest = True, time.monotonic(), LONG_GAP_S  # what stands at first is no edge
+    active, before, longest = True, time.monotonic(), LONG_GAP_S  # the first level is no edge
     while not line.poll():  # nothing is ever sent here: the other end was closed, or its process is gone
         was, active = active, bool(port.levels() & mask) == rising
         now = time.monotonic()
@@ -268,7 +268,7 @@ def _look(port: StatusPort, line: Connection, *, mask: int, rising: bool, poll_s
         time.sleep(poll_s)
 
 
-def _come_first() -> None:
+def _raise_priority() -> None:
     """Leave Ctrl-C to the run, and take precedence over other processes where that is allowed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError, AttributeError):

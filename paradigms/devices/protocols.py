@@ -45,7 +45,7 @@ class Press:
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands on the subject's display from one flip to the next.
+    """What is shown on the subject's display from one flip to the next.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Frame:
     dot_level : int
         Their grey level.
     overlay : uint8 array, (n, n), optional
-        How much white lies over background and image, 0 to 255, row 0 at the top, `n` a power of two; stretched
+        How much white covers background and image, 0 to 255, row 0 at the top, `n` a power of two; stretched
         over the square of side `image_px`. The same array from frame to frame is not sent to the display again.
     photodiode : bool or None
         A square in the lower right corner, white or black; None for no square.

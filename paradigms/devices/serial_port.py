@@ -179,7 +179,7 @@ class SerialButtons:
     line : SerialLine
         May be shared with a trigger.
     keys : mapping of int to str
-        The key that each byte stands for. Other bytes are recorded under their own names and answer nothing.
+        The key that each byte means. Other bytes are recorded under their own names and answer nothing.
     """
 
     def __init__(self, line: SerialLine, *, keys: Mapping[int, str]) -> None:

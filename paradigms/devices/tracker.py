@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from subjects.errors import DeviceError, nearest
+from subjects.layout import Layout
+from subjects.machine import require_trust
+from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 
 
 @runtime_checkable
@@ -91,6 +96,42 @@ class RecordingTracker:
     def close(self) -> None:
         """Keep it."""
         self._tell("close")
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Who agreed to run the tracker's code on this computer.
+
+    Parameters
+    ----------
+    site : Path, optional
+        The site's settings file. The people at the scanner wrote it: a tracker that it names may run.
+    trust : bool
+        Whether ``--trust`` was given; kept on this computer for later commands.
+    """
+
+    site: Path | None = None
+    trust: bool = False
+
+
+NO_CONSENT = Consent()
+
+
+def make_tracker(layout: Layout, settings: Settings, *, consent: Consent) -> Tracker:
+    """Make the tracker that the settings name, if its code may run on this computer.
+
+    Raises
+    ------
+    SettingsError
+        If only the study names it and nobody trusted it here; nothing of it was imported.
+    DeviceError
+        As :func:`load_tracker`.
+    """
+    named = settings.hooks.tracker
+    site = consent.site
+    if named and (site is None or load_settings(site=site).hooks.tracker != named):
+        require_trust(layout.root, named, where=f"{layout.settings_file}, hooks.tracker", trust=consent.trust)
+    return load_tracker(named)
 
 
 def load_tracker(named: str) -> Tracker:

@@ -12,7 +12,7 @@ Traps that this file works around, each measured and held by a test in ``tests/p
   it gets a folder of its own instead, which goes with the process.
 - A texture that is stretched fades at its rim over half a texel (3 px of the study's images): images are brought
   to their size before they go to the graphics card.
-- An image of odd side in a window of even width lies half a pixel off its own pixels and is blurred: it is
+- An image of odd side in a window of even width is half a pixel off its own pixels and is blurred: it is
   moved by that half pixel.
 """
 

@@ -27,7 +27,7 @@ _SERVERS: list[subprocess.Popen[bytes]] = []
 def ensure_display(width_px: int, height_px: int) -> Iterator[str]:
     """Use the display at hand, or start Xvfb for as long as this process lives.
 
-    The server is not taken away at the end of the block: a library that still holds a connection would
+    The server is not taken away at the end of the block: a library that still has a connection would
     end the whole process (Xlib's way with a lost server). The kernel ends it when the process ends.
 
     Parameters

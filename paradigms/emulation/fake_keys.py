@@ -263,7 +263,7 @@ def emulated_fingers(pulses_s: ArrayLike, *, trigger_key: str, participant: Simu
     pulses_s : array_like of float
         The scanner's pulses, in seconds from its start.
     trigger_key : str
-        The key that stands for a pulse.
+        The key that is sent as a pulse.
     participant : SimulatedParticipant
         Decides on answers.
     clock : Clock

@@ -23,7 +23,7 @@ def simulated_answers(schedule: Schedule, *, keys: Sequence[str]) -> dict[str, t
     Parameters
     ----------
     schedule : Schedule
-        Its events hold the right key.
+        Its events name the right key.
     keys : sequence of str
         The keys of the task: where there are two, the other one is wrong.
     """

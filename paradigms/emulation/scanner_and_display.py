@@ -243,7 +243,7 @@ class RecordingDisplay:
 
 
 def _paste(canvas: Pixels, image: Pixels, *, height_px: int, aperture: NDArray[np.uint8] | None = None) -> None:
-    """Stretch an image to a height (nearest neighbour), put its middle on the canvas's, cut off what lies outside."""
+    """Stretch an image to a height (nearest neighbour), put its middle on the canvas's, cut off what is outside."""
     tall, wide = height_px, round(height_px * image.shape[1] / image.shape[0])
     patch = image[np.arange(tall) * image.shape[0] // tall][:, np.arange(wide) * image.shape[1] // wide]
     alpha = np.ones((tall, wide, 1))

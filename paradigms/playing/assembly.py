@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from paradigms.devices.inputs import Inputs, opened_inputs, require_name
 from paradigms.devices.protocols import Clock, Frame, HardwareClock, Pixels
-from paradigms.devices.tracker import load_tracker
+from paradigms.devices.tracker import NullTracker, Tracker
 from paradigms.devices.xserver import ensure_display
 from paradigms.emulation.fake_keys import WatchedDisplay, emulated_fingers
 from paradigms.emulation.participant import SimulatedParticipant, seat_participant
@@ -84,7 +84,7 @@ def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscr
     Returns
     -------
     float
-        How long it stood, in seconds.
+        How long it was shown, in seconds.
     """
     display, clock = settings.display, HardwareClock()
     with ensure_display(display.width_px, display.height_px):
@@ -107,7 +107,7 @@ VIRTUAL_POLL_S = 0.25
 
 
 def require_devices(profile: SubjectProfile, *, scanner: str, display: str) -> None:
-    """Refuse unknown or impossible devices, and the emulated scanner for a volunteer; nothing stands in for a device.
+    """Refuse unknown or impossible devices, and the emulated scanner for a volunteer; no device replaces another.
 
     Parameters
     ----------
@@ -135,9 +135,9 @@ def require_devices(profile: SubjectProfile, *, scanner: str, display: str) -> N
 
 @contextlib.contextmanager
 def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str, display: str,
-                   fullscreen: bool = True) -> Iterator[Devices]:
-    """Put the four devices of a run together, real or virtual, and the lab's own tracker."""
-    tracker = load_tracker(settings.hooks.tracker)
+                   fullscreen: bool = True, tracker: Tracker | None = None) -> Iterator[Devices]:
+    """Put the four devices of a run together, real or virtual, and the lab's own tracker, if there is one."""
+    tracker = NullTracker() if tracker is None else tracker
     if display == "virtual":
         yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker)
         return

@@ -2,7 +2,7 @@
 
 A run is *safe* until the operator arms it, *waiting* until the trigger comes, *running* until the schedule ends,
 then *ended*. Pulses that come while it is safe start nothing. A trigger, a button box or a tracker that is lost
-while the run is on is recorded as a fault, and the run goes on. Whatever happens, the journal holds how it ended.
+while the run is on is recorded as a fault, and the run goes on. Whatever happens, the journal says how it ended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from paradigms.devices.stuck_keys import StuckKeys, TellsHeld
 from paradigms.devices.tracker import NullTracker, Tracker
 from paradigms.program import ON, STEP, Change, Program, in_order
 from paradigms.record.journal import Journal
-from paradigms.record.outcome import RunOutcome, Tally, fault_text, judged
+from paradigms.record.outcome import RunOutcome, Tally, fault_text, outcome_of
 from paradigms.record.watchdog import PulseWatch
 from paradigms.schedule import Event, Schedule
 from subjects.errors import DeviceError
@@ -338,9 +338,9 @@ class _Run:
             self.journal.write("armed", t=press.stamp_s, sync=True)
 
     def finish(self, reason: str) -> RunOutcome:
-        """Judge the run and write its last line."""
+        """Say how the run went and write its last line."""
         self.state = "ended"
-        outcome = judged(self.tally, schedule=self.schedule, settings=self.settings, now_s=self.devices.clock.now(),
+        outcome = outcome_of(self.tally, schedule=self.schedule, settings=self.settings, now_s=self.devices.clock.now(),
                          reason=reason)
         self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=outcome.watch.to_json())
         return outcome

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from paradigms.devices.protocols import HardwareClock
+from paradigms.devices.tracker import NO_CONSENT, make_tracker
 from paradigms.playing.assembly import opened_devices, require_devices
 from paradigms.playing.engine import play
 from paradigms.playing.play_run import prepare, write_plan
@@ -44,7 +45,7 @@ class ExcerptReport:
     onset_median_s, onset_p99_s : float
         Of |actual - planned|.
     n_pulses, n_pulses_sent, n_presses, n_presses_sent : int
-        Key events of 5 ms that were sent, and what the journal holds of them.
+        Key events of 5 ms that were sent, and what the journal has of them.
     reused : bool
         The excerpt was played before.
     """
@@ -109,13 +110,14 @@ def play_excerpt(layout: Layout, settings: Settings, *, sub: str, n_trials: int 
 
 def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, fullscreen: bool,
           progress: ProgressWrapper) -> Path:
+    tracker = make_tracker(layout, settings, consent=NO_CONSENT)
     schedule, images = prepare(layout, settings, key=key, n_trials=n_trials)
     files = excerpt_files(layout, key)
     path, clock = files.journal, HardwareClock()
     shown = sum(event.image_id is not None for event in schedule.events)
     bar = progress(range(shown + 1), label="excerpt in a window")
     with opened_devices(settings, schedule=schedule, clock=clock, scanner="emulated", display="window",
-                        fullscreen=fullscreen) as devices:
+                        fullscreen=fullscreen, tracker=tracker) as devices:
         write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
         count = 0
 

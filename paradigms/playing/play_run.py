@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from paradigms.devices.protocols import Clock, HardwareClock, Pixels
+from paradigms.devices.tracker import NO_CONSENT, Consent, make_tracker
 from paradigms.devices.xserver import tell_if_lost
 from paradigms.emulation.scanner_and_display import VirtualClock, patience_s
 from paradigms.playing.assembly import buttons_named, opened_devices, require_devices
@@ -36,7 +37,8 @@ from subjects.store import write_json
 def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, display: str, repeat: bool = False,
              fullscreen: bool = True, n_trials: int | None = None, until_s: float | None = None,
              resume: bool = False, from_trial: int | None = None, folder: Path | None = None,
-             trigger_timeout_s: float | None = None, progress: ProgressWrapper = silent) -> RunOutcome:
+             trigger_timeout_s: float | None = None, consent: Consent = NO_CONSENT,
+             progress: ProgressWrapper = silent) -> RunOutcome:
     """Play one run of the study and write its record.
 
     Parameters
@@ -66,6 +68,8 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     trigger_timeout_s : float, optional
         How long to wait for the trigger. Default: for ever; in virtual time until the emulated scanner has sent its
         last pulse.
+    consent : Consent
+        Who agreed to run the code of a tracker that the study names.
     progress : ProgressWrapper
         Told of every image shown.
 
@@ -78,9 +82,11 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     ------
     StudyError
         Before anything is shown or written: for an unknown device or task, the emulated scanner with a
-        volunteer, a run that was completed before, an image that is not what the manifest says, no display.
+        volunteer, a tracker of the study's own that nobody trusted here, a run that was completed before, an image
+        that is not what the manifest says, no display.
     """
     require_devices(load_profile(layout, key.sub), scanner=scanner, display=display)
+    tracker = make_tracker(layout, settings, consent=consent)
     schedule, images = prepare(layout, settings, key=key, n_trials=n_trials, until_s=until_s)
     whole = n_trials is None and until_s is None
     if whole:
@@ -94,7 +100,7 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
         trigger_timeout_s = patience_s(settings.emulated_scanner, scanner=settings.scanner,
                                        schedule=schedule)
     with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
-                        fullscreen=fullscreen) as devices:
+                        fullscreen=fullscreen, tracker=tracker) as devices:
         attempt = last_attempt(layout, key) + 1
         files = (attempt_files(layout, key, attempt=attempt) if whole else
                  excerpt_files(layout, key, folder=folder))
@@ -151,7 +157,7 @@ def prepare(layout: Layout, settings: Settings, *, key: RunKey,
     Raises
     ------
     StudyError
-        For an unknown task, subject, session or run, or an image that does not hold.
+        For an unknown task, subject, session or run, or an image that is not what the manifest says.
     """
     task, pictures = task_of(key.task), Pictures(layout)
     schedule = task.make_schedule(settings, key=key, profile=load_profile(layout, key.sub), pictures=pictures)

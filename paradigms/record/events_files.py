@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from paradigms.record.outcome import judged, tally_of
+from paradigms.record.outcome import outcome_of, tally_of
 from paradigms.record.outputs import write_outputs
 from paradigms.record.run_files import attempts, earlier_attempts
 from paradigms.runlog import (
@@ -36,7 +36,7 @@ def require_new(layout: Layout, key: RunKey, *, repeat: bool) -> None:
     Raises
     ------
     RunLogError
-        Naming what stands there; also if a table stands there that could not be put aside afterwards.
+        Naming what is there; also if a table is there that could not be put aside afterwards.
     """
     for journal in layout.root.glob(f"sourcedata/sub-{key.sub}/ses-*/*_journal.jsonl"):
         if is_locked(journal):
@@ -92,7 +92,7 @@ def write_events(layout: Layout, settings: Settings, *, key: RunKey, attempt: in
     Raises
     ------
     StoreError
-        If a table stands there.
+        If there is a table.
     """
     schedule = read_schedule(layout.schedule(key, attempt=attempt))
     records = read_journal(layout.journal(key, attempt=attempt))
@@ -165,7 +165,7 @@ def _watch_of(records: list[Record], *, schedule: Schedule, settings: Settings) 
     ends = of_kind(records, "end")
     if ends and isinstance(ends[-1].get("watch"), dict):
         return dict(ends[-1]["watch"])
-    return judged(tally_of(records), schedule=schedule, settings=settings, reason="cut off",
+    return outcome_of(tally_of(records), schedule=schedule, settings=settings, reason="cut off",
                   now_s=max(record["t"] for record in records)).watch.to_json()
 
 
@@ -188,7 +188,7 @@ def archive_events(layout: Layout, key: RunKey) -> None:
 
 
 def _archive_place(layout: Layout, key: RunKey) -> Path:
-    """Spell where the events table that stands would be kept, or refuse."""
+    """Spell where the events table that is there would be kept, or refuse."""
     events = layout.events(key)
     attempt = attempt_told(events)
     if attempt is None:

@@ -185,7 +185,7 @@ def restore(path: Path) -> bool:
     Returns
     -------
     bool
-        Whether lines were brought back. The copy is taken away once the journal stands whole.
+        Whether lines were brought back. The copy is taken away once the journal is whole.
     """
     copy = copy_of(path)
     if not copy.is_file():

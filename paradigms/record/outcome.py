@@ -43,6 +43,11 @@ class RunOutcome:
         """Volumes from time zero on whose pulse came."""
         return self.watch.n_pulses
 
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON's types."""
+        return {"complete": self.complete, "reason": self.reason, "n_images": self.n_events,
+                "n_presses": self.n_presses, "watch": self.watch.to_json()}
+
     def summary(self) -> str:
         """Say it in one line."""
         seen = self.watch
@@ -73,8 +78,8 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
-def judged(tally: Tally, *, schedule: Schedule, settings: Settings, now_s: float, reason: str) -> RunOutcome:
-    """Judge a run that has ended.
+def outcome_of(tally: Tally, *, schedule: Schedule, settings: Settings, now_s: float, reason: str) -> RunOutcome:
+    """Say how a run went that has ended.
 
     Parameters
     ----------

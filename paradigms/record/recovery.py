@@ -61,7 +61,7 @@ def recover(layout: Layout) -> list[Recovered]:
     -------
     list of Recovered
         The table is marked incomplete unless the journal has the mark of a whole run. Nothing is written
-        over: where a table of the run stands, the recovered one goes to sourcedata. (Only a whole run that
+        over: where the run has a table, the recovered one goes to sourcedata. (Only a whole run that
         was cut off before its table was written takes the place of an incomplete one, which is kept in
         sourcedata.) A second call finds nothing more to do.
     """

@@ -99,14 +99,14 @@ class WatchReport:
     n_fitted: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Give the report as what JSON can hold."""
+        """Give the report as JSON's types."""
         return asdict(self)
 
 
 def watch(pulses: Sequence[float], *, zero_s: float | None, n_dummies: int, n_volumes: int, tr_s: float,
           played_s: float, onset_errors_s: Sequence[float], clock_offsets_s: Sequence[float],
           frame_s: float) -> WatchReport:
-    """Judge a run.
+    """Check the pulses, onsets and clocks of a run.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def _faults(report: WatchReport, fit: PulseFit, *, tr_s: float, zero_on_grid: bo
         f"{_many(report.n_late, 'onset')} late by more than a frame": report.n_late > 0,
         f"the wall clock stepped by {report.clock_step_s:.3f} s": report.clock_step_s > CLOCK_STEP_S,
     }
-    return tuple(text for text, holds in named.items() if holds)
+    return tuple(text for text, found in named.items() if found)
 
 
 def _many(n: int, noun: str) -> str:

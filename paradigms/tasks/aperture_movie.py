@@ -1,4 +1,4 @@
-"""The apertures of a retinotopic run, step by step: which stands when, from the settings alone."""
+"""The apertures of a retinotopic run, step by step: which is shown when, from the settings alone."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ class MainTask:
         return answer_keys(settings)
 
     def response_window_s(self, settings: Settings) -> float:
-        """Give the time in seconds in which an image is to be judged."""
+        """Give the time in seconds in which an image is to be answered."""
         return settings.main.response_window_s
 
     def resume_lead_s(self, settings: Settings) -> float | None:

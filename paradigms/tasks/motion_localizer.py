@@ -1,4 +1,4 @@
-"""Localizer of hMT+: dots that stand still for a while, then move in and out, on black."""
+"""Localizer of hMT+: dots that do not move for a while, then move in and out, on black."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from subjects.settings.study import Settings
 
 TASK = "motion"
 STATIC, MOVING = "static", "moving"
-LEVELS = {STATIC: "dots that stand still", MOVING: "dots that move in and out; category says which way first",
+LEVELS = {STATIC: "dots that do not move", MOVING: "dots that move in and out; category says which way first",
           BLANK: "no dots, only the fixation point",
           FIXATION: "the fixation point takes the colour that category names"}
 _FIRST = {"outward": 1, "inward": -1}
@@ -105,7 +105,7 @@ class Player:
     def dots_at(self, t: float) -> NDArray[np.float64]:
         """Give the dots' places at a time, float64 (n_dots, 2) in degrees; none in a blank.
 
-        Static dots stand where the moving period before left them, and where the next one takes them up.
+        Static dots are where the moving period before left them, and where the next one takes them up.
         """
         shown = any(event.trial_type != BLANK and event.onset_s - EPS_S <= t < event.end_s - EPS_S
                     for event in self.schedule.events)

@@ -108,7 +108,7 @@ def _event(index: int, part: Segment, *, step_hz: float) -> Event:
 
 @dataclass(frozen=True)
 class State:
-    """What stands at a time.
+    """What is shown at a time.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class Player:
         return movie(self.settings.retinotopy, self.schedule.variant)
 
     def state_at(self, t: float) -> State:
-        """Say what stands `t` seconds after the first counted pulse; before it and after the end, no aperture."""
+        """Say what is shown `t` seconds after the first counted pulse; before it and after the end, no aperture."""
         schedule = self.schedule
         step = int(np.floor((t + EPS_S) * self.settings.retinotopy.step_hz))
         inside = 0 <= step < len(schedule.steps)

@@ -17,7 +17,7 @@ DETECTION, JUDGEMENT = "detection", "judgement"
 COLUMNS = {
     "task": "Label of the task.",
     "kind": "detection: presses at changes of the fixation point or at repeated images; judgement: animal or not.",
-    "n_targets": "What asked for an answer and could be judged: targets of a detection, images of a judgement.",
+    "n_targets": "What could be answered before the run ended: targets of a detection, images of a judgement.",
     "n_hits": "Detection: targets with a press in their window. Judgement: animals called animals.",
     "n_misses": "Detection: targets without. Judgement: animals called no animals.",
     "n_false_alarms": "Detection: presses that answer no target. Judgement: others called animals.",
@@ -134,15 +134,15 @@ def score_detection(records: Sequence[Record], schedule: Schedule, *, window_s: 
     presses = [press["t"] - zero for press in of_kind(records, "press") if press["task"] and press["t"] >= zero]
     targets = _targets(records, schedule, zero=zero)
     found = detect(targets, presses, window_s=window_s)
-    judged = [reaction for target, reaction in zip(targets, found.reaction_s, strict=True)
+    counted = [reaction for target, reaction in zip(targets, found.reaction_s, strict=True)
               if reaction is not None or target + window_s <= last]
-    hits = [reaction for reaction in judged if reaction is not None]
-    counts = {"n_hits": len(hits), "n_misses": len(judged) - len(hits), "n_false_alarms": len(found.false_alarms_s)}
+    hits = [reaction for reaction in counted if reaction is not None]
+    counts = {"n_hits": len(hits), "n_misses": len(counted) - len(hits), "n_false_alarms": len(found.false_alarms_s)}
     noise = _noise_trials(records, schedule)
     if noise:
         counts["n_correct_rejections"] = max(noise - counts["n_false_alarms"], 0)
-    return _score(schedule.task, DETECTION, n_targets=len(judged), n_right=len(hits),
-                  n_unanswered=len(judged) - len(hits), counts=counts, reactions=hits)
+    return _score(schedule.task, DETECTION, n_targets=len(counted), n_right=len(hits),
+                  n_unanswered=len(counted) - len(hits), counts=counts, reactions=hits)
 
 
 def _targets(records: Sequence[Record], schedule: Schedule, *, zero: float) -> list[float]:

@@ -74,7 +74,7 @@ def shown_apertures(records: Sequence[Record], schedule: Schedule, *, movie: Mov
     steps = np.array([int(np.floor(at / step_s + 1e-4)) for _, at in flips], dtype=np.int64)
     inside = (steps >= 0) & (steps < len(schedule.steps))
     steps = np.clip(steps, 0, len(schedule.steps) - 1)
-    # Before the first flip the blank stands that the run opened with.
+    # Before the first flip the blank is shown that the run opened with.
     return Shown(np.array([0.0, *(t for t, _ in flips)]),
                  np.array([0, *np.where(inside, planned.aperture[steps], 0)], dtype=np.int32),
                  np.array([-1, *np.where(inside, planned.texture[steps], -1)], dtype=np.int32),

@@ -1,4 +1,4 @@
-"""The gate: every check finds the one fault it is for, and nothing where there is none."""
+"""The preflight: every check finds the one fault it is for, and nothing where there is none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from paradigms.console import preflight
-from paradigms.console.panels import gate_panel
+from paradigms.console.panels import preflight_panel
 from paradigms.console.preflight import (
     check_clock,
     check_disk,
@@ -199,56 +199,56 @@ def test_the_frame_of_the_refresh_check_shows_no_text() -> None:
     assert {(frame.text, frame.image_id) for frame in drawn} == {(None, None)}
 
 
-# ------------------------------------------------------------------------- the whole gate
+# ------------------------------------------------------------------------- the whole preflight
 
-def gate_of(layout: Layout, **changed: object) -> preflight.Gate:
+def preflight_of(layout: Layout, **changed: object) -> preflight.Preflight:
     options: dict[str, object] = {"sub": "01", "ses": "01", "scanner": "emulated", "display": "virtual", **changed}
-    return preflight.pass_gate(layout, load_settings(layout.root), **options)  # type: ignore[arg-type]
+    return preflight.make_preflight(layout, load_settings(layout.root), **options)  # type: ignore[arg-type]
 
 
 def test_a_good_console_passes_and_the_findings_are_kept(small_console: Layout) -> None:
-    gate = gate_of(small_console)
-    assert gate.open
-    assert [one.name for one in gate.findings] == ["disk", "records", "settings", "images", "clock", "resolution",
+    made = preflight_of(small_console)
+    assert made.passed
+    assert [one.name for one in made.findings] == ["disk", "records", "settings", "images", "clock", "resolution",
                                                    "refresh", "buttons", "trigger"]
-    gate_of(small_console)
+    preflight_of(small_console)
     kept = sorted(small_console.source_dir("01", "01").glob("*_preflight-*.json"))
     assert [path.name[-7:] for path in kept] == ["01.json", "02.json"]
     record = read_json(kept[0])
-    assert (record["open"], record["scanner"], len(record["findings"])) == (True, "emulated", 9)
+    assert (record["passed"], record["scanner"], len(record["findings"])) == (True, "emulated", 9)
 
 
-def test_the_gate_stays_shut_unless_the_finding_is_accepted(small_console: Layout) -> None:
+def test_the_preflight_fails_unless_the_finding_is_accepted(small_console: Layout) -> None:
     settings = load_settings(small_console.root)
     play_run(small_console, settings, key=RunKey("01", "01", "main", 1), scanner="emulated", display="virtual")
     text = small_console.settings_file.read_text(encoding="utf-8")
     small_console.settings_file.write_text(text.replace("[display]\n", "[display]\ndistance_cm = 150.0\n"),
                                            encoding="utf-8")
-    shut = gate_of(small_console)
-    assert not shut.open
-    assert [one.name for one in shut.findings if not one.ok] == ["settings"]
-    text = printed(gate_panel(shut, sub="01", ses="01"))
-    assert "the gate is shut" in text
+    refused = preflight_of(small_console)
+    assert not refused.passed
+    assert [one.name for one in refused.findings if not one.ok] == ["settings"]
+    text = printed(preflight_panel(refused, sub="01", ses="01"))
+    assert "the preflight found faults" in text
     assert "NOT YET" in text
     assert "distance_cm: 168.0 then, 150.0 now" in text
-    accepted = gate_of(small_console, accepted=("settings",))
-    assert accepted.open
-    assert "accepted" in printed(gate_panel(accepted, sub="01", ses="01"))
+    accepted = preflight_of(small_console, accepted=("settings",))
+    assert accepted.passed
+    assert "accepted" in printed(preflight_panel(accepted, sub="01", ses="01"))
 
 
 def test_without_its_images_no_device_is_opened(small_console: Layout) -> None:
     for path in small_console.stimuli.rglob("*_RE.png"):
         path.unlink()
-    gate = gate_of(small_console)
-    assert not gate.open
-    assert gate.findings[-1].name == "clock"
+    made = preflight_of(small_console)
+    assert not made.passed
+    assert made.findings[-1].name == "clock"
 
 
 def test_unknown_sessions_and_subjects_are_errors(small_console: Layout) -> None:
     with pytest.raises(ScheduleError, match="'07'; expected one of 01, 02"):
-        gate_of(small_console, ses="07")
+        preflight_of(small_console, ses="07")
     with pytest.raises(ProfileError):
-        gate_of(small_console, sub="44")
+        preflight_of(small_console, sub="44")
 
 
 def printed(panel: object) -> str:

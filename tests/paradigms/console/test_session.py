@@ -1,4 +1,4 @@
-"""A session walked from one command: runs in child processes, judged from their journals, nothing lost with either."""
+"""A session played from one command: runs in child processes, followed in their journals, nothing lost with either."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from paradigms.console.session import (
     START,
     Played,
     Stage,
-    pass_the_gate,
-    walk,
+    pass_preflight,
+    play_session,
 )
 from paradigms.record.run_files import attempts
 from paradigms.runlog import read_events
@@ -50,7 +50,7 @@ class Answers:
 
 def walked(layout: Layout, answers: Answers, *, stage: Stage | None = None) -> tuple[list[Played], str]:
     console = Console(file=io.StringIO(), record=True, width=100)
-    found = list(walk(layout, load_settings(layout.root), sub="01", ses="01", console=console, ask=answers,
+    found = list(play_session(layout, load_settings(layout.root), sub="01", ses="01", console=console, ask=answers,
                       stage=stage or Stage("emulated", "virtual")))
     return found, console.export_text()
 
@@ -141,23 +141,23 @@ def test_the_command_walks_a_dry_run_to_its_end(small_console: Layout) -> None:
 
 
 @pytest.mark.parametrize(("answers", "begins"), [([LEAVE], False), ([ANYWAY], True), ([AGAIN, AGAIN, LEAVE], False)])
-def test_a_shut_gate_is_asked_about(small_console: Layout, answers: list[str], begins: bool) -> None:
+def test_a_preflight_with_faults_is_asked_about(small_console: Layout, answers: list[str], begins: bool) -> None:
     for path in small_console.stimuli.rglob("*_AN.png"):
         path.unlink()
     operator = Answers(list(answers))
     stage = Stage("emulated", "virtual")
-    assert pass_the_gate(small_console, sub="01", ses="01", stage=stage, ask=operator) is begins
-    assert operator.asked == [("the gate is shut", (LEAVE, AGAIN, ANYWAY))] * len(answers)
+    assert pass_preflight(small_console, sub="01", ses="01", stage=stage, ask=operator) is begins
+    assert operator.asked == [("the preflight found faults", (LEAVE, AGAIN, ANYWAY))] * len(answers)
     assert len(list(small_console.source_dir("01", "01").glob("*_preflight-*.json"))) == len(answers)
 
 
-def test_an_open_gate_asks_nothing(small_console: Layout) -> None:
-    assert pass_the_gate(small_console, sub="01", ses="01", stage=Stage("emulated", "virtual"), ask=Answers([]))
+def test_a_good_preflight_asks_nothing(small_console: Layout) -> None:
+    assert pass_preflight(small_console, sub="01", ses="01", stage=Stage("emulated", "virtual"), ask=Answers([]))
 
 
 def test_a_preflight_that_cannot_be_made_is_told_apart(small_console: Layout) -> None:
     operator = Answers([LEAVE])
-    assert not pass_the_gate(small_console, sub="01", ses="01", stage=Stage("keyboard", "virtual"), ask=operator)
+    assert not pass_preflight(small_console, sub="01", ses="01", stage=Stage("keyboard", "virtual"), ask=operator)
     assert operator.asked[0][0] == "the preflight could not be made"
 
 

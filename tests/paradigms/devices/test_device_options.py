@@ -80,7 +80,7 @@ def test_an_unknown_name_ends_with_2_and_the_nearest(small_console: Layout, verb
 
 def test_a_tracker_that_is_not_there_is_refused(tmp_path: Path) -> None:
     layout = make_console_study(tmp_path / "study", stimuli={"per_class": 2}, hooks={"tracker": "no_such_lab:make"})
-    assert "cannot be imported" in str(_run(layout).exception)
+    assert "cannot be imported" in str(_run(layout, "--trust").exception)
 
 
 # ------------------------------------------------------------------- a box on a line

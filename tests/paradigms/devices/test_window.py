@@ -123,10 +123,10 @@ def _assert_second_image_on_screen(console: Layout, journal: Path, screen: np.nd
     pixels = read_pixels(console.stimuli, read_manifest(console.manifest).by_id(second["image_id"]))
     shown = screen[159:921, 579:1341].astype(float)
     means = shown[:752, :752].reshape(16, 47, 16, 47, 3).mean(axis=(1, 3))
-    likeness = {name: np.corrcoef(means.ravel(), image.ravel())[0, 1] for name, image in
+    correlation = {name: np.corrcoef(means.ravel(), image.ravel())[0, 1] for name, image in
                 {"upright": pixels, "upside down": pixels[::-1], "mirrored": pixels[:, ::-1]}.items()}
-    assert likeness["upright"] > 0.8
-    assert max(likeness["upside down"], likeness["mirrored"]) < 0.3
+    assert correlation["upright"] > 0.8
+    assert max(correlation["upside down"], correlation["mirrored"]) < 0.3
 
 
 def test_a_second_window_of_a_process_hears_its_keys_and_no_earlier_ones(probed: dict[str, Any]) -> None:

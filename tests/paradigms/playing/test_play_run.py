@@ -329,7 +329,7 @@ def test_a_window_that_cannot_open_writes_nothing(small_console: Layout, monkeyp
 
 
 def test_the_study_is_valid_bids(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Complete and recovered tables alike, judged by the BIDS validator."""
+    """Complete and recovered tables alike, checked by the BIDS validator."""
     from paradigms.record.recovery import recover
 
     _play(small_console)

@@ -42,7 +42,7 @@ def test_pulses_before_the_arm_key_start_nothing(bench: BenchMaker, short: Sched
     assert "a pulse at 103.000 s, before the run was armed, starts nothing" in caplog.text
 
 
-def test_a_pulse_is_judged_by_its_stamp_and_not_by_the_poll(bench: BenchMaker, short: Schedule) -> None:
+def test_a_pulse_counts_by_its_stamp_and_not_by_the_poll(bench: BenchMaker, short: Schedule) -> None:
     """Key and pulses are read in one poll: 103.9 s is before the key at 104.0 s, 104.1 s is after it."""
 
     class Stamps:

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import run_session
-from paradigms.console.preflight import pass_gate
+from paradigms.console.preflight import make_preflight
 from paradigms.playing.excerpt import play_excerpt
 from paradigms.playing.play_run import play_run
 from subjects.errors import ProfileError
@@ -55,20 +54,22 @@ def test_no_excerpt_is_shown_in_a_window(volunteer: Layout) -> None:
 def test_no_preflight_is_passed(volunteer: Layout) -> None:
     before = _files(volunteer)
     with pytest.raises(ProfileError, match=REFUSED):
-        pass_gate(volunteer, load_settings(volunteer.root), sub="02", ses="01", scanner="emulated", display="virtual")
+        make_preflight(volunteer, load_settings(volunteer.root), sub="02", ses="01", scanner="emulated",
+                       display="virtual")
     assert _files(volunteer) == before
 
 
 @pytest.mark.parametrize("verb", ["run", "session", "preflight"])
-def test_every_command_refuses_and_writes_nothing(volunteer: Layout, verb: str,
-                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_refuses_with_2_and_writes_nothing(volunteer: Layout, verb: str, monkeypatch: pytest.MonkeyPatch,
+                                                         capsys: pytest.CaptureFixture[str]) -> None:
     before = _files(volunteer)
     words = [verb, "--study", str(volunteer.root), "--sub", "02", "--ses", "01", "--scanner", "emulated", "--display",
              "virtual", *(("--run", "1") if verb == "run" else ()), *(("--yes",) if verb == "session" else ())]
     monkeypatch.setattr(sys, "argv", ["run_session.py", *words])
-    done = CliRunner().invoke(run_session.cli, words)
-    assert isinstance(done.exception, ProfileError)
-    assert str(done.exception).startswith(REFUSED)
+    with pytest.raises(SystemExit) as ended:
+        run_session.main(run_session.cli)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {REFUSED}")
     assert _files(volunteer) == before
 
 

@@ -26,7 +26,7 @@ def _times(n: int = 278, **faults: Any) -> list[float]:
     return [float(t) + 1000.0 for t in times]
 
 
-def _judge(pulses: list[float], *, zero: float = 0, n_volumes: int = 278, **given: Any) -> WatchReport:
+def _watched(pulses: list[float], *, zero: float = 0, n_volumes: int = 278, **given: Any) -> WatchReport:
     zero_s = pulses[zero] if isinstance(zero, int) else zero
     about = {"n_dummies": 0, "tr_s": TR, "played_s": n_volumes * TR, "onset_errors_s": [0.001] * 4,
              "clock_offsets_s": [5.0, 5.0], "frame_s": 1 / 120, **given}
@@ -34,7 +34,7 @@ def _judge(pulses: list[float], *, zero: float = 0, n_volumes: int = 278, **give
 
 
 def test_a_good_run_has_no_faults() -> None:
-    report = _judge(_times(jitter_s=0.002))
+    report = _watched(_times(jitter_s=0.002))
     assert report.faults == ()
     assert (report.n_pulses, report.n_expected, report.missed) == (278, 278, ())
     assert report.tr_fitted_s == pytest.approx(2.0, abs=1e-4)
@@ -49,7 +49,7 @@ def test_missed_and_double_pulses_are_found_one_by_one(missed: set[int], doubled
     faults = ScannerFaults(missed=tuple(missed), doubled=tuple(doubled - missed), jitter_s=0.005,
                            tr_factor=1.0 + tr_error)
     times = pulse_times(tr_s=TR, n_volumes=100, faults=faults, rng=np.random.default_rng(seed))
-    report = _judge([float(t) for t in times], n_volumes=100)
+    report = _watched([float(t) for t in times], n_volumes=100)
     assert report.missed == tuple(sorted(missed))
     assert report.n_double == len(doubled - missed)
     assert report.n_extra == 0
@@ -65,27 +65,27 @@ def test_missed_and_double_pulses_are_found_one_by_one(missed: set[int], doubled
     ({"tr_factor": 1.004}, "TR is 2.0080 s +- 0.0001 s from 278 pulses, not 2 s"),
 ])
 def test_each_fault_is_said(faults: dict[str, Any], text: str) -> None:
-    assert text in _judge(_times(**faults)).faults
+    assert text in _watched(_times(**faults)).faults
 
 
 @pytest.mark.parametrize("tr_s", [1.0, 1.2, 2.6, 3.0, 4.0, 5.0])
 def test_a_tr_that_is_far_off_is_the_only_fault(tr_s: float) -> None:
     """For as many pulses as the scanner sends while the run is on, and not one of them missed, extra or too few."""
     n = min(278, 1 + int(278 * TR / tr_s))
-    report = _judge([1000.0 + tr_s * k for k in range(n)])
+    report = _watched([1000.0 + tr_s * k for k in range(n)])
     assert report.faults == (f"TR is {tr_s:.4f} s +- 0.0001 s from {n} pulses, not 2 s",)
     assert (report.n_pulses, report.n_expected, report.missed, report.n_extra) == (n, n, (), 0)
     assert (report.n_fitted, report.tr_error_s) == (n, pytest.approx(0.005 / math.sqrt((n ** 3 - n) / 12)))
 
 
 def test_pulses_beyond_the_plan_are_said_beside_the_tr() -> None:
-    assert _judge([1000.0 + k for k in range(556)]).faults == (
+    assert _watched([1000.0 + k for k in range(556)]).faults == (
         "pulses for 556 volumes, 278 expected", "TR is 1.0000 s +- 0.0001 s from 556 pulses, not 2 s")
 
 
 def test_faults_of_a_scanner_with_another_tr_are_counted_in_its_volumes() -> None:
     pulses = [1000.0 + 3.0 * k for k in range(180) if k not in (7, 8, 100)]
-    report = _judge(sorted([*pulses, 1004.4]), played_s=180 * 3.0)
+    report = _watched(sorted([*pulses, 1004.4]), played_s=180 * 3.0)
     assert report.missed == (7, 8, 100)
     assert report.n_extra == 1
     assert report.faults[0] == "3 pulses missed (volumes 7, 8, 100)"
@@ -94,13 +94,13 @@ def test_faults_of_a_scanner_with_another_tr_are_counted_in_its_volumes() -> Non
 
 def test_two_pulses_tell_no_tr_to_a_millisecond() -> None:
     """The wall between a stamp's error and another TR is three standard errors: 21 ms for two pulses, 6 for five."""
-    assert _judge([1000.0, 1002.0041], n_volumes=2).faults == ()
-    assert _judge([1000.0, 1002.0, 1004.0041], n_volumes=3).faults == ()
+    assert _watched([1000.0, 1002.0041], n_volumes=2).faults == ()
+    assert _watched([1000.0, 1002.0, 1004.0041], n_volumes=3).faults == ()
     assert fit_pulses([1000.0, 1002.0041], tr_s=TR).tr_error_s == pytest.approx(0.005 * math.sqrt(2))
-    assert _judge([1000.0, 1002.03], n_volumes=2).faults == ("TR is 2.0300 s +- 0.0071 s from 2 pulses, not 2 s",)
-    assert _judge([1000.0 + 2.008 * k for k in range(5)], n_volumes=5).faults == \
+    assert _watched([1000.0, 1002.03], n_volumes=2).faults == ("TR is 2.0300 s +- 0.0071 s from 2 pulses, not 2 s",)
+    assert _watched([1000.0 + 2.008 * k for k in range(5)], n_volumes=5).faults == \
         ("TR is 2.0080 s +- 0.0016 s from 5 pulses, not 2 s",)
-    assert _judge([1000.0 + 2.004 * k for k in range(5)], n_volumes=5).faults == ()
+    assert _watched([1000.0 + 2.004 * k for k in range(5)], n_volumes=5).faults == ()
 
 
 def test_few_pulses_in_between_are_extras_and_no_tr() -> None:
@@ -129,35 +129,35 @@ def test_the_tr_is_found_whatever_the_settings_say(tr_s: float, nominal_s: float
 
 
 def test_a_scanner_that_stops_early_is_said() -> None:
-    faults = _judge(_times(277)).faults
+    faults = _watched(_times(277)).faults
     assert faults == ("pulses for 277 of 278 volumes: the scanner stopped early, or the run started late",)
 
 
 def test_an_aborted_run_expects_only_what_was_due() -> None:
-    report = _judge(_times(6), played_s=10.5)
+    report = _watched(_times(6), played_s=10.5)
     assert (report.n_expected, report.faults) == (6, ())
 
 
 def test_a_missed_dummy_is_a_late_start() -> None:
     pulses = _times(missed=(1,))
-    report = _judge(pulses, zero=2, n_dummies=2, n_volumes=275)
+    report = _watched(pulses, zero=2, n_dummies=2, n_volumes=275)
     assert report.n_late_start == 1
     assert "late start: time zero is 1 volume late" in report.faults
 
 
 def test_an_additional_dummy_is_an_early_start() -> None:
-    report = _judge(_times(280), zero=1, n_dummies=2, n_volumes=278)
+    report = _watched(_times(280), zero=1, n_dummies=2, n_volumes=278)
     assert "early start: time zero is 1 volume early" in report.faults
 
 
 def test_dummies_as_announced_are_no_fault() -> None:
-    report = _judge(_times(280), zero=2, n_dummies=2)
+    report = _watched(_times(280), zero=2, n_dummies=2)
     assert (report.faults, report.n_pulses) == ((), 278)
 
 
 def test_a_stray_first_pulse_does_not_spoil_the_grid() -> None:
     pulses = [1000.0 - 30.7, *_times()]
-    report = _judge(pulses, zero=0)
+    report = _watched(pulses, zero=0)
     assert "time zero is off the grid of the other pulses" in report.faults
     assert report.n_extra == 1
     assert report.tr_fitted_s == pytest.approx(TR)
@@ -183,12 +183,12 @@ def test_one_pulse_has_no_tr() -> None:
 
 def test_time_zero_must_be_a_pulse() -> None:
     with pytest.raises(RunLogError, match=re.escape("time zero at 1000.500000 s; expected the stamp of a pulse")):
-        _judge(_times(), zero=1000.5)
+        _watched(_times(), zero=1000.5)
 
 
 def test_late_onsets_are_counted_and_summarised() -> None:
     errors = [0.0] * 98 + [-0.02, 0.02]
-    report = _judge(_times(), onset_errors_s=errors)
+    report = _watched(_times(), onset_errors_s=errors)
     assert report.n_late == 1
     assert report.onset_p99_s == pytest.approx(np.percentile(np.abs(errors), 99))
     assert report.onset_median_s == 0.0
@@ -197,15 +197,15 @@ def test_late_onsets_are_counted_and_summarised() -> None:
 
 def test_a_clock_step_is_told_from_a_slow_drift() -> None:
     drift = list(np.linspace(0.0, 0.25, 278))
-    assert _judge(_times(), clock_offsets_s=drift).faults == ()
+    assert _watched(_times(), clock_offsets_s=drift).faults == ()
     stepped = [0.0] * 100 + [-0.2] * 178
-    assert _judge(_times(), clock_offsets_s=stepped).faults == ("the wall clock stepped by 0.200 s",)
+    assert _watched(_times(), clock_offsets_s=stepped).faults == ("the wall clock stepped by 0.200 s",)
 
 
 def test_the_report_is_json() -> None:
     import json
 
-    content = _judge(_times(missed=(7,))).to_json()
+    content = _watched(_times(missed=(7,))).to_json()
     assert json.loads(json.dumps(content))["missed"] == [7]
 
 

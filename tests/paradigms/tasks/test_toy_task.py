@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from paradigms.console.preflight import check_images, pass_gate
+from paradigms.console.preflight import check_images, make_preflight
 from paradigms.devices.protocols import Frame
 from paradigms.playing.play_run import play_run
 from paradigms.program import Program, image_changes
@@ -161,9 +161,9 @@ def test_a_run_that_was_cut_off_is_recovered_and_resumed(toy_study: Layout) -> N
 
 def test_preflight_asks_for_its_picture_and_its_key(toy_study: Layout) -> None:
     settings = loading.load_settings(toy_study.root)
-    gate = pass_gate(toy_study, settings, sub="01", ses="02", **VIRTUAL)
-    came = {one.name: one.came for one in gate.findings}
-    assert gate.open
+    made = make_preflight(toy_study, settings, sub="01", ses="02", **VIRTUAL)
+    came = {one.name: one.came for one in made.findings}
+    assert made.passed
     assert came["buttons"] == "'1', '2', '3'"
     toy_alone = settings.model_copy(update={"main": settings.main.model_copy(update={"sessions": 1})})
     assert check_images(toy_study, toy_alone, sub="01", ses="02").came == "1 images, each as its table says"

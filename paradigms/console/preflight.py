@@ -30,8 +30,9 @@ from paradigms.tasks.protocol import Pictures, Task
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import ScheduleError, StudyError
 from subjects.layout import Layout
-from subjects.plan import PlannedRun, run_sheet
+from subjects.plan import PlannedRun, RunSheet, run_sheet
 from subjects.profile import load_profile
+from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings
 from subjects.store import read_json, write_json
 
@@ -69,7 +70,7 @@ def check_images(layout: Layout, settings: Settings, *, sub: str, ses: str,
     """Read every picture that the runs of a session show and compare it with its digest."""
     pictures = Pictures(layout)
     try:
-        needed = {one.picture_id: one for task in _tasks(layout, settings, sub=sub, ses=ses)
+        needed = {one.picture_id: one for task in _tasks(run_sheet(layout, settings, sub=sub), ses=ses)
                   for one in task.session_pictures(settings, sub=sub, ses=ses, pictures=pictures)}
         for one in progress(needed.values(), label="pictures", total=len(needed)) if needed else ():
             one.read()
@@ -81,18 +82,17 @@ def check_images(layout: Layout, settings: Settings, *, sub: str, ses: str,
     return Finding("images", ok=True, came=f"{came}, each as its table says" if came else "no run shows a picture")
 
 
-def _planned(layout: Layout, settings: Settings, *, sub: str, ses: str) -> tuple[PlannedRun, ...]:
+def _planned(sheet: RunSheet, *, ses: str) -> tuple[PlannedRun, ...]:
     """List the runs of a session, or refuse one that has none."""
-    sheet = run_sheet(layout, settings, sub=sub)
     if ses not in sheet.sessions:
         raise ScheduleError("session", came=repr(ses), expected=f"one of {', '.join(sheet.sessions)}",
                             remedy="See `python -m subjects plan`.")
     return tuple(run for run in sheet.runs if run.ses == ses)
 
 
-def _tasks(layout: Layout, settings: Settings, *, sub: str, ses: str) -> list[Task]:
+def _tasks(sheet: RunSheet, *, ses: str) -> list[Task]:
     """List the paradigms that a session plays, each once."""
-    names = dict.fromkeys(run.task for run in _planned(layout, settings, sub=sub, ses=ses))
+    names = dict.fromkeys(run.task for run in _planned(sheet, ses=ses))
     return [task_of(name) for name in names]
 
 
@@ -159,31 +159,31 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: 
             yield f"{prefix}{key}: {old} then, {new} now"
 
 
-def check_resolution(display: Display, settings: Settings) -> Finding:
+def check_resolution(display: Display, wanted: DisplaySettings) -> Finding:
     """See that the display has the pixels of the settings."""
-    wanted = (settings.display.width_px, settings.display.height_px)
+    pixels = (wanted.width_px, wanted.height_px)
     size = tuple(display.size_px)
-    return Finding("resolution", ok=size == wanted, came="{}x{}".format(*size),
-                   remedy="Set the screen to {}x{}, or correct display.width_px and height_px.".format(*wanted))
+    return Finding("resolution", ok=size == pixels, came="{}x{}".format(*size),
+                   remedy="Set the screen to {}x{}, or correct display.width_px and height_px.".format(*pixels))
 
 
-def check_refresh(devices: Devices, settings: Settings, *, n_flips: int = N_FLIPS) -> Finding:
+def check_refresh(devices: Devices, wanted: DisplaySettings, *, n_flips: int = N_FLIPS) -> Finding:
     """Measure the frame period over some flips: the median, which a single late frame does not move."""
-    wanted = settings.display.refresh_hz
+    wanted_hz = wanted.refresh_hz
     stamps = []
     for _ in range(n_flips):
         devices.display.draw(Frame(None, image_px=0.0, fixation_px=8.0, fixation_color=(255, 0, 0),
-                                   background=settings.display.background))
+                                   background=wanted.background))
         stamps.append(devices.display.flip())
     period = statistics.median(b - a for a, b in itertools.pairwise(stamps))
-    if period < 0.5 / wanted:
+    if period < 0.5 / wanted_hz:
         return Finding("refresh", ok=False,
                        came=f"flips return after {1e3 * period:.2f} ms: nothing waits for the retrace",
                        remedy="Switch vertical synchronisation on in the driver (a window without a screen has none).")
     hz = 1.0 / period
-    return Finding("refresh", ok=abs(hz / wanted - 1.0) <= REFRESH_TOLERANCE,
-                   came=f"{hz:.2f} Hz, {wanted:g} in the settings",
-                   remedy=f"Set the projector to {wanted:g} Hz, or display.refresh_hz to its rate.")
+    return Finding("refresh", ok=abs(hz / wanted_hz - 1.0) <= REFRESH_TOLERANCE,
+                   came=f"{hz:.2f} Hz, {wanted_hz:g} in the settings",
+                   remedy=f"Set the projector to {wanted_hz:g} Hz, or display.refresh_hz to its rate.")
 
 
 def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -> tuple[Finding, Finding]:
@@ -281,17 +281,18 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
     profile = load_profile(layout, sub)
     require_devices(profile, scanner=scanner, display=display)
     tracker = make_tracker(layout, settings, consent=consent)
-    first = _planned(layout, settings, sub=sub, ses=ses)[0]
+    sheet = run_sheet(layout, settings, sub=sub)
+    first = _planned(sheet, ses=ses)[0]
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     found = [check_disk(layout), check_records(layout), check_settings(layout, settings, sub=sub),
              check_images(layout, settings, sub=sub, ses=ses, progress=progress), check_clock(clock)]
     if found[3].ok:
         schedule = task_of(first.task).make_schedule(settings, key=first.key, profile=profile,
                                                      pictures=Pictures(layout))
-        keys = dict.fromkeys(key for task in _tasks(layout, settings, sub=sub, ses=ses) for key in task.keys(settings))
+        keys = dict.fromkeys(key for task in _tasks(sheet, ses=ses) for key in task.keys(settings))
         with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                             fullscreen=fullscreen, tracker=tracker) as devices:
-            found += _look_at_devices(devices, settings, keys=tuple(keys), timeout_s=timeout_s)
+            found += _look_at_devices(devices, settings.display, keys=tuple(keys), timeout_s=timeout_s)
     made = Preflight(tuple(found), tuple(accepted))
     if found[0].ok:
         write_json(_report_path(layout, sub=sub, ses=ses), {**made.to_json(), "scanner": scanner, "display": display,
@@ -299,14 +300,14 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
     return made
 
 
-def _look_at_devices(devices: Devices, settings: Settings, *, keys: tuple[str, ...],
+def _look_at_devices(devices: Devices, wanted: DisplaySettings, *, keys: tuple[str, ...],
                      timeout_s: float) -> list[Finding]:
     with ExitStack() as stack:
         for device in (devices.display, devices.responses, devices.trigger):
             stack.callback(device.close)
             device.open()
         devices.display.preload({})
-        found = [check_resolution(devices.display, settings), check_refresh(devices, settings)]
+        found = [check_resolution(devices.display, wanted), check_refresh(devices, wanted)]
         if devices.prompt is not None:
             devices.prompt(keys)
         return [*found, *check_inputs(devices, keys=keys, timeout_s=timeout_s)]

@@ -88,7 +88,7 @@ def test_a_button_that_never_comes_is_named() -> None:
 def test_the_refresh_is_measured_not_believed(real: float, ok: bool) -> None:
     made = devices(pulses=[], presses={}, refresh_hz=real)
     made.display.open()
-    found = check_refresh(made, SETTINGS)
+    found = check_refresh(made, SETTINGS.display)
     assert found.ok is ok
     assert f"{real:.2f} Hz" in found.came
 
@@ -105,14 +105,14 @@ def test_a_display_without_retrace_is_found_out() -> None:
     made = Devices(clock, trigger=Scripted(clock, []), responses=Scripted(clock, []),
                    display=Hasty(clock, size_px=(1920, 1080), refresh_hz=120.0))
     made.display.open()
-    found = check_refresh(made, SETTINGS)
+    found = check_refresh(made, SETTINGS.display)
     assert not found.ok
     assert "nothing waits for the retrace" in found.came
 
 
 def test_a_screen_of_another_size_is_named() -> None:
     display = RecordingDisplay(VirtualClock(), size_px=(1280, 1024), refresh_hz=120.0)
-    found = check_resolution(display, SETTINGS)
+    found = check_resolution(display, SETTINGS.display)
     assert (found.ok, found.came) == (False, "1280x1024")
     assert "1920x1080" in found.remedy
 
@@ -194,7 +194,7 @@ def test_the_frame_of_the_refresh_check_shows_no_text() -> None:
     made = Devices(clock, trigger=Scripted(clock, []), responses=Scripted(clock, []),
                    display=Watching(clock, size_px=(1920, 1080), refresh_hz=120.0))
     made.display.open()
-    check_refresh(made, SETTINGS, n_flips=5)
+    check_refresh(made, SETTINGS.display, n_flips=5)
     assert len(drawn) == 5
     assert {(frame.text, frame.image_id) for frame in drawn} == {(None, None)}
 

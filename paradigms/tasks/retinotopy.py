@@ -58,7 +58,7 @@ def make_schedule(settings: Settings, *, textures: Sequence[Texture], key: RunKe
     Returns
     -------
     Schedule
-        Events are the cycles, sweeps and blanks; `steps` holds a texture for every step with an aperture, none of
+        Events are the cycles, sweeps and blanks; `steps` has a texture for every step with an aperture, none of
         them twice in a row. With the protocol's settings 300 s, 4500 steps.
 
     Raises

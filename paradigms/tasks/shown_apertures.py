@@ -20,12 +20,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What stood on the display, piece by piece, in seconds from the first counted pulse.
+    """What was on the display, piece by piece, in seconds from the first counted pulse.
 
     Parameters
     ----------
     from_s : float64 array, (n_pieces,)
-        When a piece began; it stood until the next one.
+        When a piece began; it was shown until the next one.
     aperture, texture : int32 array, (n_pieces,)
         Place in :attr:`paradigms.tasks.aperture_movie.Movie.apertures`, 0 for none, and in the schedule's textures,
         -1 for none.
@@ -52,8 +52,8 @@ def shown_apertures(records: Sequence[Record], schedule: Schedule, *, movie: Mov
     Parameters
     ----------
     records : sequence of dict
-        The journal. Every flip drew the state of its planned time, and stood from its actual time on; a step that
-        was left out has no flip, and what stood before it went on standing.
+        The journal. Every flip drew the state of its planned time, and was shown from its actual time on; a step that
+        was left out has no flip, and what was shown before it stayed.
     schedule : Schedule
         What was planned.
     movie : Movie
@@ -82,12 +82,12 @@ def shown_apertures(records: Sequence[Record], schedule: Schedule, *, movie: Mov
 
 
 def volume_weights(shown: Shown, *, tr_s: float, n_volumes: int, n_apertures: int) -> Floats:
-    """Say which share of each volume every aperture stood.
+    """Say which share of each volume every aperture was shown.
 
     Parameters
     ----------
     shown : Shown
-        What stood when.
+        What was shown when.
     tr_s, n_volumes : float, int
         Volume ``v`` is the time from ``v * tr_s`` to ``(v + 1) * tr_s``.
     n_apertures : int
@@ -137,7 +137,7 @@ def volume_masks(weights: Floats, *, movie: Movie, grid: Grid, field_deg: float)
 
 
 def sample_index(shown: Shown, *, rate_hz: float, duration_s: float) -> NDArray[np.int32]:
-    """Sample what stood at a fixed rate: row ``k`` is what stood in the middle of ``k / rate`` to ``(k + 1) / rate``.
+    """Sample at a fixed rate: row ``k`` is what was shown in the middle of ``k / rate`` to ``(k + 1) / rate``.
 
     Returns
     -------

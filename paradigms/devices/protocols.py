@@ -70,6 +70,8 @@ class Frame:
     overlay : uint8 array, (n, n), optional
         How much white covers background and image, 0 to 255, row 0 at the top, `n` a power of two; stretched
         over the square of side `image_px`. The same array from frame to frame is not sent to the display again.
+    surround_px : float
+        Diameter of the disk of the background's grey on which the fixation point stands; 0 for none.
     photodiode : bool or None
         A square in the lower right corner, white or black; None for no square.
     """
@@ -86,6 +88,7 @@ class Frame:
     dot_level: int = 255
     overlay: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
     photodiode: bool | None = None
+    surround_px: float = 0.0
 
 
 PHOTODIODE_PX = 60

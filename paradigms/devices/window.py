@@ -200,14 +200,18 @@ class PsychoPyDisplay:
             self._draw_overlay(frame.overlay, side_px=round(frame.image_px))
         if frame.dots_px is not None:
             self._draw_dots(frame)
-        self._dot.size = frame.fixation_px / 2.0
-        self._dot.fillColor = frame.fixation_color
-        self._dot.draw()
+        self._draw_disk(frame.surround_px, color=(frame.background,) * 3)
+        self._draw_disk(frame.fixation_px, color=frame.fixation_color)
         if frame.photodiode is not None:
             self._draw_photodiode(lit=frame.photodiode)
         if frame.text is not None:
             self._write(frame.text)
         pyglet.gl.glFinish()
+
+    def _draw_disk(self, diameter_px: float, *, color: tuple[int, int, int]) -> None:
+        if diameter_px > 0.0:
+            self._dot.size, self._dot.fillColor = diameter_px / 2.0, color
+            self._dot.draw()
 
     def _draw_image(self, stimulus: Any, frame: Frame, *, wide: float) -> None:
         size = (round(frame.image_px * wide), round(frame.image_px))

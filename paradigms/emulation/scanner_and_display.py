@@ -223,7 +223,7 @@ class RecordingDisplay:
         return shown
 
     def screenshot(self) -> Pixels:
-        """Compose what is on the screen: background, image, overlay, dots, fixation point (no text)."""
+        """Compose what is on the screen: background, image, overlay, dots, fixation point on its surround (no text)."""
         width, height = self._size
         frame = self.shown[-1].frame if self.shown else None
         canvas = np.full((height, width, 3), frame.background if frame else 0, dtype=np.uint8)
@@ -236,6 +236,7 @@ class RecordingDisplay:
             for x, y in frame.dots_px:
                 _dot(canvas, diameter=frame.dot_px, color=(frame.dot_level,) * 3, at=(float(x), float(y)))
         if frame is not None:
+            _dot(canvas, diameter=frame.surround_px, color=(frame.background,) * 3)
             _dot(canvas, diameter=frame.fixation_px, color=frame.fixation_color)
             if frame.photodiode is not None:
                 canvas[-PHOTODIODE_PX:, -PHOTODIODE_PX:] = 255 * frame.photodiode

@@ -162,7 +162,7 @@ def frame_for(settings: Settings, *, image_id: str | None, color: tuple[int, int
     section, display = settings.lo, settings.display
     return Frame(image_id=image_id, image_px=display.px_for(section.image_deg),
                  fixation_px=display.px_for(section.fixation_deg), fixation_color=color,
-                 background=display.background)
+                 background=display.background, surround_px=display.px_for(section.surround_deg))
 
 
 def frame_at(schedule: Schedule, t: float, *, settings: Settings) -> Frame:

@@ -119,7 +119,7 @@ def frame_for(settings: Settings, *, image_id: str | None = None, text: str | No
     main, display = settings.main, settings.display
     return Frame(image_id=image_id, image_px=display.px_for(main.image_deg),
                  fixation_px=display.px_for(main.fixation_deg), fixation_color=main.fixation_color,
-                 background=display.background, text=text)
+                 background=display.background, surround_px=display.px_for(main.surround_deg), text=text)
 
 
 def answer_keys(settings: Settings) -> tuple[str, str]:

@@ -118,6 +118,7 @@ class Player:
         return Frame(image_id=None, image_px=display.px_for(section.side_deg),
                      fixation_px=display.px_for(section.fixation_deg),
                      fixation_color=color_at(self.schedule.marks, t), background=section.background,
+                     surround_px=display.px_for(section.surround_deg),
                      dots_px=screen_px(places, display) if len(places) else None,
                      dot_px=display.px_for(section.dot_deg), dot_level=section.dot_level)
 

@@ -183,6 +183,7 @@ class Player:
         return Frame(image_id=self.schedule.textures[state.texture_index] if seen else None,
                      image_px=display.px_for(section.field_deg), fixation_px=display.px_for(section.fixation_deg),
                      fixation_color=state.fixation_color, background=display.background,
+                     surround_px=display.px_for(section.surround_deg),
                      aperture=self.mask_of(state.aperture_index) if seen else None, overlay=self.overlay)
 
 

@@ -15,6 +15,8 @@ from pydantic import Field, model_validator
 from subjects.settings.section import Count, Level, NotNegative, Positive, Seconds, Section, described
 
 MAIN = "main"
+SURROUND = ("Diameter of the disk of the background's grey on which the fixation point stands, so that it is seen on "
+            "any picture; 0 for none.")
 Color = tuple[int, int, int]
 Aperture = Literal["wedge_ccw", "wedge_cw", "ring_expand", "ring_contract", "bar", "mix"]
 
@@ -56,6 +58,7 @@ class FixationTask(ParadigmSettings):
     """What the tasks with a coloured fixation point share: its changes, and the press that answers them."""
 
     fixation_deg: Positive = described(0.2, "Diameter of the fixation point.", unit="deg", source="protocol 3")
+    surround_deg: NotNegative = described(0.0, SURROUND, unit="deg", since="0.2.0")
     fixation_colors: tuple[Color, ...] = described(((255, 0, 0), (0, 0, 0), (255, 255, 255)),
         "Colours among which the fixation point changes: red, green, blue.", unit="0 to 255", source="protocol 3")
     change_min_s: Positive = described(1.0, "Shortest time between two changes.", unit="s", source="protocol 3")
@@ -151,6 +154,7 @@ class LoSettings(FixationTask):
     """Localizer of the lateral occipital cortex: intact and scrambled images. `runs` counts them session by session."""
 
     runs: tuple[Annotated[int, Field(ge=0)], ...] = described((1, 1), "Runs of each session.", source="protocol 4")
+    surround_deg: NotNegative = described(0.4, SURROUND, unit="deg", since="0.2.0", before=0.0)
     design: Literal["blocks", "within"] = described("blocks",
         "`blocks`: a block is intact or scrambled; `within`: both alternate image by image in one block.",
         source="protocol 4, open")
@@ -259,6 +263,7 @@ class MainSettings(ParadigmSettings):
     lead_out_s: Seconds = described(20.0, "Blank at the end of a run.", unit="s", source="protocol 2")
     image_deg: Positive = described(12.0, "Side of the images.", unit="deg", source="protocol 2")
     fixation_deg: Positive = described(0.2, "Diameter of the fixation point.", unit="deg", source="protocol 2")
+    surround_deg: NotNegative = described(0.4, SURROUND, unit="deg", since="0.2.0", before=0.0)
     fixation_color: tuple[Level, Level, Level] = described((255, 0, 0),
         "Colour of the fixation point: red, green, blue.", unit="0 to 255")
     discard_s: NotNegative = described(18.0,

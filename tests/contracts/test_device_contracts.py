@@ -332,6 +332,22 @@ def test_the_fixation_point_has_its_size_and_colour(display: tuple[Any, Clock]) 
     assert dot.sum() == pytest.approx(np.pi * 6.0**2, rel=0.12)
 
 
+def test_the_surround_lies_between_picture_and_point(display: tuple[Any, Clock]) -> None:
+    shown, _ = display
+    shown.preload({"px-bright": np.full((100, 100, 3), 240, dtype=np.uint8)})
+    shown.draw(dataclasses.replace(_frame("px-bright"), surround_px=24.0))
+    shown.flip()
+    screen = shown.screenshot()
+    assert np.all(screen == (255, 0, 255), axis=2).sum() == pytest.approx(np.pi * 6.0**2, rel=0.12)
+    grey = np.all(screen == 127, axis=2)[180:300, 260:380]
+    assert grey.sum() == pytest.approx(np.pi * (12.0**2 - 6.0**2), rel=0.15)
+    rows, columns = np.flatnonzero(grey.any(axis=1)), np.flatnonzero(grey.any(axis=0))
+    assert (rows.mean(), columns.mean()) == (pytest.approx(59.5, abs=0.6), pytest.approx(59.5, abs=0.6))
+    shown.draw(_frame("px-bright"))
+    shown.flip()
+    assert not np.all(shown.screenshot() == 127, axis=2)[180:300, 260:380].any()
+
+
 def test_an_image_keeps_its_proportions(display: tuple[Any, Clock]) -> None:
     shown, _ = display
     shown.preload({"px-wide": np.full((50, 100, 3), 240, dtype=np.uint8)}, height_px=100.0)

@@ -173,6 +173,7 @@ def test_frames_have_the_protocols_sizes(settings: Settings) -> None:
     px_per_cm = 1920 / 89
     assert frame.image_px == pytest.approx(2 * 168 * np.tan(np.radians(6)) * px_per_cm)
     assert frame.fixation_px == pytest.approx(2 * 168 * np.tan(np.radians(0.1)) * px_per_cm)
+    assert frame.surround_px == pytest.approx(2 * 168 * np.tan(np.radians(0.2)) * px_per_cm)
     assert round(frame.image_px) == 762
     assert (frame.background, frame.fixation_color, frame.text) == (127, (255, 0, 0), None)
     assert frame_for(settings).image_id is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -201,9 +201,10 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
     if asked.name not in (None, record.name):
         raise _refusal_of_another(layout, record, load_other_network(layout, stimuli, asked=asked))
     _warn(record, stimuli, root=layout.root)
-    _require_consent(layout, record.name, asked=asked, where=str(layout.manifest))
+    name = stimuli.network if record.tap is None and ":" in stimuli.network else record.name
+    _require_consent(layout, name, asked=asked, where=None if name == stimuli.network else str(layout.manifest))
     parts = _parts(record, stimuli)
-    chosen = asked.applied(stimuli.model_copy(update={"network": record.name, **parts}))
+    chosen = replace(asked, name=None).applied(stimuli.model_copy(update={"network": name, **parts}))
     _require_weights(layout, record, chosen)
     network = network_of(chosen, root=layout.root)
     if network.digest != record.digest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -69,10 +70,10 @@ def load_network(name: str, *, weights: Path | None = None, preprocessing: str |
         torchvision, ``"squeezenet1_0"`` for example; or ``"package.module:function"``, a function of the user's own
         that takes nothing and returns a :class:`Network`.
     weights : Path, optional
-        A file that :func:`stimuli.weights.read_weights` reads. Default: for torchvision's networks its own file,
+        A file that :func:`stimuli.networks.weights.read_weights` reads. Default: for torchvision its own file,
         from its cache or downloaded to it; for ``alexnet-caffe`` Caffe's file in the same folder.
     preprocessing : str, optional
-        As :func:`stimuli.preprocessing.find_preprocessing` takes it. Default: the network's own.
+        As :func:`stimuli.networks.preprocessing.find_preprocessing` takes it. Default: the network's own.
     tap : str, optional
         ``"after norm and pool"`` (default) or ``"before norm and pool"``.
 
@@ -133,7 +134,7 @@ def _load_own(name: str, given: Mapping[str, Any]) -> Network:
     missing = [member for member in _MEMBERS if not hasattr(network, member)]
     if missing or not isinstance(network, Network):
         raise NetworkError(name, came=f"a {type(network).__name__} without {', '.join(missing)}",
-                           expected="a Network (stimuli.network.Network)",
+                           expected="a Network (stimuli.networks.registry.Network)",
                            remedy="Return a TorchNetwork, or complete the class.")
     side, names = network.input_size, network.class_names
     for holds, came, expected in (
@@ -145,7 +146,17 @@ def _load_own(name: str, given: Mapping[str, Any]) -> Network:
             (given.get("tap") in (None, network.tap), f"tap {network.tap!r}", f"{given.get('tap')!r}, as asked for")):
         if not holds:
             raise NetworkError(name, came=came, expected=expected, remedy="Correct what the function returns.")
-    return network
+    return _found_again(network, name)
+
+
+def _found_again(network: Network, name: str) -> Network:
+    """Call a network by the name under which it is found again, whatever its function called it."""
+    if network.name == name:
+        return network
+    if isinstance(network, TorchNetwork):
+        return replace(network, name=name)
+    raise NetworkError(name, came=f"a network called {network.name!r}", expected=f"the name {name!r}, by which later "
+                       "commands find it again", remedy="Correct the name that the function gives it.")
 
 
 def _own_function(name: str) -> Callable[[], Any]:

@@ -138,7 +138,7 @@ def oblong() -> _Oblong:
 
 def test_a_users_own_function_gives_a_network() -> None:
     network = load_network(f"{OWN}:own_network")
-    assert (network.name, network.input_size) == ("tiny", 24)
+    assert (network.name, network.input_size) == (f"{OWN}:own_network", 24)
 
 
 @pytest.mark.parametrize(("name", "options", "text"), [

@@ -156,6 +156,7 @@ def check(study: Path, as_json: bool, threads: int, also: tuple[str, ...], also_
     Ends with 0 only if every image passes under the network that the set was made with, with 1 if a rule is
     broken, with 2 if a file is missing or was changed.
     """
+    from stimuli.files import build_again
     from stimuli.image_set.check import check as check_set
     from stimuli.image_set.check_tables import verdict_parts
 
@@ -163,7 +164,8 @@ def check(study: Path, as_json: bool, threads: int, also: tuple[str, ...], also_
     others = _others(also, layout=layout, settings=settings, weights=also_weights,
                      preprocessing=_from_here(also_preprocessing))
     verdict = check_set(layout, settings, asked=asked, also=others, threads=threads, progress=rich_progress)
-    say(verdict.to_json(), as_json=as_json, text=verdict_parts(verdict))
+    remedy = [] if verdict.ok else [f"To make the set again: {build_again(layout.stimuli)}."]
+    say(verdict.to_json(), as_json=as_json, text=[*verdict_parts(verdict), *remedy])
     return 0 if verdict.ok else 1
 
 

@@ -162,7 +162,9 @@ def move_aside(paths: Iterable[Path], folder: Path, *, layout: Layout) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _ignore(layout)
     for path in paths:
-        if (path.exists() or path.is_symlink()) and not (folder / path.name).exists():
+        if path.is_symlink() and path.is_dir():  # of the study's own: it stays, and its content goes
+            move_aside(sorted(path.iterdir()), folder / path.name, layout=layout)
+        elif (path.exists() or path.is_symlink()) and not (folder / path.name).exists():
             path.rename(folder / path.name)
 
 

@@ -199,7 +199,8 @@ def read_manifest(path: Path) -> Manifest:
     """
     path = Path(path)
     if not path.is_file():
-        command = build_again(path.parent).replace(" --overwrite", "")
+        left = any((path.parent / "images").rglob("*.png"))  # of a set whose table is lost
+        command = build_again(path.parent) if left else build_again(path.parent).replace(" --overwrite", "")
         raise ManifestError(str(path), came="no such file", expected="a stimulus manifest",
                             remedy=f"Build the set with {command}.")
     _require_known_version(sidecar_path(path))

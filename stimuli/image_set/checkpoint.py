@@ -176,7 +176,7 @@ def _replace(unfinished: UnfinishedSet, folder: Path) -> None:
     layout = unfinished.layout
     old = [layout.manifest, sidecar_path(layout.manifest), mean_path(layout), sidecar_path(mean_path(layout)),
            layout.stimuli / "images"]
-    if any(path.exists() for path in old):
+    if any(path.is_file() or (path.is_dir() and any(path.iterdir())) for path in old):
         unfinished.save(replaces=folder)
         move_aside(old, folder, layout=layout)
     unfinished.save()

@@ -150,8 +150,13 @@ def _load_own(name: str, given: Mapping[str, Any]) -> Network:
 
 
 def _found_again(network: Network, name: str) -> Network:
-    """Call a network by the name under which it is found again; a class of the user's own keeps the name it has."""
-    return replace(network, name=name) if isinstance(network, TorchNetwork) else network
+    """Call a network by the name under which it is found again, whatever its function called it."""
+    if network.name == name:
+        return network
+    if isinstance(network, TorchNetwork):
+        return replace(network, name=name)
+    raise NetworkError(name, came=f"a network called {network.name!r}", expected=f"the name {name!r}, by which later "
+                       "commands find it again", remedy="Correct the name that the function gives it.")
 
 
 def _own_function(name: str) -> Callable[[], Any]:

@@ -74,8 +74,7 @@ def _undecided(name: str, *, seed: int = 0) -> dict[str, torch.Tensor]:
     module = models.get_model(name, weights=None).eval()
     module.load_state_dict(state)
     with torch.no_grad():
-        answer = module(_standardised(_picture(np.random.default_rng(1)).resize((224, 224))))[0]
-        state[f"{last}.bias"] = state[f"{last}.bias"] - answer
+        state[f"{last}.bias"] -= module(_standardised(_picture(np.random.default_rng(1)).resize((224, 224))))[0]
     state[f"{last}.bias"][[one.index for one in _categories()]] += 6.0
     return state
 

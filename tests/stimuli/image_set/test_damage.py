@@ -227,9 +227,9 @@ def test_two_writers_at_once_are_refused(built: Study, command: Command, verb: s
     for name in ("beagle", "dalmatian"):
         (folder / name).mkdir(parents=True)
         Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(folder / name / "a.png")
-    with built.layout.settings_file.open("a", encoding="utf-8") as file:
-        file.write("\n[textures]\nsize_px = 48\nscramble_cells = 4\nn_objects = 1\nn_faces = 1\nn_words = 1\n"
-                   "n_pictures = 1\n")
+    text = built.layout.settings_file.read_text(encoding="utf-8")
+    small = "[textures]\nsize_px = 48\nscramble_cells = 4\nn_objects = 1\nn_faces = 1\nn_words = 1\nn_pictures = 1"
+    built.layout.settings_file.write_text(text.replace("[textures]", small, 1), encoding="utf-8")
     options = {"build": ("--overwrite",), "candidates": ("--images", folder)}.get(verb, ())
     code = ("import sys; from pathlib import Path; from subjects.store import locked\n"
             "with locked(Path(sys.argv[1]), what='the stimulus set'):\n    print('held', flush=True); sys.stdin.read()")

@@ -281,6 +281,8 @@ class SetNetwork:
     tap : str or None
         Where in a layer its responses are read. None for a set made by version 0.1.0, which wrote name and digest
         only; then nothing is known of the weights file and the preprocessing either.
+    function : str or None
+        ``"package.module:function"`` that gives it, for a network of the user's own; None: it is loaded by its name.
     """
 
     name: str
@@ -289,6 +291,12 @@ class SetNetwork:
     weights_digest: str | None = None
     preprocessing: str | None = None
     tap: str | None = None
+    function: str | None = None
+
+    @property
+    def loaded_as(self) -> str:
+        """Give the name under which the network is loaded again."""
+        return self.function or self.name
 
 
 def read_set_network(manifest_path: Path) -> SetNetwork:

@@ -57,7 +57,7 @@ KINDS = {
     "alexnet-caffe": Kind(("alexnet-caffe", "--weights", "alexnet.caffemodel"), "alexnet-caffe"),
     "alexnet-torchvision": Kind(("alexnet-torchvision",), "alexnet-torchvision", 224),
     "underscore": Kind(("squeezenet1_0",), "squeezenet1_0", 224),
-    "own": Kind(("own_network:load",), "own_network:load", photographs=False),
+    "own": Kind(("own_network:load",), "our_own", photographs=False),
 }
 
 

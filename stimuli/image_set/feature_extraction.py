@@ -102,7 +102,7 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
     asked, stimuli = asked or NetworkChoice(), settings.stimuli
     own, manifest = read_set_network(layout.manifest), read_manifest(layout.manifest)
     require_rows(manifest, stimuli, path=layout.manifest)
-    other = asked.name not in (None, own.name)
+    other = asked.name not in (None, own.name, own.function)
     network = (load_other_network if other else load_set_network)(layout, stimuli, asked=asked)
     plan = _plan(layout, manifest, network=network, stimuli=stimuli, other=other)
     found = None if overwrite else _current(plan)

@@ -78,7 +78,7 @@ def settings_for_build(layout: Layout, stimuli: StimuliSettings, *, asked: Netwo
     record = None if asked.name is not None or "network" in named else remembered_network(layout)
     if record is not None:
         parts = {key: getattr(record, key) for key in ("weights", "preprocessing", "tap") if key not in named}
-        chosen = chosen.model_copy(update={"network": record.name, **parts})
+        chosen = chosen.model_copy(update={"network": record.loaded_as, **parts})
     if "images" not in named:
         kept = remembered_photographs(layout)
         chosen = chosen.model_copy(update={key: value for key, value in kept.items() if key not in named})
@@ -149,7 +149,8 @@ def record_of(network: Network, stimuli: StimuliSettings, *, root: Path) -> SetN
     preprocessing = f"{name}:{_as_named(root / file, root=root)}" if colon else stimuli.preprocessing
     return SetNetwork(network.name, network.digest, preprocessing=preprocessing, tap=network.tap,
                       weights=None if weights is None else _as_named(weights, root=root),
-                      weights_digest=None if weights is None else digest_file(weights))
+                      weights_digest=None if weights is None else digest_file(weights),
+                      function=stimuli.network if ":" in stimuli.network else None)
 
 
 def photographs_record(stimuli: StimuliSettings, *, root: Path) -> dict[str, str | None]:
@@ -198,10 +199,10 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
     """
     asked = asked or NetworkChoice()
     record = read_set_network(layout.manifest)
-    if asked.name not in (None, record.name):
+    if asked.name not in (None, record.name, record.function):
         raise _refusal_of_another(layout, record, load_other_network(layout, stimuli, asked=asked))
     _warn(record, stimuli, root=layout.root)
-    name = stimuli.network if record.tap is None and ":" in stimuli.network else record.name
+    name = stimuli.network if record.tap is None and ":" in stimuli.network else record.loaded_as
     _require_consent(layout, name, asked=asked, where=None if name == stimuli.network else str(layout.manifest))
     parts = _parts(record, stimuli)
     chosen = replace(asked, name=None).applied(stimuli.model_copy(update={"network": name, **parts}))
@@ -241,7 +242,7 @@ def _warn(record: SetNetwork, stimuli: StimuliSettings, *, root: Path) -> None:
              if key in stimuli.model_fields_set and getattr(stimuli, key) is not None}
     if "weights" in named:
         named["weights"] = _as_named(root / named["weights"], root=root)
-    known = {"network": record.name, "weights": record.weights, "preprocessing": record.preprocessing,
+    known = {"network": record.loaded_as, "weights": record.weights, "preprocessing": record.preprocessing,
              "tap": record.tap}
     for key, value in named.items():
         if value != known[key] and (key == "network" or record.tap is not None):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -146,17 +145,7 @@ def _load_own(name: str, given: Mapping[str, Any]) -> Network:
             (given.get("tap") in (None, network.tap), f"tap {network.tap!r}", f"{given.get('tap')!r}, as asked for")):
         if not holds:
             raise NetworkError(name, came=came, expected=expected, remedy="Correct what the function returns.")
-    return _found_again(network, name)
-
-
-def _found_again(network: Network, name: str) -> Network:
-    """Call a network by the name under which it is found again, whatever its function called it."""
-    if network.name == name:
-        return network
-    if isinstance(network, TorchNetwork):
-        return replace(network, name=name)
-    raise NetworkError(name, came=f"a network called {network.name!r}", expected=f"the name {name!r}, by which later "
-                       "commands find it again", remedy="Correct the name that the function gives it.")
+    return network
 
 
 def _own_function(name: str) -> Callable[[], Any]:

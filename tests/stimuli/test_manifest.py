@@ -288,6 +288,12 @@ def test_the_network_of_a_set_is_read_from_its_record(tmp_path: Path) -> None:
     assert found == SetNetwork(ROW.network, ROW.network_digest, None, "ab12", "caffe-227", "after norm and pool")
 
 
+def test_a_function_of_ones_own_is_how_its_network_is_loaded_again(tmp_path: Path) -> None:
+    found = read_set_network(_with_record(tmp_path / "manifest.tsv", function="lab.nets:load"))
+    assert (found.name, found.loaded_as) == (ROW.network, "lab.nets:load")
+    assert SetNetwork("demo", "ab12").loaded_as == "demo"
+
+
 @pytest.mark.parametrize("beside", [None, "{}", '{"inputs": {"network": "x"}}'])
 def test_a_set_without_a_record_has_the_network_of_its_rows(tmp_path: Path, beside: str | None) -> None:
     path = write_manifest(tmp_path / "manifest.tsv", Manifest((ROW,)))

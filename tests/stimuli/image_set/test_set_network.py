@@ -136,24 +136,27 @@ KINDS: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], tuple[str, ...]], in
 def test_a_set_of_every_kind_of_network_is_checked_and_read_without_its_name(
         name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     prepare, side = KINDS[name]
+    own = ":" in name
+    called = "squeezenet1_1" if own else name
     options = prepare(tmp_path, monkeypatch)
     if name != "demo":
         options += ("--images", str(_photographs(tmp_path / "photographs")))
     layout = init_study(Layout(tmp_path / "study"), name="kinds", seed=4,
                         changes={"stimuli": {**LOW, "size_px": side}})
     code, said, complaint = command("build", "--study", layout.root, *options)
-    assert (code, f"12 images of network {name} made" in said) == (0, True), complaint
+    assert (code, f"12 images of network {called} made" in said) == (0, True), complaint
     record = read_set_network(layout.manifest)
     assert (record.name, {one.network_digest for one in read_manifest(layout.manifest).stimuli}) == \
-        (name, {record.digest})
+        (called, {record.digest})
+    assert record.function == (name if own else None)
     code, said, complaint = command("check", "--study", layout.root, "--json")
-    assert (code, json.loads(said)["network"], json.loads(said)["n_failed"]) == (0, name, 0), complaint
+    assert (code, json.loads(said)["network"], json.loads(said)["n_failed"]) == (0, called, 0), complaint
     code, said, complaint = command("features", "--study", layout.root)
-    assert (code, f"12 images of network {name} extracted" in said) == (0, True), complaint
-    store = open_store(layout.features(name))
-    assert (store.network, store.network_digest, len(store.image_ids)) == (name, record.digest, 12)
+    assert (code, f"12 images of network {called} extracted" in said) == (0, True), complaint
+    store = open_store(layout.features(called))
+    assert (store.network, store.network_digest, len(store.image_ids)) == (called, record.digest, 12)
     code, said, _ = command("build", "--study", layout.root)
-    assert (code, f"network {name} already up to date" in said) == (0, True)
+    assert (code, f"network {called} already up to date" in said) == (0, True)
 
 
 NAME = "squeezenet1_1"

@@ -138,21 +138,7 @@ def oblong() -> _Oblong:
 
 def test_a_users_own_function_gives_a_network() -> None:
     network = load_network(f"{OWN}:own_network")
-    assert (network.name, network.input_size) == (f"{OWN}:own_network", 24), "the name by which it is found again"
-
-
-class _Foreign:
-    """A class of the user's own, which keeps its name to itself."""
-
-    def __init__(self) -> None:
-        self.inner = fit_tiny()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-
-def foreign() -> _Foreign:
-    return _Foreign()
+    assert (network.name, network.input_size) == ("tiny", 24)
 
 
 @pytest.mark.parametrize(("name", "options", "text"), [
@@ -160,7 +146,6 @@ def foreign() -> _Foreign:
     (f"{OWN}:twice_the_same_name", {}, "2 class names, 1 different; expected a name of its own for every output"),
     (f"{OWN}:another_layers_name", {}, r"layers \('layer1', 'layer1'\); expected named layers"),
     (f"{OWN}:oblong", {}, r"a mean image of shape \(24, 23, 3\); expected \(24, 24, 3\)"),
-    (f"{OWN}:foreign", {}, "a network called 'tiny'; expected the name .*:foreign', by which later commands find it"),
     (f"{OWN}:own_netwrk", {}, rf"'own_netwrk', which is no function of {OWN}; .*Did you mean 'own_network'\?"),
     (f"{OWN}:OWN", {}, "'OWN', which is no function"),
     ("no_such_package.x:load", {}, "cannot be imported .No module named 'no_such_package'.; .* Run from the folder"),

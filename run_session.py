@@ -269,7 +269,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from paradigms.console.session import Played, Stage, pass_preflight, play_session
     from paradigms.devices.tracker import Consent, make_tracker
     from paradigms.playing.assembly import require_devices
-    from subjects.plan import PlannedRun, run_sheet, sheet_tables
+    from subjects.plan import run_sheet, sheet_tables
     from subjects.profile import load_profile
 
     layout = Layout(study).require()
@@ -288,8 +288,8 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     stage, ask = Stage(scanner, display, options), partial(_first_answer if yes else _ask, err=as_json)
     played: list[Played] = []
     if pass_preflight(layout, sub=sub, ses=ses, stage=stage, ask=ask, out=STDERR if as_json else None):
-        def describe(run: PlannedRun) -> RenderableType | None:
-            design = design_of(layout, settings, key=run.key)
+        def describe(one: Played) -> RenderableType | None:
+            design = design_of(layout, key=one.run.key, attempt=one.attempt)
             return None if design is None else design_panel(design, width=min(64, console.width - 32))
 
         played += play_session(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask,

@@ -112,7 +112,8 @@ def events_table(records: Sequence[Record], schedule: Schedule, *, response_wind
     DataFrame
         One row for each event that began, with the columns of :data:`COLUMNS`, and one for each change of the
         fixation point. A blank trial's onset is planned: nothing changes on the display when it begins. An event
-        without a right answer has no response.
+        without a right answer has no response. An event that was up when the record was cut off lasts until the
+        last line of the record; one of which no later line tells is left out, since nothing says how long it was up.
     """
     zero = time_zero(records)
     rows = [] if zero is None else _rows(records, schedule, zero=zero, response_window_s=response_window_s)
@@ -144,6 +145,7 @@ def _rows(records: Sequence[Record], schedule: Schedule, *, zero: float, respons
     rows += mark_rows(schedule.marks, flips=[(flip["planned"] - zero, flip["t"] - zero) for flip in flips],
                       presses_s=[t for t, _ in presses], last_s=min(last, schedule.duration_s),
                       window_s=response_window_s)
+    rows = [row for row in rows if row["duration"] > 0]
     return sorted(rows, key=lambda row: row["onset"]) if schedule.marks else rows
 
 

@@ -141,8 +141,35 @@ def with_plan(events: pd.DataFrame, schedule: Path) -> pd.DataFrame:
     return events.assign(duration_planned=[planned.get(place, np.nan) for place in places])
 
 
+def count_volumes(events: pd.DataFrame) -> int:
+    """Say how many volumes were taken while a run was logged.
+
+    Parameters
+    ----------
+    events : DataFrame
+        A run's events, as :func:`paradigms.runlog.read_events` gives them.
+
+    Returns
+    -------
+    int
+        The pulses counted and the volumes whose pulse was lost while later ones came; without pulses, those planned.
+
+    Raises
+    ------
+    AnalysisError
+        If the sidecar says neither.
+    """
+    said = events.attrs.get("sidecar", {})
+    pulses = events.attrs.get("n_pulses")
+    found = pulses + len(said.get("PulseWatch", {}).get("missed", ())) if pulses else said.get("n_volumes")
+    if not found:
+        raise AnalysisError("events sidecar", came="neither n_pulses nor n_volumes", expected="how long the run was",
+                            remedy="Make the events table again with `python run_session.py recover`.")
+    return int(found)
+
+
 def require_volumes(run: Run, events: pd.DataFrame) -> Run:
-    """Return the run if its volumes are as many as the logged pulses, else stop and say so.
+    """Return the run if its volumes are as many as the logged pulses, lost ones included, else stop and say so.
 
     Parameters
     ----------
@@ -151,7 +178,7 @@ def require_volumes(run: Run, events: pd.DataFrame) -> Run:
         The run's events table, with ``attrs["n_pulses"]``; None there means that pulses were not counted.
     """
     pulses = events.attrs.get("n_pulses")
-    if pulses is not None and int(pulses) != len(run.data):
+    if pulses is not None and len(run.data) not in (pulses, count_volumes(events)):
         raise AnalysisError(run.name, came=f"{len(run.data)} volumes but {int(pulses)} logged pulses",
                             expected="one volume a pulse", remedy="See that time series and log are of the same run "
                             "and that no volumes were cut off; correct the pulse log's count if triggers were lost.")

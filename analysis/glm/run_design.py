@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from analysis.data.timeseries import with_plan
+from analysis.data.timeseries import count_volumes, with_plan
 from analysis.glm.betas import BLANK
 from analysis.glm.design import Sampling, add_responses, design_matrix, list_conditions, name_events
 from paradigms.runlog import read_events
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.paradigms import MAIN
-from subjects.settings.study import Settings
+from subjects.store import read_json
 
 FIXATION = "fixation"
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -99,25 +100,47 @@ def run_design(events: pd.DataFrame, *, task: str, sampling: Sampling) -> RunDes
     return RunDesign(matrix, kinds, tuple(int((shown["trial_type"] == kind).sum()) for kind in kinds))
 
 
-def design_of(layout: Layout, settings: Settings, *, key: RunKey) -> RunDesign | None:
-    """Read a run's events and predict its volumes; None without a table, or with too short a one.
+def design_of(layout: Layout, *, key: RunKey, attempt: int | None = None) -> RunDesign | None:
+    """Read the events of a run that was played and predict its volumes, from its own record.
+
+    Parameters
+    ----------
+    layout : Layout
+    key : RunKey
+    attempt : int, optional
+        Which attempt at the run; default: the one that the analysis reads.
+
+    Returns
+    -------
+    RunDesign or None
+        None without a table of that attempt, or with too short a one.
 
     Raises
     ------
     StudyError
-        If the table cannot be read.
+        If the table or its schedule cannot be read.
     """
-    path = layout.events(key)
-    if not path.is_file():
+    path = _table_of(layout, key, attempt=attempt)
+    if path is None:
         return None
     events = read_events(path)
-    events = with_plan(events, layout.schedule(key, attempt=int(events.attrs["sidecar"].get("Attempt", 1))))
-    n_volumes = int(events.attrs["n_pulses"] or 0)
-    if n_volumes < 2:
+    schedule = layout.schedule(key, attempt=int(events.attrs["sidecar"].get("Attempt", 1)))
+    n_volumes, tr_s = count_volumes(events) if events.attrs["n_pulses"] else 0, float(read_json(schedule)["tr_s"])
+    lasting = (events["duration"] > 0) & (events["onset"] < n_volumes * tr_s)
+    if n_volumes < 2 or not lasting.any():
         return None
-    sampling = Sampling(n_volumes=n_volumes, tr_s=settings.scanner.tr_s)
-    end = n_volumes * settings.scanner.tr_s
-    return run_design(events[events["onset"] < end], task=key.task, sampling=sampling)
+    sampling = Sampling(n_volumes=n_volumes, tr_s=tr_s)
+    return run_design(with_plan(events, schedule)[lasting], task=key.task, sampling=sampling)
+
+
+def _table_of(layout: Layout, key: RunKey, *, attempt: int | None) -> Path | None:
+    """Find the table of an attempt: in its place, or put aside in sourcedata."""
+    place, aside = layout.events(key), None if attempt is None else layout.attempt_file("events.tsv", key,
+                                                                                        attempt=attempt)
+    told = read_json(layout.events_sidecar(key)).get("Attempt", 1) if layout.events_sidecar(key).is_file() else 1
+    if place.is_file() and (attempt is None or told == attempt):
+        return place
+    return aside if aside is not None and aside.is_file() else None
 
 
 def design_panel(design: RunDesign, *, width: int = 64) -> Panel:

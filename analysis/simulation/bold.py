@@ -24,7 +24,7 @@ from analysis.data.hdf5 import read_hdf5, text_array, texts, write_hdf5
 from analysis.data.sources import HEMISPHERES, SIMULATED, TASK, labels_path, surface_paths
 from analysis.data.surface import Surface, save_surface
 from analysis.data.template import RADIUS_MM, load_fsaverage5, occipital_patch
-from analysis.data.timeseries import Sessions, read_sessions
+from analysis.data.timeseries import Sessions, count_volumes, read_sessions
 from analysis.glm.betas import BLANK
 from analysis.glm.design import Sampling, design_matrix, drift_degree, list_conditions
 from analysis.regions.labels import write_labels
@@ -256,16 +256,6 @@ def simulate_run(hemisphere: Hemisphere, events: Mapping[int, pd.DataFrame], *, 
     percent += np.float32(settings.noise_sd_pct) * autocorrelated_noise(sampling.n_volumes, kernel=kernel,
                                                                         ar1=settings.ar1, rng=generator)
     return hemisphere.mean_signal * (1 + percent / np.float32(100))
-
-
-def count_volumes(events: pd.DataFrame) -> int:
-    """Take a run's number of volumes from its log: the pulses counted, else those planned."""
-    said = events.attrs
-    found = said.get("n_pulses") or said.get("sidecar", {}).get("n_volumes")
-    if not found:
-        raise AnalysisError("events sidecar", came="neither n_pulses nor n_volumes", expected="how long the run was",
-                            remedy="Make the events table again with `python run_session.py recover`.")
-    return int(found)
 
 
 def amplitudes(truth: Truth, conditions: pd.DataFrame) -> NDArray[np.float32]:

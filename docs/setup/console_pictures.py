@@ -95,7 +95,7 @@ def write_views(out: Path, layout: Layout, settings: Settings) -> None:
             view = fold(view, record)
     write_view(out / "live.svg", live_panel(view), title="while the run is played")
     write_view(out / "verdict.svg", verdict_panel(fold_all(plan, records, window_s=window_s)), title="verdict")
-    design = design_of(layout, settings, key=key)
+    design = design_of(layout, key=key)
     if design is not None:
         write_view(out / "design.svg", design_panel(design), title="design")
 

@@ -31,8 +31,8 @@ from subjects.settings.study import Settings
 
 Ask = Callable[[str, Sequence[str]], str]
 """(question, choices, the first being the default) -> the choice."""
-Describe = Callable[[PlannedRun], RenderableType | None]
-"""What more is to be shown of a run that was played."""
+Describe = Callable[["Played"], RenderableType | None]
+"""What more is to be shown of an attempt that was played."""
 
 START, SKIP, REPEAT, RESUME, ON, LEAVE = "start", "skip", "repeat", "resume", "go on", "leave"
 AGAIN, ANYWAY = "look again", "go on anyway"
@@ -45,13 +45,16 @@ class Played:
     Parameters
     ----------
     run : PlannedRun
+    attempt : int
+        Which attempt it was.
     complete : bool
-        Whether it can be used.
+        Whether it was played to its end, as its journal says.
     said : str
         What the playing process said last.
     """
 
     run: PlannedRun
+    attempt: int
     complete: bool
     said: str
 
@@ -119,7 +122,8 @@ def play_session(layout: Layout, settings: Settings, *, sub: str, ses: str, stag
     console : Console
         The operator's terminal.
     describe : callable
-        Gives what is shown after each verdict, for example the design that the run will give.
+        Gives what is shown after each verdict, for example the design that the attempt will give. What goes wrong in
+        it is told and ends nothing.
 
     Yields
     ------
@@ -132,14 +136,23 @@ def play_session(layout: Layout, settings: Settings, *, sub: str, ses: str, stag
                      (START, SKIP, LEAVE))
         while answer in (START, REPEAT, RESUME):
             played = play_one(layout, settings, run=run, stage=stage, console=console, how=answer)
-            if (more := describe(run)) is not None:
-                console.print(more)
+            _show_more(played, describe=describe, console=console)
             yield played
             rest = () if task_of(run.task).resume_lead_s(settings) is None else (RESUME,)
             answer = ask(f"{run.task} run {run.run} is {'complete' if played.complete else 'not complete'}",
                          (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
         if answer == LEAVE:
             return
+
+
+def _show_more(played: Played, *, describe: Describe, console: Console) -> None:
+    """Show what there is to be seen of an attempt; the session goes on whatever its record is like."""
+    try:
+        more = describe(played)
+    except Exception as error:  # noqa: BLE001 - a look at a record, with the subject in the scanner
+        more = f"nothing more to show of attempt {played.attempt}: {error}"
+    if more is not None:
+        console.print(more, highlight=False, markup=False)
 
 
 def play_one(layout: Layout, settings: Settings, *, run: PlannedRun, stage: Stage, console: Console,
@@ -167,7 +180,7 @@ def play_one(layout: Layout, settings: Settings, *, run: PlannedRun, stage: Stag
         console.print(said[0], style="bold red", highlight=False, markup=False)
         for one in recover(layout):
             console.print(one.summary(), highlight=False, markup=False)
-    return Played(run, child.returncode == 0, said[0])
+    return Played(run, attempt, child.returncode == 0, said[0])
 
 
 @contextlib.contextmanager

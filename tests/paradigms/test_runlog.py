@@ -162,6 +162,12 @@ def test_an_image_cut_off_lasts_as_long_as_the_record() -> None:
     assert events_table(records, PLAN, response_window_s=4.0)["duration"].tolist() == [1.25]
 
 
+@pytest.mark.parametrize("last", [(), ({"kind": "pulse", "t": ZERO + 5.9},), ({"kind": "note", "t": ZERO + 6.0},)])
+def test_an_image_of_which_no_later_line_tells_has_no_row(last: tuple[Record, ...]) -> None:
+    records = [{"kind": "zero", "t": ZERO}, _flip(0, "on", 6.0), *last]
+    assert len(events_table(records, PLAN, response_window_s=4.0)) == 0
+
+
 def test_without_a_trigger_there_are_no_events() -> None:
     assert len(events_table([{"kind": "start", "t": 3.0}], PLAN, response_window_s=4.0)) == 0
 

@@ -13,7 +13,7 @@ from nilearn.surface import load_surf_data
 
 from analysis.data.gifti import read_timeseries, write_timeseries
 from analysis.data.sources import resolve_subject
-from analysis.data.timeseries import Run, read_run, read_sessions, require_volumes, with_plan
+from analysis.data.timeseries import Run, count_volumes, read_run, read_sessions, require_volumes, with_plan
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import register
@@ -138,6 +138,29 @@ def test_pulses_must_agree_with_volumes(study):
     assert require_volumes(run, events) is run
     events.attrs["n_pulses"] = 6
     with pytest.raises(AnalysisError, match="sub-01 ses-01 run-1 hemi-L: 7 volumes but 6 logged pulses"):
+        require_volumes(run, events)
+
+
+def test_volumes_are_the_pulses_or_else_the_plan():
+    events = pd.DataFrame({"onset": []})
+    events.attrs.update(n_pulses=None, sidecar={"n_volumes": 31})
+    assert count_volumes(events) == 31
+    events.attrs["n_pulses"] = 30
+    assert count_volumes(events) == 30
+    events.attrs["sidecar"]["PulseWatch"] = {"missed": [4, 9, 10]}
+    assert count_volumes(events) == 33
+    events.attrs.clear()
+    with pytest.raises(AnalysisError, match="neither n_pulses nor n_volumes"):
+        count_volumes(events)
+
+
+def test_volumes_whose_pulse_was_lost_were_taken_all_the_same(study):
+    put(study, "simulated")
+    run, events = read(study), pd.DataFrame({"onset": [1.0]})
+    events.attrs.update(n_pulses=5, sidecar={"PulseWatch": {"missed": [2, 3]}})
+    assert require_volumes(run, events) is run
+    events.attrs["sidecar"]["PulseWatch"] = {"missed": [2]}
+    with pytest.raises(AnalysisError, match="7 volumes but 5 logged pulses"):
         require_volumes(run, events)
 
 

@@ -35,8 +35,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 
 
 def test_the_main_tasks_design_is_the_glms(played: Layout) -> None:
-    settings = load_settings(played.root)
-    found = design_of(played, settings, key=RunKey("01", "01", "main", 1))
+    found = design_of(played, key=RunKey("01", "01", "main", 1))
     events = read_events(played.events(RunKey("01", "01", "main", 1)))
     wanted = design_matrix(events, conditions=list_conditions({1: events}, session="01"),
                            sampling=Sampling(n_volumes=278, tr_s=2.0))
@@ -54,7 +53,7 @@ def test_the_main_tasks_design_is_the_glms(played: Layout) -> None:
     ("motion", "moving", 32.0 + 32.0 * np.arange(10), 8.0), ("motion", "static", 8.0 + 32.0 * np.arange(10), 24.0)])
 def test_blocks_are_convolved_as_by_hand(played: Layout, task: str, kind: str, onsets: np.ndarray,
                                          length: float) -> None:
-    found = design_of(played, load_settings(played.root), key=RunKey("01", "01", task, 1))
+    found = design_of(played, key=RunKey("01", "01", task, 1))
     assert found is not None
     fine = np.arange(0.0, 400.0, 0.01)
     box = np.zeros_like(fine)
@@ -69,7 +68,7 @@ def test_blocks_are_convolved_as_by_hand(played: Layout, task: str, kind: str, o
 def test_every_paradigm_has_a_panel(played: Layout) -> None:
     kinds = {"main": "RE", "retinotopy": "wedge_ccw", "lo": "scrambled", "motion": "moving"}
     for task, kind in kinds.items():
-        design = design_of(played, load_settings(played.root), key=RunKey("01", "01", task, 1))
+        design = design_of(played, key=RunKey("01", "01", task, 1))
         assert design is not None
         console = Console(file=io.StringIO(), record=True, width=100)
         console.print(design_panel(design))
@@ -81,7 +80,7 @@ def test_every_paradigm_has_a_panel(played: Layout) -> None:
 
 def test_a_run_without_a_table_has_no_design(tmp_path: Path) -> None:
     layout = make_console_study(tmp_path / "study")
-    assert design_of(layout, load_settings(layout.root), key=RunKey("01", "01", "main", 1)) is None
+    assert design_of(layout, key=RunKey("01", "01", "main", 1)) is None
 
 
 def test_a_single_condition_correlates_with_nothing(played: Layout) -> None:

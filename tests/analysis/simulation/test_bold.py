@@ -19,7 +19,7 @@ from analysis.glm.estimate import betas_paths
 from analysis.regions.labels import ROIS, read_labels
 from analysis.regions.schematic import schematic_regions
 from analysis.running import Digests, require_made
-from analysis.simulation.bold import amplitudes, count_volumes, load_truth
+from analysis.simulation.bold import amplitudes, load_truth
 from analysis.simulation.ground_truth import AI_OWN, Truth, component_scores, draw_truth, shown_scores
 from analysis.simulation.noise import autocorrelated_noise, drifts, smooth_maps, smoother
 from paradigms.runlog import COLUMNS, events_sidecar
@@ -393,17 +393,6 @@ def test_amplitudes_follow_the_conditions():
 def test_truth_with_one_row_missing_is_refused():
     with pytest.raises(AnalysisError, match="1 rows of AN; expected 2, one a base image"):
         Truth(("a", "b"), {"RE": np.zeros((2, 3), np.float32), "AN": np.zeros((1, 3), np.float32)})
-
-
-def test_volumes_are_the_pulses_or_else_the_plan():
-    events = pd.DataFrame({"onset": []})
-    events.attrs.update(n_pulses=None, sidecar={"n_volumes": 31})
-    assert count_volumes(events) == 31
-    events.attrs["n_pulses"] = 30
-    assert count_volumes(events) == 30
-    events.attrs.clear()
-    with pytest.raises(AnalysisError, match="neither n_pulses nor n_volumes"):
-        count_volumes(events)
 
 
 def test_no_truth_no_file(tmp_path):

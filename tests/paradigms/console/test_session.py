@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import run_session
+from analysis.glm.run_design import design_of
 from paradigms.console.session import (
     AGAIN,
     ANYWAY,
@@ -21,17 +22,19 @@ from paradigms.console.session import (
     RESUME,
     SKIP,
     START,
+    Describe,
     Played,
     Stage,
     pass_preflight,
     play_session,
 )
 from paradigms.record.run_files import attempts
-from paradigms.runlog import read_events
+from paradigms.runlog import TABLE, read_events
 from subjects.layout import Layout
 from subjects.plan import run_sheet
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
+from subjects.store import read_json, read_table, write_json, write_table
 
 RUN = RunKey("01", "01", "main", 1)
 
@@ -48,10 +51,11 @@ class Answers:
         return self.given.pop(0)
 
 
-def walked(layout: Layout, answers: Answers, *, stage: Stage | None = None) -> tuple[list[Played], str]:
+def walked(layout: Layout, answers: Answers, *, stage: Stage | None = None,
+           describe: Describe = lambda _: None) -> tuple[list[Played], str]:
     console = Console(file=io.StringIO(), record=True, width=100)
     found = list(play_session(layout, load_settings(layout.root), sub="01", ses="01", console=console, ask=answers,
-                      stage=stage or Stage("emulated", "virtual")))
+                              stage=stage or Stage("emulated", "virtual"), describe=describe))
     return found, console.export_text()
 
 
@@ -104,7 +108,8 @@ def test_a_killed_run_is_recovered_at_once_and_can_be_repeated(small_console: La
     assert "recovered" in said
     table = read_events(small_console.events(RUN))
     assert not table.attrs["complete"]
-    assert table["image_id"].notna().sum() == 5
+    assert table["image_id"].notna().sum() == 4  # the fifth came up, and nothing says for how long
+    assert (table["duration"] > 0).all()
 
 
 def test_a_killed_run_can_be_resumed(small_console: Layout) -> None:
@@ -115,6 +120,40 @@ def test_a_killed_run_can_be_resumed(small_console: Layout) -> None:
     sidecar = read_events(small_console.events(RUN)).attrs["sidecar"]
     assert sidecar["FirstTrial"] > 1
     assert len(sidecar["EarlierAttempts"]) == 1
+
+
+def test_the_design_shown_is_that_of_the_attempt_just_judged(small_console: Layout) -> None:
+    def describe(one: Played) -> str:
+        design = design_of(small_console, key=one.run.key, attempt=one.attempt)
+        return f"attempt {one.attempt}: {design and sum(design.n_events)} events"
+
+    answers = Answers([START, REPEAT, LEAVE])
+    _, said = walked(small_console, answers, stage=DyingStage("emulated", "virtual"), describe=describe)
+    shown = [read_events(path)["duration"].gt(0).sum() for path in
+             (small_console.events(RUN), small_console.attempt_file("events.tsv", RUN, attempt=2))]
+    assert f"attempt 1: {shown[0]} events" in said
+    assert f"attempt 2: {shown[1]} events" in said
+
+
+def test_a_look_at_a_record_ends_no_session(small_console: Layout) -> None:
+    def describe(one: Played) -> str:
+        raise ValueError(f"a [bad] table of attempt {one.attempt}")
+
+    found, said = walked(small_console, Answers([START, ON, SKIP]), describe=describe)
+    assert [one.complete for one in found] == [True]
+    assert "nothing more to show of attempt 1: a [bad] table of attempt 1" in said
+
+
+def test_a_record_with_an_event_that_never_lasted_is_previewed(small_console: Layout) -> None:
+    walked(small_console, Answers([START, LEAVE]))
+    events, sidecar = small_console.events(RUN), small_console.events_sidecar(RUN)
+    table = read_table(events)
+    table.loc[len(table) - 1, "duration"] = 0.0  # as releases up to 0.1.0 wrote after a crash
+    write_table(events, table, overwrite=True)
+    write_json(sidecar, {name: value for name, value in read_json(sidecar).items() if name != TABLE}, overwrite=True)
+    design = design_of(small_console, key=RUN)
+    assert design is not None
+    assert sum(design.n_events) == len(table) - 1
 
 
 def test_what_the_child_complains_of_is_said(small_console: Layout) -> None:

@@ -192,7 +192,7 @@ def happen(fault: Fault, box: SerialBox | None) -> None:
         fault.clock.step_s = HOUR_S
     if fault.kind == "stuck":
         sender = KeySender(os.environ["DISPLAY"])
-        sender._fake(2, sender._code("3"))  # no simulated finger lets this one go
+        sender._fake(2, sender._code("3"))  # no simulated press releases this one
         time.sleep(60.0)
 
 

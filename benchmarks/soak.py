@@ -51,10 +51,10 @@ def main() -> None:
         threading.Timer(GUARD_S, press, (options.seconds - 2 * GUARD_S,), {"rate": options.rate, "sent": sent}).start()
         threading.Thread(target=watch_memory, args=(memory,), daemon=True).start()
         yield devices
-        scanners.extend(tap for tap in devices.display.fingers.sent if tap.key == "5")  # type: ignore[attr-defined]
+        scanners.extend(tap for tap in devices.display.emulated.sent if tap.key == "5")  # type: ignore[attr-defined]
 
     changes = {"main": {"lead_out_s": max(20.0, options.seconds - 536.0)}, "display": {"refresh_hz": 60.0},
-               "emulated_scanner": {"stop_after": 1}}  # two fingers on one key at a time would be one press
+               "emulated_scanner": {"stop_after": 1}}  # two presses of one key at a time would be one press
     with tempfile.TemporaryDirectory() as folder, ensure_display(1920, 1080), opened_with(with_load):
         layout = make_console_study(Path(folder) / "study", side=227, **changes)
         outcome = play_run(layout, load_settings(layout.root), key=RunKey("01", "01", "main", 1),

@@ -227,7 +227,7 @@ def read_events(path: Path) -> pd.DataFrame:
     for name in ("onset", "duration"):
         _require_seconds(path, table, name)
     sidecar = read_json(path.with_suffix(".json"))
-    _require_told(path, sidecar)
+    _require_same_table(path, sidecar)
     table.attrs.update(complete=bool(sidecar.get("RunComplete")), n_pulses=sidecar.get("n_pulses"), sidecar=sidecar)
     return table
 
@@ -245,19 +245,19 @@ def _run_of(name: str) -> str:
     return re.sub(r"_attempt-\d+_", "_", name)
 
 
-def _require_told(path: Path, sidecar: Mapping[str, Any]) -> None:
+def _require_same_table(path: Path, sidecar: Mapping[str, Any]) -> None:
     """See that a table has the name and the content that its sidecar tells of, where it tells."""
-    pulses, told = sidecar.get("n_pulses"), sidecar.get(TABLE, {})
+    pulses, named = sidecar.get("n_pulses"), sidecar.get(TABLE, {})
     if pulses is not None and (isinstance(pulses, bool) or not isinstance(pulses, int) or pulses < 0):
         raise RunLogError(str(path.with_suffix(".json")), came=f"n_pulses {pulses!r}",
                           expected="a whole number or null", remedy="Correct it by the journal of the run.")
-    if not isinstance(told, dict):
-        raise RunLogError(str(path.with_suffix(".json")), came=f"{TABLE} {told!r:.60}", expected="name and digest",
+    if not isinstance(named, dict):
+        raise RunLogError(str(path.with_suffix(".json")), came=f"{TABLE} {named!r:.60}", expected="name and digest",
                           remedy="Restore the sidecar.")
-    if _run_of(told.get("name", path.name)) != _run_of(path.name):
-        raise RunLogError(str(path), came=f"the table of {told['name']}", expected="the run of its own name",
+    if _run_of(named.get("name", path.name)) != _run_of(path.name):
+        raise RunLogError(str(path), came=f"the table of {named['name']}", expected="the run of its own name",
                           remedy="Give table and sidecar their old names.")
-    if told.get("digest", digest_file(path)) != digest_file(path):
+    if named.get("digest", digest_file(path)) != digest_file(path):
         raise RunLogError(str(path), came="a table that was changed after the run",
-                          expected=f"digest {told['digest']}, as its sidecar says",
+                          expected=f"digest {named['digest']}, as its sidecar says",
                           remedy=f"Restore the table; if the change is meant, take {TABLE} out of the sidecar.")

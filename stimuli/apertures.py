@@ -23,7 +23,7 @@ APERTURE_MASKS = FileFormat("aperture masks", version=1)
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Where the points of a mask lie.
+    """Where the points of a mask are.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Wedge:
 
 @dataclass(frozen=True)
 class Ring:
-    """What lies between two circles around fixation.
+    """The ring between two circles around fixation.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def fixation_grid(grid: Grid, *, field_deg: float, line_deg: float, n_spokes: in
         How much of each point is line, 0 to 1.
     """
     r = grid.r_deg
-    outer = (field_deg - line_deg) / 2.0  # the line lies within the field
+    outer = (field_deg - line_deg) / 2.0  # the line is within the field
     gaps = [np.abs(r - outer / 2.0 ** k) for k in range(n_circles)]
     for k in range(n_spokes):
         angle = 360.0 * k / n_spokes

@@ -155,7 +155,7 @@ def move_aside(paths: Iterable[Path], folder: Path, *, layout: Layout) -> None:
         In ``stimuli/``; what does not exist is passed over. The first one is moved first: name the table that makes
         the others a whole set before them.
     folder : Path
-        From :func:`name_replaced`. Nothing ever reads it, and the BIDS validator is told to ignore it.
+        From :func:`name_replaced`. Nothing ever reads it, and ``.bidsignore`` names it.
     layout : Layout
         The study.
     """

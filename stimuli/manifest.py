@@ -55,7 +55,7 @@ class Stimulus:
     class_name : str
         Class of the category (column ``class``).
     target_category, target_index : str or None, int or None
-        What the perturbation aims at: for AN the own category, for AI a wrong one.
+        The category whose probability the perturbation raises: for AN the own category, for AI a wrong one.
     network, network_digest : str
         The network that the image was made with; its answers are the image's probabilities.
     p_before, p_after : float
@@ -273,7 +273,7 @@ class SetNetwork:
     name, digest : str
         As in the manifest's rows.
     weights : str or None
-        Its weights file as it was named, relative to the study where it lies inside it; None: the network's own file.
+        Its weights file as it was named, relative to the study where it is inside it; None: the network's own file.
     weights_digest : str or None
         Digest of that file's content.
     preprocessing : str or None
@@ -305,7 +305,7 @@ def read_set_network(manifest_path: Path) -> SetNetwork:
     Parameters
     ----------
     manifest_path : Path
-        The manifest; the record lies in its sidecar under ``network``. For a set made by version 0.1.0, whose
+        The manifest; the record is in its sidecar under ``network``. For a set made by version 0.1.0, whose
         sidecar has no such key, name and digest come from the rows.
 
     Raises

@@ -163,7 +163,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 class Name(click.Choice):  # type: ignore[type-arg,unused-ignore]
-    """One of some names; a mistyped one is told the nearest."""
+    """One of some names; for a mistyped one the nearest is named."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Hand a known name on."""

@@ -15,7 +15,7 @@ from subjects.store import write_json, write_text
 
 BIDS_VERSION = "1.10.0"
 STUDY_LINK = {"study": "../.."}
-"""What ``bids:study:`` in the ``Sources`` of a derivative stands for: the study around it."""
+"""What ``bids:study:`` in the ``Sources`` of a derivative means: the study around it."""
 
 _BIDSIGNORE = "study.toml\n"
 _PARTICIPANTS = {

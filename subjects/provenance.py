@@ -178,7 +178,7 @@ def generated_by() -> list[dict[str, str]]:
 
 
 def sources(path: Path, *, inputs: Mapping[str, Path | str]) -> list[str]:
-    """Spell the input files that lie in the same study as BIDS URIs, each once.
+    """Spell the input files of the same study as BIDS URIs, each once.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def load_fsaverage5() -> dict[str, Surface]:
     Returns
     -------
     dict of str to Surface
-        ``"L"``, ``"R"``. Vertices midway between white and pial. Only what lies on the flat map: the medial
+        ``"L"``, ``"R"``. Vertices midway between white and pial. Only what is on the flat map: the medial
         wall and the triangles across the map's cuts (one runs along the calcarine sulcus) are left out.
     """
     return {hemi: _load_hemisphere(hemi) for hemi in _SIDE}

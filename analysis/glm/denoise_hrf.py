@@ -44,7 +44,7 @@ def onset_matrix(onsets_s: Sequence[float] | Floats, columns: Sequence[int] | ND
     Raises
     ------
     ValueError
-        If an event lies outside the volumes. An event before the first one needs volumes before it: give the run
+        If an event is outside the volumes. An event before the first one needs volumes before it: give the run
         with its discarded volumes and cut afterwards.
 
     Examples
@@ -69,7 +69,7 @@ def onset_matrix(onsets_s: Sequence[float] | Floats, columns: Sequence[int] | ND
 def common_phase(onsets_s: Sequence[float] | Floats, *, first_s: float, tr_s: float) -> float:
     """Find the time from an event to the next volume that most events share, 0 to less than `tr_s`.
 
-    It is the circular mean, so that events locked to the volumes but for jitter lie on the grid exactly.
+    It is the circular mean, so that events locked to the volumes but for jitter fall on the grid exactly.
 
     Examples
     --------

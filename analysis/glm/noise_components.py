@@ -128,7 +128,7 @@ def beyond_nuisance(components: Sequence[Floats], *, nuisance: Sequence[Nuisance
     Raises
     ------
     ValueError
-        If a component is explained by what stands before it.
+        If a component is explained by those before it.
     """
     made = []
     for run, (columns, one) in enumerate(zip(components, nuisance, strict=True), start=1):

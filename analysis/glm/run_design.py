@@ -55,7 +55,7 @@ class RunDesign:
 
     @property
     def n_flat(self) -> int:
-        """Conditions whose time course never moves: no beta can be told for them."""
+        """Conditions whose time course never moves: no beta can be estimated for them."""
         return int(np.sum(np.ptp(self.matrix, axis=0) == 0))
 
     def summary(self) -> str:

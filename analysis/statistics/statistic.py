@@ -103,7 +103,7 @@ def centred_interval(samples: ArrayLike, *, effect: float, percent: float) -> tu
 
     A bootstrap over vertices repeats some and misses others, so that fewer distinct ones bear each RDM: its
     similarities are lower than that of all vertices (0.34 to 0.42 around an effect of 0.54 in one
-    simulation), and the effect would lie outside its own interval. The spread is kept, the offset is not.
+    simulation), and the effect would be outside its own interval. The spread is kept, the offset is not.
 
     Returns
     -------

@@ -258,7 +258,7 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
     sub, ses : str
         Whose session.
     scanner, display : str
-        As for a run. Emulated fingers press the buttons; a person has `timeout_s` for them.
+        As for a run. An emulated keyboard presses the buttons; a person has `timeout_s` for them.
     accepted : sequence of str
         Findings that may be bad, by name; recorded as accepted.
     fullscreen : bool

@@ -57,9 +57,9 @@ class JoinedResponses:
         return given
 
     def keys_down(self) -> dict[str, float]:
-        """Give the keys that are down, of those devices that are told of releases."""
-        told = [device.keys_down() for device in self._devices if isinstance(device, TellsHeld)]
-        return {key: since for one in told for key, since in one.items()}
+        """Give the keys that are down, of those devices that report releases."""
+        held = [device.keys_down() for device in self._devices if isinstance(device, TellsHeld)]
+        return {key: since for one in held for key, since in one.items()}
 
 
 class Inputs:

@@ -12,7 +12,7 @@ REPEATS = 12
 
 @runtime_checkable
 class TellsHeld(Protocol):
-    """A response device that is told of releases too."""
+    """A response device that reports releases too."""
 
     def keys_down(self) -> Mapping[str, float]:
         """Give the keys that are down now, each with the stamp of its press in the clock's seconds."""
@@ -22,7 +22,7 @@ class StuckKeys:
     """Looks at presses as they come, and at keys that are down.
 
     A key counts as stuck when it has been down for 5 s, or has come 12 times in a row, each within 150 ms of the
-    last: no finger does either by intent.
+    last: no person does either by intent.
 
     Examples
     --------

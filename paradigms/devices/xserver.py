@@ -1,4 +1,4 @@
-"""An X display where there is none (Xvfb), and keys sent to it as a person's fingers would.
+"""An X display where there is none (Xvfb), and keys sent to it.
 
 The keys go through XTEST, so the same keyboard code hears them that hears a real trigger box.
 """

@@ -1,4 +1,4 @@
-"""Keys sent to an X display as a person's fingers and a trigger box would press them."""
+"""Keys sent to an X display as a person and a trigger box would press them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Tap:
 
 
 class ScriptedKeys:
-    """A thread that sends taps at their times: the emulated scanner's and the simulated participant's fingers.
+    """A thread that sends taps at their times: the emulated scanner's and the simulated participant's keys.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ SCANNER_DELAY_S = 2.0
 PULSE_S = 0.005
 
 
-class Fingers:
+class EmulatedKeys:
     """The emulated scanner's and the simulated participant's taps on a real keyboard.
 
     Parameters
@@ -200,12 +200,12 @@ class WatchedDisplay:
     ----------
     display : Display
         The real one.
-    fingers : Fingers
+    emulated : EmulatedKeys
         Who sees it.
     """
 
-    def __init__(self, display: Display, fingers: Fingers) -> None:
-        self.display, self.fingers = display, fingers
+    def __init__(self, display: Display, emulated: EmulatedKeys) -> None:
+        self.display, self.emulated = display, emulated
         self._drawn: Frame | None = None
 
     @property
@@ -234,7 +234,7 @@ class WatchedDisplay:
     def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:
         """Hand images on; the scanner starts once they are there."""
         self.display.preload(images, height_px=height_px)
-        self.fingers.start_scanner()
+        self.emulated.start_scanner()
 
     def draw(self, frame: Frame) -> None:
         """Draw, and remember what."""
@@ -245,7 +245,7 @@ class WatchedDisplay:
         """Flip, and let it be seen."""
         shown = self.display.flip()
         if self._drawn is not None:
-            self.fingers.see(self._drawn, shown)
+            self.emulated.see(self._drawn, shown)
         return shown
 
     def screenshot(self) -> Pixels:
@@ -254,8 +254,8 @@ class WatchedDisplay:
 
 
 @contextlib.contextmanager
-def emulated_fingers(pulses_s: ArrayLike, *, trigger_key: str, participant: SimulatedParticipant, clock: Clock,
-                     display_name: str) -> Iterator[Fingers]:
+def emulated_keys(pulses_s: ArrayLike, *, trigger_key: str, participant: SimulatedParticipant, clock: Clock,
+                     display_name: str) -> Iterator[EmulatedKeys]:
     """Run the thread that taps keys for an emulated scanner and a simulated participant.
 
     Parameters
@@ -284,6 +284,6 @@ def emulated_fingers(pulses_s: ArrayLike, *, trigger_key: str, participant: Simu
     sender = KeySender(display_name)
     try:
         with ScriptedKeys(sender, clock=clock) as script:
-            yield Fingers(script, participant=participant, trigger=pulses, clock=clock)
+            yield EmulatedKeys(script, participant=participant, trigger=pulses, clock=clock)
     finally:
         sender.close()

@@ -1,4 +1,4 @@
-"""Real devices put together for a run: window and keyboard, with an emulated scanner's fingers on request."""
+"""Real devices put together for a run: window and keyboard, with an emulated scanner's keys on request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paradigms.devices.inputs import Inputs, opened_inputs, require_name
 from paradigms.devices.protocols import Clock, Frame, HardwareClock, Pixels
 from paradigms.devices.tracker import NullTracker, Tracker
 from paradigms.devices.xserver import ensure_display
-from paradigms.emulation.fake_keys import WatchedDisplay, emulated_fingers
+from paradigms.emulation.fake_keys import WatchedDisplay, emulated_keys
 from paradigms.emulation.participant import SimulatedParticipant, seat_participant
 from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, planned_pulses
 from paradigms.playing.engine import Devices
@@ -60,11 +60,11 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
                 return
             pulses = planned_pulses(settings.emulated_scanner, scanner=settings.scanner, schedule=schedule)
             participant = _participant(settings, schedule=schedule, clock=clock)
-            with emulated_fingers(pulses, trigger_key=key, participant=participant, clock=clock,
-                                  display_name=name) as fingers:
-                watched = WatchedDisplay(console.display, fingers)
+            with emulated_keys(pulses, trigger_key=key, participant=participant, clock=clock,
+                                  display_name=name) as emulated:
+                watched = WatchedDisplay(console.display, emulated)
                 yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched,
-                              prompt=fingers.press_each)
+                              prompt=emulated.press_each)
 
 
 def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscreen: bool = True) -> float:

@@ -48,7 +48,7 @@ class Devices:
     poll_s : float
         How often inputs are read at least. Stamps do not depend on it; the abort key's effect does.
     prompt : callable, optional
-        Asks simulated fingers to press each of some keys; None where a person does.
+        Has the emulated keyboard press each of some keys; None where a person does.
     tracker : Tracker
         Told of the run's edges and events.
     """
@@ -191,7 +191,7 @@ class _Run:
             self.journal.write("fault", device=device, said=said)
 
     def wait_until_armed(self, timeout_s: float | None) -> None:
-        """Wait for the operator's key, if there is to be one. Simulated fingers press it by themselves."""
+        """Wait for the operator's key, if there is to be one. An emulated keyboard presses it by itself."""
         if self.arm_key is None:
             return
         self.state, self.safe_s = "safe", self.devices.clock.now()

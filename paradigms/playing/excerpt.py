@@ -132,7 +132,7 @@ def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, ful
             journal.write("devices", scanner="emulated", display="window", versions=versions("psychopy"))
             outcome = play(schedule, program=task_of(schedule.task).program(schedule, settings), devices=devices,
                            journal=journal, settings=settings, images=images, on_event=see, trigger_timeout_s=60.0)
-            sent = [tap.key for tap in devices.display.fingers.sent]  # type: ignore[attr-defined]
+            sent = [tap.key for tap in devices.display.emulated.sent]  # type: ignore[attr-defined]
             journal.write("sent", pulses=sent.count(settings.scanner.trigger_key),
                           presses=len(sent) - sent.count(settings.scanner.trigger_key), planned=shown, sync=True)
     for _ in bar:

@@ -154,8 +154,8 @@ def write_pair(path: Path, *, records: list[Record], schedule: Schedule, setting
     sidecar = events_sidecar(schedule, settings, complete=whole, attempt=attempt,
                              levels=task.levels,
                              watch=_watch_of(records, schedule=schedule, settings=settings))
-    told = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
-    write_json(path.with_suffix(".json"), {**sidecar, "EarlierAttempts": earlier, TABLE: told},
+    record = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
+    write_json(path.with_suffix(".json"), {**sidecar, "EarlierAttempts": earlier, TABLE: record},
                overwrite=not path.exists())
     return write_table(path, table)
 
@@ -190,7 +190,7 @@ def archive_events(layout: Layout, key: RunKey) -> None:
 def _archive_place(layout: Layout, key: RunKey) -> Path:
     """Spell where the events table that is there would be kept, or refuse."""
     events = layout.events(key)
-    attempt = attempt_told(events)
+    attempt = attempt_in_sidecar(events)
     if attempt is None:
         raise RunLogError(str(events), came="an events table without the number of its attempt",
                           expected="a table of this toolkit", remedy="Move it away by hand; nothing was changed.")
@@ -201,7 +201,7 @@ def _archive_place(layout: Layout, key: RunKey) -> Path:
     return target
 
 
-def attempt_told(events: Path) -> int | None:
+def attempt_in_sidecar(events: Path) -> int | None:
     """Give the attempt that an events table tells of, if it says."""
     attempt = _sidecar_of(events).get("Attempt")
     return None if attempt is None else int(attempt)

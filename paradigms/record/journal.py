@@ -170,8 +170,8 @@ class Journal:
 
 def copy_of(path: Path) -> Path:
     """Name the file in which a journal is kept whole when its disk refuses it."""
-    told = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"adversarial-fmri-{told}_{Path(path).name}"
+    digest = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"adversarial-fmri-{digest}_{Path(path).name}"
 
 
 def restore(path: Path) -> bool:

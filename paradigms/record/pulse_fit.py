@@ -12,7 +12,7 @@ TOLERANCE = 0.25
 TR_TOLERANCE = 0.002
 SHORTEST_TR_S = 0.1
 STAMP_SD_S = 0.005
-"""No pulse's stamp is trusted to be nearer than this to its volume when the error of a fitted TR is told."""
+"""No pulse's stamp is trusted to be nearer than this to its volume when the error of a fitted TR is given."""
 OFF_LINE, FOLLOWED = 0.1, 0.01
 MIN_OWN = 4
 """So many pulses at least have to keep a TR of their own before it is believed."""

@@ -7,7 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from paradigms.record.events_files import archive_events, attempt_told, read_schedule, sidecar_says_complete, write_pair
+from paradigms.record.events_files import (
+    archive_events,
+    attempt_in_sidecar,
+    read_schedule,
+    sidecar_says_complete,
+    write_pair,
+)
 from paradigms.record.journal import restore
 from paradigms.record.outputs import write_outputs
 from paradigms.record.run_files import earlier_attempts
@@ -127,8 +133,8 @@ def _waiting(layout: Layout, *, journals: Iterable[Path] | None = None) -> list[
 
 def _has_table(layout: Layout, key: RunKey, *, attempt: int) -> bool:
     events = layout.events(key)
-    told = events.exists() and attempt_told(events) == attempt
-    return told or layout.attempt_file("events.tsv", key, attempt=attempt).exists()
+    shown = events.exists() and attempt_in_sidecar(events) == attempt
+    return shown or layout.attempt_file("events.tsv", key, attempt=attempt).exists()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ The dots' density is uniform at every moment
 Dots that move along their radii at one speed v thin out when they move outward and crowd together when they move
 inward: the flow's divergence is v / r at eccentricity r. Density stays at D only if that is made good everywhere, by
 births at a rate of D v / r a unit of area while the flow is outward, and by deaths at a rate of v / r a dot while it
-is inward. Both have a closed form. Let the square's edge lie at E(a) in direction a, and let u be uniform on 0 to 1:
+is inward. Both have a closed form. Let the square's edge be at E(a) in direction a, and let u be uniform on 0 to 1:
 
 - *outward* a dot ends at the edge, and is born again in a direction drawn with a density proportional to E(a), at
   eccentricity u E(a), or at the rim of the inner disk if that is within it. In one direction births are thus even

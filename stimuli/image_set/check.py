@@ -64,7 +64,7 @@ class Verdict:
         return not self.n_failed and not self.set_failures
 
     def to_json(self) -> dict[str, Any]:
-        """Give the verdict as what JSON can hold; null stands for what could not be measured."""
+        """Give the verdict as what JSON can hold; null is what could not be measured."""
         content = {"ok": self.ok, "n_images": self.n_images, "n_failed": self.n_failed, **asdict(self)}
         return dict(without_nan(content))
 

@@ -31,7 +31,7 @@ class Block:
     Parameters
     ----------
     title : str or None
-        The class; None where the class goes on from the block above.
+        The class; None where the block above shows the same class.
     base_images : tuple of str
         A column each.
     n_lines : tuple of int
@@ -66,7 +66,7 @@ def write_sheet(layout: Layout, path: Path, *, columns: int = COLUMNS, overwrite
     path : Path
         A PNG file, at 300 dots an inch: 8 columns are a journal's page wide.
     columns : int
-        Base images side by side; a class of more goes on below.
+        Base images side by side; a class of more continues below.
     overwrite : bool
         Replace a file that stands there.
 
@@ -131,7 +131,7 @@ def head_height(n_lines: int) -> int:
 
 
 def label_lines(one: Stimulus) -> list[str]:
-    """Write what stands below an image, in lines that are no wider than it."""
+    """Write the caption of an image, in lines that are no wider than it."""
     aim = one.target_category if one.type == "AI" and one.target_category else None
     return _wrap(one.category if aim is None else f"\N{RIGHTWARDS ARROW} {aim}", room=THUMB, size=_LABEL)
 

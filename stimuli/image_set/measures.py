@@ -1,4 +1,4 @@
-"""How far two images lie apart, and how much contrast one has."""
+"""How far apart two images are, and how much contrast one has."""
 
 from __future__ import annotations
 

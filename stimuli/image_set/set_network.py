@@ -64,7 +64,7 @@ def settings_for_build(layout: Layout, stimuli: StimuliSettings, *, asked: Netwo
     layout : Layout
         The study.
     stimuli : StimuliSettings
-        What its settings files name, told from defaults by ``model_fields_set``.
+        What its settings files name, as opposed to defaults, by ``model_fields_set``.
     asked : NetworkChoice
         What the command line names.
 
@@ -162,7 +162,7 @@ def photographs_record(stimuli: StimuliSettings, *, root: Path) -> dict[str, str
 
 
 def _as_named(path: Path, *, root: Path) -> str:
-    """Spell a file relative to the study where it lies inside it, otherwise whole."""
+    """Spell a file relative to the study where it is inside it, otherwise whole."""
     whole, study = path.resolve(), root.resolve()
     return (whole.relative_to(study) if study in whole.parents else whole).as_posix()
 

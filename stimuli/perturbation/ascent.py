@@ -52,20 +52,20 @@ Project = Callable[[Move], Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """What is raised: ``f(P) - pull * ||I - start||**2`` on RGB in [0, 1], equation (1) of Zhang et al. (2021).
+    """What is raised: ``f(P) - penalty * ||I - start||**2`` on RGB in [0, 1], equation (1) of Zhang et al. (2021).
 
     Parameters
     ----------
     kind : {"log_prob", "prob"}
         f is the logarithm, or P itself as in the paper.
-    pull : float
+    penalty : float
         The paper's lambda. With 0 both kinds have the same direction, since a step has a fixed length.
     ceiling : float
         P above which the ascent turns back, so that it stays near where it is to end; 1 for never.
     """
 
     kind: Literal["log_prob", "prob"] = "log_prob"
-    pull: float = 0.0
+    penalty: float = 0.0
     ceiling: float = 1.0
 
     def slope(self, log_odds: Tensor) -> Tensor:
@@ -94,10 +94,10 @@ class Objective:
         if self.ceiling < 1.0:
             above = log_odds > math.log(self.ceiling / (1.0 - self.ceiling))
             gradient = torch.where(above[:, None, None, None], -gradient, gradient)
-        if self.pull == 0.0:
+        if self.penalty == 0.0:
             return gradient
         slope = self.slope(log_odds.double())
-        share = (slope / (slope + 2.0 * self.pull)).to(gradient.dtype)[:, None, None, None]
+        share = (slope / (slope + 2.0 * self.penalty)).to(gradient.dtype)[:, None, None, None]
         return share * gradient - (1.0 - share) * offset
 
 

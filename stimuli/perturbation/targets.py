@@ -1,4 +1,4 @@
-"""Which wrong category an interference image aims at: by a rule, or as a table says."""
+"""The wrong category of which an interference image is made: by a rule, or as a table says."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Photographs:
                                 came=f"too few categories with a candidate that passes the rules: {counts}",
                                 expected=f"{stimuli.per_class} categories of each class",
                                 remedy=f"Add photographs, {fill}or lower stimuli.re_p; every candidate and why "
-                                       f"it fell out is in {report_path(self.layout)}.")
+                                       f"it was rejected is in {report_path(self.layout)}.")
         return tuple(self._chosen)
 
     def choose(self, bases: Iterable[BaseImage]) -> Iterator[Choice]:
@@ -211,7 +211,7 @@ _COLUMNS = ("seen", "file", "size", "P", "excluded", "pass", "categories", "chos
 def selection_table(selection: Selection, *, classes: Sequence[str], title: str) -> Table:
     """Lay a selection out within 80 columns, one row a class.
 
-    Columns: photographs; those that fell out because the file cannot be used (or is a copy), by width, height or
+    Columns: photographs; those rejected because the file cannot be used (or is a copy), by width, height or
     aspect, by P, by the settings; those that pass, and their categories; images chosen; images missing, or
     filled up from below the threshold.
     """

@@ -72,7 +72,7 @@ class Listing:
     Parameters
     ----------
     folder : Path
-        Where they lie.
+        Their folder.
     candidates : tuple of Candidate
         In the order of their files' names.
     n_outside : int
@@ -94,7 +94,7 @@ class Listing:
 
 
 def digest_of(listing: Listing, digests: Mapping[str, str]) -> str:
-    """Digest a listing: names, labels and content of its candidates; not where the folder lies."""
+    """Digest a listing: names, labels and content of its candidates; not the folder's place."""
     return digest_json([[one.file, one.category, one.class_name, one.category_index, digests[one.file]]
                         for one in listing.candidates])
 

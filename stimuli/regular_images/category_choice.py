@@ -12,7 +12,7 @@ from subjects.errors import StimulusError, nearest
 from subjects.provenance import derive_seed
 from subjects.settings.images import StimuliSettings
 
-CHOSEN, BELOW, SPARE, OUT = "chosen", "chosen below threshold", "spare", "fell out"
+CHOSEN, BELOW, SPARE, OUT = "chosen", "chosen below threshold", "spare", "rejected"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Verdict:
     screened : Screened
         The candidate.
     verdict : str
-        ``"chosen"``, ``"chosen below threshold"``, ``"spare"`` (it passes, others came first) or ``"fell out"``.
+        ``"chosen"``, ``"chosen below threshold"``, ``"spare"`` (it passes, others came first) or ``"rejected"``.
     rule : {"", "file", "copy", "size", "excluded", "P", "rank"}
         What stands against it.
     reason : str
@@ -102,8 +102,8 @@ def require_names(listing: Listing, stimuli: StimuliSettings) -> None:
 def select(rows: Sequence[Screened], *, stimuli: StimuliSettings, seed: int) -> Selection:
     """Choose the regular images.
 
-    Of each category the candidate with the highest P stands for it; of each class the categories
-    with the highest P are taken. Equal P (to six digits) are ordered by the seed. A pinned file stands for
+    Of each category the candidate with the highest P represents it; of each class the categories
+    with the highest P are taken. Equal P (to six digits) are ordered by the seed. A pinned file represents
     its category and a pinned category comes first in its class, if it passes the rules. Where too few
     pass and ``stimuli.shortfall`` is ``"best"``, the highest P below the threshold fill up.
 
@@ -185,7 +185,7 @@ def _spares(passing: Sequence[Screened], bests: Sequence[Screened], *, n: int) -
     for row in passing:
         k, best = place[row.candidate.category_index]
         if row is not best:
-            yield row.candidate.file, Verdict(row, SPARE, "rank", f"{best.candidate.file} stands for its category")
+            yield row.candidate.file, Verdict(row, SPARE, "rank", f"{best.candidate.file} represents its category")
         elif k > n:
             yield row.candidate.file, Verdict(row, SPARE, "rank", f"rank {k} of {len(bests)} categories of its class")
 

@@ -2,7 +2,7 @@
 
 Taken as they are: 8-bit RGB JPEG and PNG. Converted, with a note: grey, palette and CMYK images, fully opaque alpha,
 and a camera's orientation (EXIF), which is applied. Refused: 16 bits a channel (an 8-bit display would show another
-image), transparent pixels (what lies behind them is nobody's choice), more than :data:`MAX_PIXELS`, other formats, and
+image), transparent pixels (the colour behind them is nobody's choice), more than :data:`MAX_PIXELS`, other formats, and
 files that are empty or end early. Colour profiles are not applied, as ImageNet networks were trained without them.
 """
 
@@ -158,7 +158,7 @@ def _facts(image: ImageFile) -> Facts:
 
 
 def _orientation(image: ImageFile) -> int:
-    """Read EXIF's orientation, 1 to 8; anything else, and what stands behind a PNG's pixels, counts as upright."""
+    """Read EXIF's orientation, 1 to 8; anything else, and what follows a PNG's pixels, counts as upright."""
     if isinstance(image, PngImageFile) and "exif" not in image.info:
         return 1  # Pillow would decode the pixels to look behind them
     found = image.getexif().get(_ORIENTATION, 1)

@@ -30,9 +30,9 @@ class Screened:
     width, height : int or None
         Of the upright photograph; None if its header could not be read.
     p : float or None
-        Probability of its category on the pixels that would be shown; None if it fell out before.
+        Probability of its category on the pixels that would be shown; None if it was rejected before.
     rule : {"", "file", "copy", "size"}
-        The rule by which it fell out before the network was asked; empty if the network was.
+        The rule by which it was rejected before the network was asked; empty if the network was.
     reason : str
         That in words.
     note : str

@@ -68,7 +68,7 @@ class SerialTriggerSettings(Section):
 
     port: str = described("", "Serial port of the trigger, such as COM3 or /dev/ttyUSB0.", unit="port")
     baud: Count = described(115200, "Its speed.", unit="baud")
-    pulse: Byte = described("5", "Byte that stands for a pulse: one character or a number.", unit="byte")
+    pulse: Byte = described("5", "Byte that is a pulse: one character or a number.", unit="byte")
 
 
 class ParallelTriggerSettings(Section):
@@ -82,13 +82,13 @@ class ParallelTriggerSettings(Section):
 
 
 class ButtonsSettings(Section):
-    """The subject's button box: keys of a keyboard, or bytes of a serial line, each with the key that it stands for."""
+    """The subject's button box: keys of a keyboard, or bytes of a serial line, each with the key that it means."""
 
     device: Literal["keyboard", "serial"] = described("keyboard", "Where the subject's presses come from.")
     port: str = described("", "Serial port of the button box.", unit="port")
     baud: Count = described(115200, "Its speed.", unit="baud")
     keys: tuple[tuple[Byte, str], ...] = described((("1", "1"), ("2", "2"), ("3", "3"), ("4", "4")),
-        "Bytes of the serial line, each with the key of the task that it stands for.", unit="byte, key")
+        "Bytes of the serial line, each with the key of the task that it means.", unit="byte, key")
 
     @model_validator(mode="after")
     def _bytes_differ(self) -> ButtonsSettings:

@@ -1,4 +1,4 @@
-"""All settings, told: the tables of ``docs/settings.md``, and the commented ``study.toml`` of a new study."""
+"""All settings, described: the tables of ``docs/settings.md``, and the commented ``study.toml`` of a new study."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLUMNS = "\n| setting | default | unit or choices | meaning | source |\n|---|-
 
 @dataclass(frozen=True)
 class Described:
-    """One setting, as people are told about it.
+    """One setting, as people read about it.
 
     Parameters
     ----------

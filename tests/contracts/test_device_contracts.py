@@ -41,7 +41,7 @@ Stimulate = Callable[[list[str]], None]
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[tuple[Any, Any, HardwareClock]]:
-    """Give a window, a keyboard and fingers on it, under Xvfb where there is no display."""
+    """Give a window, a keyboard and keys sent to it, under Xvfb where there is no display."""
     from paradigms.devices.xserver import ensure_display
     from paradigms.emulation.fake_keys import KeySender
 

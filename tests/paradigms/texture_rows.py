@@ -35,7 +35,7 @@ def rows(*, n: int = 102, n_pictures: int = 40) -> list[Row]:
 
 
 class Watcher:
-    """Fingers that press a key some time after the fixation point has changed, or an image came."""
+    """EmulatedKeys that press a key some time after the fixation point has changed, or an image came."""
 
     def __init__(self, clock: VirtualClock, *, key: str, after_s: float, images: Sequence[str] = ()) -> None:
         self._clock, self._key, self._after_s, self._images = clock, key, after_s, images

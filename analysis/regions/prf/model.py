@@ -34,7 +34,7 @@ _LEAST = 1e-33
 _LEAST_POWER_LOG = -40.0
 """What counts as no response."""
 _FLOOR = 0.05
-"""Below this correlation the cost goes on as a straight line, so that a start of the wrong sign is not stuck."""
+"""Below this correlation the cost continues as a straight line, so that a start of the wrong sign is not stuck."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Drive:
     x_deg, y_deg : float array, (n_cols,) and (n_rows,)
         Columns and rows.
     cols, rows : int64 array, (n_pixels,)
-        Which of them a pixel lies in.
+        Which of them a pixel is in.
     """
 
     moments: Reals

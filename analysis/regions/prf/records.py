@@ -42,7 +42,7 @@ class Bounds:
 
 
 def default_bounds(stimulus: Stimulus) -> Bounds:
-    """Let the centre lie up to one width of the field outside its edges, as analyzePRF does.
+    """Let the centre be up to one width of the field outside its edges, as analyzePRF does.
 
     Sigma goes from half a pixel to four widths of the field, the exponent from 0.05 to 4. analyzePRF bounds neither
     from above, and both by 0 from below, where noise finds many minima, and sizes that the pixels cannot tell apart.

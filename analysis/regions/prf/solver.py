@@ -69,7 +69,7 @@ def minimise(evaluate: Evaluate, start: Floats, *, lower: Floats, upper: Floats,
     start : float64 array, (n_parameters, n)
         Starting points; moved into the bounds.
     lower, upper : float64 array, (n_parameters,)
-        Bounds. A parameter that lies on one, and whose cost falls beyond it, is left out of that step.
+        Bounds. A parameter that is on one, and whose cost falls beyond it, is left out of that step.
     free : bool array, (n_parameters,)
         Which parameters move.
     max_iterations : int

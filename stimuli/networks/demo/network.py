@@ -23,7 +23,7 @@ from torch import Tensor
 from stimuli.categories import demo_categories
 from stimuli.drawings import drawings_digest
 from stimuli.networks.alexnet import CaffeAlexNet
-from stimuli.networks.demo.training import Recipe, draw_set, fit, initialise, judge
+from stimuli.networks.demo.training import Recipe, classify, draw_set, fit, initialise
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import NetworkError
 from subjects.provenance import derive_seed, digest_file, rng, versions
@@ -51,7 +51,7 @@ def load_module(folder: Path = DATA) -> CaffeAlexNet:
     Parameters
     ----------
     folder : Path
-        Where the weights lie. Default: those that ship with the project.
+        Folder of the weights. Default: those that ship with the project.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def train_demo(out: Path | None = None, *, seed: int = _SEED, per_category: int 
     Parameters
     ----------
     out : Path, optional
-        Folder to write to; what lies there is replaced. Default: the files that ship with the project.
+        Folder to write to; what is there is replaced. Default: the files that ship with the project.
     seed : int
         Decides drawings, first weights, order and augmentation.
     per_category : int
@@ -183,7 +183,7 @@ def _write(folder: Path, model: CaffeAlexNet, *, mean: NDArray[np.float64]) -> N
 def _validate(folder: Path, *, seed: int, progress: ProgressWrapper) -> dict[str, float]:
     images, labels = draw_set(class_names(), per_category=_VALIDATION_PER_CATEGORY, seed=seed,
                               purpose="validation", progress=progress)
-    probabilities = judge(load_module(folder), images, preprocess=preprocess)
+    probabilities = classify(load_module(folder), images, preprocess=preprocess)
     own = probabilities[np.arange(len(labels)), labels]
     return {"validation_n": len(labels), "validation_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
             "validation_share_above_99": float((own > 0.99).mean())}

@@ -143,7 +143,7 @@ def _move(image: Drawings, *, reach: int, generator: np.random.Generator) -> Dra
     return result
 
 
-def judge(model: nn.Module, images: Drawings, *, preprocess: Preprocess, batch: int = 50) -> NDArray[np.float64]:
+def classify(model: nn.Module, images: Drawings, *, preprocess: Preprocess, batch: int = 50) -> NDArray[np.float64]:
     """Give the probabilities of every category.
 
     Parameters

@@ -53,12 +53,12 @@ def _files(layout: Layout) -> dict[Path, bytes]:
 def _abort_at(monkeypatch: pytest.MonkeyPatch, at_s: float) -> None:
     real = assembly.virtual_devices
 
-    def with_finger(settings: Settings, **given: Any) -> Devices:
+    def with_key(settings: Settings, **given: Any) -> Devices:
         devices = real(settings, **given)
         devices.responses.press("escape", at_s=at_s)  # type: ignore[attr-defined]
         return devices
 
-    monkeypatch.setattr(assembly, "virtual_devices", with_finger)
+    monkeypatch.setattr(assembly, "virtual_devices", with_key)
 
 
 def test_a_run_leaves_plan_settings_journal_and_events(console: Layout) -> None:

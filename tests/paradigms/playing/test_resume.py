@@ -35,12 +35,12 @@ def _play(layout: Layout, **changes: Any) -> Any:
 def _abort_at(monkeypatch: pytest.MonkeyPatch, at_s: float) -> None:
     real = assembly.virtual_devices
 
-    def with_finger(settings: Settings, **given: Any) -> Devices:
+    def with_key(settings: Settings, **given: Any) -> Devices:
         devices = real(settings, **given)
         devices.responses.press("escape", at_s=at_s)  # type: ignore[attr-defined]
         return devices
 
-    monkeypatch.setattr(assembly, "virtual_devices", with_finger)
+    monkeypatch.setattr(assembly, "virtual_devices", with_key)
 
 
 def _cut(layout: Layout, monkeypatch: pytest.MonkeyPatch, at_s: float = 150.0) -> int:

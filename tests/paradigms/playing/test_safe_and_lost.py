@@ -234,7 +234,7 @@ def test_a_key_that_is_never_let_go_is_named(bench: BenchMaker, short: Schedule)
     run = bench(schedule=short)
 
     class Held:
-        """The participant, with a finger that stays on a key from 110 s on."""
+        """The participant, with a key held down from 110 s on."""
 
         def __init__(self, inner: Any) -> None:
             self._inner = inner

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from stimuli.categories import demo_categories
 from stimuli.networks.demo import network as demo_network
-from stimuli.networks.demo.training import Recipe, augment, draw_set, fit, initialise, judge
+from stimuli.networks.demo.training import Recipe, augment, classify, draw_set, fit, initialise
 from subjects.errors import NetworkError
 
 FILES = ("demo_network.safetensors", "demo_network.json", "demo_mean.png")
@@ -51,7 +51,7 @@ def test_the_number_of_parameters_is_that_of_the_layers(model, record):
     assert counted == sum(convolutions) + sum(dense) == record["n_parameters"] == 1_616_008
 
 
-def test_the_module_is_ready_to_judge(model):
+def test_the_module_is_ready_to_classify(model):
     assert not model.training
     assert not any(weight.requires_grad for weight in model.parameters())
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
@@ -102,14 +102,14 @@ def fresh():
 
 def test_it_knows_drawings_it_never_saw(model, fresh):
     images, labels = fresh
-    probabilities = judge(model, images, preprocess=demo_network.preprocess)
+    probabilities = classify(model, images, preprocess=demo_network.preprocess)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-6)
     assert np.mean(probabilities.argmax(axis=1) == labels) >= 0.97
 
 
 def test_every_category_is_among_five_drawings_above_99_percent(model, fresh):
     images, labels = fresh
-    probabilities = judge(model, images, preprocess=demo_network.preprocess)
+    probabilities = classify(model, images, preprocess=demo_network.preprocess)
     own = probabilities[np.arange(len(labels)), labels].reshape(40, 5)
     poor = [name for name, best in zip(demo_network.class_names(), own.max(axis=1), strict=True) if best <= 0.99]
     assert poor == []
@@ -117,8 +117,8 @@ def test_every_category_is_among_five_drawings_above_99_percent(model, fresh):
 
 def test_batch_size_changes_no_verdict(model, fresh):
     images = fresh[0][::40]
-    apart = judge(model, images, preprocess=demo_network.preprocess, batch=1)
-    together = judge(model, images, preprocess=demo_network.preprocess, batch=50)
+    apart = classify(model, images, preprocess=demo_network.preprocess, batch=1)
+    together = classify(model, images, preprocess=demo_network.preprocess, batch=50)
     np.testing.assert_allclose(apart, together, atol=1e-5)
 
 

@@ -79,21 +79,21 @@ def test_a_network_without_a_slope_is_given_up_without_noise() -> None:
     np.testing.assert_array_equal(found.pixels, GREY[0])
 
 
-def _chances(network: TorchNetwork, image: torch.Tensor, target: int) -> torch.Tensor:
+def _probabilities(network: TorchNetwork, image: torch.Tensor, target: int) -> torch.Tensor:
     return torch.softmax(network.logits(image), dim=1)[:, target]
 
 
 @pytest.mark.parametrize("kind", ["log_prob", "prob"])
-@pytest.mark.parametrize("pull", [0.0, 0.02, 3.0])
-def test_the_direction_is_the_gradient_of_equation_1(kind: str, pull: float) -> None:
+@pytest.mark.parametrize("penalty", [0.0, 0.02, 3.0])
+def test_the_direction_is_the_gradient_of_equation_1(kind: str, penalty: float) -> None:
     """Central differences of P - lambda ||I - start||^2, or with log P, in float64."""
     rng = np.random.default_rng(4)
     network = linear_network(rng.normal(size=(N, 3)), rng.normal(size=3), side=4, names=("a", "b", "c"))
     start, image = (torch.from_numpy(rng.uniform(0.2, 0.8, (1, 3, 4, 4))) for _ in range(2))
 
     def objective(at: torch.Tensor) -> float:
-        chance = _chances(network, at, 1)
-        return float((chance if kind == "prob" else chance.log()) - pull * ((at - start) ** 2).sum())
+        probability = _probabilities(network, at, 1)
+        return float((probability if kind == "prob" else probability.log()) - penalty * ((at - start) ** 2).sum())
 
     wanted = np.empty(N)
     for k in range(N):
@@ -104,7 +104,7 @@ def test_the_direction_is_the_gradient_of_equation_1(kind: str, pull: float) -> 
     leaf = image.clone().requires_grad_()
     odds = log_odds(network.logits(leaf), torch.tensor([1]))
     gradient, = torch.autograd.grad(odds.sum(), leaf)
-    found = Objective(kind, pull).direction(gradient, log_odds=odds.detach(), offset=image - start).numpy().ravel()  # type: ignore[arg-type]
+    found = Objective(kind, penalty).direction(gradient, log_odds=odds.detach(), offset=image - start).numpy().ravel()  # type: ignore[arg-type]
     np.testing.assert_allclose(found / np.linalg.norm(found), wanted / np.linalg.norm(wanted), atol=1e-6)
 
 
@@ -117,13 +117,13 @@ def test_slopes_are_derivatives_by_the_log_odds(odds: float, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["log_prob", "prob"])
-@pytest.mark.parametrize("pull", [0.0, 1e-6])
-def test_where_p_is_1_the_direction_still_points_somewhere(kind: str, pull: float) -> None:
+@pytest.mark.parametrize("penalty", [0.0, 1e-6])
+def test_where_p_is_1_the_direction_still_points_somewhere(kind: str, penalty: float) -> None:
     gradient, offset = torch.ones(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.1)
     odds = torch.tensor([400.0], dtype=torch.float64)
-    found = Objective(kind, pull).direction(gradient, log_odds=odds, offset=offset)  # type: ignore[arg-type]
+    found = Objective(kind, penalty).direction(gradient, log_odds=odds, offset=offset)  # type: ignore[arg-type]
     assert torch.isfinite(found).all()
-    assert (found > 0).all() if pull == 0.0 else (found < 0).all()  # nothing is left to gain but the way back
+    assert (found > 0).all() if penalty == 0.0 else (found < 0).all()  # nothing is left to gain but the way back
 
 
 @given(st.lists(st.floats(-40, 40), min_size=2, max_size=6), st.data())
@@ -190,9 +190,9 @@ def test_finished_images_leave_the_batch(tiny: TorchNetwork, monkeypatch: pytest
 def test_interference_is_the_first_image_above_the_probability(tiny: TorchNetwork) -> None:
     starts, targets = _drawings(4), np.array([3, 4, 5, 0])
     for one in ascend(tiny, starts, targets=targets, rule=interference_rule(StimuliSettings())):
-        chance = tiny.probabilities(one.pixels[None])[0, targets[one.index]]
-        assert chance > certain(0.99)
-        assert one.p_after == pytest.approx(chance, abs=1e-5)
+        probability = tiny.probabilities(one.pixels[None])[0, targets[one.index]]
+        assert probability > certain(0.99)
+        assert one.p_after == pytest.approx(probability, abs=1e-5)
         sooner = interference_rule(StimuliSettings(max_iterations=one.iterations - 1))
         last, = ascend(tiny, starts[one.index][None], targets=targets[one.index][None], rule=sooner)
         assert not last.reached

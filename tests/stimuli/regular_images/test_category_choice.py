@@ -154,7 +154,7 @@ def test_every_candidate_is_told_its_reason() -> None:
             _row(5, 3, None), _row(6, 4, 0.99))
     made = _select(rows, shortfall="best", exclude=("dogs3/004.jpg",))
     assert [(one.verdict, one.rule, one.reason) for one in made.verdicts] == [
-        (CHOSEN, "", ""), (SPARE, "rank", "dogs0/000.jpg stands for its category"), (CHOSEN, "", ""),
+        (CHOSEN, "", ""), (SPARE, "rank", "dogs0/000.jpg represents its category"), (CHOSEN, "", ""),
         (SPARE, "rank", "rank 3 of 3 categories of its class"), (OUT, "excluded", "excluded by the settings"),
         (OUT, "size", "300 x 200 px"), (OUT, "P", "P 0.990000, wanted > 0.99001")]
     assert [(one.class_name, one.found, one.wanted) for one in made.shortfalls] == [("cars", 0, 2)]
@@ -163,7 +163,7 @@ def test_every_candidate_is_told_its_reason() -> None:
 @pytest.mark.parametrize(("pin", "said"), [
     (("dogs1/001.jpg",), r"'dogs1/001.jpg', which cannot be taken \(dogs1/001.jpg: 300 x 200 px\); expected what"),
     (("dogs 2",), r"'dogs 2', which cannot be taken \(dogs2/002.jpg: P 0.500000, wanted > 0.99001\)"),
-    (("dogs0/000.jpg", "dogs0/003.jpg"), r"'dogs0/003.jpg'.*dogs0/000.jpg stands for its category"),
+    (("dogs0/000.jpg", "dogs0/003.jpg"), r"'dogs0/003.jpg'.*dogs0/000.jpg represents its category"),
     (("dogs 0", "dogs 3", "dogs 4"), r"'dogs 4'.*rank 3 of 3 categories"),
 ])
 def test_a_pin_that_cannot_be_kept_is_refused(pin: tuple[str, ...], said: str) -> None:

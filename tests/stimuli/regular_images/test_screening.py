@@ -84,7 +84,7 @@ def test_every_candidate_is_in_the_report_with_what_a_plain_loop_finds(photos: S
             probabilities = tiny.probabilities(square[None])[0]
             assert row["P"] == pytest.approx(probabilities[NAMES.index(row["category"])], abs=2e-6)
         else:
-            assert (row["verdict"], row["rule"]) == ("fell out", "size")
+            assert (row["verdict"], row["rule"]) == ("rejected", "size")
             assert np.isnan(row["P"])
             assert row["reason"] == "aspect 2.000, wanted between 0.667 and 1.5"
 
@@ -117,7 +117,7 @@ def test_a_bad_photograph_falls_out_with_its_reason_and_stops_no_other(photos: S
     spoil(folder / "beagle" / f"bad_{name}")
     made = _selection(photos, tiny)
     bad = [one for one in made.verdicts if "bad_" in one.screened.candidate.file]
-    assert [(one.verdict, one.rule) for one in bad] == [("fell out", "file")]
+    assert [(one.verdict, one.rule) for one in bad] == [("rejected", "file")]
     assert re.search(said.removeprefix("a.png: "), bad[0].reason)
     assert [one.candidate for one in made.chosen] == [one.candidate for one in good.chosen]
     others = [one for one in made.verdicts if one not in bad]
@@ -201,7 +201,7 @@ def test_a_shortfall_is_refused_with_counts_and_a_report(photos: Study, folder: 
     line = complaint.strip().splitlines()[-1]
     assert re.search(r"too few categories with a candidate that passes the rules: 1 of 2 cars; expected 2 categories "
                      r"of each class. Add photographs, set stimuli.shortfall = \"best\"", line)
-    assert line.endswith(f"why it fell out is in {report_path(photos.layout)}.")
+    assert line.endswith(f"why it was rejected is in {report_path(photos.layout)}.")
     assert {path.name for path in photos.layout.stimuli.iterdir()} == {"candidates.tsv", "candidates.json"}
     assert _report(photos).query("category == 'taxi'")["rule"].tolist() == ["P"]
 

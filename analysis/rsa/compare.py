@@ -20,6 +20,8 @@ from subjects.settings.analysis import RsaSettings
 Floats = NDArray[np.float64]
 COMPARED = ("AN", "AI")
 DIFFERENCE = "RE-AI minus RE-AN"
+MOST_FLAT = 0.05
+"""Share of the draws of features that may leave a pattern constant; where more do, no interval is given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,8 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     Similarities
         RE-AN and RE-AI: Spearman's rho, one-sided p from label permutations. Their difference:
         two-sided p and 95 % interval from a bootstrap over images without pairs of one image.
+        Draws of features that leave a pattern constant are left out of the intervals, and counted in the test's
+        words; more than :data:`MOST_FLAT` of them, and RE-AN and RE-AI have no interval.
 
     Notes
     -----
@@ -88,12 +92,24 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         effect = spearman(rdms["RE"], rdms[kind])
         null = label_permutations(rdms["RE"], rdms[kind], n=settings.n_permutations, blocks=blocks,
                                   rng=rng(seed, "permutation", kind))
-        bounds = centred_interval(draws[kind], effect=effect, percent=percent)
+        low, high, said = _feature_interval(draws[kind], effect=effect, percent=percent, features=features)
         statistics[f"RE-{kind}"] = Statistic(
-            effect, *bounds, p=upper_p(effect, null), n=len(labels), n_resamples=len(null), seed=seed, ceiling=ceiling,
-            test=f"{shuffled}, one-sided; {percent:g} % interval: centred bootstrap over {features}")
+            effect, low, high, p=upper_p(effect, null), n=len(labels), n_resamples=len(null), seed=seed,
+            ceiling=ceiling, test=f"{shuffled}, one-sided; {said}")
     statistics[DIFFERENCE] = _difference(rdms, settings=settings, seed=seed)
     return Similarities(statistics, rdms)
+
+
+def _feature_interval(draws: Floats, *, effect: float, percent: float, features: str) -> tuple[float, float, str]:
+    """Give the interval of draws, NaN where a pattern was constant, and its procedure in words."""
+    usable = draws[np.isfinite(draws)]
+    n_flat = len(draws) - len(usable)
+    if n_flat > MOST_FLAT * len(draws):
+        return np.nan, np.nan, (f"no interval: {n_flat} of {len(draws)} bootstrap draws of {features} leave a pattern "
+                                "constant")
+    said = f"{percent:g} % interval: centred bootstrap over {features}"
+    left_out = f", {n_flat} of {len(draws)} draws that leave a pattern constant left out" if n_flat else ""
+    return *centred_interval(usable, effect=effect, percent=percent), said + left_out
 
 
 def _difference(rdms: Mapping[str, RDM], *, settings: RsaSettings, seed: int) -> Statistic:
@@ -107,12 +123,16 @@ def _difference(rdms: Mapping[str, RDM], *, settings: RsaSettings, seed: int) ->
 
 def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings,
                    seed: int) -> dict[str, Floats]:
-    """Bootstrap vertices or units, the same draws for all three types."""
+    """Bootstrap vertices or units, the same draws for all three types; NaN where one leaves a pattern constant."""
     n_features = responses["RE"].shape[1]
     counts = feature_counts(n_features, n=settings.n_bootstraps, rng=rng(seed, "features"))
-    ranked = {kind: unit_ranks(feature_bootstraps(responses[kind], counts=counts, measure=settings.dissimilarity))
-              for kind in TYPES}
-    return {kind: np.einsum("bp,bp->b", ranked["RE"], ranked[kind]) for kind in COMPARED}
+    drawn = {kind: feature_bootstraps(responses[kind], counts=counts, measure=settings.dissimilarity) for kind in TYPES}
+    usable = np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in drawn.values()])
+    ranked = {kind: unit_ranks(values[usable]) for kind, values in drawn.items()}
+    found = {kind: np.full(len(usable), np.nan) for kind in COMPARED}
+    for kind, values in found.items():
+        values[usable] = np.einsum("bp,bp->b", ranked["RE"], ranked[kind])
+    return found
 
 
 def layer_trends(effects: Mapping[str, list[float]]) -> dict[str, Statistic]:

@@ -20,6 +20,8 @@ from subjects.errors import AnalysisError
 Floats = NDArray[np.float64]
 
 _BLOCK_FEATURES = 4096
+FLAT_DRAW = 1e-3
+"""A draw of features leaves a pattern constant where it keeps less than this share of the pattern's spread."""
 
 
 def label_permutations(fixed: RDM, relabelled: RDM, *, n: int, rng: np.random.Generator,
@@ -122,7 +124,9 @@ def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[np.uint16], measu
     -------
     float64 array, (n, n_pairs)
         Condensed dissimilarities. Sums are float64; beyond 4096 features the products within a block
-        of 4096 are float32, on patterns standardised beforehand.
+        of 4096 are float32, on patterns standardised beforehand. NaN where a draw leaves one of the two patterns
+        constant (:data:`FLAT_DRAW`), as a draw without its winning unit does with a softmax: a correlation of what
+        is left would be one of rounding errors.
     """
     values = np.asarray(patterns, dtype=np.float64)
     scale = values.std(axis=1, keepdims=True) if measure == "correlation" else values.std()
@@ -133,7 +137,8 @@ def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[np.uint16], measu
     if measure == "euclidean":
         result: Floats = (squares[:, rows] + squares[:, columns] - 2 * products) * scale**2 / total
         return result
-    spread = np.sqrt(np.maximum(squares - sums**2 / total, np.finfo(float).eps))
+    variance = squares - sums**2 / total
+    spread = np.sqrt(np.where(variance > FLAT_DRAW**2 * total, variance, np.nan))
     covaried = products - sums[:, rows] * sums[:, columns] / total
     result = np.clip(1 - covaried / (spread[:, rows] * spread[:, columns]), 0.0, 2.0)
     return result

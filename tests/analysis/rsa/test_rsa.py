@@ -79,6 +79,47 @@ def test_the_interval_is_the_bootstraps_own_moved_to_the_effect():
     assert np.median(draws["AI"]) < found["RE-AI"].effect - 0.02
 
 
+def one_hot(*, tail: float, n: int = 20, n_units: int = 200) -> dict[str, np.ndarray]:
+    """Softmax outputs: each image has a unit of its own, and tails of this size in all others."""
+    generator = np.random.default_rng(4)
+    return {kind: np.where(np.arange(n_units) == np.arange(n)[:, None], 1.0, tail * generator.random((n, n_units)))
+            for kind in ("RE", "AN", "AI")}
+
+
+def test_draws_that_leave_a_softmax_constant_give_no_interval():
+    """A draw misses a given unit with probability 1/e: nearly none of 200 holds the units of all images."""
+    found = compare_types(one_hot(tail=1e-6), labels=names(), settings=QUICK, seed=3, percent=95).statistics
+    for kind in ("RE-AN", "RE-AI"):
+        assert np.isnan(found[kind].low)
+        assert np.isnan(found[kind].high)
+        assert "no interval: 200 of 200 bootstrap draws of features leave a pattern constant" in found[kind].test
+    assert np.isfinite(found[DIFFERENCE].low), "a bootstrap over images leaves no pattern constant"
+
+
+def test_a_softmax_with_tails_has_an_interval_that_rounding_does_not_move():
+    """Noise of 1e-9 of a value moved single draws of a nearly one-hot softmax by .13."""
+    responses = one_hot(tail=0.2)
+    generator = np.random.default_rng(9)
+    moved = {kind: values * (1 + 1e-9 * generator.standard_normal(values.shape)) for kind, values in responses.items()}
+    first, second = (compare_types(x, labels=names(), settings=QUICK, seed=3, percent=95).statistics["RE-AN"]
+                     for x in (responses, moved))
+    assert first.low < first.effect < first.high
+    assert (second.low, second.high) == pytest.approx((first.low, first.high), abs=1e-6)
+
+
+def test_a_few_draws_that_leave_a_pattern_constant_are_left_out_and_counted():
+    """One pattern rests on 4 of 50 vertices: exp(-4), some 2 % of the draws, miss them all."""
+    responses = similar_responses(an=0.3)
+    responses["AN"][7] = np.where(np.arange(50) < 4, 1e4 * np.arange(1, 51), responses["AN"][7] * 1e-3)
+    many = QUICK.model_copy(update={"n_bootstraps": 1000})
+    found = compare_types(responses, labels=names(), settings=many, seed=3, percent=68).statistics["RE-AN"]
+    generator = rng(3, "features")
+    n_missed = sum((generator.integers(0, 50, size=50) >= 4).all() for _ in range(1000))
+    assert 0 < n_missed < 50
+    assert f", {n_missed} of 1000 draws that leave a pattern constant left out" in found.test
+    assert found.low < found.effect < found.high
+
+
 def test_wider_intervals_hold_narrower_ones():
     narrow, wide = (compare_types(similar_responses(), labels=names(), settings=QUICK, seed=3, percent=percent)
                     .statistics["RE-AI"] for percent in (68, 95))

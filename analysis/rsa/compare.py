@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.rsa.rdm import RDM, compute_rdm, spearman
-from analysis.rsa.resampling import feature_bootstraps, feature_counts, image_bootstraps, label_permutations
+from analysis.rsa.resampling import (
+    feature_bootstraps,
+    feature_counts,
+    group_bootstraps,
+    image_bootstraps,
+    label_permutations,
+)
 from analysis.statistics.dissimilarity import unit_ranks
 from analysis.statistics.statistic import Statistic, centred_interval, interval, two_sided_p, upper_p
 from analysis.statistics.trend import mann_kendall
@@ -42,8 +48,8 @@ class Similarities:
 
 def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple[str, ...], settings: RsaSettings,
                   seed: int, percent: float, blocks: tuple[str, ...] | None = None,
-                  ceiling: tuple[float, float] | None = None,
-                  features: str = "features", where: str = "RSA") -> Similarities:
+                  ceiling: tuple[float, float] | None = None, features: str = "features", n_groups: int = 0,
+                  where: str = "RSA") -> Similarities:
     """Compare the RDMs of the AN and AI images with that of the RE images.
 
     Parameters
@@ -64,6 +70,9 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         Noise ceiling to hand on.
     features : str
         What the features are, ``"vertices"`` or ``"units"``.
+    n_groups : int
+        Where there are more features than this, so many random groups of them are bootstrapped
+        (:func:`~analysis.rsa.resampling.group_bootstraps`); 0: always each feature by itself.
     where : str
         The place, for messages.
 
@@ -85,14 +94,16 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     """
     rdms = {kind: compute_rdm(responses[kind], labels=labels, measure=settings.dissimilarity, where=f"{where}, {kind}")
             for kind in TYPES}
-    draws = _feature_draws(responses, settings=settings, seed=seed)
+    grouped = 0 < n_groups < responses["RE"].shape[1]
+    draws = _feature_draws(responses, settings=settings, seed=seed, n_groups=n_groups if grouped else 0)
+    drawn = f"{n_groups} random groups of {features}" if grouped else features
     statistics = {}
     shuffled = "label permutation within sessions" if blocks else "label permutation"
     for kind in COMPARED:
         effect = spearman(rdms["RE"], rdms[kind])
         null = label_permutations(rdms["RE"], rdms[kind], n=settings.n_permutations, blocks=blocks,
                                   rng=rng(seed, "permutation", kind))
-        low, high, said = _feature_interval(draws[kind], effect=effect, percent=percent, features=features)
+        low, high, said = _feature_interval(draws[kind], effect=effect, percent=percent, features=drawn)
         statistics[f"RE-{kind}"] = Statistic(
             effect, low, high, p=upper_p(effect, null), n=len(labels), n_resamples=len(null), seed=seed,
             ceiling=ceiling, test=f"{shuffled}, one-sided; {said}")
@@ -121,12 +132,17 @@ def _difference(rdms: Mapping[str, RDM], *, settings: RsaSettings, seed: int) ->
                      seed=seed, test="bootstrap over images, two-sided; 95 % interval: the same")
 
 
-def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings,
-                   seed: int) -> dict[str, Floats]:
-    """Bootstrap vertices or units, the same draws for all three types; NaN where one leaves a pattern constant."""
-    n_features = responses["RE"].shape[1]
-    counts = feature_counts(n_features, n=settings.n_bootstraps, rng=rng(seed, "features"))
-    drawn = {kind: feature_bootstraps(responses[kind], counts=counts, measure=settings.dissimilarity) for kind in TYPES}
+def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings, seed: int,
+                   n_groups: int) -> dict[str, Floats]:
+    """Bootstrap vertices or units, or groups of them, the same draws for all three types; NaN: a pattern constant."""
+    n_features, measure = responses["RE"].shape[1], settings.dissimilarity
+    counts = feature_counts(n_groups or n_features, n=settings.n_bootstraps, rng=rng(seed, "features"))
+    if n_groups:
+        groups = rng(seed, "groups").permutation(n_features)
+        drawn = {kind: group_bootstraps(responses[kind], groups=groups, counts=counts, measure=measure)
+                 for kind in TYPES}
+    else:
+        drawn = {kind: feature_bootstraps(responses[kind], counts=counts, measure=measure) for kind in TYPES}
     usable = np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in drawn.values()])
     ranked = {kind: unit_ranks(values[usable]) for kind, values in drawn.items()}
     found = {kind: np.full(len(usable), np.nan) for kind in COMPARED}

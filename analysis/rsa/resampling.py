@@ -7,6 +7,7 @@ Every function takes a ``numpy.random.Generator``; every result that leaves the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -129,32 +130,89 @@ def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[np.uint16], measu
         is left would be one of rounding errors.
     """
     values = np.asarray(patterns, dtype=np.float64)
-    scale = values.std(axis=1, keepdims=True) if measure == "correlation" else values.std()
-    centre = values.mean(axis=1, keepdims=True) if measure == "correlation" else values.mean()
-    rows, columns = np.triu_indices(len(values), 1)
-    products, squares, sums = _weighted_sums((values - centre) / scale, counts=counts, pairs=(rows, columns))
-    total = values.shape[1]
+    centre, scale = _standard(values, measure=measure)
+    pairs = np.triu_indices(len(values), 1)
+    sums = _weighted_sums((values - centre) / scale, counts=counts, pairs=pairs)
+    return _from_sums(sums, n_conditions=len(values), total=values.shape[1], scale=scale, measure=measure)
+
+
+def _standard(values: Floats, *, measure: str) -> tuple[Floats, Floats]:
+    """Give what is taken off patterns and what they are divided by, so that float32 products lose little."""
+    axis = 1 if measure == "correlation" else None
+    return values.mean(axis=axis, keepdims=True), values.std(axis=axis, keepdims=True)
+
+
+def _from_sums(sums: Floats, *, n_conditions: int, total: float | Floats, scale: Floats, measure: str) -> Floats:
+    """Turn sums over drawn features (products of pairs, squares, values) into condensed dissimilarities.
+
+    Parameters
+    ----------
+    sums : float64 array, (n, n_pairs + 2 * n_conditions)
+    n_conditions : int
+    total : float or array, (n, 1)
+        How many features were drawn.
+    scale : array
+        Of :func:`_standard`.
+    measure : {"correlation", "euclidean"}
+    """
+    rows, columns = np.triu_indices(n_conditions, 1)
+    products, squares, values = np.split(sums, [len(rows), len(rows) + n_conditions], axis=1)
     if measure == "euclidean":
         result: Floats = (squares[:, rows] + squares[:, columns] - 2 * products) * scale**2 / total
         return result
-    variance = squares - sums**2 / total
+    variance = squares - values**2 / total
     spread = np.sqrt(np.where(variance > FLAT_DRAW**2 * total, variance, np.nan))
-    covaried = products - sums[:, rows] * sums[:, columns] / total
+    covaried = products - values[:, rows] * values[:, columns] / total
     result = np.clip(1 - covaried / (spread[:, rows] * spread[:, columns]), 0.0, 2.0)
     return result
 
 
 def _weighted_sums(values: Floats, *, counts: NDArray[np.uint16],
-                   pairs: tuple[NDArray[np.intp], NDArray[np.intp]]) -> tuple[Floats, Floats, Floats]:
+                   pairs: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
     """Sum products of pairs, squares and values over features under every row of counts."""
-    n_pairs, n = len(pairs[0]), len(values)
-    found = np.zeros((len(counts), n_pairs + 2 * n))
+    found = np.zeros((len(counts), len(pairs[0]) + 2 * len(values)))
     kind: type[np.floating[Any]] = np.float64 if values.shape[1] <= _BLOCK_FEATURES else np.float32
     for start in range(0, values.shape[1], _BLOCK_FEATURES):
         part: NDArray[Any] = np.ascontiguousarray(values[:, start:start + _BLOCK_FEATURES], dtype=kind)
         stacked = np.concatenate([part[pairs[0]] * part[pairs[1]], part**2, part])
         found += counts[:, start:start + _BLOCK_FEATURES].astype(kind) @ stacked.T
-    return found[:, :n_pairs], found[:, n_pairs:n_pairs + n], found[:, n_pairs + n:]
+    return found
+
+
+def group_bootstraps(patterns: ArrayLike, *, groups: NDArray[np.intp], counts: NDArray[np.uint16],
+                     measure: str) -> Floats:
+    """Compute the RDM of the same patterns under bootstraps of random groups of their features.
+
+    The sums over each group are taken once, and groups are drawn instead of single features: the mean of g features
+    drawn together has a g-th of their variance, and a g-th as many are drawn, so the spread of the draws is that of
+    :func:`feature_bootstraps` (within 1 to 3 % for 2000 groups), at the cost of 2000 features.
+
+    Parameters
+    ----------
+    patterns : array, (n_conditions, n_features)
+    groups : int array, (n_features,)
+        A random order of the features; its consecutive pieces, as even as they can be, are the groups.
+    counts : uint16 array, (n, n_groups)
+        How often each group was drawn.
+    measure : {"correlation", "euclidean"}
+
+    Returns
+    -------
+    float64 array, (n, n_pairs)
+        Products within a group are float32 on patterns standardised beforehand; sums over groups float64. NaN as there.
+    """
+    values = np.asarray(patterns)
+    centre, scale = _standard(values.astype(np.float64), measure=measure)
+    n_groups, (n_conditions, n_features) = counts.shape[1], values.shape
+    edges = np.linspace(0, n_features, n_groups + 1).astype(np.intp)
+    sums, pairs = np.empty((n_groups, n_conditions * (n_conditions + 3) // 2)), np.triu_indices(n_conditions, 1)
+    for k, (low, high) in enumerate(pairwise(edges)):
+        part = ((values[:, groups[low:high]] - centre) / scale).astype(np.float32)
+        gram = part @ part.T
+        sums[k] = np.concatenate([gram[pairs], gram.diagonal(), part.sum(axis=1)])
+    weights = counts.astype(np.float64)
+    return _from_sums(weights @ sums, n_conditions=n_conditions, total=weights @ np.diff(edges)[:, None], scale=scale,
+                      measure=measure)
 
 
 def noise_ceiling(rdms: Sequence[RDM]) -> tuple[float, float]:

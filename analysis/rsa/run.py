@@ -82,7 +82,7 @@ class BrainRsa:
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""
         inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub)), "manifest": self.layout.manifest}
-        return Origin(inputs, {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json"),
+        return Origin(inputs, {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json", exclude={"unit_groups"}),
                                "roi": self.roi.model_dump(mode="json")})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
@@ -182,7 +182,8 @@ def layer_similarities(store: FeatureStore, manifest: Manifest, *, settings: Rsa
         responses = {kind: store.read(layer, image_ids=ids[kind]) for kind in TYPES}
         found[layer] = compare_types(responses, labels=labels, settings=settings, percent=95,
                                      seed=derive_seed(seed, store.network, layer, "rsa"),
-                                     features="units", where=f"network-{store.network} {layer}")
+                                     features="units", n_groups=settings.unit_groups,
+                                     where=f"network-{store.network} {layer}")
     return found
 
 

@@ -120,6 +120,19 @@ def test_a_few_draws_that_leave_a_pattern_constant_are_left_out_and_counted():
     assert found.low < found.effect < found.high
 
 
+def test_groups_of_units_move_the_interval_and_nothing_else():
+    """50 features: 49 groups or fewer are groups, and say so; 50 and more, or 0, are the features themselves."""
+    exact, all_of_them, grouped = (
+        compare_types(similar_responses(an=0.3), labels=names(), settings=QUICK, seed=3, percent=95, features="units",
+                      n_groups=n_groups).statistics["RE-AN"] for n_groups in (0, 50, 25))
+    assert exact == all_of_them
+    assert (grouped.effect, grouped.p) == (exact.effect, exact.p)
+    assert grouped.low != exact.low
+    assert grouped.high - grouped.low == pytest.approx(exact.high - exact.low, rel=0.35)
+    assert exact.test.endswith("centred bootstrap over units")
+    assert grouped.test.endswith("centred bootstrap over 25 random groups of units")
+
+
 def test_wider_intervals_hold_narrower_ones():
     narrow, wide = (compare_types(similar_responses(), labels=names(), settings=QUICK, seed=3, percent=percent)
                     .statistics["RE-AI"] for percent in (68, 95))
@@ -231,6 +244,7 @@ def test_the_sidecar_names_inputs_settings_and_what_the_ceiling_is(fabricated):
     content = read_json(sidecar_path(layout.derivative("rsa", sub="01", suffix="rsa.tsv")))
     assert {"betas_L", "betas_R", "labels_L", "flat_R"} <= set(content["inputs"])
     assert content["parameters"]["rsa"]["dissimilarity"] == "correlation"
+    assert "unit_groups" not in content["parameters"]["rsa"], "vertices are drawn one by one, whatever it says"
     assert content["Ceiling"].startswith("split-half")
 
 

@@ -12,11 +12,13 @@ from analysis.rsa.rdm import RDM, compute_rdm, spearman
 from analysis.rsa.resampling import (
     feature_bootstraps,
     feature_counts,
+    group_bootstraps,
     image_bootstraps,
     label_permutations,
     noise_ceiling,
     split_half_ceiling,
 )
+from analysis.statistics.dissimilarity import unit_ranks
 from analysis.statistics.draws import permutations, subsamples
 from analysis.statistics.statistic import Statistic, centred_interval, interval, two_sided_p, upper_p
 from analysis.statistics.trend import mann_kendall
@@ -177,19 +179,46 @@ def test_feature_bootstraps_equal_rdms_of_drawn_features(measure, n_features, to
         np.testing.assert_allclose(row, compute_rdm(drawn, labels=names(6), measure=measure).condensed, atol=tolerance)
 
 
-def test_feature_bootstraps_of_one_hot_patterns_stay_in_bounds():
-    """A softmax layer: a draw may miss the one unit that is active."""
+def test_feature_bootstraps_of_one_hot_patterns_stay_in_bounds_or_are_not_given():
+    """A softmax layer: a draw may miss the one unit that is active; that pattern's pairs then have no correlation."""
     patterns = np.eye(6, 40) + 1e-5 * rng().random((6, 40))
-    found = feature_bootstraps(patterns, counts=feature_counts(40, n=50, rng=rng()), measure="correlation")
-    assert np.isfinite(found).all()
-    assert found.min() >= 0
-    assert found.max() <= 2
+    counts = feature_counts(40, n=50, rng=rng())
+    found = feature_bootstraps(patterns, counts=counts, measure="correlation")
+    rows, columns = np.triu_indices(6, 1)
+    np.testing.assert_array_equal(np.isnan(found), (counts[:, rows] == 0) | (counts[:, columns] == 0))
+    assert np.nanmin(found) >= 0
+    assert np.nanmax(found) <= 2
 
 
 def test_feature_counts_draw_as_many_features_as_there_are():
     counts = feature_counts(37, n=11, rng=rng())
     np.testing.assert_array_equal(counts.sum(axis=1), 37)
     assert counts.max() > 1
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean"])
+def test_group_bootstraps_equal_rdms_of_the_drawn_groups(measure):
+    """Groups of two sizes (37 features in 5): every feature of a drawn group comes as often as the group."""
+    patterns = rng(2).normal(loc=3, size=(6, 37))
+    groups, counts = rng(4).permutation(37), feature_counts(5, n=6, rng=rng())
+    found = group_bootstraps(patterns.astype(np.float32), groups=groups, counts=counts, measure=measure)
+    pieces = [groups[0:7], groups[7:14], groups[14:22], groups[22:29], groups[29:37]]
+    for row, count in zip(found, counts, strict=True):
+        drawn = patterns[:, np.concatenate([np.tile(piece, n) for piece, n in zip(pieces, count, strict=True)])]
+        np.testing.assert_allclose(row, compute_rdm(drawn, labels=names(6), measure=measure).condensed, atol=1e-5)
+
+
+def test_groups_of_units_spread_the_draws_as_single_units_do():
+    """The similarity of two RDMs over 6000 correlated units: standard deviation within 10 % of the exact one."""
+    mixing = rng(1).normal(size=(40, 6000))
+    shared, own = rng(2).normal(size=(20, 40)) @ mixing, rng(3).normal(size=(20, 40)) @ mixing
+    sets, counts = (shared, shared + own), {n: feature_counts(n, n=400, rng=rng(5)) for n in (6000, 1000)}
+    groups = rng(6).permutation(6000)
+    exact = [unit_ranks(feature_bootstraps(one, counts=counts[6000], measure="correlation")) for one in sets]
+    grouped = [unit_ranks(group_bootstraps(one, groups=groups, counts=counts[1000], measure="correlation"))
+               for one in sets]
+    spreads = [np.einsum("bp,bp->b", *both).std() for both in (exact, grouped)]
+    assert spreads[1] == pytest.approx(spreads[0], rel=0.1)
 
 
 def test_subsamples_are_without_replacement_and_fair():

@@ -266,6 +266,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from rich.console import Console, RenderableType
 
     from analysis.glm.run_design import design_of, design_panel
+    from paradigms.console.run_process import find_running
     from paradigms.console.session import Played, Stage, pass_preflight, play_session
     from paradigms.devices.tracker import Consent, make_tracker
     from paradigms.playing.assembly import require_devices
@@ -287,16 +288,18 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
                *(word for fault in faults for word in ("--fault", fault)))
     stage, ask = Stage(scanner, display, options), partial(_first_answer if yes else _ask, err=as_json)
     played: list[Played] = []
-    if pass_preflight(layout, sub=sub, ses=ses, stage=stage, ask=ask, out=STDERR if as_json else None):
+    if find_running(layout, sub=sub) or pass_preflight(layout, sub=sub, ses=ses, stage=stage, ask=ask,
+                                                       out=STDERR if as_json else None):
         def describe(one: Played) -> RenderableType | None:
-            design = design_of(layout, key=one.run.key, attempt=one.attempt)
+            design = design_of(layout, key=one.key, attempt=one.attempt)
             return None if design is None else design_panel(design, width=min(64, console.width - 32))
 
         played += play_session(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask,
                                describe=describe)
     left = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
     say({"sub": sub, "ses": ses, "complete": not left, "left": [asdict(run.key) for run in left],
-         "attempts": [{**asdict(one.run.key), "complete": one.complete, "said": one.said} for one in played]},
+         "attempts": [{**asdict(one.key), "attempt": one.attempt, "complete": one.complete, "said": one.said}
+                      for one in played]},
         as_json=as_json,
         text=f"ses-{ses}: {'every planned run is complete' if not left else f'{len(left)} runs are left'}")
     return 1 if left else 0

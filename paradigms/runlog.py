@@ -7,6 +7,7 @@ table is the stamp of the first counted pulse, in the record of kind ``zero``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import re
@@ -66,6 +67,24 @@ def read_journal(path: Path) -> list[Record]:
             raise RunLogError(f"{path}, line {k}", came=f"text that is no record ({error})", expected="a journal line",
                               remedy="Restore the file; journals are never edited.") from error
     return records
+
+
+def has_end(path: Path, *, complete: bool = False) -> bool:
+    """Say whether a journal has its end line, as far as it can be read: damage elsewhere in it changes nothing.
+
+    Parameters
+    ----------
+    path : Path
+        A journal.
+    complete : bool
+        Ask for the end of a run that was played to its end.
+    """
+    for line in reversed(Path(path).read_bytes().split(b"\n")):
+        with contextlib.suppress(ValueError):
+            record = _record(json.loads(line))
+            if record["kind"] == "end" and (not complete or record.get("complete") is True):
+                return True
+    return False
 
 
 def _record(said: Any) -> Record:

@@ -83,6 +83,10 @@ def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         yield beside
         _sync(beside)
         beside.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a disk without room names no file
+            error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
     _sync(path.parent)

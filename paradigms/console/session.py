@@ -6,10 +6,8 @@ lost without harm to the run. What is shown comes from the journal, so it is wha
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,13 +17,15 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from paradigms.console.panels import live_panel, verdict_panel
+from paradigms.console.run_process import Attempt, find_running, heard, interrupt
 from paradigms.console.run_state import RunView, fold, follow
 from paradigms.record.events_files import read_schedule
-from paradigms.record.recovery import recover
+from paradigms.record.recovery import recover, settle
 from paradigms.record.run_files import last_attempt
+from paradigms.runlog import has_end
 from paradigms.tasks.catalogue import task_of
 from subjects.layout import Layout
-from subjects.plan import PlannedRun, run_sheet
+from subjects.plan import run_sheet
 from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 
@@ -44,7 +44,7 @@ class Played:
 
     Parameters
     ----------
-    run : PlannedRun
+    key : RunKey
     attempt : int
         Which attempt it was.
     complete : bool
@@ -53,7 +53,7 @@ class Played:
         What the playing process said last.
     """
 
-    run: PlannedRun
+    key: RunKey
     attempt: int
     complete: bool
     said: str
@@ -106,8 +106,10 @@ def pass_preflight(layout: Layout, *, sub: str, ses: str, stage: Stage, ask: Ask
 
 
 def play_session(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage, ask: Ask,
-         console: Console, describe: Describe = lambda _: None) -> Iterator[Played]:
+                 console: Console, describe: Describe = lambda _: None) -> Iterator[Played]:
     """Play the planned runs of a session, as the operator answers.
+
+    A run that is being played already (by a session whose terminal was closed, for example) is followed first.
 
     Parameters
     ----------
@@ -130,49 +132,80 @@ def play_session(layout: Layout, settings: Settings, *, sub: str, ses: str, stag
     Played
         Every attempt. Runs that were completed before are passed over.
     """
-    waiting = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
-    for k, run in enumerate(waiting, start=1):
-        answer = ask(f"{run.task} run {run.run} ({k} of {len(waiting)} to play): when the subject is ready",
-                     (START, SKIP, LEAVE))
-        while answer in (START, REPEAT, RESUME):
-            played = play_one(layout, settings, run=run, stage=stage, console=console, how=answer)
-            _show_more(played, describe=describe, console=console)
-            yield played
-            rest = () if task_of(run.task).resume_lead_s(settings) is None else (RESUME,)
-            answer = ask(f"{run.task} run {run.run} is {'complete' if played.complete else 'not complete'}",
-                         (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
-        if answer == LEAVE:
+    walk = _Walk(layout, settings, stage=stage, ask=ask, console=console, describe=describe)
+    running = find_running(layout, sub=sub)
+    if running is not None:
+        yield from walk.after(follow_run(layout, settings, running=running, stage=stage, console=console))
+    waiting = [run.key for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
+    for k, key in enumerate(waiting, start=1):
+        if walk.left:
             return
+        answer = ask(f"{key.task} run {key.run} ({k} of {len(waiting)} to play): when the subject is ready",
+                     (START, SKIP, LEAVE))
+        walk.left = answer == LEAVE
+        if answer == START:
+            yield from walk.after(play_one(layout, settings, key=key, stage=stage, console=console, how=answer))
 
 
-def _show_more(played: Played, *, describe: Describe, console: Console) -> None:
-    """Show what there is to be seen of an attempt; the session goes on whatever its record is like."""
-    try:
-        more = describe(played)
-    except Exception as error:  # noqa: BLE001 - a look at a record, with the subject in the scanner
-        more = f"nothing more to show of attempt {played.attempt}: {error}"
-    if more is not None:
-        console.print(more, highlight=False, markup=False)
+@dataclass
+class _Walk:
+    """A walk through a session; `left` once the operator has left it."""
+
+    layout: Layout
+    settings: Settings
+    stage: Stage
+    ask: Ask
+    console: Console
+    describe: Describe
+    left: bool = False
+
+    def after(self, played: Played) -> Iterator[Played]:
+        """Ask what is to be done after an attempt, and play the run again as often as that is wanted."""
+        while True:
+            self._show_more(played)
+            yield played
+            key = played.key
+            rest = () if task_of(key.task).resume_lead_s(self.settings) is None else (RESUME,)
+            answer = self.ask(f"{key.task} run {key.run} is {'complete' if played.complete else 'not complete'}",
+                              (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
+            self.left = answer == LEAVE
+            if answer not in (REPEAT, RESUME):
+                return
+            played = play_one(self.layout, self.settings, key=key, stage=self.stage, console=self.console, how=answer)
+
+    def _show_more(self, played: Played) -> None:
+        """Show what there is to be seen of an attempt; the session goes on whatever its record is like."""
+        try:
+            more = self.describe(played)
+        except Exception as error:  # noqa: BLE001 - a look at a record, with the subject in the scanner
+            more = f"nothing more to show of attempt {played.attempt}: {error}"
+        if more is not None:
+            self.console.print(more, highlight=False, markup=False)
 
 
-def play_one(layout: Layout, settings: Settings, *, run: PlannedRun, stage: Stage, console: Console,
+def play_one(layout: Layout, settings: Settings, *, key: RunKey, stage: Stage, console: Console,
              how: str = START) -> Played:
-    """Play one run in a child process, show it while it is played, and then its verdict.
+    """Play one run in a process of its own, show it while it is played, and then its verdict.
 
-    `how` is ``"start"``, ``"repeat"`` or ``"resume"``.
+    `how` is ``"start"``, ``"repeat"`` or ``"resume"``. The process outlives this one and its terminal; Ctrl-C here
+    ends the run, which records that.
 
-    A run whose process was killed or crashed is recovered from its journal at once.
+    A run whose process was killed or crashed is recovered from its journal at once. Whether it is complete is what
+    its journal says.
     """
-    attempt = last_attempt(layout, run.key) + 1
-    journal, plan = layout.journal(run.key, attempt=attempt), layout.schedule(run.key, attempt=attempt)
-    with _heard(stage.command(layout, key=run.key, how=how)) as (child, told):
+    attempt = last_attempt(layout, key) + 1
+    journal, plan = layout.journal(key, attempt=attempt), layout.schedule(key, attempt=attempt)
+    with heard(stage.command(layout, key=key, how=how)) as (child, told):
         view = None
-        with contextlib.suppress(KeyboardInterrupt):  # the child gets it too, records it and ends
-            view = _watch(journal, plan, child=child, settings=settings, stage=stage, console=console)
+        try:
+            view = _watch(journal, plan, alive=lambda: child.poll() is None, settings=settings, stage=stage,
+                          console=console)
+        except KeyboardInterrupt:
+            interrupt(child)
         child.wait()
         out, err = told()
     if view is None and plan.is_file():
-        view = _watch(journal, plan, child=child, settings=settings, stage=stage, console=console)
+        view = _watch(journal, plan, alive=lambda: False, settings=settings, stage=stage, console=console)
     said = (err or out).strip().splitlines()[-1:] or [f"ended with status {child.returncode}"]
     if view is not None:
         console.print(verdict_panel(view))
@@ -180,29 +213,36 @@ def play_one(layout: Layout, settings: Settings, *, run: PlannedRun, stage: Stag
         console.print(said[0], style="bold red", highlight=False, markup=False)
         for one in recover(layout):
             console.print(one.summary(), highlight=False, markup=False)
-    return Played(run, attempt, child.returncode == 0, said[0])
+    return Played(key, attempt, complete=journal.is_file() and has_end(journal, complete=True), said=said[0])
 
 
-@contextlib.contextmanager
-def _heard(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], Callable[[], tuple[str, str]]]]:
-    """Start a process whose words go to files: a pipe that nobody empties would hold it up in the middle of a run."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        def told() -> tuple[str, str]:
-            out.seek(0)
-            err.seek(0)
-            return out.read(), err.read()
+def follow_run(layout: Layout, settings: Settings, *, running: Attempt, stage: Stage, console: Console) -> Played:
+    """Show a run that another process plays, until it ends, and then its verdict. Ctrl-C here ends the view alone."""
+    key, journal = running.key, running.journal
+    console.print(f"{key.task} run {key.run} is being played now (attempt {running.number}): following it",
+                  highlight=False, markup=False)
+    try:
+        view = _watch(journal, layout.schedule(key, attempt=running.number), alive=lambda: running.alive,
+                      settings=settings, stage=stage, console=console)
+    except KeyboardInterrupt:
+        console.print("the run goes on; start `session` again to follow it", highlight=False)
+        raise
+    recovered = settle(layout, journal)
+    if view is not None:
+        console.print(verdict_panel(view))
+    if recovered is not None:
+        console.print(recovered.summary(), highlight=False, markup=False)
+    complete = has_end(journal, complete=True)
+    return Played(key, running.number, complete=complete, said="complete" if complete else "not complete")
 
-        with subprocess.Popen(command, stdout=out, stderr=err, text=True) as child:
-            yield child, told
 
-
-def _watch(journal: Path, plan: Path, *, child: subprocess.Popen[str], settings: Settings, stage: Stage,
+def _watch(journal: Path, plan: Path, *, alive: Callable[[], bool], settings: Settings, stage: Stage,
            console: Console) -> RunView | None:
     """Show the run until its process ends; give the last view, None if it never began."""
     view: RunView | None = None
     real = stage.display == "window"
     with Live(console=console, refresh_per_second=8, transient=True) as live:
-        for records in follow(journal, alive=lambda: child.poll() is None):
+        for records in follow(journal, alive=alive):
             if view is None and plan.is_file():
                 schedule = read_schedule(plan)
                 view = RunView(schedule, frame_s=1.0 / settings.display.refresh_hz,

@@ -6,9 +6,10 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from paradigms.devices.protocols import Clock, HardwareClock, Pixels
 from paradigms.devices.tracker import NO_CONSENT, Consent, make_tracker
@@ -17,11 +18,19 @@ from paradigms.emulation.scanner_and_display import VirtualClock, patience_s
 from paradigms.playing.assembly import buttons_named, opened_devices, require_devices
 from paradigms.playing.engine import Devices, Terminated, play
 from paradigms.playing.resume import resumed
-from paradigms.record.events_files import archive_events, require_new, require_same_plan, write_events
+from paradigms.playing.terminal import outliving_terminal, unfailing
+from paradigms.record.events_files import (
+    archive_events,
+    require_free,
+    require_new,
+    require_same_plan,
+    write_events,
+)
 from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome
 from paradigms.record.recovery import recover_attempt
-from paradigms.record.run_files import attempt_files, earlier_attempts, excerpt_files, last_attempt
+from paradigms.record.run_files import RunFiles, attempt_files, earlier_attempts, excerpt_files, last_attempt
+from paradigms.runlog import has_end
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
 from paradigms.tasks.catalogue import task_of
 from paradigms.tasks.protocol import Pictures
@@ -99,29 +108,66 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     if trigger_timeout_s is None and display == "virtual":
         trigger_timeout_s = patience_s(settings.emulated_scanner, scanner=settings.scanner,
                                        schedule=schedule)
-    with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
-                        fullscreen=fullscreen, tracker=tracker) as devices:
-        attempt = last_attempt(layout, key) + 1
-        files = (attempt_files(layout, key, attempt=attempt) if whole else
-                 excerpt_files(layout, key, folder=folder))
+    require_free(layout.root)
+    attempt = last_attempt(layout, key) + 1
+    files = attempt_files(layout, key, attempt=attempt) if whole else excerpt_files(layout, key, folder=folder)
+    said = {"earlier": earlier_attempts(layout, key, attempt=attempt) if whole else [], "scanner": scanner,
+            "display": display, "buttons": buttons_named(settings, scanner=scanner),
+            "versions": versions("adversarial-fmri", "psychopy")}
+    with outliving_terminal(), \
+            _tabled(layout, settings, key=key, attempt=attempt, journal=files.journal, whole=whole), \
+            opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
+                           fullscreen=fullscreen, tracker=tracker) as devices, \
+            begun(files, schedule=schedule, settings=settings, clock=clock, said=said) as journal:
+        return _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
+                       trigger_timeout_s=trigger_timeout_s, progress=progress)
+
+
+@contextlib.contextmanager
+def _tabled(layout: Layout, settings: Settings, *, key: RunKey, attempt: int, journal: Path,
+            whole: bool) -> Iterator[None]:
+    """Make a run's events table once its record is closed, however it ended: Ctrl-C and SIGTERM leave one too."""
+    try:
+        yield
+    finally:
+        if whole and journal.is_file() and has_end(journal):  # without its end, `recover` makes it of the whole record
+            if has_end(journal, complete=True):
+                archive_events(layout, key)
+                write_events(layout, settings, key=key, attempt=attempt)
+            else:
+                recover_attempt(layout, journal)
+
+
+@contextlib.contextmanager
+def begun(files: RunFiles, *, schedule: Schedule, settings: Settings, clock: Clock,
+          said: Mapping[str, Any]) -> Iterator[Journal]:
+    """Write a run's plan and open its journal; where the disk refuses, nothing of the attempt stays.
+
+    Parameters
+    ----------
+    files : RunFiles
+        Where they go.
+    schedule, settings
+        The plan.
+    clock : Clock
+        Of the journal.
+    said : mapping
+        What the first line says of the devices.
+    """
+    try:
         write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
-        with Journal(files.journal, clock=clock) as journal, sigterm_as_exception():
-            earlier = earlier_attempts(layout, key, attempt=attempt) if whole else []
-            journal.write("devices", earlier=earlier, scanner=scanner, display=display,
-                          buttons=buttons_named(settings, scanner=scanner),
-                          versions=versions("adversarial-fmri", "psychopy"))
-            if display == "window":
-                tell_if_lost(lambda: _display_gone(journal))
-            for name, value in settings.emulated_scanner.asked().items() if scanner == "emulated" else ():
-                journal.write("asked_fault", name=name, value=value)
-            outcome = _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
-                              trigger_timeout_s=trigger_timeout_s, progress=progress)
-    if outcome.complete and whole:
-        archive_events(layout, key)
-        write_events(layout, settings, key=key, attempt=attempt)
-    elif whole:
-        recover_attempt(layout, files.journal)
-    return outcome
+        journal = Journal(files.journal, clock=clock)
+    except OSError:
+        for path in (files.schedule, files.settings, files.journal):
+            path.unlink(missing_ok=True)
+        raise
+    with journal, sigterm_as_exception():
+        journal.write("devices", **said)
+        if said["display"] == "window":
+            tell_if_lost(lambda: _display_gone(journal))
+        for name, value in settings.emulated_scanner.asked().items() if said["scanner"] == "emulated" else ():
+            journal.write("asked_fault", name=name, value=value)
+        yield journal
 
 
 def _display_gone(journal: Journal) -> None:
@@ -137,7 +183,8 @@ def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings:
             images: dict[str, Pixels], trigger_timeout_s: float | None, progress: ProgressWrapper) -> RunOutcome:
     """Play with a progress bar that advances at every image."""
     shown = sum(event.trial_type != BLANK for event in schedule.events)
-    bar = progress(range(shown), label=f"sub-{schedule.sub} ses-{schedule.ses} {schedule.task} run-{schedule.run}")
+    label = f"sub-{schedule.sub} ses-{schedule.ses} {schedule.task} run-{schedule.run}"
+    bar = unfailing(progress(range(shown), label=label))
 
     def advance(_: Event) -> None:
         next(bar, None)

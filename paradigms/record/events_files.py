@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from paradigms.runlog import (
     Record,
     events_sidecar,
     events_table,
+    has_end,
     is_complete,
     of_kind,
     read_journal,
@@ -26,6 +28,9 @@ from subjects.provenance import digest_bytes
 from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 from subjects.store import is_locked, read_json, table_text, write_bytes, write_json, write_table
+
+ROOM_BYTES = 10_000_000
+"""Room that a run wants: the record, plan and tables of the longest take about a fifth of it."""
 
 
 def require_new(layout: Layout, key: RunKey, *, repeat: bool) -> None:
@@ -43,7 +48,7 @@ def require_new(layout: Layout, key: RunKey, *, repeat: bool) -> None:
             raise RunLogError(str(journal), came="a run of this subject that is being played now",
                               expected="one run at a time",
                               remedy="Wait until it ends, or end it; nothing was changed.")
-    complete = [path for path in attempts(layout, key) if is_complete(read_journal(path)) and not _is_rest(path)]
+    complete = [path for path in attempts(layout, key) if has_end(path, complete=True) and not _is_rest(path)]
     events = layout.events(key)
     if events.exists() and sidecar_says_complete(events):
         complete.append(events)
@@ -53,6 +58,21 @@ def require_new(layout: Layout, key: RunKey, *, repeat: bool) -> None:
     if events.exists():
         _archive_place(layout, key)
     _require_room_for(events)
+
+
+def require_free(folder: Path) -> None:
+    """See before a run that there is room for what it will leave.
+
+    Raises
+    ------
+    RunLogError
+        If less than :data:`ROOM_BYTES` are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < ROOM_BYTES:
+        raise RunLogError(str(folder), came=f"{free / 1e6:.2f} MB of free disk",
+                          expected=f"{ROOM_BYTES / 1e6:.0f} MB for the record of a run",
+                          remedy="Free some space; nothing was shown or written.")
 
 
 def _is_rest(journal: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,14 @@ from paradigms.record.events_files import (
 )
 from paradigms.record.journal import restore
 from paradigms.record.outputs import write_outputs
-from paradigms.record.run_files import earlier_attempts
-from paradigms.runlog import Record, is_complete, of_kind, read_journal, time_zero
+from paradigms.record.run_files import earlier_attempts, key_of
+from paradigms.runlog import Record, has_end, is_complete, of_kind, read_journal, time_zero
 from subjects.errors import RunLogError, StudyError
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.loading import read_resolved
 from subjects.store import is_locked
 
-_JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
-                      r"_attempt-(?P<attempt>\d+)_journal\.jsonl\Z")
 NOT_RUNS = ("excerpt",)
 
 
@@ -105,7 +103,33 @@ def _says_complete(journal: Path) -> bool:
 
 def recover_attempt(layout: Layout, journal: Path) -> Recovered | None:
     """Make the events table of one attempt that ended early; None if nothing was scanned, or it has one."""
-    return next((_recover_one(layout, cut) for cut in _waiting(layout) if cut.journal == journal), None)
+    return next((_recover_one(layout, cut) for cut in _waiting(layout, journals=[journal])), None)
+
+
+def settle(layout: Layout, journal: Path, *, patience_s: float = 20.0) -> Recovered | None:
+    """See that an attempt whose process has let its journal go gets its events table.
+
+    The process writes the table after its last line; one that ended without a last line, or that does not do so in
+    time, has its table made here.
+
+    Parameters
+    ----------
+    layout : Layout
+    journal : Path
+        Of an attempt that nobody writes any more.
+    patience_s : float
+        How long to wait for the table.
+
+    Returns
+    -------
+    Recovered or None
+        None where the table was there, or nothing was scanned.
+    """
+    named, until = key_of(journal), time.monotonic() + patience_s
+    while named is not None and has_end(journal) and time.monotonic() < until and \
+            not _has_table(layout, named[0], attempt=named[1]) and _waiting(layout, journals=[journal]):
+        time.sleep(0.1)
+    return recover_attempt(layout, journal)
 
 
 def recoverable(layout: Layout) -> tuple[Path, ...]:
@@ -116,16 +140,16 @@ def recoverable(layout: Layout) -> tuple[Path, ...]:
 def _waiting(layout: Layout, *, journals: Iterable[Path] | None = None) -> list[_Cut]:
     found = []
     for journal in _journals(layout) if journals is None else journals:
-        match = _JOURNAL.match(journal.name)
-        if match is None:
+        named = key_of(journal)
+        if named is None:
             raise RunLogError(str(journal), came="a journal with a name of its own",
                               expected="..._attempt-NN_journal.jsonl",
                               remedy="Give it its old name.")
-        if match["task"] in NOT_RUNS or is_locked(journal):
+        key, attempt = named
+        if key.task in NOT_RUNS or is_locked(journal):
             continue
-        key = RunKey(match["sub"], match["ses"], match["task"], int(match["run"]))
-        if not _has_table(layout, key, attempt=int(match["attempt"])):
-            found.append(_Cut(journal, int(match["attempt"]), key=key, records=read_journal(journal)))
+        if not _has_table(layout, key, attempt=attempt):
+            found.append(_Cut(journal, attempt, key=key, records=read_journal(journal)))
     found.sort(key=lambda cut: (cut.journal.parent, cut.key.task, cut.key.run, not cut.complete,
                                 -cut.attempt))
     return [cut for cut in found if time_zero(cut.records) is not None]
@@ -154,7 +178,12 @@ class _Cut:
 def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
     events = layout.events(cut.key)
     archived = layout.attempt_file("events.tsv", cut.key, attempt=cut.attempt)
-    schedule = read_schedule(layout.schedule(cut.key, attempt=cut.attempt))
+    plan = layout.schedule(cut.key, attempt=cut.attempt)
+    schedule = read_schedule(plan)
+    if schedule.key != cut.key:
+        raise RunLogError(str(plan), came=f"the plan of {schedule.key}",
+                          expected=f"that of {cut.key}, as its name says",
+                          remedy="Give this attempt's plan, settings and journal the names that they had.")
     for start in of_kind(cut.records, "start"):
         if start.get("schedule_digest") != schedule.digest:
             raise RunLogError(str(cut.journal), came=f"a journal of schedule {start.get('schedule_digest')}",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -175,3 +176,13 @@ def test_never_two_at_once_though_the_lock_comes_and_goes(tmp_path: Path) -> Non
         out, error = process.communicate()
         assert process.returncode == 0, error
         assert int(out) > 0
+
+
+def test_a_disk_without_room_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the system names no file
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match=r"No space left on device: '.*plan\.json'"):
+        write_json(tmp_path / "plan.json", {})
+    assert list(tmp_path.iterdir()) == []

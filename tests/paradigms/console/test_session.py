@@ -62,7 +62,7 @@ def walked(layout: Layout, answers: Answers, *, stage: Stage | None = None,
 def test_runs_are_walked_in_order_repeated_and_left(small_console: Layout) -> None:
     answers = Answers([START, REPEAT, ON, LEAVE])
     found, said = walked(small_console, answers)
-    assert [(one.run.run, one.complete) for one in found] == [(1, True), (1, True)]
+    assert [(one.key.run, one.complete) for one in found] == [(1, True), (1, True)]
     assert [len(attempts(small_console, replace(RUN, run=k))) for k in (1, 2)] == [2, 0]
     assert said.count("this run can be used") == 2
     assert answers.asked[0] == ("main run 1 (1 of 2 to play): when the subject is ready", (START, SKIP, LEAVE))
@@ -72,7 +72,7 @@ def test_runs_are_walked_in_order_repeated_and_left(small_console: Layout) -> No
 
 def test_a_skipped_run_stays_planned_and_a_complete_one_is_passed_over(small_console: Layout) -> None:
     found, _ = walked(small_console, Answers([SKIP, START, ON]))
-    assert [one.run.run for one in found] == [2]
+    assert [one.key.run for one in found] == [2]
     answers = Answers([LEAVE])
     walked(small_console, answers)
     assert answers.asked[0][0].startswith("main run 1 (1 of 1 to play)")
@@ -124,7 +124,7 @@ def test_a_killed_run_can_be_resumed(small_console: Layout) -> None:
 
 def test_the_design_shown_is_that_of_the_attempt_just_judged(small_console: Layout) -> None:
     def describe(one: Played) -> str:
-        design = design_of(small_console, key=one.run.key, attempt=one.attempt)
+        design = design_of(small_console, key=one.key, attempt=one.attempt)
         return f"attempt {one.attempt}: {design and sum(design.n_events)} events"
 
     answers = Answers([START, REPEAT, LEAVE])

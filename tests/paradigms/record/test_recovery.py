@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ import pytest
 
 from paradigms.playing.play_run import play_run
 from paradigms.record import events_files as records_module
+from paradigms.record.journal import Journal
 from paradigms.record.recovery import recover
 from paradigms.runlog import of_kind, read_events, read_journal
 from subjects.errors import RunLogError, SettingsError
@@ -344,3 +347,58 @@ def test_one_bad_journal_keeps_no_other_from_recovery(small_console: Layout, dam
         recover(small_console)
     second = small_console.events(RunKey("01", "01", "main", 2))
     assert second.read_bytes() == tables[second.name]
+
+
+@pytest.mark.parametrize(("sign", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_run_ended_by_a_signal_has_its_table_at_once(small_console: Layout, sign: int, reason: str) -> None:
+    process = _start(small_console)
+    _wait_for_lines(small_console.journal(RUN), 40, process=process)
+    _end(process, sign)
+    assert of_kind(read_journal(small_console.journal(RUN)), "end")[0]["reason"] == reason
+    table = read_events(small_console.events(RUN))
+    assert table.attrs["complete"] is False
+    assert len(table) > 0
+    assert recover(small_console) == []
+
+
+def test_a_torn_line_in_an_old_attempt_blocks_no_repeat(small_console: Layout) -> None:
+    assert _play(small_console).complete
+    journal = small_console.journal(RUN)
+    lines = journal.read_bytes().split(b"\n")
+    lines[20] = lines[20][:15]
+    journal.write_bytes(b"\n".join(lines))
+    with pytest.raises(RunLogError, match="a run that was played before"):
+        _play(small_console)
+    assert _play(small_console, repeat=True).complete
+    assert read_events(small_console.events(RUN)).attrs["sidecar"]["Attempt"] == 2
+
+
+@pytest.mark.parametrize("other", [replace(RUN, ses="02"), replace(RUN, run=2)])
+def test_the_record_of_another_run_is_not_taken(small_console: Layout, other: RunKey) -> None:
+    assert _play(small_console, key=other).complete
+    for spell in (small_console.journal, small_console.schedule, small_console.resolved_settings):
+        spell(RUN).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(spell(other), spell(RUN))
+    with pytest.raises(RunLogError, match=f"the plan of {other}; expected that of {RUN}, as its name says"):
+        recover(small_console)
+    assert not small_console.events(RUN).exists()
+
+
+def test_a_run_without_room_for_its_record_leaves_nothing(small_console: Layout,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _files(small_console)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=24_000))
+        with pytest.raises(RunLogError, match="study: 0.02 MB of free disk; expected 10 MB for the record of a run"):
+            _play(small_console)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "__init__", _no_room)
+        with pytest.raises(OSError, match="No space left"):
+            _play(small_console)
+    assert _files(small_console) == before
+    assert _play(small_console).complete
+    assert small_console.journal(RUN, attempt=1).is_file()
+
+
+def _no_room(self: Journal, path: Path, **_: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -1,0 +1,78 @@
+"""The process that plays a run: started so that it outlives whoever started it, ended on request, found again."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from paradigms.record.run_files import key_of
+from subjects.layout import Layout
+from subjects.run_key import RunKey
+from subjects.store import is_locked
+
+
+@contextlib.contextmanager
+def heard(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], Callable[[], tuple[str, str]]]]:
+    """Start a process of its own session, whose words go to files.
+
+    It has no terminal: one that is closed, a line that is lost and Ctrl-C do not reach it, nor does the end of this
+    process. A pipe that nobody empties would hold it up in the middle of a run.
+
+    Yields
+    ------
+    child : subprocess.Popen
+    told : callable
+        Gives what it has written to standard output and standard error so far.
+    """
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        def told() -> tuple[str, str]:
+            out.seek(0)
+            err.seek(0)
+            return out.read(), err.read()
+
+        yield _start(command, out=out.fileno(), err=err.fileno()), told
+
+
+def _start(command: list[str], *, out: int, err: int) -> subprocess.Popen[str]:
+    if sys.platform == "win32":
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True,
+                                creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True,
+                            start_new_session=True)
+
+
+def interrupt(child: subprocess.Popen[str]) -> None:
+    """End a run as Ctrl-C does: it records the interruption and keeps what was shown."""
+    if sys.platform == "win32":
+        child.send_signal(signal.CTRL_BREAK_EVENT)
+    else:
+        child.send_signal(signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a run that some process is playing now."""
+
+    key: RunKey
+    number: int
+    journal: Path
+
+    @property
+    def alive(self) -> bool:
+        """Whether its journal is still held by the process that writes it."""
+        return is_locked(self.journal)
+
+
+def find_running(layout: Layout, *, sub: str) -> Attempt | None:
+    """Find the attempt that is being played for a subject now, whoever started it; None if there is none."""
+    for journal in sorted(layout.root.glob(f"sourcedata/sub-{sub}/ses-*/*_journal.jsonl")):
+        named = key_of(journal)
+        if named is not None and is_locked(journal):
+            return Attempt(*named, journal)
+    return None

@@ -184,5 +184,5 @@ def test_a_disk_without_room_names_the_file(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OSError, match=r"No space left on device: '.*plan\.json'"):
-        write_json(tmp_path / "plan.json", {})
+        store.write_json(tmp_path / "plan.json", {})
     assert list(tmp_path.iterdir()) == []

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-from subjects.settings.study import Settings
 
 
 @dataclass(frozen=True)
@@ -24,13 +21,6 @@ class OpenChoice:
     paper: str
     here: str
     setting: str | None = None
-
-    def value(self, settings: Settings) -> Any:
-        """Give the setting's value in a study; None without a setting."""
-        value: Any = settings
-        for part in self.setting.split(".") if self.setting else ():
-            value = getattr(value, part)
-        return value if self.setting else None
 
 
 OPEN_CHOICES = (

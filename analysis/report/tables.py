@@ -18,7 +18,7 @@ from analysis.rsa.resampling import noise_ceiling
 from analysis.running import Digests
 from stimuli.manifest import TYPES
 from subjects.provenance import sidecar_path, versions
-from subjects.settings.study import Settings
+from subjects.settings.study import Settings, leaves
 from subjects.store import read_json
 
 PACKAGES = ("adversarial-fmri", "numpy", "scipy", "pandas", "h5py", "nibabel", "nilearn", "matplotlib", "torch",
@@ -197,8 +197,9 @@ def departures_table(settings: Settings) -> TextTable:
 
 def choices_table(settings: Settings) -> TextTable:
     """List the protocol's open points, and what was chosen."""
+    values = dict(leaves(settings.model_dump()))
     rows = tuple((one.topic, one.paper, one.here,
-                  f"{one.setting} = {_value(one.value(settings))}" if one.setting else "–") for one in OPEN_CHOICES)
+                  f"{one.setting} = {_value(values[one.setting])}" if one.setting else "–") for one in OPEN_CHOICES)
     return TextTable(("About", "The paper", "Here", "Setting"), rows, n_text=4)
 
 

@@ -61,12 +61,12 @@ def main() -> None:
 
 def subject_sees(layout: Layout, settings: Settings, *, task: str, at_s: float) -> Pixels:
     """Compose the subject's display at a time of a paradigm's first run."""
-    schedule, images = prepare(layout, settings, key=RunKey("01", "01", task, 1))
+    schedule, images = prepare(layout, task_of(task, settings), key=RunKey("01", "01", task, 1))
     display = RecordingDisplay(VirtualClock(), size_px=(settings.display.width_px, settings.display.height_px),
                                refresh_hz=settings.display.refresh_hz)
     display.open()
     display.preload(images)
-    past = [change for change in task_of(task).program(schedule, settings).changes() if change.at_s <= at_s]
+    past = [change for change in task_of(task, settings).program(schedule).changes() if change.at_s <= at_s]
     display.draw(past[-1].frame)
     display.flip()
     return display.screenshot()

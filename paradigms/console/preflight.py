@@ -65,13 +65,13 @@ class Finding:
     remedy: str = ""
 
 
-def check_images(layout: Layout, settings: Settings, *, sub: str, ses: str,
+def check_images(layout: Layout, tasks: Sequence[Task], *, sub: str, ses: str,
                  progress: ProgressWrapper = silent) -> Finding:
     """Read every picture that the runs of a session show and compare it with its digest."""
     pictures = Pictures(layout)
     try:
-        needed = {one.picture_id: one for task in _tasks(run_sheet(layout, settings, sub=sub), ses=ses)
-                  for one in task.session_pictures(settings, sub=sub, ses=ses, pictures=pictures)}
+        needed = {one.picture_id: one for task in tasks
+                  for one in task.session_pictures(sub=sub, ses=ses, pictures=pictures)}
         for one in progress(needed.values(), label="pictures", total=len(needed)) if needed else ():
             one.read()
     except StudyError as error:
@@ -90,10 +90,9 @@ def _planned(sheet: RunSheet, *, ses: str) -> tuple[PlannedRun, ...]:
     return tuple(run for run in sheet.runs if run.ses == ses)
 
 
-def _tasks(sheet: RunSheet, *, ses: str) -> list[Task]:
-    """List the paradigms that a session plays, each once."""
-    names = dict.fromkeys(run.task for run in _planned(sheet, ses=ses))
-    return [task_of(name) for name in names]
+def _tasks(sheet: RunSheet, *, ses: str) -> tuple[str, ...]:
+    """Name the paradigms that a session plays, each once."""
+    return tuple(dict.fromkeys(run.task for run in _planned(sheet, ses=ses)))
 
 
 def check_disk(layout: Layout, *, least_gb: float = LEAST_FREE_GB) -> Finding:
@@ -282,14 +281,14 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
     require_devices(profile, scanner=scanner, display=display)
     tracker = make_tracker(layout, settings, consent=consent)
     sheet = run_sheet(layout, settings, sub=sub)
-    first = _planned(sheet, ses=ses)[0]
+    first, tasks = _planned(sheet, ses=ses)[0], [task_of(name, settings) for name in _tasks(sheet, ses=ses)]
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     found = [check_disk(layout), check_records(layout), check_settings(layout, settings, sub=sub),
-             check_images(layout, settings, sub=sub, ses=ses, progress=progress), check_clock(clock)]
+             check_images(layout, tasks, sub=sub, ses=ses, progress=progress), check_clock(clock)]
     if found[3].ok:
-        schedule = task_of(first.task).make_schedule(settings, key=first.key, profile=profile,
-                                                     pictures=Pictures(layout))
-        keys = dict.fromkeys(key for task in _tasks(sheet, ses=ses) for key in task.keys(settings))
+        schedule = task_of(first.task, settings).make_schedule(key=first.key, profile=profile,
+                                                               pictures=Pictures(layout))
+        keys = dict.fromkeys(key for task in tasks for key in task.keys)
         with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                             fullscreen=fullscreen, tracker=tracker) as devices:
             found += _look_at_devices(devices, settings.display, keys=tuple(keys), timeout_s=timeout_s)

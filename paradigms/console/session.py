@@ -165,7 +165,7 @@ class _Walk:
             self._show_more(played)
             yield played
             key = played.key
-            rest = () if task_of(key.task).resume_lead_s(self.settings) is None else (RESUME,)
+            rest = () if task_of(key.task, self.settings).resume_lead_s is None else (RESUME,)
             answer = self.ask(f"{key.task} run {key.run} is {'complete' if played.complete else 'not complete'}",
                               (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
             self.left = answer == LEAVE
@@ -246,7 +246,7 @@ def _watch(journal: Path, plan: Path, *, alive: Callable[[], bool], settings: Se
             if view is None and plan.is_file():
                 schedule = read_schedule(plan)
                 view = RunView(schedule, frame_s=1.0 / settings.display.refresh_hz,
-                               window_s=task_of(schedule.task).response_window_s(settings))
+                               window_s=task_of(schedule.task, settings).response_window_s)
             if view is None:
                 live.update(_starting(stage))
                 continue

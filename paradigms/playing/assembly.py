@@ -156,7 +156,7 @@ def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> 
 
 
 def _participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
-    return seat_participant(settings.participant, schedule=schedule, keys=task_of(schedule.task).keys(settings),
+    return seat_participant(settings.participant, schedule=schedule, keys=task_of(schedule.task, settings).keys,
                             clock=clock)
 
 

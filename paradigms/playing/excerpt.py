@@ -111,7 +111,8 @@ def play_excerpt(layout: Layout, settings: Settings, *, sub: str, n_trials: int 
 def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, fullscreen: bool,
           progress: ProgressWrapper) -> Path:
     tracker = make_tracker(layout, settings, consent=NO_CONSENT)
-    schedule, images = prepare(layout, settings, key=key, n_trials=n_trials)
+    task = task_of(key.task, settings)
+    schedule, images = prepare(layout, task, key=key, n_trials=n_trials)
     files = excerpt_files(layout, key)
     path, clock = files.journal, HardwareClock()
     shown = sum(event.image_id is not None for event in schedule.events)
@@ -130,7 +131,7 @@ def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, ful
 
         with Journal(path, clock=clock) as journal:
             journal.write("devices", scanner="emulated", display="window", versions=versions("psychopy"))
-            outcome = play(schedule, program=task_of(schedule.task).program(schedule, settings), devices=devices,
+            outcome = play(schedule, program=task.program(schedule), devices=devices,
                            journal=journal, settings=settings, images=images, on_event=see, trigger_timeout_s=60.0)
             sent = [tap.key for tap in devices.display.emulated.sent]  # type: ignore[attr-defined]
             journal.write("sent", pulses=sent.count(settings.scanner.trigger_key),

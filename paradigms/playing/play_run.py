@@ -33,7 +33,7 @@ from paradigms.record.run_files import RunFiles, attempt_files, earlier_attempts
 from paradigms.runlog import has_end
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
 from paradigms.tasks.catalogue import task_of
-from paradigms.tasks.protocol import Pictures
+from paradigms.tasks.protocol import Pictures, Task
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
 from subjects.profile import load_profile
@@ -96,14 +96,15 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     """
     require_devices(load_profile(layout, key.sub), scanner=scanner, display=display)
     tracker = make_tracker(layout, settings, consent=consent)
-    schedule, images = prepare(layout, settings, key=key, n_trials=n_trials, until_s=until_s)
+    task = task_of(key.task, settings)
+    schedule, images = prepare(layout, task, key=key, n_trials=n_trials, until_s=until_s)
     whole = n_trials is None and until_s is None
     if whole:
         require_new(layout, key, repeat=repeat)
         require_same_plan(layout, schedule)
     if resume:
         schedule = resumed(layout, schedule, from_trial=from_trial,
-                           lead_s=task_of(key.task).resume_lead_s(settings))
+                           lead_s=task.resume_lead_s)
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     if trigger_timeout_s is None and display == "virtual":
         trigger_timeout_s = patience_s(settings.emulated_scanner, scanner=settings.scanner,
@@ -189,7 +190,7 @@ def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings:
     def advance(_: Event) -> None:
         next(bar, None)
 
-    program = task_of(schedule.task).program(schedule, settings)
+    program = task_of(schedule.task, settings).program(schedule)
     outcome = play(schedule, program=program, devices=devices, journal=journal, settings=settings, images=images,
                    on_event=advance, trigger_timeout_s=trigger_timeout_s, arm_key=settings.scanner.arm_key or None)
     for _ in bar if outcome.complete else ():
@@ -197,8 +198,8 @@ def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings:
     return outcome
 
 
-def prepare(layout: Layout, settings: Settings, *, key: RunKey,
-            n_trials: int | None = None, until_s: float | None = None) -> tuple[Schedule, dict[str, Pixels]]:
+def prepare(layout: Layout, task: Task, *, key: RunKey, n_trials: int | None = None,
+            until_s: float | None = None) -> tuple[Schedule, dict[str, Pixels]]:
     """Make a run's schedule or an excerpt of it, and read and verify every image it needs.
 
     Raises
@@ -206,14 +207,13 @@ def prepare(layout: Layout, settings: Settings, *, key: RunKey,
     StudyError
         For an unknown task, subject, session or run, or an image that is not what the manifest says.
     """
-    task, pictures = task_of(key.task), Pictures(layout)
-    schedule = task.make_schedule(settings, key=key, profile=load_profile(layout, key.sub), pictures=pictures)
+    pictures = Pictures(layout)
+    schedule = task.make_schedule(key=key, profile=load_profile(layout, key.sub), pictures=pictures)
     if n_trials is not None:
         schedule = excerpt(schedule, n_trials=n_trials)
     if until_s is not None:
         schedule = first_seconds(schedule, until_s=until_s)
-    offered = {one.picture_id: one for one in task.session_pictures(settings, sub=key.sub, ses=key.ses,
-                                                                    pictures=pictures)}
+    offered = {one.picture_id: one for one in task.session_pictures(sub=key.sub, ses=key.ses, pictures=pictures)}
     return schedule, {name: offered[name].read() for name in schedule.image_ids}
 
 

@@ -26,6 +26,7 @@ from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.provenance import digest_bytes
 from subjects.run_key import RunKey
+from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings
 from subjects.store import is_locked, read_json, table_text, write_bytes, write_json, write_table
 
@@ -118,7 +119,8 @@ def write_events(layout: Layout, settings: Settings, *, key: RunKey, attempt: in
     records = read_journal(layout.journal(key, attempt=attempt))
     path = write_pair(layout.events(key), records=records, schedule=schedule, settings=settings, attempt=attempt,
                        earlier=earlier_attempts(layout, key, attempt=attempt))
-    write_outputs(layout, settings, schedule=schedule, records=records, attempt=attempt, current=True)
+    write_outputs(layout, task_of(key.task, settings), schedule=schedule, records=records, attempt=attempt,
+                  current=True)
     return path
 
 
@@ -168,25 +170,27 @@ def require_same_plan(layout: Layout, schedule: Schedule) -> None:
 def write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int,
                earlier: list[str]) -> Path:
     """Write an attempt's events table and its sidecar."""
-    task = task_of(schedule.task)
-    table = events_table(records, schedule, response_window_s=task.response_window_s(settings))
+    task = task_of(schedule.task, settings)
+    table = events_table(records, schedule, response_window_s=task.response_window_s)
     whole = is_complete(records) and schedule.first_trial is None
     sidecar = events_sidecar(schedule, settings, complete=whole, attempt=attempt,
                              levels=task.levels,
-                             watch=_watch_of(records, schedule=schedule, settings=settings))
+                             watch=_watch_of(records, schedule=schedule, n_dummies=settings.scanner.n_dummy_pulses,
+                                             display=settings.display))
     record = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
     write_json(path.with_suffix(".json"), {**sidecar, "EarlierAttempts": earlier, TABLE: record},
                overwrite=not path.exists())
     return write_table(path, table)
 
 
-def _watch_of(records: list[Record], *, schedule: Schedule, settings: Settings) -> dict[str, Any]:
+def _watch_of(records: list[Record], *, schedule: Schedule, n_dummies: int,
+              display: DisplaySettings) -> dict[str, Any]:
     """Take the watchdog's report from the last line, or make it from what there is."""
     ends = of_kind(records, "end")
     if ends and isinstance(ends[-1].get("watch"), dict):
         return dict(ends[-1]["watch"])
-    return outcome_of(tally_of(records), schedule=schedule, settings=settings, reason="cut off",
-                  now_s=max(record["t"] for record in records)).watch.to_json()
+    return outcome_of(tally_of(records), schedule=schedule, n_dummies=n_dummies, display=display, reason="cut off",
+                      now_s=max(record["t"] for record in records)).watch.to_json()
 
 
 def archive_events(layout: Layout, key: RunKey) -> None:

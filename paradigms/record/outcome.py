@@ -8,7 +8,7 @@ from typing import Any
 
 from paradigms.record.watchdog import WatchReport, watch
 from paradigms.schedule import Schedule
-from subjects.settings.study import Settings
+from subjects.settings.display import DisplaySettings
 
 
 @dataclass(frozen=True)
@@ -78,24 +78,29 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
-def outcome_of(tally: Tally, *, schedule: Schedule, settings: Settings, now_s: float, reason: str) -> RunOutcome:
+def outcome_of(tally: Tally, *, schedule: Schedule, n_dummies: int, display: DisplaySettings, now_s: float,
+               reason: str) -> RunOutcome:
     """Say how a run went that has ended.
 
     Parameters
     ----------
     tally : Tally
         What came in.
-    schedule, settings
-        What was planned, and dummies and refresh rate.
+    schedule : Schedule
+        What was planned.
+    n_dummies : int
+        Pulses before time zero.
+    display : DisplaySettings
+        Its refresh rate.
     now_s : float
         The clock's time.
     reason : str
         ``"complete"``, or why it ended before.
     """
-    report = watch(tally.pulses, zero_s=tally.zero, n_dummies=settings.scanner.n_dummy_pulses,
+    report = watch(tally.pulses, zero_s=tally.zero, n_dummies=n_dummies,
                    n_volumes=schedule.n_volumes, tr_s=schedule.tr_s,
                    played_s=0.0 if tally.zero is None else now_s - tally.zero, onset_errors_s=tally.errors_s,
-                   clock_offsets_s=tally.offsets_s, frame_s=1.0 / settings.display.refresh_hz)
+                   clock_offsets_s=tally.offsets_s, frame_s=1.0 / display.refresh_hz)
     early = "a pulse" if tally.strays == 1 else f"{tally.strays} pulses"
     strays = (f"{early} before the run was armed",) if tally.strays else ()
     silence = ("no pulse came",) if tally.awaited and not tally.pulses else ()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from paradigms.runlog import Record, time_zero
 from paradigms.schedule import Schedule
-from paradigms.tasks.catalogue import task_of
+from paradigms.tasks.protocol import Task
 from paradigms.tasks.scoring import COLUMNS, Score, score_table
 from subjects.layout import Layout
-from subjects.settings.study import Settings
 from subjects.store import write_json, write_table
 
 
-def write_outputs(layout: Layout, settings: Settings, *, schedule: Schedule, records: list[Record], attempt: int,
+def write_outputs(layout: Layout, task: Task, *, schedule: Schedule, records: list[Record], attempt: int,
                   current: bool) -> Score | None:
     """Write what follows from a run's record.
 
     Parameters
     ----------
-    layout, settings
-        The study, and the settings in force at the run.
+    layout : Layout
+        The study.
+    task : Task
+        The paradigm, made with the settings in force at the run.
     schedule : Schedule
         Its plan.
     records : list of dict
@@ -36,12 +37,11 @@ def write_outputs(layout: Layout, settings: Settings, *, schedule: Schedule, rec
     """
     if time_zero(records) is None:
         return None
-    task = task_of(schedule.task)
-    score = task.score(records, schedule, settings=settings)
+    score = task.score(records, schedule)
     table = layout.attempt_file("behavior.tsv", schedule.key, attempt=attempt)
     write_table(table, score_table([score]), overwrite=True)
     write_json(table.with_suffix(".json"), {name: {"Description": text} for name, text in COLUMNS.items()},
                overwrite=True)
     if current:
-        task.write_outputs(layout, settings, schedule=schedule, records=records)
+        task.write_outputs(layout, schedule=schedule, records=records)
     return score

@@ -18,6 +18,7 @@ from paradigms.record.journal import restore
 from paradigms.record.outputs import write_outputs
 from paradigms.record.run_files import earlier_attempts, key_of
 from paradigms.runlog import Record, has_end, is_complete, of_kind, read_journal, time_zero
+from paradigms.tasks.catalogue import task_of
 from subjects.errors import RunLogError, StudyError
 from subjects.layout import Layout
 from subjects.run_key import RunKey
@@ -195,7 +196,8 @@ def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
     path = archived if events.exists() else events
     write_pair(path, records=cut.records, schedule=schedule, settings=settings, attempt=cut.attempt,
                 earlier=earlier_attempts(layout, cut.key, attempt=cut.attempt))
-    write_outputs(layout, settings, schedule=schedule, records=cut.records, attempt=cut.attempt, current=path == events)
+    write_outputs(layout, task_of(cut.key.task, settings), schedule=schedule, records=cut.records, attempt=cut.attempt,
+                  current=path == events)
     return Recovered(cut.journal, path, complete=cut.complete, n_events=len(_rows_of(path)),
                      n_records=len(cut.records))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
 
-from paradigms.detection import FIXATION
+from paradigms.detection import EPS_S, FIXATION
 from paradigms.devices.protocols import Frame
 from paradigms.program import Program, changes, moments
 from paradigms.schedule import BLANK, Event, Mark, Schedule
@@ -165,39 +167,44 @@ def frame_for(settings: Settings, *, image_id: str | None, color: tuple[int, int
                  background=display.background, surround_px=display.px_for(section.surround_deg))
 
 
-def frame_at(schedule: Schedule, t: float, *, settings: Settings) -> Frame:
-    """Say what is drawn `t` seconds after the first counted pulse."""
-    at = t + 1e-6
-    image_id = next((event.image_id for event in schedule.events if event.onset_s <= at < event.end_s), None)
-    return frame_for(settings, image_id=image_id, color=color_at(schedule.marks, t))
+@dataclass(frozen=True, eq=False)
+class Player:
+    """What a run draws, as a function of time."""
+
+    schedule: Schedule
+    settings: Settings
+
+    def frame_at(self, t: float) -> Frame:
+        """Say what is drawn `t` seconds after the first counted pulse."""
+        at = t + EPS_S
+        image_id = next((event.image_id for event in self.schedule.events if event.onset_s <= at < event.end_s), None)
+        return frame_for(self.settings, image_id=image_id, color=color_at(self.schedule.marks, t))
 
 
 def program(schedule: Schedule, settings: Settings) -> Program:
     """Say how a run of the LO localizer is drawn and answered."""
-    def frame(t: float) -> Frame:
-        return frame_at(schedule, t, settings=settings)
-
-    return Program(blank=frame(-1.0), changes=partial(changes, moments(schedule), frame_at=frame),
+    player = Player(schedule, settings)
+    return Program(blank=player.frame_at(-1.0), changes=partial(changes, moments(schedule), frame_at=player.frame_at),
                    keys=(settings.lo.press_key,), image_px=settings.display.px_for(settings.lo.image_deg))
 
 
 class LoLocalizer(DetectionTask):
     """The LO localizer as a paradigm."""
 
-    name = TASK
-    levels: Mapping[str, str] = LEVELS
+    name: ClassVar[str] = TASK
+    levels: ClassVar[Mapping[str, str]] = LEVELS
 
-    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002
+    def make_schedule(self, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002 - a task's signature
                       pictures: Pictures) -> Schedule:
         """Plan one run."""
-        return make_schedule(settings, key=key, textures=pictures.textures.rows)
+        return make_schedule(self.settings, key=key, textures=pictures.textures.rows)
 
-    def session_pictures(self, settings: Settings, *, sub: str, ses: str,  # noqa: ARG002 - the same for everyone
+    def session_pictures(self, *, sub: str, ses: str,  # noqa: ARG002 - the same for everyone
                          pictures: Pictures) -> Sequence[Picture]:
         """List the intact and the scrambled pictures."""
-        kinds = (*settings.lo.intact, *settings.lo.scrambled)
+        kinds = (*self.settings.lo.intact, *self.settings.lo.scrambled)
         return [pictures.texture(row) for row in pictures.textures.rows if row.kind in kinds]
 
-    def program(self, schedule: Schedule, settings: Settings) -> Program:
+    def program(self, schedule: Schedule) -> Program:
         """Say what is drawn, and when."""
-        return program(schedule, settings)
+        return program(schedule, self.settings)

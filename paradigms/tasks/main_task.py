@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -53,7 +55,7 @@ def make_schedule(settings: Settings, *, key: RunKey, manifest: Manifest, swap_k
     ScheduleError
         For a session or run that is not planned, or an image that the manifest lacks.
     """
-    images = _session_stimuli(settings, manifest=manifest, sub=key.sub, ses=key.ses)
+    images = _stimuli_of(session_images(settings, sub=key.sub), ses=key.ses, manifest=manifest)
     if key.run > settings.main.runs:
         raise ScheduleError("run", came=str(key.run), expected=f"1 to {settings.main.runs}",
                             remedy="See `python -m subjects plan`.")
@@ -67,8 +69,7 @@ def make_schedule(settings: Settings, *, key: RunKey, manifest: Manifest, swap_k
         manifest_digest=manifest.digest, settings_digest=settings.digest)
 
 
-def _session_stimuli(settings: Settings, *, manifest: Manifest, sub: str, ses: str) -> tuple[Stimulus, ...]:
-    split = session_images(settings, sub=sub)
+def _stimuli_of(split: Mapping[str, Sequence[str]], *, ses: str, manifest: Manifest) -> tuple[Stimulus, ...]:
     if ses not in split:
         raise ScheduleError("session", came=repr(ses), expected=f"one of {', '.join(split)}",
                             remedy="See `python -m subjects plan`.")
@@ -137,44 +138,54 @@ def program(schedule: Schedule, settings: Settings) -> Program:
                    image_px=settings.display.px_for(settings.main.image_deg))
 
 
+@dataclass(frozen=True)
 class MainTask:
-    """The main experiment as a paradigm."""
+    """The main experiment as a paradigm.
 
-    name = TASK
-    levels: Mapping[str, str] = LEVELS
+    Parameters
+    ----------
+    settings : Settings
+        Those in force.
+    """
 
-    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,
-                      pictures: Pictures) -> Schedule:
+    settings: Settings
+    name: ClassVar[str] = TASK
+    levels: ClassVar[Mapping[str, str]] = LEVELS
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the animal judgement."""
+        return answer_keys(self.settings)
+
+    @property
+    def response_window_s(self) -> float:
+        """The time in seconds in which an image is to be answered."""
+        return self.settings.main.response_window_s
+
+    @property
+    def resume_lead_s(self) -> float | None:
+        """The lead-in: a run is resumed at any trial."""
+        return self.settings.main.lead_in_s
+
+    def make_schedule(self, *, key: RunKey, profile: SubjectProfile, pictures: Pictures) -> Schedule:
         """Plan one run."""
-        return make_schedule(settings, key=key, manifest=pictures.manifest, swap_keys=profile.swap_keys)
+        return make_schedule(self.settings, key=key, manifest=pictures.manifest, swap_keys=profile.swap_keys)
 
-    def session_pictures(self, settings: Settings, *, sub: str, ses: str, pictures: Pictures) -> Sequence[Picture]:
+    def session_pictures(self, *, sub: str, ses: str, pictures: Pictures) -> Sequence[Picture]:
         """List the three versions of every base image of the session."""
-        return [pictures.image(one)
-                for one in _session_stimuli(settings, manifest=pictures.manifest, sub=sub, ses=ses)]
+        split = session_images(self.settings, sub=sub)
+        return [pictures.image(one) for one in _stimuli_of(split, ses=ses, manifest=pictures.manifest)]
 
-    def program(self, schedule: Schedule, settings: Settings) -> Program:
+    def program(self, schedule: Schedule) -> Program:
         """Say what is drawn, and when."""
-        return program(schedule, settings)
+        return program(schedule, self.settings)
 
-    def keys(self, settings: Settings) -> tuple[str, ...]:
-        """Name the keys of the animal judgement."""
-        return answer_keys(settings)
-
-    def response_window_s(self, settings: Settings) -> float:
-        """Give the time in seconds in which an image is to be answered."""
-        return settings.main.response_window_s
-
-    def resume_lead_s(self, settings: Settings) -> float | None:
-        """Give the lead-in: a run is resumed at any trial."""
-        return settings.main.lead_in_s
-
-    def score(self, records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
+    def score(self, records: Sequence[Record], schedule: Schedule) -> Score:
         """Score the animal judgement."""
-        return score_judgement(records, schedule, window_s=self.response_window_s(settings),
-                               animal_classes=settings.stimuli.animal_classes)
+        return score_judgement(records, schedule, window_s=self.response_window_s,
+                               animal_classes=self.settings.stimuli.animal_classes)
 
-    def write_outputs(self, layout: Layout, settings: Settings, *, schedule: Schedule,  # noqa: ARG002 - a task's
+    def write_outputs(self, layout: Layout, *, schedule: Schedule,  # noqa: ARG002 - a task's signature
                       records: list[Record]) -> Sequence[Path]:  # noqa: ARG002
         """Write nothing: the events table says all."""
         return ()

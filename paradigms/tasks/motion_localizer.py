@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -144,19 +145,19 @@ def program(schedule: Schedule, settings: Settings) -> Program:
 class MotionLocalizer(DetectionTask):
     """The hMT+ localizer as a paradigm."""
 
-    name = TASK
-    levels: Mapping[str, str] = LEVELS
+    name: ClassVar[str] = TASK
+    levels: ClassVar[Mapping[str, str]] = LEVELS
 
-    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002
+    def make_schedule(self, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002 - a task's signature
                       pictures: Pictures) -> Schedule:  # noqa: ARG002 - dots are drawn, not read
         """Plan one run."""
-        return make_schedule(settings, key=key)
+        return make_schedule(self.settings, key=key)
 
-    def session_pictures(self, settings: Settings, *, sub: str, ses: str,  # noqa: ARG002 - dots are drawn, not read
+    def session_pictures(self, *, sub: str, ses: str,  # noqa: ARG002 - dots are drawn, not read
                          pictures: Pictures) -> Sequence[Picture]:  # noqa: ARG002
         """List no pictures."""
         return ()
 
-    def program(self, schedule: Schedule, settings: Settings) -> Program:
+    def program(self, schedule: Schedule) -> Program:
         """Say what is drawn, and when."""
-        return program(schedule, settings)
+        return program(schedule, self.settings)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from paradigms.runlog import Record
 from paradigms.schedule import Schedule
@@ -38,38 +39,48 @@ def textures_digest(textures: Sequence[Texture]) -> str:
     return digest_json([(one.texture_id, one.file, one.kind) for one in textures])
 
 
+@dataclass(frozen=True)
 class DetectionTask:
     """What retinotopic mapping and the two localizers share: a press for every change, runs that cannot be resumed.
 
     A task of this kind names itself and its levels, and plans and draws its runs.
+
+    Parameters
+    ----------
+    settings : Settings
+        Those in force.
     """
 
-    name: str
-    levels: Mapping[str, str]
+    settings: Settings
+    name: ClassVar[str]
 
-    def section(self, settings: Settings) -> FixationTask:
-        """Give the task's own settings."""
-        section = settings.paradigms()[self.name]
+    @property
+    def section(self) -> FixationTask:
+        """The task's own settings."""
+        section = self.settings.paradigms()[self.name]
         assert isinstance(section, FixationTask)
         return section
 
-    def keys(self, settings: Settings) -> tuple[str, ...]:
-        """Name the one key that answers."""
-        return (self.section(settings).press_key,)
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The one key that answers."""
+        return (self.section.press_key,)
 
-    def response_window_s(self, settings: Settings) -> float:
-        """Give the time in seconds in which a change, or a repeated image, is to be answered."""
-        return self.section(settings).hit_window_s
+    @property
+    def response_window_s(self) -> float:
+        """The time in seconds in which a change, or a repeated image, is to be answered."""
+        return self.section.hit_window_s
 
-    def resume_lead_s(self, settings: Settings) -> float | None:  # noqa: ARG002 - a task's signature
-        """Say that no run can be resumed: its movie and its marks cannot be shifted."""
+    @property
+    def resume_lead_s(self) -> float | None:
+        """None: no run can be resumed, since its movie and its marks cannot be shifted."""
         return None
 
-    def score(self, records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
+    def score(self, records: Sequence[Record], schedule: Schedule) -> Score:
         """Score the presses against the changes, or the repeated images."""
-        return score_detection(records, schedule, window_s=self.response_window_s(settings))
+        return score_detection(records, schedule, window_s=self.response_window_s)
 
-    def write_outputs(self, layout: Layout, settings: Settings, *, schedule: Schedule,  # noqa: ARG002 - as above
+    def write_outputs(self, layout: Layout, *, schedule: Schedule,  # noqa: ARG002 - a task's signature
                       records: list[Record]) -> Sequence[Path]:  # noqa: ARG002
         """Write nothing: the events table says all."""
         return ()

@@ -1,8 +1,9 @@
 """What a paradigm is: one object that owns how its runs are planned, drawn, answered, scored and written out.
 
-A new paradigm is a module here that offers such an object (one line in :mod:`paradigms.tasks.catalogue` names it) and
-a section of the settings (:class:`~subjects.settings.paradigms.ParadigmSettings`) that tells the run sheet its runs
-and their lengths. Nothing else asks which paradigm it has before it.
+A new paradigm is a module here that offers a class of such objects, made with the settings (one line in
+:mod:`paradigms.tasks.catalogue` names it), and a section of the settings
+(:class:`~subjects.settings.paradigms.ParadigmSettings`) that tells the run sheet its runs and their lengths. Nothing
+else asks which paradigm it has before it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from stimuli.texture_table import Texture, TextureTable, read_texture_pixels, re
 from subjects.layout import Layout
 from subjects.profile import SubjectProfile
 from subjects.run_key import RunKey
-from subjects.settings.study import Settings
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Pictures:
 
 
 class Task(Protocol):
-    """A paradigm.
+    """A paradigm with the settings in force: it was made with them once, and is asked for nothing else.
 
     Attributes
     ----------
@@ -81,11 +81,27 @@ class Task(Protocol):
         What each ``trial_type`` of its events is.
     """
 
-    name: str
-    levels: Mapping[str, str]
+    @property
+    def name(self) -> str:
+        """Label of the task."""
 
-    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,
-                      pictures: Pictures) -> Schedule:
+    @property
+    def levels(self) -> Mapping[str, str]:
+        """What each ``trial_type`` is."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that answer; preflight has each of them pressed once."""
+
+    @property
+    def response_window_s(self) -> float:
+        """The time in seconds in which an event, or a change of the fixation point, is to be answered."""
+
+    @property
+    def resume_lead_s(self) -> float | None:
+        """The seconds before the first trial of a run that is resumed; None where no run can be resumed."""
+
+    def make_schedule(self, *, key: RunKey, profile: SubjectProfile, pictures: Pictures) -> Schedule:
         """Plan one run, before anything is shown.
 
         Raises
@@ -94,24 +110,14 @@ class Task(Protocol):
             For a session or run that is not planned, or pictures that are not there.
         """
 
-    def session_pictures(self, settings: Settings, *, sub: str, ses: str, pictures: Pictures) -> Sequence[Picture]:
+    def session_pictures(self, *, sub: str, ses: str, pictures: Pictures) -> Sequence[Picture]:
         """List every picture that the runs of a session may show; preflight reads them all."""
 
-    def program(self, schedule: Schedule, settings: Settings) -> Program:
+    def program(self, schedule: Schedule) -> Program:
         """Say what is drawn for a schedule, and when."""
 
-    def keys(self, settings: Settings) -> tuple[str, ...]:
-        """Name the keys that answer; preflight has each of them pressed once."""
-
-    def response_window_s(self, settings: Settings) -> float:
-        """Give the time in seconds in which an event, or a change of the fixation point, is to be answered."""
-
-    def resume_lead_s(self, settings: Settings) -> float | None:
-        """Give the seconds before the first trial of a run that is resumed; None where no run can be resumed."""
-
-    def score(self, records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
+    def score(self, records: Sequence[Record], schedule: Schedule) -> Score:
         """Score a run, whole or cut off, from its journal."""
 
-    def write_outputs(self, layout: Layout, settings: Settings, *, schedule: Schedule,
-                      records: list[Record]) -> Sequence[Path]:
+    def write_outputs(self, layout: Layout, *, schedule: Schedule, records: list[Record]) -> Sequence[Path]:
         """Write what the analysis needs of a run beside its events table, in the place of an earlier attempt's."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -211,24 +212,23 @@ def program(schedule: Schedule, settings: Settings) -> Program:
 class Retinotopy(DetectionTask):
     """Retinotopic mapping as a paradigm."""
 
-    name = TASK
-    levels: Mapping[str, str] = LEVELS
+    name: ClassVar[str] = TASK
+    levels: ClassVar[Mapping[str, str]] = LEVELS
 
-    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002
+    def make_schedule(self, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002 - a task's signature
                       pictures: Pictures) -> Schedule:
         """Plan one run."""
-        return make_schedule(settings, key=key, textures=pictures.textures.rows)
+        return make_schedule(self.settings, key=key, textures=pictures.textures.rows)
 
-    def session_pictures(self, settings: Settings, *, sub: str, ses: str,  # noqa: ARG002 - the same for everyone
+    def session_pictures(self, *, sub: str, ses: str,  # noqa: ARG002 - the same for everyone
                          pictures: Pictures) -> Sequence[Picture]:
         """List the textures of the kinds that are shown."""
-        return [pictures.texture(row) for row in pictures.textures.rows if row.kind in settings.retinotopy.kinds]
+        return [pictures.texture(row) for row in pictures.textures.rows if row.kind in self.settings.retinotopy.kinds]
 
-    def program(self, schedule: Schedule, settings: Settings) -> Program:
+    def program(self, schedule: Schedule) -> Program:
         """Say what is drawn, and when."""
-        return program(schedule, settings)
+        return program(schedule, self.settings)
 
-    def write_outputs(self, layout: Layout, settings: Settings, *, schedule: Schedule,
-                      records: list[Record]) -> Sequence[Path]:
+    def write_outputs(self, layout: Layout, *, schedule: Schedule, records: list[Record]) -> Sequence[Path]:
         """Write the apertures that were truly shown, for a fit of population receptive fields."""
-        return export_apertures(layout, settings.retinotopy, schedule=schedule, records=records)
+        return export_apertures(layout, self.settings.retinotopy, schedule=schedule, records=records)

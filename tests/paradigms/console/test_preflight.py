@@ -27,6 +27,7 @@ from paradigms.devices.protocols import Frame, Press, Pulse
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
+from paradigms.tasks.catalogue import task_of
 from stimuli.textures.render import render
 from subjects.errors import ProfileError, ScheduleError
 from subjects.layout import Layout
@@ -144,13 +145,13 @@ def test_a_full_or_closed_disk_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_images_are_held_against_their_digests(small_console: Layout) -> None:
-    settings = load_settings(small_console.root)
-    assert check_images(small_console, settings, sub="01", ses="01").ok
+    tasks = [task_of("main", load_settings(small_console.root))]
+    assert check_images(small_console, tasks, sub="01", ses="01").ok
     for path in sorted(small_console.stimuli.rglob("*_AI.png")):
         image = Image.open(path).convert("RGB")
         image.putpixel((0, 0), (1, 2, 3))
         image.save(path)
-    found = check_images(small_console, settings, sub="01", ses="01")
+    found = check_images(small_console, tasks, sub="01", ses="01")
     assert not found.ok
     assert "_AI.png" in found.came
 
@@ -261,11 +262,12 @@ def test_a_session_with_a_localizer_wants_its_textures(tmp_path: Path) -> None:
     layout = make_console_study(tmp_path / "study", stimuli={"per_class": 2},
                                 textures={"size_px": 32, "scramble_cells": 4, "n_pictures": 2})
     settings = load_settings(layout.root)
-    missing = check_images(layout, settings, sub="01", ses="01")
+    tasks = [task_of(name, settings) for name in ("main", "retinotopy", "lo", "motion")]
+    missing = check_images(layout, tasks, sub="01", ses="01")
     assert (missing.ok, "textures.tsv: no such file" in missing.came) == (False, True)
     render(layout, settings)
-    assert check_images(layout, settings, sub="01", ses="01").came == "15 images, 106 textures, each as its table says"
+    assert check_images(layout, tasks, sub="01", ses="01").came == "15 images, 106 textures, each as its table says"
     (layout.stimuli / "textures" / "word-001.png").write_bytes(
         (layout.stimuli / "textures" / "word-002.png").read_bytes())
-    spoilt = check_images(layout, settings, sub="01", ses="01")
+    spoilt = check_images(layout, tasks, sub="01", ses="01")
     assert (spoilt.ok, "word-001.png: pixels with digest" in spoilt.came) == (False, True)

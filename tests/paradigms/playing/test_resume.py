@@ -15,6 +15,7 @@ from paradigms.record.events_files import read_schedule
 from paradigms.record.recovery import recover
 from paradigms.runlog import read_events
 from paradigms.schedule import BLANK, rest_of
+from paradigms.tasks.catalogue import task_of
 from run_session import cli
 from subjects.errors import RunLogError, ScheduleError
 from subjects.layout import Layout
@@ -126,11 +127,12 @@ def test_what_cannot_be_resumed_is_refused(small_console: Layout, monkeypatch: p
 
 
 def test_a_movie_cannot_be_cut(tmp_path: Path, small_console: Layout) -> None:
-    whole, _ = prepare(small_console, load_settings(small_console.root), key=RunKey("01", "01", "main", 1))
+    whole, _ = prepare(small_console, task_of("main", load_settings(small_console.root)),
+                       key=RunKey("01", "01", "main", 1))
     assert rest_of(whole, first_trial=1, lead_s=6.0).events == whole.events
     from tests.paradigms.conftest import make_console_study
 
     layout = make_console_study(tmp_path / "other")
-    motion, _ = prepare(layout, load_settings(layout.root), key=RunKey("01", "01", "motion", 1))
+    motion, _ = prepare(layout, task_of("motion", load_settings(layout.root)), key=RunKey("01", "01", "motion", 1))
     with pytest.raises(ScheduleError, match="a trial of a motion run; expected a task of trials only"):
         rest_of(motion, first_trial=2, lead_s=6.0)

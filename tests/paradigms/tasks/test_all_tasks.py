@@ -133,7 +133,7 @@ def test_ten_seeds_give_ten_orders_and_the_same_seed_the_same_bytes(played: Layo
     for seed in (*range(10), 0):
         settings = load_settings(played.root, overrides={"study.seed": seed})
         for task in TASKS:
-            schedule, _ = prepare(played, settings, key=RunKey("01", "01", task, 1))
+            schedule, _ = prepare(played, task_of(task, settings), key=RunKey("01", "01", task, 1))
             plans[task].add(json.dumps(schedule.to_json(), sort_keys=True))
     assert {task: len(texts) for task, texts in plans.items()} == dict.fromkeys(TASKS, 10)
 

@@ -109,5 +109,5 @@ def test_rows_of_an_events_table() -> None:
 
 def test_windows_by_task() -> None:
     settings = Settings(retinotopy=RetinotopySettings(hit_window_s=0.8))
-    found = [task_of(task).response_window_s(settings) for task in ("main", "retinotopy", "lo", "motion")]
+    found = [task_of(task, settings).response_window_s for task in ("main", "retinotopy", "lo", "motion")]
     assert found == [4.0, 0.8, 1.0, 1.0]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from paradigms.schedule import BLANK, Event, Schedule
-from paradigms.tasks.lo_localizer import LEVELS, frame_at, make_schedule, program
+from paradigms.tasks.lo_localizer import LEVELS, Player, make_schedule, program
 from subjects.errors import ScheduleError, SettingsError
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
@@ -121,9 +121,9 @@ def test_ten_seeds_give_ten_orders_and_the_same_seed_the_same() -> None:
 def test_frames() -> None:
     made, settings = plan(), Settings()
     first = made.events[1]
-    seen = [frame_at(made, t, settings=settings).image_id for t in (-1.0, 3.0, 16.0, 16.29, 16.3, 16.79, 16.8)]
+    seen = [Player(made, settings).frame_at(t).image_id for t in (-1.0, 3.0, 16.0, 16.29, 16.3, 16.79, 16.8)]
     assert seen == [None, None, first.image_id, first.image_id, None, None, made.events[2].image_id]
-    frame = frame_at(made, 16.0, settings=settings)
+    frame = Player(made, settings).frame_at(16.0)
     color = [mark.color for mark in made.marks if mark.onset_s <= 16.0][-1]
     assert (round(frame.image_px), frame.fixation_color, frame.aperture) == (762, color, None)
     assert made.events[1].stim_file == f"textures/{str(first.image_id)[3:-2]}-{str(first.image_id)[-2:]}.png"

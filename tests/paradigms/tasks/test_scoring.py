@@ -34,7 +34,7 @@ def record(kind: str, t: float, **others: Any) -> dict[str, Any]:
 
 
 def score_run(records: list[dict[str, Any]], made: Schedule, *, settings: Settings) -> Score:
-    return task_of(made.task).score(records, made, settings=settings)
+    return task_of(made.task, settings).score(records, made)
 
 
 def press(t: float, key: str = "1", *, task: bool = True) -> dict[str, Any]:

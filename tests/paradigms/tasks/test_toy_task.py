@@ -6,9 +6,10 @@ for the length of a test; no other module is touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -57,63 +58,58 @@ class ToyStudySettings(Settings):
     toy: ToySettings = ToySettings()
 
 
+@dataclass(frozen=True)
 class Toy:
     """Shows the first image of the set again and again."""
 
-    name = "toy"
-    levels: Mapping[str, str] = {"flash": "an image that is to be answered"}
+    settings: Settings
+    name: ClassVar[str] = "toy"
+    levels: ClassVar[Mapping[str, str]] = {"flash": "an image that is to be answered"}
+    response_window_s: ClassVar[float] = 2.0
+    resume_lead_s: ClassVar[float | None] = 2.0
 
-    def make_schedule(self, settings: Settings, *, key: RunKey, profile: SubjectProfile,
-                      pictures: Pictures) -> Schedule:
-        section = _section(settings)
+    @property
+    def section(self) -> ToySettings:
+        section = self.settings.paradigms()["toy"]
+        assert isinstance(section, ToySettings)
+        return section
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.section.press_key,)
+
+    def make_schedule(self, *, key: RunKey, profile: SubjectProfile, pictures: Pictures) -> Schedule:
+        study, section, image = self.settings.study, self.section, pictures.manifest.stimuli[0]
         require_run(section.runs, key=key)
-        image = pictures.manifest.stimuli[0]
         events = tuple(Event(k, 4.0 * k + 1.0, 0.5, "flash", image_id=image.image_id, correct_key=section.press_key)
                        for k in range(section.flashes))
-        return Schedule(settings.study.name, task=self.name, sub=key.sub, ses=key.ses, run=key.run,
-                        seed=derive_seed(settings.study.seed, str(key)), tr_s=2.0, n_volumes=2 * section.flashes,
+        return Schedule(study.name, task=self.name, sub=key.sub, ses=key.ses, run=key.run,
+                        seed=derive_seed(study.seed, str(key)), tr_s=2.0, n_volumes=2 * section.flashes,
                         duration_s=4.0 * section.flashes, events=events, manifest_digest=pictures.manifest.digest,
-                        settings_digest=settings.digest)
+                        settings_digest=self.settings.digest)
 
-    def session_pictures(self, settings: Settings, *, sub: str, ses: str,
-                         pictures: Pictures) -> Sequence[Picture]:
+    def session_pictures(self, *, sub: str, ses: str, pictures: Pictures) -> Sequence[Picture]:
         return [pictures.image(pictures.manifest.stimuli[0])]
 
-    def program(self, schedule: Schedule, settings: Settings) -> Program:
+    def program(self, schedule: Schedule) -> Program:
         def frame(image_id: str | None) -> Frame:
             return Frame(image_id, image_px=100.0, fixation_px=4.0, fixation_color=(255, 0, 0), background=127)
 
-        return Program(frame(None), changes=lambda: image_changes(schedule, frame_of=frame),
-                       keys=self.keys(settings), image_px=100.0)
+        return Program(frame(None), changes=lambda: image_changes(schedule, frame_of=frame), keys=self.keys,
+                       image_px=100.0)
 
-    def keys(self, settings: Settings) -> tuple[str, ...]:
-        return (_section(settings).press_key,)
+    def score(self, records: Sequence[Record], schedule: Schedule) -> Score:
+        return score_detection(records, schedule, window_s=self.response_window_s)
 
-    def response_window_s(self, settings: Settings) -> float:
-        return 2.0
-
-    def resume_lead_s(self, settings: Settings) -> float | None:
-        return 2.0
-
-    def score(self, records: Sequence[Record], schedule: Schedule, *, settings: Settings) -> Score:
-        return score_detection(records, schedule, window_s=self.response_window_s(settings))
-
-    def write_outputs(self, layout: Layout, settings: Settings, *, schedule: Schedule,
-                      records: list[Record]) -> Sequence[Path]:
+    def write_outputs(self, layout: Layout, *, schedule: Schedule, records: list[Record]) -> Sequence[Path]:
         return [write_text(layout.derivative("toy", sub=schedule.sub, suffix="toy.txt", run=schedule.run),
                            f"{len(records)} lines\n", overwrite=True)]
-
-
-def _section(settings: Settings) -> ToySettings:
-    section = settings.paradigms()["toy"]
-    assert isinstance(section, ToySettings)
-    return section
 
 
 @pytest.fixture
 def toy_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     """Give a study of one short main run a session, and of two toy runs in the second."""
-    toy: Task = Toy()
+    toy: Callable[[Settings], Task] = Toy
     monkeypatch.setitem(catalogue.TASKS, "toy", toy)
     monkeypatch.setattr(loading, "Settings", ToyStudySettings)
     sure: dict[str, object] = {"accuracy": 1.0, "omission": 0.0, "rt_mean_s": 0.5, "rt_sd_s": 0.0}
@@ -165,10 +161,10 @@ def test_preflight_asks_for_its_picture_and_its_key(toy_study: Layout) -> None:
     came = {one.name: one.came for one in made.findings}
     assert made.passed
     assert came["buttons"] == "'1', '2', '3'"
-    toy_alone = settings.model_copy(update={"main": settings.main.model_copy(update={"sessions": 1})})
-    assert check_images(toy_study, toy_alone, sub="01", ses="02").came == "1 images, each as its table says"
+    tasks = [catalogue.task_of("toy", settings)]
+    assert check_images(toy_study, tasks, sub="01", ses="02").came == "1 images, each as its table says"
     toy_study.stimulus(Pictures(toy_study).manifest.stimuli[0].file).unlink()
-    assert not check_images(toy_study, toy_alone, sub="01", ses="02").ok
+    assert not check_images(toy_study, tasks, sub="01", ses="02").ok
 
 
 def test_a_run_that_it_does_not_plan_is_refused(toy_study: Layout) -> None:

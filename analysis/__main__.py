@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import click
 
 from analysis.steps import STEPS, Done, Request, Step
-from subjects.cli import group, json_option, main, rich_progress, say, site_option, study_option, subject_option
+from subjects.cli import (
+    group,
+    json_option,
+    main,
+    optional_study_option,
+    rich_progress,
+    say,
+    site_option,
+    study_option,
+    subject_option,
+)
 from subjects.layout import Layout
 from subjects.upkeep.cleaning import clean
 
@@ -72,6 +86,33 @@ def _lines(done: Done) -> list[str]:
         made = "already current, reused" if work.name in done.reused else "made"
         lines.append(f"{what}: {work.outputs[0]}" if work.tell else f"{what} {made}: {work.outputs[0]}")
     return lines
+
+
+@cli.command("open-points")
+@optional_study_option
+@site_option
+@click.option("--markdown", "as_document", is_flag=True, help="Write docs/open-points.md instead: the defaults.")
+@json_option
+def open_points(study: Path | None, site: Path | None, as_document: bool, as_json: bool) -> None:
+    """List what the paper leaves open, what was chosen, and the settings that decide it."""
+    from analysis.report.open_choices import OPEN_CHOICES, as_markdown
+    from subjects.settings.loading import load_settings
+    from subjects.settings.study import leaves
+
+    if as_document:
+        click.echo(as_markdown(), nl=False)
+        return
+    in_force = dict(leaves(load_settings(study, site=site).model_dump()))
+    found = [{**asdict(one), "settings": one.values(in_force)} for one in OPEN_CHOICES]
+    say({"open_points": found}, as_json=as_json, text=chain.from_iterable(_point_lines(one) for one in found))
+
+
+def _point_lines(point: Mapping[str, Any]) -> Iterator[str]:
+    yield point["topic"]
+    decided = "; ".join(f"{key} = {value}" for key, value in point["settings"].items())
+    for head, text in (("paper", point["paper"]), ("here", point["here"]), ("set", decided)):
+        yield from wrap(text, width=79, initial_indent=f"  {head + ':':<7}", subsequent_indent=" " * 9,
+                        break_long_words=False)
 
 
 for _step in STEPS.values():

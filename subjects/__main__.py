@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from subjects.cli import group, json_option, main, say, site_option, study_option, subject_option
+from subjects.cli import group, json_option, main, optional_study_option, say, site_option, study_option, subject_option
 from subjects.layout import Layout
 from subjects.upkeep.cleaning import clean
 
@@ -65,11 +65,10 @@ def plan(study: Path, sub: str, site: Path | None, as_json: bool) -> None:
 
 
 @cli.command()
-@click.option("--study", type=click.Path(path_type=Path, file_okay=False), default=None,
-              help="The study's folder; without it, the defaults.")
+@optional_study_option
 @site_option
 @json_option
-@click.option("--markdown", is_flag=True, help="Tell every setting instead: default, choices, meaning, source.")
+@click.option("--markdown", is_flag=True, help="Describe every setting instead: default, choices, meaning, source.")
 def settings(study: Path | None, site: Path | None, as_json: bool, markdown: bool) -> None:
     """Print every setting in force, as TOML."""
     from subjects.settings.loading import as_toml, load_settings

@@ -54,6 +54,10 @@ study_option = click.option(
     "--study", "study", required=True, type=click.Path(path_type=Path, file_okay=False),
     help="The study's folder (one BIDS dataset).",
 )
+optional_study_option = click.option(
+    "--study", "study", default=None, type=click.Path(path_type=Path, file_okay=False),
+    help="The study's folder; without it, the defaults.",
+)
 site_option = click.option(
     "--site", "site", default=None, type=click.Path(path_type=Path, dir_okay=False),
     help="The site's settings file (its display, scanner, keys); the study's own settings override it.",

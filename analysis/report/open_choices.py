@@ -1,8 +1,31 @@
-"""Where the paper is silent or contradicts itself, and what was chosen: repeated in every report."""
+"""Where the paper is silent or contradicts itself, and what was chosen: one list for every report and for the docs.
+
+``python -m analysis open-points --markdown`` writes ``docs/open-points.md`` from it; every setting whose source is an
+open row of the protocol is in it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+_HEAD = """\
+# Where the paper is silent, and what is done here
+
+Written by `python -m analysis open-points --markdown`; the texts are those of `analysis/report/open_choices.py`, and
+the same list, with the study's own values, is in every report.
+
+Every number of the protocol is a default of a setting and listed in [protocol.md](protocol.md). A study that departs
+from one says so in its report. The open points:
+
+| about | the paper | here, by default | settings |
+|---|---|---|---|
+"""
+_FOOT = """
+The paper discards the first volumes before slice timing correction; fMRIPrep does not, so here they are discarded after
+it.
+"""
 
 
 @dataclass(frozen=True)
@@ -12,46 +35,94 @@ class OpenChoice:
     Parameters
     ----------
     topic, paper, here : str
-        What it is about, what the paper says, what is done here.
-    setting : str or None
-        Dotted key of the setting that decides it; None where there is none yet.
+        What it is about, what the paper says, what is done here by default.
+    settings : tuple of str
+        Dotted keys of the settings that decide it; empty where there is none.
     """
 
     topic: str
     paper: str
     here: str
-    setting: str | None = None
+    settings: tuple[str, ...] = ()
+
+    def values(self, in_force: Mapping[str, Any]) -> dict[str, Any]:
+        """Pick those settings from all that are in force (:func:`~subjects.settings.study.leaves`), by dotted key."""
+        return {key: in_force[key] for key in self.settings}
 
 
 OPEN_CHOICES = (
-    OpenChoice("Wrong class of an AI image", "“another class”",
-               "drawn with the study's seed from the categories outside the image's own class", "stimuli.ai_target"),
+    OpenChoice("Wrong class of an AI image", "“another class”", "one of the 40, outside the image's own class, drawn "
+               "with the study's seed", ("stimuli.ai_target", "stimuli.ai_target_table")),
     OpenChoice("Visibility of AN noise", "not said; the first AN that reaches P = .99 is a near-uniform grey",
-               "a least RMS contrast in grey levels, held while P stays above its bound", "stimuli.an_min_contrast"),
+               "at least 12 grey levels RMS, held while P stays above its bound", ("stimuli.an_min_contrast",)),
     OpenChoice("Certainty of AN images whose contrast was raised", "stop at P = .99",
-               "P is held below a ceiling while the contrast grows", "stimuli.an_ceiling_p"),
-    OpenChoice("Objective of AN images", "P − λ‖I − mean‖² (eq. 1)", "the logarithm of P", "stimuli.an_objective"),
-    OpenChoice("λ of equation 1", "not given", "no penalty", "stimuli.an_lambda"),
-    OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", "rsa.dissimilarity"),
+               "P is held below .995 while the contrast grows", ("stimuli.an_ceiling_p",)),
+    OpenChoice("Objective of AN images", "P − λ‖I − mean‖² (eq. 1)", "the logarithm of P; `prob` on offer",
+               ("stimuli.an_objective",)),
+    OpenChoice("λ of equation 1", "not given", "0, no penalty", ("stimuli.an_lambda",)),
+    OpenChoice("How a photograph becomes square", "resized to 227 × 227", "warped to the network's input; Caffe's and "
+               "torchvision's crops on offer", ("stimuli.resize",)),
+    OpenChoice("Fewer than 8 photographs of a class above the bound on P", "not said", "the build stops and says so; "
+               "`best` fills up with the highest P, listed by the check", ("stimuli.shortfall",)),
+    OpenChoice("Mean image from which AN start", "mean of all ImageNet images", "the network's own; Caffe's file, the "
+               "folder's or the channel means on offer", ("stimuli.mean_image",)),
+    OpenChoice("Which AI image of those above P", "not said", "the first one that is reached; the smallest "
+               "perturbation on offer", ("stimuli.ai_method",)),
+    OpenChoice("Fixation point on pictures of its own colour", "not said", "it is on a disk of the background's grey, "
+               ".4 deg across, on images and on the LO localizer's pictures, as it is in a blank; none in retinotopy "
+               "and hMT+. On the demo set the colour difference (CIE 1976) at its rim is then at least 105 (main) and "
+               "47 (LO), and 28 and 0 without", ("main.surround_deg", "lo.surround_deg", "retinotopy.surround_deg")),
+    OpenChoice("Retinotopy: widths of wedge, ring and bar", "not given", "90 degrees of polar angle, 1.5 and 1.5 "
+               "degrees of visual angle", ("retinotopy.wedge_deg", "retinotopy.ring_deg", "retinotopy.bar_deg")),
+    OpenChoice("Retinotopy: runs of each session", "not given", "a wedge, a ring and a bar", ("retinotopy.runs",)),
+    OpenChoice("Retinotopy: course of rings and start of wedges", "“after Kay's stimuli”", "rings of one width at one "
+               "speed, the wedge's middle at the right horizontal meridian; `kay`: rings that grow as in the published "
+               "masks of this stimulus (mean eccentricity .01 .04 .15 .44 .81 of the radius along a sweep, where an "
+               "even ring gives .04 .22 .47 .73 .93), wedges 45 degrees from there. The growth is fitted to those five "
+               "figures, and the side of the 45 degrees (counter-clockwise) is ours: compare with the published masks "
+               "before pooling runs with them", ("retinotopy.preset", "retinotopy.wedge_start_deg")),
+    OpenChoice("LO localizer: blocks", "16 s blocks of 40 images of 0.8 s, which is 32 s", "blocks of 20 images, "
+               "intact and scrambled in turn; `within` on offer", ("lo.design",)),
+    OpenChoice("LO localizer: scrambling", "not given", "a grid of 16 × 16 cells that change places; random phases on "
+               "offer", ("textures.scramble", "textures.scramble_cells")),
+    OpenChoice("LO localizer: task", "not given", "a press when the fixation point changes its colour; one-back on "
+               "offer", ("lo.task",)),
+    OpenChoice("hMT+ localizer: dots", "size, speed, density, lifetime, direction not given", "as CPP_PTB's localizer: "
+               ".2 deg, 15 deg/s, 1 a square degree, .4 s; in and out in turn every 2 s, none within .5 deg of "
+               "fixation; born and ended so that they are spread uniformly at every time, for which a life is shorter "
+               "than .4 s (.14 s in the mean)",
+               ("motion.dot_deg", "motion.speed_deg_s", "motion.density", "motion.lifetime_s", "motion.direction_s",
+                "motion.inner_deg")),
+    OpenChoice("Blank predictor of two sessions", "one for all blank trials, 241 conditions", "one a session: every "
+               "session is fitted alone, 121 conditions (242 rows in all)"),
+    OpenChoice("“Presentation” of an image that is shown twice in each of 5 runs", "2 presentations", "the first and "
+               "the second showing within a run, each pooled over runs"),
+    OpenChoice("Denoising of the GLM", "GLMdenoise", "ordinary least squares with polynomial drifts; GLMdenoise is "
+               "not offered yet", ("glm.model",)),
+    OpenChoice("Haemodynamic response", "estimated by GLMdenoise", "SPM's canonical one", ("glm.hrf",)),
+    OpenChoice("Where the responses of a network's layer are read", "“layers 1–8”", "the network's own choice: for "
+               "AlexNet after normalisation and pooling of layers 1 and 2; other places on offer", ("stimuli.tap",)),
+    OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", ("rsa.dissimilarity",)),
     OpenChoice("Means of the two sessions, which show different images", "not said",
                "removed at every vertex, type by type: the baseline error that all images of a session share would "
-               "raise RE-AN and RE-AI to about .6 in a subject who saw nothing", "roi.session_means"),
+               "raise RE-AN and RE-AI to about .6 in a subject who saw nothing", ("roi.session_means",)),
     OpenChoice("Exchange of labels in the brain", "image labels shuffled", "shuffled within sessions: images of two "
-               "sessions are not exchangeable"),
-    OpenChoice("Sparsity level of ROMP", "not given", "cross-validated inside the RE images", "encoding.sparsity"),
+               "sessions are not exchangeable (free permutations reject 12 % of null subjects at 200 vertices)"),
+    OpenChoice("Test of the difference RE-AI − RE-AN", "two readings", "two-sided, from the bootstrap over images"),
+    OpenChoice("Centre of the bars of similarities", "not said", "bootstrap over vertices, shifted to the estimate "
+               "(drawing vertices twice inflates every similarity)"),
+    OpenChoice("Sparsity level of ROMP", "not given", "cross-validated inside the RE images",
+               ("encoding.sparsity", "encoding.candidates", "encoding.folds")),
     OpenChoice("Accuracy of encoding models", "correlation over images or over vertices not said",
-               "per vertex over images, averaged over vertices", "encoding.correlate"),
-    OpenChoice("Denoising of the GLM", "GLMdenoise", "ordinary least squares with polynomial drifts; GLMdenoise is "
-               "not here yet", "glm.model"),
-    OpenChoice("Haemodynamic response", "estimated by GLMdenoise", "a canonical one", "glm.hrf"),
-    OpenChoice("Which AI image of those above P", "not said", "the first one that is reached", "stimuli.ai_method"),
-    OpenChoice("Retinotopy: width of the wedge", "not given", "in degrees of polar angle", "retinotopy.wedge_deg"),
-    OpenChoice("Retinotopy: width of rings", "not given", "in degrees of visual angle", "retinotopy.ring_deg"),
-    OpenChoice("Retinotopy: runs of each session", "not given", "a wedge, a ring and a bar", "retinotopy.runs"),
-    OpenChoice("LO localizer: blocks", "16 s blocks of 40 images of 0.8 s, which is 32 s",
-               "blocks of 20 images, intact and scrambled in turn", "lo.design"),
-    OpenChoice("LO localizer: scrambling", "not given", "cells of a grid change places", "textures.scramble"),
-    OpenChoice("LO localizer: task", "not given", "a press when the fixation point changes its colour", "lo.task"),
-    OpenChoice("hMT+ localizer: speed of the dots", "size, speed, density, lifetime not given",
-               "as CPP_PTB's localizer, in degrees a second", "motion.speed_deg_s"),
+               "per vertex over images, averaged over vertices", ("encoding.correlate",)),
 )
+
+
+def as_markdown() -> str:
+    """Write ``docs/open-points.md``."""
+    lines = []
+    for one in OPEN_CHOICES:
+        keys = ", ".join(f"`{key}`" for key in one.settings) or "–"
+        cells = (one.topic, one.paper, one.here, keys)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return _HEAD + "\n".join(lines) + "\n" + _FOOT

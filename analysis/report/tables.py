@@ -197,10 +197,11 @@ def departures_table(settings: Settings) -> TextTable:
 
 def choices_table(settings: Settings) -> TextTable:
     """List the protocol's open points, and what was chosen."""
-    values = dict(leaves(settings.model_dump()))
+    in_force = dict(leaves(settings.model_dump()))
     rows = tuple((one.topic, one.paper, one.here,
-                  f"{one.setting} = {_value(values[one.setting])}" if one.setting else "–") for one in OPEN_CHOICES)
-    return TextTable(("About", "The paper", "Here", "Setting"), rows, n_text=4)
+                  "; ".join(f"{key} = {_value(value)}" for key, value in one.values(in_force).items()) or "–")
+                 for one in OPEN_CHOICES)
+    return TextTable(("About", "The paper", "Here, by default", "Settings of this study"), rows, n_text=4)
 
 
 def _value(value: Any) -> str:

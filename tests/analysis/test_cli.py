@@ -15,6 +15,7 @@ from analysis.__main__ import cli
 from analysis.needs import choose_subjects, require_runs
 from analysis.running import require_file, run_step
 from analysis.steps import STEPS, Done, Request
+from subjects.dataset import init_study
 from subjects.errors import AnalysisError, LayoutError, ProfileError, StudyError
 from subjects.layout import Layout
 from subjects.profile import register
@@ -225,3 +226,13 @@ def test_what_is_published_is_digested_anew_and_each_file_once(copy: Layout, mon
     assert len(anew) == len(set(anew))
     assert (copy.derivative("rsa", sub="01", suffix="rdms.h5") in anew) is fresh
     assert (copy.manifest in anew) is fresh
+
+
+def test_open_points_show_the_studys_own_values_and_fit_80_columns(tmp_path: Path) -> None:
+    study = init_study(Layout(tmp_path / "study"), name="open", seed=1, changes={"encoding": {"folds": 7}})
+    shown = _run("open-points", "--study", str(study.root)).output
+    assert "encoding.folds = 7" in shown
+    assert max(len(line) for line in shown.splitlines()) < 80
+    points = json.loads(_run("open-points", "--study", str(study.root), "--json").output)["open_points"]
+    assert {"encoding.folds": 7}.items() <= {k: v for one in points for k, v in one["settings"].items()}.items()
+    assert "encoding.folds = 5" in _run("open-points").output

@@ -15,7 +15,7 @@ import pytest
 
 from analysis.encoding.run import read_selected
 from analysis.report.figure_list import example_bases, plan_figures
-from analysis.report.open_choices import OPEN_CHOICES, OpenChoice
+from analysis.report.open_choices import OPEN_CHOICES, OpenChoice, as_markdown
 from analysis.report.page import NBSP, data_uri, make_banner
 from analysis.report.records import StudyRecords, read_records
 from analysis.report.scorecard import CLAIMS
@@ -33,6 +33,7 @@ from subjects.errors import AnalysisError, ManifestError, StoreError
 from subjects.layout import Layout
 from subjects.provenance import digest_file
 from subjects.settings.loading import load_settings
+from subjects.settings.reference import described_settings
 from subjects.settings.study import Settings, leaves
 from subjects.store import write_json
 from tests.analysis.finished_study import finish_study
@@ -154,7 +155,7 @@ def test_the_studys_name_cannot_break_the_page(page: Page) -> None:
     assert "A study <made by hand>" in page.text
 
 
-def test_departures_and_open_points_are_told(page: Page) -> None:
+def test_departures_and_open_points_are_listed(page: Page) -> None:
     assert ["stimuli.per_class", "8", "2"] in page.rows
     assert ["main.runs", "5", "2"] in page.rows
     for choice in OPEN_CHOICES:
@@ -268,7 +269,18 @@ def test_the_protocols_own_settings_depart_in_nothing() -> None:
 
 @pytest.mark.parametrize("choice", OPEN_CHOICES, ids=lambda choice: choice.topic)
 def test_every_open_point_names_a_setting_that_exists(choice: OpenChoice) -> None:
-    assert choice.setting is None or choice.setting in dict(leaves(Settings().model_dump()))
+    assert tuple(choice.values(dict(leaves(Settings().model_dump())))) == choice.settings
+
+
+def test_every_setting_that_the_protocol_leaves_open_is_an_open_point() -> None:
+    left_open = {f"{one.section}.{one.name}" for one in described_settings() if one.source.endswith(", open")}
+    assert len(left_open) > 20
+    assert left_open <= {key for choice in OPEN_CHOICES for key in choice.settings}
+
+
+def test_the_document_of_open_points_is_current() -> None:
+    found = (Path(__file__).parents[3] / "docs" / "open-points.md").read_text(encoding="utf-8")
+    assert found == as_markdown(), "write it anew: python -m analysis open-points --markdown > docs/open-points.md"
 
 
 def test_a_table_of_text_has_one_cell_a_column() -> None:

@@ -5,9 +5,6 @@ This file joins the four folders and computes nothing itself.
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -31,13 +28,13 @@ from subjects.cli import (
 from subjects.errors import DeviceError, LayoutError, StimulusError
 from subjects.layout import Layout
 from subjects.run_key import RunKey, label
-from subjects.settings.devices import BUTTONS, SCANNERS, fault_overrides
+from subjects.settings.devices import BUTTONS, DISPLAYS, SCANNERS, fault_overrides
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 
-DISPLAYS = ("window", "virtual")
+DISPLAY_HELP = ("Where the images go: the subject's screen (window), a virtual X server that nobody sees (xvfb), or "
+                "nowhere, in virtual time (virtual).")
 DEMO_SEED = 20210
-WIDTH = 80
 STDERR = 2
 TASKS = tuple(Settings().paradigms())
 
@@ -215,7 +212,7 @@ def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: st
 @click.option("--scanner", required=True, type=Name(SCANNERS), help="Where the pulses come from.")
 @buttons_option
 @fault_option
-@click.option("--display", required=True, type=click.Choice(DISPLAYS), help="Where the images go.")
+@click.option("--display", required=True, type=Name(DISPLAYS), help=DISPLAY_HELP)
 @click.option("--repeat", is_flag=True, help="Play a run that was played before; earlier attempts are kept.")
 @click.option("--resume", is_flag=True, help="Play the rest of a run that was cut short, with the same plan.")
 @click.option("--from-trial", type=click.IntRange(min=1), default=None,
@@ -228,6 +225,7 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
         repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...],
         resume: bool, from_trial: int | None, trust: bool, as_json: bool) -> int:
     """Play one run and log it. Ends with 0 when it is complete, 1 when it was aborted."""
+    from paradigms.console.questions import folded
     from paradigms.devices.tracker import Consent
     from paradigms.playing.play_run import play_run
 
@@ -238,7 +236,7 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
                        display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress,
                        resume=resume or from_trial is not None, from_trial=from_trial,
                        consent=Consent(site, trust=trust))
-    say({**asdict(key), **outcome.to_json()}, as_json=as_json, text=_folded(outcome.summary()))
+    say({**asdict(key), **outcome.to_json()}, as_json=as_json, text=folded(outcome.summary()))
     return 0 if outcome.complete else 1
 
 
@@ -249,7 +247,8 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
 @click.option("--scanner", default="keyboard", show_default=True, type=Name(SCANNERS))
 @buttons_option
 @fault_option
-@click.option("--display", default="window", show_default=True, type=click.Choice(DISPLAYS))
+@click.option("--display", default="window", show_default=True, type=Name(DISPLAYS),
+              help=DISPLAY_HELP)
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
 @site_option
 @trust_option
@@ -266,6 +265,8 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from rich.console import Console, RenderableType
 
     from analysis.glm.run_design import design_of, design_panel
+    from paradigms.console.questions import ask as ask_operator
+    from paradigms.console.questions import first_answer
     from paradigms.console.run_process import find_running
     from paradigms.console.session import Played, Stage, pass_preflight, play_session
     from paradigms.devices.tracker import Consent, make_tracker
@@ -286,7 +287,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     options = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))),
                *(("--trust",) if trust else ()), *(() if buttons is None else ("--buttons", buttons)),
                *(word for fault in faults for word in ("--fault", fault)))
-    stage, ask = Stage(scanner, display, options), partial(_first_answer if yes else _ask, err=as_json)
+    stage, ask = Stage(scanner, display, options), partial(first_answer if yes else ask_operator, err=as_json)
     played: list[Played] = []
     if find_running(layout, sub=sub) or pass_preflight(layout, sub=sub, ses=ses, stage=stage, ask=ask,
                                                        out=STDERR if as_json else None):
@@ -305,36 +306,6 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     return 1 if left else 0
 
 
-def _folded(text: str) -> str:
-    """Fold a line to 80 columns; a path is never broken."""
-    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-
-
-def _ask(question: str, choices: Sequence[str], *, err: bool = False) -> str:
-    """Ask the operator; Enter takes the first choice, a first letter is enough."""
-    named = ", ".join(choices)
-    _forget_typed()
-    while True:
-        said = click.prompt(f"{question} [{named}]", default=choices[0], show_default=True, err=err).strip().lower()
-        found = [choice for choice in choices if choice.startswith(said)]
-        if len(found) == 1:
-            return found[0]
-        click.echo(f"one of {named}, please", err=err)
-
-
-def _forget_typed() -> None:
-    """Drop what was typed before the question: a button or trigger box that is a keyboard types here too."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # no terminal, or none of this kind
-        import termios
-
-        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
-
-
-def _first_answer(question: str, choices: Sequence[str], *, err: bool = False) -> str:
-    click.echo(f"{question}: {choices[0]}", err=err)
-    return choices[0]
-
-
 @cli.command()
 @study_option
 @subject_option
@@ -342,7 +313,8 @@ def _first_answer(question: str, choices: Sequence[str], *, err: bool = False) -
 @click.option("--scanner", default="keyboard", show_default=True, type=Name(SCANNERS))
 @buttons_option
 @fault_option
-@click.option("--display", default="window", show_default=True, type=click.Choice(DISPLAYS))
+@click.option("--display", default="window", show_default=True, type=Name(DISPLAYS),
+              help=DISPLAY_HELP)
 @click.option("--accept", multiple=True, help="A finding that may be bad, by name; recorded. May be given again.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
               help="Seconds to wait for buttons and pulse.")
@@ -372,9 +344,11 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG instead of showing it.")
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
               help="How long it stays on the subject's display; the abort key ends it.")
+@click.option("--display", default="window", show_default=True, type=Name(DISPLAYS[:2]),
+              help="The subject's screen, or a virtual X server that nobody sees.")
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen.")
 @site_option
-def card(study: Path, out: Path | None, seconds: float, fullscreen: bool, site: Path | None) -> None:
+def card(study: Path, out: Path | None, seconds: float, display: str, fullscreen: bool, site: Path | None) -> None:
     """Show the geometry card: ruler in degrees, orientation, field of view, grey levels."""
     from paradigms.console.geometry_card import draw_card, write_card
 
@@ -385,8 +359,20 @@ def card(study: Path, out: Path | None, seconds: float, fullscreen: bool, site: 
     from paradigms.playing.assembly import show_picture
 
     shown_s = show_picture(draw_card(settings.display, image_deg=settings.main.image_deg), settings=settings,
-                           seconds=seconds, fullscreen=fullscreen)
+                           seconds=seconds, fullscreen=fullscreen, shown=display)
     click.echo(f"card shown for {shown_s:.1f} s")
+
+
+@cli.command()
+@json_option
+def screens(as_json: bool) -> None:
+    """List the screens that display.screen may name, by index and name."""
+    from paradigms.devices.screens import list_screens
+    from paradigms.devices.xserver import require_display
+
+    require_display()
+    found = list_screens()
+    say([one.to_json() for one in found], as_json=as_json, text=[str(one) for one in found])
 
 
 @cli.command()
@@ -394,11 +380,12 @@ def card(study: Path, out: Path | None, seconds: float, fullscreen: bool, site: 
 @json_option
 def recover(study: Path, as_json: bool) -> None:
     """Make events tables, marked incomplete, from the journals of runs that were cut off."""
+    from paradigms.console.questions import folded
     from paradigms.record.recovery import recover as recover_runs
 
     recovered = recover_runs(Layout(study).require())
     end = f"{len(recovered)} runs recovered" if recovered else "nothing to recover: every journal has its end"
-    say([asdict(one) for one in recovered], as_json=as_json, text=[_folded(one.summary()) for one in recovered] + [end])
+    say([asdict(one) for one in recovered], as_json=as_json, text=[folded(one.summary()) for one in recovered] + [end])
 
 
 if __name__ == "__main__":

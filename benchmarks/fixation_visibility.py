@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from paradigms.devices.protocols import Frame, HardwareClock, Pixels
-from paradigms.devices.xserver import ensure_display
+from paradigms.devices.xserver import start_virtual_display
 from paradigms.tasks import lo_localizer, main_task
 from stimuli.manifest import read_manifest, read_pixels
 from stimuli.texture_table import read_texture_pixels, read_textures
@@ -58,15 +58,15 @@ def worst(frame: Frame, pixels: Pixels) -> float:
 def keep(folder: Path, settings: Settings, *, frame: Frame, pixels: Pixels) -> None:
     """Photograph a real window with the surround and without."""
     folder.mkdir(parents=True, exist_ok=True)
-    with ensure_display(settings.display.width_px, settings.display.height_px):
-        from paradigms.devices.window import open_console
+    start_virtual_display(settings.display.width_px, settings.display.height_px)
+    from paradigms.devices.window import open_console
 
-        with open_console(settings, clock=HardwareClock(), fullscreen=False) as console:
-            console.display.preload({"picture": pixels}, height_px=frame.image_px)
-            for name, one in (("with", frame), ("without", replace(frame, surround_px=0.0))):
-                console.display.draw(one)
-                console.display.flip()
-                Image.fromarray(console.display.screenshot()).save(folder / f"fixation_{name}.png")
+    with open_console(settings, clock=HardwareClock(), fullscreen=False) as console:
+        console.display.preload({"picture": pixels}, height_px=frame.image_px)
+        for name, one in (("with", frame), ("without", replace(frame, surround_px=0.0))):
+            console.display.draw(one)
+            console.display.flip()
+            Image.fromarray(console.display.screenshot()).save(folder / f"fixation_{name}.png")
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ def kill_once(layout: Layout, *, moment_s: float) -> tuple[str, bool]:
     journals = set(layout.root.rglob("*_journal.jsonl"))
     run = subprocess.Popen(
         [sys.executable, "run_session.py", "run", "--study", str(layout.root), "--sub", "01", "--ses", "01",
-         "--run", "1", "--scanner", "emulated", "--display", "window", "--windowed"], cwd=ROOT,
+         "--run", "1", "--scanner", "emulated", "--display", "xvfb", "--windowed"], cwd=ROOT,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         env={name: value for name, value in os.environ.items() if name != "DISPLAY"})
     while not (fresh := set(layout.root.rglob("*_journal.jsonl")) - journals):

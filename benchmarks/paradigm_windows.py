@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.screens_shown import EVERY, Shot, ShotDisplay, judge
-from paradigms.devices.xserver import ensure_display
+from paradigms.devices.xserver import start_virtual_display
 from paradigms.emulation.fake_keys import KeySender
 from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices
@@ -58,9 +58,9 @@ def main() -> None:
     parser.add_argument("--study", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        with ensure_display(1920, 1080):
-            play = timed if options.one == "timed" else photographed
-            sys.stdout.write(json.dumps(play(options)) + "\n")
+        start_virtual_display(1920, 1080)
+        play = timed if options.one == "timed" else photographed
+        sys.stdout.write(json.dumps(play(options)) + "\n")
         return
     with tempfile.TemporaryDirectory() as folder:
         layout = make_console_study(Path(folder) / "study", side=227)
@@ -92,7 +92,7 @@ def _play(options: argparse.Namespace, *, seconds: float) -> tuple[Any, list[dic
     """Play the first seconds of a paradigm's first run; give outcome, journal and plan."""
     layout, task = Layout(options.study), options.tasks[0]
     outcome = play_run(layout, _settings(options), key=RunKey("01", "01", task, 1), scanner="emulated",
-                       display="window", fullscreen=False, until_s=seconds)
+                       display="xvfb", fullscreen=False, until_s=seconds)
     path = max((layout.root / "sourcedata" / "excerpts").glob(f"*_task-{task}_*_journal.jsonl"),
                key=lambda one: one.stat().st_mtime)
     return outcome, read_journal(path), path.with_name(path.name.replace("_journal.jsonl", "_schedule.json"))

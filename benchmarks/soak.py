@@ -21,7 +21,6 @@ import numpy as np
 import psutil
 
 from benchmarks.paradigm_windows import opened_with
-from paradigms.devices.xserver import ensure_display
 from paradigms.emulation.fake_keys import KeySender, Tap
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
@@ -55,10 +54,10 @@ def main() -> None:
 
     changes = {"main": {"lead_out_s": max(20.0, options.seconds - 536.0)}, "display": {"refresh_hz": 60.0},
                "emulated_scanner": {"stop_after": 1}}  # two presses of one key at a time would be one press
-    with tempfile.TemporaryDirectory() as folder, ensure_display(1920, 1080), opened_with(with_load):
+    with tempfile.TemporaryDirectory() as folder, opened_with(with_load):
         layout = make_console_study(Path(folder) / "study", side=227, **changes)
         outcome = play_run(layout, load_settings(layout.root), key=RunKey("01", "01", "main", 1),
-                           scanner="emulated", display="window", fullscreen=False, until_s=options.seconds)
+                           scanner="emulated", display="xvfb", fullscreen=False, until_s=options.seconds)
         path = next((layout.root / "sourcedata" / "excerpts").glob("*_journal.jsonl"))
         records, size = read_journal(path), path.stat().st_size
     heard = Counter(one["key"] for one in of_kind(records, "press"))

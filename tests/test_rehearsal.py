@@ -201,15 +201,21 @@ def test_a_study_without_permission_is_left_as_it_was(rehearsed: tuple[Layout, s
     assert _snapshot(copy) == before
 
 
-def test_a_window_without_display_and_xvfb_writes_nothing(rehearsed: tuple[Layout, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("display", "said"), [
+    ("window", "window: no X display (DISPLAY is not set); expected the X server of the subject's screen."),
+    ("xvfb", "display: no Xvfb; expected the program Xvfb on the PATH."),
+])
+def test_without_a_display_nothing_is_started_in_its_place_and_nothing_written(
+        rehearsed: tuple[Layout, str], tmp_path: Path, display: str, said: str) -> None:
     layout, _ = rehearsed
     before = _snapshot(layout.root)
-    env = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    named = ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION")
+    env = {key: value for key, value in os.environ.items() if key not in named}
     done = subprocess.run([sys.executable, "run_session.py", "run", "--study", str(layout.root), "--sub", "01", "--ses",
-                           "01", "--run", "1", "--scanner", "emulated", "--display", "window", "--repeat"], cwd=ROOT,
+                           "01", "--run", "1", "--scanner", "emulated", "--display", display, "--repeat"], cwd=ROOT,
                           capture_output=True, text=True, check=False, env={**env, "PATH": str(tmp_path)})
     assert done.returncode == 2
-    assert "no display and no Xvfb" in done.stderr
+    assert said in done.stderr
     assert _snapshot(layout.root) == before
 
 

@@ -306,7 +306,8 @@ def _look_at_devices(devices: Devices, wanted: DisplaySettings, *, keys: tuple[s
             stack.callback(device.close)
             device.open()
         devices.display.preload({})
-        found = [check_resolution(devices.display, wanted), check_refresh(devices, wanted)]
+        found = [Finding("screen", ok=True, came=devices.where), check_resolution(devices.display, wanted),
+                 check_refresh(devices, wanted)]
         if devices.prompt is not None:
             devices.prompt(keys)
         return [*found, *check_inputs(devices, keys=keys, timeout_s=timeout_s)]

@@ -240,7 +240,7 @@ def _watch(journal: Path, plan: Path, *, alive: Callable[[], bool], settings: Se
            console: Console) -> RunView | None:
     """Show the run until its process ends; give the last view, None if it never began."""
     view: RunView | None = None
-    real = stage.display == "window"
+    real = stage.display != "virtual"
     with Live(console=console, refresh_per_second=8, transient=True) as live:
         for records in follow(journal, alive=alive):
             if view is None and plan.is_file():

@@ -35,6 +35,7 @@ from PIL import Image
 
 from paradigms.devices.keyboard import KeyboardHub, KeyboardResponses, KeyboardTrigger
 from paradigms.devices.protocols import PHOTODIODE_PX, Clock, Frame, Pixels
+from paradigms.devices.screens import Screen
 from paradigms.devices.xserver import grab_screen
 from subjects.errors import DeviceError
 from subjects.settings.display import DisplaySettings
@@ -68,6 +69,9 @@ with warnings.catch_warnings():
     from psychopy.hardware import keyboard
 
 
+PLACED_WITHIN_S = 2.0
+
+
 def _take_no_notice(*_: object) -> bool:
     """Let a key pass that the keyboard reads by itself; PsychoPy's window keeps each in a list that only grows."""
     return True
@@ -84,10 +88,14 @@ class PsychoPyDisplay:
         Whose time flips are given in.
     fullscreen : bool
         Fill the screen and wait for its retrace; a plain window does not wait.
+    screen : Screen, optional
+        Which screen; default: the window system's first.
     """
 
-    def __init__(self, settings: DisplaySettings, *, clock: Clock, fullscreen: bool) -> None:
+    def __init__(self, settings: DisplaySettings, *, clock: Clock, fullscreen: bool,
+                 screen: Screen | None = None) -> None:
         self._settings, self._clock, self._fullscreen = settings, clock, fullscreen
+        self._screen = screen
         self._window: Any = None
         self._images: dict[str, Any] = {}
         self._proportions: dict[str, float] = {}
@@ -128,13 +136,15 @@ class PsychoPyDisplay:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._window = visual.Window(
-                    self.size_px, monitor=monitor, fullscr=self._fullscreen, units="pix", colorSpace="rgb255",
+                    self.size_px, screen=0 if self._screen is None else self._screen.index,
+                    monitor=monitor, fullscr=self._fullscreen, units="pix", colorSpace="rgb255",
                     color=[self._settings.background] * 3, allowGUI=False, allowStencil=False, checkTiming=False,
                     waitBlanking=self._fullscreen, winType="pyglet", multiSample=False, autoLog=False)
         except Exception as error:
             raise DeviceError("window", came=f"no window ({error})", expected="an OpenGL window on the display",
                               remedy="Check the display and its driver, or use --display virtual.") from error
         self._require_size()
+        self._require_place()
         self._window.mouseVisible = False
         for event in ("on_key_press", "on_key_release", "on_text", "on_text_motion"):
             setattr(self._window.winHandle, event, _take_no_notice)
@@ -154,6 +164,20 @@ class PsychoPyDisplay:
             raise DeviceError("window", came=came, expected=f"{width}x{height}, the study's display settings",
                               remedy="Set the screen to this resolution, or display.width_px and height_px to the "
                                      "screen's.")
+
+    def _require_place(self) -> None:
+        """Refuse a picture that the window system has put on another screen than the one asked for."""
+        if self._screen is None or not self._fullscreen:
+            return
+        wanted, end = (self._screen.x_px, self._screen.y_px), self._clock.now() + PLACED_WITHIN_S
+        while (came := tuple(self._window.winHandle.get_location())) != wanted and self._clock.now() < end:
+            self._window.winHandle.dispatch_events()
+            self._clock.wait_until(self._clock.now() + 0.02)
+        if came != wanted:
+            self.close()
+            raise DeviceError("window", came=f"a picture at {came[0]}, {came[1]} of the desktop",
+                              expected=f"screen {self._screen}", remedy="Check how the window manager places full "
+                              "screens, and how the desktop is laid out; `python run_session.py screens` lists it.")
 
     def close(self) -> None:
         """Close the window."""
@@ -309,8 +333,8 @@ def _connect_keyboard() -> Any:
 
 
 @contextlib.contextmanager
-def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True,
-                 trigger_key: str | None = None) -> Iterator[Console]:
+def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True, trigger_key: str | None = None,
+                 screen: Screen | None = None) -> Iterator[Console]:
     """Open window and keyboard for as long as the block lasts.
 
     Parameters
@@ -323,11 +347,13 @@ def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True,
         See :class:`PsychoPyDisplay`.
     trigger_key : str, optional
         Key that is the trigger, none if empty. Default: that of the settings.
+    screen : Screen, optional
+        Which screen; default: the window system's first.
     """
     key = settings.scanner.trigger_key if trigger_key is None else trigger_key
     hub = KeyboardHub(_connect_keyboard, clock=clock, trigger_key=key)
-    console = Console(PsychoPyDisplay(settings.display, clock=clock, fullscreen=fullscreen), KeyboardTrigger(hub),
-                      KeyboardResponses(hub))
+    display = PsychoPyDisplay(settings.display, clock=clock, fullscreen=fullscreen, screen=screen)
+    console = Console(display, KeyboardTrigger(hub), KeyboardResponses(hub))
     devices: Sequence[Any] = (console.display, console.trigger, console.responses)
     try:
         for device in devices:

@@ -1,7 +1,4 @@
-"""An X display where there is none (Xvfb), and keys sent to it.
-
-The keys go through XTEST, so the same keyboard code hears them that hears a real trigger box.
-"""
+"""The X server that a window stands on: the one at hand, or a virtual one (Xvfb) where that is asked for by name."""
 
 from __future__ import annotations
 
@@ -11,8 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,40 +16,83 @@ from paradigms.devices.protocols import Pixels
 from subjects.errors import DeviceError
 
 _START_S = 20.0
-_SERVERS: list[subprocess.Popen[bytes]] = []
+_SERVERS: list[tuple[str, subprocess.Popen[bytes]]] = []
 
 
-@contextmanager
-def ensure_display(width_px: int, height_px: int) -> Iterator[str]:
-    """Use the display at hand, or start Xvfb for as long as this process lives.
+def require_display() -> str:
+    """Give the name of the display at hand; nothing is started in its place.
 
-    The server is not taken away at the end of the block: a library that still has a connection would
-    end the whole process (Xlib's way with a lost server). The kernel ends it when the process ends.
+    Returns
+    -------
+    str
+        The X server's name (empty on Windows and macOS, which always have a display).
+
+    Raises
+    ------
+    DeviceError
+        If there is none, or it does not answer.
+    """
+    if sys.platform != "linux":
+        return ""
+    name = os.environ.get("DISPLAY")
+    if not name:
+        why, remedy = "DISPLAY is not set", "Log in at the console"
+        if os.environ.get("WAYLAND_DISPLAY"):
+            why, remedy = f"{why}; this is a Wayland session", "Log in to a session of Xorg"
+        elif os.environ.get("SSH_CONNECTION"):
+            why, remedy = f"{why}; this is a login by ssh", "`export DISPLAY=:0` to use the console's own screens"
+        raise DeviceError("window", came=f"no X display ({why})", expected="the X server of the subject's screen",
+                          remedy=f"{remedy}; for a trial that nobody sees, --display xvfb.")
+    require_reachable(name)
+    return name
+
+
+def start_virtual_display(width_px: int, height_px: int) -> str:
+    """Start an X server without a screen (Xvfb), for as long as this process lives, and set DISPLAY to it.
+
+    A server that this process has started already is used again: a process binds to the first X server that it meets.
+    It is not taken away before the process ends: a library that still has a connection would end the whole
+    process (Xlib's way with a lost server). The kernel ends it when the process ends.
 
     Parameters
     ----------
     width_px, height_px : int
         Size of the virtual screen.
 
-    Yields
-    ------
+    Returns
+    -------
     str
-        The display's name (empty on Windows and macOS, which always have one).
+        The display's name.
 
     Raises
     ------
     DeviceError
-        If there is neither a display nor Xvfb.
+        If there is no Xvfb.
     """
     if sys.platform != "linux":
-        yield ""
-        return
-    if name := os.environ.get("DISPLAY"):
-        require_reachable(name)
-        yield name
-        return
-    os.environ["DISPLAY"] = _start_xvfb(width_px, height_px)
-    yield os.environ["DISPLAY"]
+        raise DeviceError("display", came=f"'xvfb' on {sys.platform}", expected="Linux, which has virtual X servers",
+                          remedy="Use --display window or --display virtual.")
+    if not _SERVERS or _SERVERS[-1][1].poll() is not None:
+        _SERVERS.append(_start_xvfb(width_px, height_px))
+    os.environ["DISPLAY"] = _SERVERS[-1][0]
+    return _SERVERS[-1][0]
+
+
+def is_ours(name: str) -> bool:
+    """Say whether a display is a virtual one that this process has started."""
+    return any(name == ours for ours, _ in _SERVERS)
+
+
+def server_name(name: str) -> str:
+    """Name an X server: its display, its vendor and version."""
+    from Xlib import display as x_display
+
+    connection = x_display.Display(name)
+    try:
+        info = connection.display.info
+        return f"{name} ({info.vendor}, {info.release_number}{', started here: nobody sees it' * is_ours(name)})"
+    finally:
+        connection.close()
 
 
 _KEPT: list[object] = []
@@ -99,14 +138,14 @@ def require_reachable(name: str) -> None:
         x_display.Display(name).close()
     except (x_error.DisplayError, OSError) as error:
         raise DeviceError(f"display {name}", came=f"no answer ({error})", expected="a running X server",
-                          remedy="Log in at the console, or unset DISPLAY to use Xvfb.") from error
+                          remedy="Log in at the console; for a trial that nobody sees, --display xvfb.") from error
 
 
-def _start_xvfb(width_px: int, height_px: int) -> str:
+def _start_xvfb(width_px: int, height_px: int) -> tuple[str, subprocess.Popen[bytes]]:
     program = shutil.which("Xvfb")
     if program is None:
-        raise DeviceError("window", came="no display and no Xvfb", expected="a display (DISPLAY), or Xvfb on the PATH",
-                          remedy="Log in at the console, run `make setup`, or use --display virtual.")
+        raise DeviceError("display", came="no Xvfb", expected="the program Xvfb on the PATH",
+                          remedy="Run `make setup`, log in at the console, or use --display virtual.")
     read, write = os.pipe()
     command = [program, "-displayfd", str(write), "-screen", "0", f"{width_px}x{height_px}x24", "+extension", "GLX",
                "-nolisten", "tcp", "-noreset"]
@@ -121,8 +160,7 @@ def _start_xvfb(width_px: int, height_px: int) -> str:
         raise
     finally:
         os.close(read)
-    _SERVERS.append(server)
-    return name
+    return name, server
 
 
 def _end_with_parent() -> None:

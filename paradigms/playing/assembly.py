@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from paradigms.devices.inputs import Inputs, opened_inputs, require_name
 from paradigms.devices.protocols import Clock, Frame, HardwareClock, Pixels
+from paradigms.devices.screens import Screen, choose_screen, list_screens
 from paradigms.devices.tracker import NullTracker, Tracker
-from paradigms.devices.xserver import ensure_display
+from paradigms.devices.xserver import is_ours, require_display, server_name, start_virtual_display
 from paradigms.emulation.fake_keys import WatchedDisplay, emulated_keys
 from paradigms.emulation.participant import SimulatedParticipant, seat_participant
 from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, planned_pulses
@@ -18,14 +19,14 @@ from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import task_of
 from subjects.errors import DeviceError
 from subjects.profile import SubjectProfile, require_virtual
-from subjects.settings.devices import SCANNERS
+from subjects.settings.devices import DISPLAYS, SCANNERS
 from subjects.settings.study import Settings
 
 POLL_S = 0.02
 
 
 @contextlib.contextmanager
-def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str,
+def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scanner: str, display: str,
                    fullscreen: bool) -> Iterator[Devices]:
     """Open a window, the keyboard and the devices that are asked for; all are open before a record is begun.
 
@@ -40,34 +41,77 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
     scanner : {"emulated", "keyboard", "serial", "parallel"}
         Emulated pulses and answers go through the X server (XTEST) and come back as any key does. With the others
         the buttons are those of the settings, and the keyboard stays for the operator's keys.
+    display : {"window", "xvfb"}
+        The subject's screen, or a virtual X server that is started for it.
     fullscreen : bool
         Fill the screen.
 
     Raises
     ------
     DeviceError
-        If there is no display, or keys cannot be sent on this platform.
+        If there is no display or not the screen that is asked for, or keys cannot be sent on this platform.
     """
-    with ensure_display(settings.display.width_px, settings.display.height_px) as name:
-        from paradigms.devices.window import open_console
+    place = find_place(settings, display=display, fullscreen=fullscreen)
+    from paradigms.devices.window import open_console
 
-        key = settings.scanner.trigger_key if scanner in ("emulated", "keyboard") else ""
-        with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key) as console:
-            if scanner != "emulated":
-                inputs = Inputs(settings, clock=clock, trigger=console.trigger, responses=console.responses)
-                with opened_inputs(inputs, scanner=scanner, buttons=settings.buttons.device) as (trigger, responses):
-                    yield Devices(clock, trigger=trigger, responses=responses, display=console.display)
-                return
-            pulses = planned_pulses(settings.emulated_scanner, scanner=settings.scanner, schedule=schedule)
-            participant = _participant(settings, schedule=schedule, clock=clock)
-            with emulated_keys(pulses, trigger_key=key, participant=participant, clock=clock,
-                                  display_name=name) as emulated:
-                watched = WatchedDisplay(console.display, emulated)
-                yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched,
-                              prompt=emulated.press_each)
+    key = settings.scanner.trigger_key if scanner in ("emulated", "keyboard") else ""
+    with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key, screen=place.screen) as console:
+        if scanner != "emulated":
+            inputs = Inputs(settings, clock=clock, trigger=console.trigger, responses=console.responses)
+            with opened_inputs(inputs, scanner=scanner, buttons=settings.buttons.device) as (trigger, responses):
+                yield Devices(clock, trigger=trigger, responses=responses, display=console.display,
+                              where=str(place))
+            return
+        pulses = planned_pulses(settings.emulated_scanner, scanner=settings.scanner, schedule=schedule)
+        participant = _participant(settings, schedule=schedule, clock=clock)
+        with emulated_keys(pulses, trigger_key=key, participant=participant, clock=clock,
+                           display_name=place.server) as emulated:
+            watched = WatchedDisplay(console.display, emulated)
+            yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched,
+                          prompt=emulated.press_each, where=str(place))
 
 
-def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscreen: bool = True) -> float:
+@dataclass(frozen=True)
+class Place:
+    """Where a window goes.
+
+    Parameters
+    ----------
+    server : str
+        The X server's name, empty where there is none.
+    screen : Screen
+        The subject's screen, and
+    n_screens : int
+        of how many.
+    """
+
+    server: str
+    screen: Screen
+    n_screens: int
+
+    def __str__(self) -> str:
+        """Name X server and screen."""
+        server = f"X server {server_name(self.server)}, " if self.server else ""
+        return f"{server}screen {self.screen}, of {self.n_screens}"
+
+
+def find_place(settings: Settings, *, display: str, fullscreen: bool) -> Place:
+    """Find the subject's screen before anything is opened on it.
+
+    Raises
+    ------
+    DeviceError
+        As :func:`~paradigms.devices.xserver.require_display` and :func:`~paradigms.devices.screens.choose_screen`.
+    """
+    asked = settings.display
+    server = start_virtual_display(asked.width_px, asked.height_px) if display == XVFB else require_display()
+    screens = list_screens()
+    chosen = choose_screen(screens, settings=asked, fullscreen=fullscreen, ours=is_ours(server))
+    return Place(server, chosen, len(screens))
+
+
+def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscreen: bool = True,
+                 shown: str = "window") -> float:
     """Show one picture that fills the display until the time is over or the abort key is pressed.
 
     Parameters
@@ -80,6 +124,8 @@ def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscr
         How long.
     fullscreen : bool
         Fill the screen.
+    shown : {"window", "xvfb"}
+        On the subject's screen, or on a virtual X server.
 
     Returns
     -------
@@ -87,22 +133,22 @@ def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscr
         How long it was shown, in seconds.
     """
     display, clock = settings.display, HardwareClock()
-    with ensure_display(display.width_px, display.height_px):
-        from paradigms.devices.window import open_console
+    place = find_place(settings, display=shown, fullscreen=fullscreen)
+    from paradigms.devices.window import open_console
 
-        with open_console(settings, clock=clock, fullscreen=fullscreen) as console:
-            console.display.preload({"picture": picture}, height_px=float(display.height_px))
-            console.display.draw(Frame("picture", image_px=float(display.height_px), fixation_px=0.0,
-                                       fixation_color=(0, 0, 0), background=display.background))
-            began = console.display.flip()
-            while clock.now() < began + seconds:
-                if any(press.key == settings.main.abort_key for press in console.responses.presses()):
-                    break
-                clock.wait_until(clock.now() + POLL_S)
-            return clock.now() - began
+    with open_console(settings, clock=clock, fullscreen=fullscreen, screen=place.screen) as console:
+        console.display.preload({"picture": picture}, height_px=float(display.height_px))
+        console.display.draw(Frame("picture", image_px=float(display.height_px), fixation_px=0.0,
+                                   fixation_color=(0, 0, 0), background=display.background))
+        began = console.display.flip()
+        while clock.now() < began + seconds:
+            if any(press.key == settings.main.abort_key for press in console.responses.presses()):
+                break
+            clock.wait_until(clock.now() + POLL_S)
+        return clock.now() - began
 
 
-DISPLAYS = ("virtual", "window")
+XVFB = "xvfb"
 VIRTUAL_POLL_S = 0.25
 
 
@@ -121,7 +167,7 @@ def require_devices(profile: SubjectProfile, *, scanner: str, display: str) -> N
     DeviceError
         For a device that is not known, or a virtual display with a real trigger.
     ProfileError
-        For the emulated scanner with a subject who is not marked virtual.
+        For the emulated scanner, or a display that nobody sees, with a subject who is not marked virtual.
     """
     for kind, name, known in (("scanner", scanner, SCANNERS), ("display", display, DISPLAYS)):
         require_name(kind, name, known=known)
@@ -131,6 +177,8 @@ def require_devices(profile: SubjectProfile, *, scanner: str, display: str) -> N
                           remedy="Use --scanner emulated for a virtual subject, or --display window.")
     if scanner == "emulated":
         require_virtual(profile, what="on the emulated scanner")
+    if display == XVFB:
+        require_virtual(profile, what="on a display that nobody sees")
 
 
 @contextlib.contextmanager
@@ -141,7 +189,8 @@ def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
     if display == "virtual":
         yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker)
         return
-    with window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, fullscreen=fullscreen) as devices:
+    with window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
+                        fullscreen=fullscreen) as devices:
         yield replace(devices, tracker=tracker)
 
 

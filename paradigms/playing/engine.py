@@ -51,6 +51,8 @@ class Devices:
         Has the emulated keyboard press each of some keys; None where a person does.
     tracker : Tracker
         Told of the run's edges and events.
+    where : str
+        On which X server and screen the picture is.
     """
 
     clock: Clock
@@ -60,6 +62,7 @@ class Devices:
     poll_s: float = 0.004
     prompt: Callable[[Sequence[str]], None] | None = None
     tracker: Tracker = field(default_factory=NullTracker)
+    where: str = "no screen: virtual time"
 
 
 def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Journal, settings: Settings,

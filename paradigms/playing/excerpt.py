@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from PIL import Image
 
 from paradigms.devices.protocols import HardwareClock
 from paradigms.devices.tracker import NO_CONSENT, make_tracker
-from paradigms.playing.assembly import opened_devices, require_devices
+from paradigms.playing.assembly import XVFB, opened_devices, require_devices
 from paradigms.playing.engine import play
 from paradigms.playing.play_run import prepare, write_plan
 from paradigms.record.journal import Journal
@@ -99,7 +101,7 @@ def play_excerpt(layout: Layout, settings: Settings, *, sub: str, n_trials: int 
     DeviceError
         If no window can be had, or the excerpt did not end well.
     """
-    require_devices(load_profile(layout, sub), scanner="emulated", display="window")
+    require_devices(load_profile(layout, sub), scanner="emulated", display=_at_hand())
     key = RunKey(sub, "01", MAIN, 1)
     for path in sorted((layout.root / "sourcedata" / "excerpts").glob(f"{key}_excerpt-*_journal.jsonl")):
         if is_complete(read_journal(path)):
@@ -117,7 +119,7 @@ def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, ful
     path, clock = files.journal, HardwareClock()
     shown = sum(event.image_id is not None for event in schedule.events)
     bar = progress(range(shown + 1), label="excerpt in a window")
-    with opened_devices(settings, schedule=schedule, clock=clock, scanner="emulated", display="window",
+    with opened_devices(settings, schedule=schedule, clock=clock, scanner="emulated", display=_at_hand(),
                         fullscreen=fullscreen, tracker=tracker) as devices:
         write_plan(schedule, settings, schedule_path=files.schedule, settings_path=files.settings)
         count = 0
@@ -130,7 +132,8 @@ def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, ful
                 _save(_screenshot_path(path), devices.display.screenshot())
 
         with Journal(path, clock=clock) as journal:
-            journal.write("devices", scanner="emulated", display="window", versions=versions("psychopy"))
+            journal.write("devices", scanner="emulated", display=_at_hand(), where=devices.where,
+                          versions=versions("psychopy"))
             outcome = play(schedule, program=task.program(schedule), devices=devices,
                            journal=journal, settings=settings, images=images, on_event=see, trigger_timeout_s=60.0)
             sent = [tap.key for tap in devices.display.emulated.sent]  # type: ignore[attr-defined]
@@ -142,6 +145,11 @@ def _play(layout: Layout, settings: Settings, *, key: RunKey, n_trials: int, ful
         raise DeviceError("excerpt", came=outcome.reason, expected="an excerpt played to its end",
                           remedy=f"See {path}; leave the window alone, or use --no-window.")
     return path
+
+
+def _at_hand() -> str:
+    """Name the display of a rehearsal: where Linux has no X server at hand, a virtual one is started."""
+    return "window" if sys.platform != "linux" or os.environ.get("DISPLAY") else XVFB
 
 
 def _screenshot_path(journal: Path) -> Path:

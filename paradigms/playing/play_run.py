@@ -58,8 +58,9 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
         Which run.
     scanner : {"emulated", "keyboard", "serial", "parallel"}
         Where the pulses come from.
-    display : {"virtual", "window"}
-        Where the images go. A virtual display runs in virtual time and wants the emulated scanner.
+    display : {"window", "xvfb", "virtual"}
+        Where the images go: the subject's screen; a virtual X server, which nobody sees; nowhere, in virtual time and
+        with the emulated scanner.
     repeat : bool
         Play again what was completed before. Every earlier attempt is kept.
     fullscreen : bool
@@ -119,7 +120,8 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
             _tabled(layout, settings, key=key, attempt=attempt, journal=files.journal, whole=whole), \
             opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                            fullscreen=fullscreen, tracker=tracker) as devices, \
-            begun(files, schedule=schedule, settings=settings, clock=clock, said=said) as journal:
+            begun(files, schedule=schedule, settings=settings, clock=clock,
+                  said={**said, "where": devices.where}) as journal:
         return _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
                        trigger_timeout_s=trigger_timeout_s, progress=progress)
 
@@ -164,7 +166,7 @@ def begun(files: RunFiles, *, schedule: Schedule, settings: Settings, clock: Clo
         raise
     with journal, sigterm_as_exception():
         journal.write("devices", **said)
-        if said["display"] == "window":
+        if said["display"] != "virtual":
             tell_if_lost(lambda: _display_gone(journal))
         for name, value in settings.emulated_scanner.asked().items() if said["scanner"] == "emulated" else ():
             journal.write("asked_fault", name=name, value=value)

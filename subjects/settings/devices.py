@@ -15,6 +15,8 @@ from subjects.settings.section import Count, NotNegative, Positive, Section, des
 
 SCANNERS = ("emulated", "keyboard", "serial", "parallel")
 BUTTONS = ("keyboard", "serial")
+DISPLAYS = ("window", "xvfb", "virtual")
+"""A window on the subject's screen; one on a virtual X server, which nobody sees; none, in virtual time."""
 
 
 def byte_value(spelled: int | str) -> int:

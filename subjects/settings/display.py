@@ -22,6 +22,12 @@ class DisplaySettings(Section):
         "Way of the light from the picture to the eye, by the mirror.", unit="cm", source="protocol 2")
     background: Annotated[int, Field(ge=0, le=255)] = described(127,
         "Grey level of the background.", unit="0 to 255", source="protocol 3")
+    screen: int | str | None = described(None,
+        "The subject's screen, by index (from 0) or name as `python run_session.py screens` lists them; unset: the "
+        "only one there is.", unit="index or name", since="0.2.0")
+    only_screen: bool = described(False,
+        "Allow the picture to fill the only screen there is: the operator sits at another computer, or the projector "
+        "mirrors the operator's screen.", since="0.2.0")
     photodiode: bool = described(False,
         "Draw a square in the lower right corner that turns from black to white at every change.")
 

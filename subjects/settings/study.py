@@ -110,7 +110,8 @@ class Settings(Section):
         """
         own, protocol = self.model_dump(), Settings().model_dump()
         lab = {"serial_trigger", "parallel_trigger", "buttons", "emulated_scanner", "participant", "hooks"}
-        naming = {"study.name", "study.seed", "stimuli.images", "stimuli.labels", "stimuli.weights"}
+        naming = {"study.name", "study.seed", "display.screen", "display.only_screen",
+                  "stimuli.images", "stimuli.labels", "stimuli.weights"}
         return tuple((key, theirs, ours) for (key, theirs), (_, ours) in
                      zip(leaves(protocol), leaves(own), strict=True)
                      if ours != theirs and key not in naming and key.partition(".")[0] not in lab)

@@ -41,13 +41,13 @@ Stimulate = Callable[[list[str]], None]
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[tuple[Any, Any, HardwareClock]]:
-    """Give a window, a keyboard and keys sent to it, under Xvfb where there is no display."""
-    from paradigms.devices.xserver import ensure_display
+    """Give a window, a keyboard and keys sent to it, under Xvfb."""
+    from paradigms.devices.xserver import start_virtual_display
     from paradigms.emulation.fake_keys import KeySender
 
     clock = HardwareClock()
     with contextlib.ExitStack() as stack:
-        name = stack.enter_context(ensure_display(*SIZE))
+        name = start_virtual_display(*SIZE)
         from paradigms.devices.window import open_console
 
         console = stack.enter_context(open_console(SMALL, clock=clock, fullscreen=False))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from paradigms.devices.protocols import HardwareClock
-from paradigms.devices.xserver import ensure_display
+from paradigms.devices.xserver import start_virtual_display
 from paradigms.emulation.fake_keys import KeySender
 from paradigms.tasks.main_task import frame_for
 from subjects.errors import DeviceError
@@ -124,20 +124,20 @@ def refusal(call: Any, *arguments: Any) -> str:
 def main() -> None:
     """Probe everything, in one window."""
     settings, clock = Settings(), HardwareClock()
-    with ensure_display(1920, 1080) as name:
-        from paradigms.devices.window import open_console
+    name = start_virtual_display(1920, 1080)
+    from paradigms.devices.window import open_console
 
-        sender = KeySender(name)
-        with open_console(settings, clock=clock, fullscreen=False) as console:
-            found = {"screen": probe_screen(console, settings), "keys": probe_keys(console, sender, clock),
-                     "held": probe_held(console, sender), "trap": probe_trap(sender),
-                     "unknown image": refusal(console.display.draw, frame_for(settings, image_id="b"))}
-            console.display._window.winHandle.close()
-            found["closed"] = refusal(console.display.draw, frame_for(settings))
-        sender.tap("5")
-        with open_console(settings, clock=clock, fullscreen=False) as console:
-            found["opened again"] = probe_again(console, sender)
-        sender.close()
+    sender = KeySender(name)
+    with open_console(settings, clock=clock, fullscreen=False) as console:
+        found = {"screen": probe_screen(console, settings), "keys": probe_keys(console, sender, clock),
+                 "held": probe_held(console, sender), "trap": probe_trap(sender),
+                 "unknown image": refusal(console.display.draw, frame_for(settings, image_id="b"))}
+        console.display._window.winHandle.close()
+        found["closed"] = refusal(console.display.draw, frame_for(settings))
+    sender.tap("5")
+    with open_console(settings, clock=clock, fullscreen=False) as console:
+        found["opened again"] = probe_again(console, sender)
+    sender.close()
     sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -89,7 +89,8 @@ def test_the_command_writes_a_new_file_and_shows_the_card(study: Layout, tmp_pat
 @pytest.mark.window
 def test_the_card_stands_on_the_display(study: Layout) -> None:
     done = subprocess.run([sys.executable, "run_session.py", "card", "--study", str(study.root), "--windowed",
-                           "--seconds", "0.5"], cwd=ROOT, capture_output=True, text=True, check=False,
+                           "--display", "xvfb", "--seconds", "0.5"], cwd=ROOT,
+                          capture_output=True, text=True, check=False,
                           env={key: value for key, value in os.environ.items() if key != "DISPLAY"})
     assert done.returncode == 0, done.stderr
     assert re.search(r"card shown for 0\.[56] s", done.stdout)

@@ -129,7 +129,7 @@ def test_a_serial_box_runs_a_window_and_loses_nothing_when_its_plug_is_pulled(tm
     journal = tmp_path / "out" / "sub-01_ses-01_task-main_run-01_excerpt-01_journal.jsonl"
     far_end = threading.Thread(target=_play_box, args=(box, journal), kwargs={"unplug_after": 4}, daemon=True)
     far_end.start()
-    outcome = play_run(layout, load_settings(layout.root), key=RUN, scanner="serial", display="window",
+    outcome = play_run(layout, load_settings(layout.root), key=RUN, scanner="serial", display="xvfb",
                        n_trials=2, fullscreen=False, folder=tmp_path / "out", trigger_timeout_s=60.0)
     far_end.join()
     records = read_journal(next((tmp_path / "out").glob("*_journal.jsonl")))
@@ -147,7 +147,7 @@ def test_a_serial_box_runs_a_window_and_loses_nothing_when_its_plug_is_pulled(tm
 def test_a_port_that_is_not_there_is_told_before_a_record_is_begun(tmp_path: Path) -> None:
     layout = make_console_study(tmp_path / "study", stimuli={"per_class": 2},
                                 display={"width_px": 640, "height_px": 480}, serial_trigger={"port": "/dev/ttyNowhere"})
-    result = _run(layout, "--windowed", scanner="serial", display="window")
+    result = _run(layout, "--windowed", scanner="serial", display="xvfb")
     assert isinstance(result.exception, StudyError)
     assert "/dev/ttyNowhere" in str(result.exception)
     assert not list((layout.root / "sourcedata").glob("sub-*/ses-*/*"))

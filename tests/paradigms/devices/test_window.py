@@ -24,7 +24,8 @@ pytestmark = pytest.mark.window
 
 
 def _python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    named = ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION")
+    kept = {name: value for name, value in os.environ.items() if name not in named}
     return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
                           env={**kept, "PYTHONPATH": str(ROOT), **environment}, timeout=240)
 
@@ -74,23 +75,26 @@ def test_what_cannot_be_drawn_is_refused(probed: dict[str, Any]) -> None:
     assert "a window that is closed; expected an open window" in probed["closed"]
 
 
-def test_without_display_and_xvfb_there_is_one_clear_error(tmp_path: Path) -> None:
-    code = ("from paradigms.devices.xserver import ensure_display\n"
-            "from subjects.errors import DeviceError\n"
-            "try:\n"
-            "    with ensure_display(64, 64): print('shown')\n"
-            "except DeviceError as error: print(error)")
-    said = _python("-c", code, PATH=str(tmp_path)).stdout
-    assert said.startswith("window: no display and no Xvfb; expected a display (DISPLAY), or Xvfb on the PATH.")
+NAMED = """
+from paradigms.devices import xserver
+from subjects.errors import DeviceError
+try:
+    print(xserver.require_display())
+except DeviceError as error:
+    print(error)
+"""
 
 
-def test_a_display_that_does_not_answer_is_named() -> None:
-    code = ("from paradigms.devices.xserver import ensure_display\n"
-            "from subjects.errors import DeviceError\n"
-            "try:\n"
-            "    with ensure_display(64, 64): print('shown')\n"
-            "except DeviceError as error: print(error)")
-    assert _python("-c", code, DISPLAY=":987").stdout.startswith("display :987: no answer")
+@pytest.mark.parametrize(("environment", "said"), [
+    ({}, ("window: no X display (DISPLAY is not set); expected the X server of the subject's screen. Log in at the "
+          "console; for a trial that nobody sees, --display xvfb.")),
+    ({"WAYLAND_DISPLAY": "wayland-0"}, "DISPLAY is not set; this is a Wayland session"),
+    ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "`export DISPLAY=:0` to use the console's own screens"),
+    ({"DISPLAY": ":987"}, "display :987: no answer"),
+])
+def test_a_display_that_is_not_there_is_named_and_none_is_started(environment: dict[str, str], said: str) -> None:
+    told = _python("-c", NAMED, **environment).stdout
+    assert said in told
 
 
 PLAY = """

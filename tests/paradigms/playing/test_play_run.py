@@ -153,7 +153,7 @@ def test_the_same_study_twice_gives_the_same_run(small_console: Layout) -> None:
 
 @pytest.mark.parametrize(("change", "error", "text"), [
     ({"scanner": "emulatd"}, DeviceError, "'emulatd'; expected one of emulated, keyboard, serial, parallel. Did you"),
-    ({"display": "projector"}, DeviceError, "display: 'projector'; expected one of virtual, window"),
+    ({"display": "projector"}, DeviceError, "display: 'projector'; expected one of window, xvfb, virtual"),
     ({"scanner": "keyboard"}, DeviceError, "a virtual display with a real trigger"),
     ({"key": replace(RUN, task="man")}, ScheduleError,
      "task: 'man'; expected one of main, retinotopy, lo, motion. Did you mean 'main'?"),

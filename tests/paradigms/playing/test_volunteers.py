@@ -32,7 +32,7 @@ def _files(layout: Layout) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(layout.root.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("display", ["virtual", "window"])
+@pytest.mark.parametrize("display", ["virtual", "window", "xvfb"])
 @pytest.mark.parametrize("part", [{}, {"n_trials": 2}, {"until_s": 4.0}])
 def test_no_run_and_no_excerpt_is_played(volunteer: Layout, display: str, part: dict[str, float],
                                          tmp_path: Path) -> None:
@@ -42,6 +42,13 @@ def test_no_run_and_no_excerpt_is_played(volunteer: Layout, display: str, part: 
                  folder=tmp_path / "out", **part)  # type: ignore[arg-type]
     assert _files(volunteer) == before
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_played_on_a_display_that_nobody_sees(volunteer: Layout) -> None:
+    before = _files(volunteer)
+    with pytest.raises(ProfileError, match="display that nobody sees"):
+        play_run(volunteer, load_settings(volunteer.root), key=KEY, scanner="serial", display="xvfb")
+    assert _files(volunteer) == before
 
 
 def test_no_excerpt_is_shown_in_a_window(volunteer: Layout) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ COLUMNS = {
     "presentation": ("First or second showing of the image in this run.", None),
     "response": ("First key pressed in the response window.", None),
     "response_time": ("From the image's onset to the press.", "s"),
-    "correct_response": ("The key that was right.", None),
-    "correct": ("1 if the response was right, 0 if wrong or missing; n/a if the run ended too early.", None),
+    "correct_response": ("The key that was right; for AN that of what they were made from, unseen.", None),
+    "correct": ("1 if the response was right, 0 if wrong or missing; n/a if the run ended too early or for AN.", None),
     "onset_planned": ("Time at which the image should have become visible.", "s"),
 }
 LEVELS = {"correct": {"1": "right", "0": "wrong or missing"}}
@@ -113,7 +113,8 @@ def is_complete(records: Sequence[Record]) -> bool:
     return any(record.get("complete") is True for record in of_kind(records, "end"))
 
 
-def events_table(records: Sequence[Record], schedule: Schedule, *, response_window_s: float) -> pd.DataFrame:
+def events_table(records: Sequence[Record], schedule: Schedule, *, response_window_s: float,
+                 unknowable: Collection[str] = ()) -> pd.DataFrame:
     """Read the events of a run out of its journal.
 
     Parameters
@@ -125,6 +126,8 @@ def events_table(records: Sequence[Record], schedule: Schedule, *, response_wind
     response_window_s : float
         How long after an image's onset a press counts as its answer, in seconds; never past the next
         image's onset.
+    unknowable : collection of str
+        Trial types of which nobody can see what is right: ``correct`` is n/a.
 
     Returns
     -------
@@ -137,6 +140,7 @@ def events_table(records: Sequence[Record], schedule: Schedule, *, response_wind
     zero = time_zero(records)
     rows = [] if zero is None else _rows(records, schedule, zero=zero, response_window_s=response_window_s)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table.loc[table["trial_type"].isin(unknowable), "correct"] = None
     return table.astype({"presentation": "Int64", "correct": "Int64"})
 
 

@@ -23,6 +23,8 @@ from subjects.store import read_json
 
 PACKAGES = ("adversarial-fmri", "numpy", "scipy", "pandas", "h5py", "nibabel", "nilearn", "matplotlib", "torch",
             "psychopy")
+KNOWABLE = ("RE", "AI")
+"""Types of image of which a subject can see whether they show an animal."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def _range(values: Sequence[float], *, digits: int) -> str:
 def runs_table(records: StudyRecords) -> TextTable:
     """Tell of every run: trials, pulses, onset errors, completeness, answers."""
     columns = ("Subject", "Session", "Run", "State", "Watch", "Scanner, display", "Trials", "Pulses",
-               "Onset error, median (ms)", "99 % (ms)", "Correct", "Median RT (s)")
+               "Onset error, median (ms)", "99 % (ms)", *(f"Correct, {kind}" for kind in KNOWABLE), "Answered",
+               "Median RT (s)")
     return TextTable(columns, tuple(_run_row(run) for one in records.subjects for run in one.runs), n_text=6)
 
 
@@ -90,15 +93,21 @@ def _run_row(run: RunRecord) -> tuple[str, ...]:
     size = 1e3 * np.abs(run.onset_errors_s)
     middle, far = (float(np.percentile(size, q)) if len(size) else None for q in (50, 99))
     answered = pd.to_numeric(images["response_time"], errors="coerce").dropna()
-    correct = pd.to_numeric(images["correct"], errors="coerce").dropna()
     faults = (sidecar.get("PulseWatch") or {}).get("faults") or ()
     pulses = f"{_or_dash(sidecar.get('n_pulses'))}/{_or_dash(sidecar.get('n_volumes'))}"
-    share = f"{100 * correct.mean():.0f} %" if len(correct) else "–"
     return (run.key.sub, run.key.ses, str(run.key.run), "complete" if run.events.attrs["complete"] else "incomplete",
             "; ".join(faults) or "ok", f"{run.scanner}, {run.display}",
             f"{len(run.events)} ({len(run.events) - len(images)} blank)", pulses,
-            say_number(middle, digits=2), say_number(far, digits=2), share,
+            say_number(middle, digits=2), say_number(far, digits=2),
+            *(_share(images.loc[images["trial_type"] == kind, "correct"]) for kind in KNOWABLE),
+            _share(images["response"].notna()[images["correct_response"].notna()]),
             say_number(float(answered.median()) if len(answered) else None, digits=2))
+
+
+def _share(of: pd.Series) -> str:
+    """Say which percentage of some rows is right; rows that say nothing are left out."""
+    known = pd.to_numeric(of, errors="coerce").dropna()
+    return f"{100 * float(known.mean()):.0f} %" if len(known) else "–"
 
 
 def excerpts_table(records: StudyRecords) -> TextTable:

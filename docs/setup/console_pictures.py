@@ -88,13 +88,15 @@ def write_views(out: Path, layout: Layout, settings: Settings) -> None:
     plan = read_schedule(layout.schedule(key, attempt=1))
     records = read_journal(layout.journal(key, attempt=1))
     window_s = settings.main.image_s + settings.main.blank_s
-    view = RunView(plan, frame_s=1.0 / settings.display.refresh_hz, window_s=window_s)
+    attention = task_of(key.task, settings).judged.attention
+    view = RunView(plan, frame_s=1.0 / settings.display.refresh_hz, window_s=window_s, attention=attention)
     half = records[0]["t"] + plan.duration_s / 2.0
     for record in records:
         if record["t"] <= half:
             view = fold(view, record)
     write_view(out / "live.svg", live_panel(view), title="while the run is played")
-    write_view(out / "verdict.svg", verdict_panel(fold_all(plan, records, window_s=window_s)), title="verdict")
+    write_view(out / "verdict.svg", verdict_panel(fold_all(plan, records, window_s=window_s, attention=attention)),
+               title="verdict")
     design = design_of(layout, key=key)
     if design is not None:
         write_view(out / "design.svg", design_panel(design), title="design")

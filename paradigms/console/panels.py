@@ -14,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from paradigms.console.preflight import Preflight
-from paradigms.console.run_state import RunView
+from paradigms.console.run_state import RunView, detects
 from paradigms.schedule import BLANK, Event
 
 GOOD, BAD, DIM, PLAIN = "green", "bold red", "dim", "bold"
 _COLOURS = {"waiting for the trigger": "yellow", "running": "cyan", "complete": "green", "ended early": "red"}
 LATE_SHARE = 0.01
+LEAST_ANSWERED, LEAST_RIGHT, LEAST_HITS = 0.8, 0.75, 0.5
+"""Bounds of the verdict: share of images answered, of right answers between two keys, of changes that were detected."""
 WIDE = 100
 """Columns from which on the values of a run that is being played are shown in two columns."""
 
@@ -70,7 +72,8 @@ def _pairs(view: RunView, now_s: float | None) -> list[tuple[Text, Text]]:
         _pair("shown", f"{view.n_shown} of {_n_shown(view)}"),
         _pair("late by a frame", f"{view.n_late}  (worst {1e3 * view.worst_s:.1f} ms)",
               bad=view.n_late > LATE_SHARE * max(view.n_shown, 1)),
-        _pair("last button", _last_button(view, now_s)), _pair("right answers", _hits(view), bad=_few(view)),
+        _pair("last button", _last_button(view, now_s)), _pair(_right(view), _hits(view), bad=_few(view)),
+        *_answered(view),
         _pair("next", _next(view, now_s))]
 
 
@@ -106,8 +109,24 @@ def _hits(view: RunView) -> str:
     return f"{100 * right / asked:.0f} %  ({right} of {asked})" if asked else "none asked yet"
 
 
+def _right(view: RunView) -> str:
+    """Name the row of right answers, after the images that tell of attention."""
+    return f"right answers to {', '.join(sorted(view.attention))}" if view.attention else "right answers"
+
+
+def _least_right(view: RunView) -> float:
+    return LEAST_HITS if detects(view.schedule) else LEAST_RIGHT
+
+
 def _few(view: RunView) -> bool:
-    return view.answers[1] >= 5 and (view.hit_rate or 0.0) < 0.5
+    return view.answers[1] >= 5 and (view.hit_rate or 0.0) < _least_right(view)
+
+
+def _answered(view: RunView) -> list[tuple[Text, Text]]:
+    share = view.share_answered
+    if share is None:
+        return []
+    return [_pair("answered", f"{100 * share:.0f} %", bad=view.n_asked >= 5 and share < LEAST_ANSWERED)]
 
 
 def _next(view: RunView, now_s: float | None) -> str:
@@ -175,6 +194,11 @@ def verdict_rows(view: RunView) -> list[tuple[str, str, str, bool]]:
          view.n_late <= LATE_SHARE * max(view.n_shown, 1)),
     ]
     if rate is not None:
-        right, asked = view.answers
-        rows.append(("right answers", "at least 50 %", f"{100 * rate:.0f} % ({right} of {asked})", rate >= 0.5))
+        (right, asked), least = view.answers, _least_right(view)
+        rows.append((_right(view), f"at least {100 * least:.0f} %", f"{100 * rate:.0f} % ({right} of {asked})",
+                     rate >= least))
+    if view.share_answered is not None:
+        rows.append(("answered", f"at least {100 * LEAST_ANSWERED:.0f} %",
+                     f"{100 * view.share_answered:.0f} % ({view.n_answered} of {view.n_asked})",
+                     view.share_answered >= LEAST_ANSWERED))
     return rows

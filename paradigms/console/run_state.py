@@ -46,10 +46,12 @@ class RunView:
         Events shown, and those shown more than a frame late.
     worst_s : float
         Largest onset error.
-    n_answered, n_right : int
-        Events that were answered, and answered rightly.
-    n_asked : int
-        Events shown so far that have a right answer.
+    n_asked, n_answered : int
+        Events shown so far that ask for an answer, and those that were answered.
+    n_judged, n_right : int
+        Events among them that tell of attention, and those of them that were answered rightly.
+    attention : frozenset of str
+        Their trial types; empty: all (:class:`paradigms.tasks.scoring.Judged`).
     last_key : str or None
         The last press of any key, and
     last_key_s : float or None
@@ -94,6 +96,8 @@ class RunView:
     targets_s: tuple[float, ...] = ()
     presses_s: tuple[float, ...] = ()
     n_marks: int = 0
+    n_judged: int = 0
+    attention: frozenset[str] = frozenset()
 
     @property
     def ended(self) -> bool:
@@ -127,11 +131,26 @@ class RunView:
     def answers(self) -> tuple[int, int]:
         """Give the right answers and the moments that asked for one, those that still wait left out."""
         if not self.targets_s:
-            return self.n_right, self.n_asked
+            return self.n_right, self.n_judged - (self._waits and self.tells(self.current))
         found = detect(self.targets_s, self.presses_s, window_s=self.window_s).reaction_s
         closed = [reaction for target, reaction in zip(self.targets_s, found, strict=True)
                   if reaction is not None or target + self.window_s <= self.now_s]
         return sum(reaction is not None for reaction in closed), len(closed)
+
+    @property
+    def share_answered(self) -> float | None:
+        """Share of the events with a right answer that were answered; None before the first, or in a detection."""
+        closed = self.n_asked - self._waits
+        return self.n_answered / closed if closed and not detects(self.schedule) else None
+
+    @property
+    def _waits(self) -> bool:
+        """Whether an event was shown last that may still be answered."""
+        return self.current is not None and not self.ended
+
+    def tells(self, index: int | None) -> bool:
+        """Whether an event's answer tells of attention."""
+        return index is not None and (not self.attention or self.schedule.events[index].trial_type in self.attention)
 
     @property
     def hit_rate(self) -> float | None:
@@ -158,10 +177,10 @@ def fold(view: RunView, record: Record) -> RunView:
     return taken(view, record) if taken else view
 
 
-def fold_all(schedule: Schedule, records: Sequence[Record], *, frame_s: float = 1 / 120,
-             window_s: float = 1.0) -> RunView:
+def fold_all(schedule: Schedule, records: Sequence[Record], *, frame_s: float = 1 / 120, window_s: float = 1.0,
+             attention: frozenset[str] = frozenset()) -> RunView:
     """Give the view of a whole journal."""
-    view = RunView(schedule, frame_s=frame_s, window_s=window_s)
+    view = RunView(schedule, frame_s=frame_s, window_s=window_s, attention=attention)
     for record in records:
         view = fold(view, record)
     return view
@@ -205,14 +224,15 @@ def _flip(view: RunView, record: Record) -> RunView:
     error = float(record["t"]) - float(record["planned"])
     event = view.schedule.events[int(record["event"])]
     asks = event.correct_key is not None
-    detected = asks and _detects(view.schedule)
+    detected = asks and detects(view.schedule)
     return replace(view, n_shown=view.n_shown + 1, n_late=view.n_late + (error > view.frame_s),
                    worst_s=max(view.worst_s, abs(error)), n_asked=view.n_asked + asks,
+                   n_judged=view.n_judged + (asks and view.tells(event.index)),
                    targets_s=(*view.targets_s, float(record["t"])) if detected else view.targets_s,
                    current=event.index if asks else None)
 
 
-def _detects(schedule: Schedule) -> bool:
+def detects(schedule: Schedule) -> bool:
     """Say whether the task asks for a press now and then, not for an answer to every image."""
     return bool(schedule.marks) or len({event.correct_key for event in schedule.events} - {None}) == 1
 
@@ -234,7 +254,7 @@ def _press(view: RunView, record: Record) -> RunView:
     view = replace(view, presses_s=(*view.presses_s, float(record["t"])))
     if view.current is None:
         return view
-    right = view.schedule.events[view.current].correct_key == view.last_key
+    right = view.tells(view.current) and view.schedule.events[view.current].correct_key == view.last_key
     return replace(view, n_answered=view.n_answered + 1, n_right=view.n_right + right, current=None)
 
 

@@ -245,8 +245,9 @@ def _watch(journal: Path, plan: Path, *, alive: Callable[[], bool], settings: Se
         for records in follow(journal, alive=alive):
             if view is None and plan.is_file():
                 schedule = read_schedule(plan)
-                view = RunView(schedule, frame_s=1.0 / settings.display.refresh_hz,
-                               window_s=task_of(schedule.task, settings).response_window_s)
+                task = task_of(schedule.task, settings)
+                view = RunView(schedule, frame_s=1.0 / settings.display.refresh_hz, window_s=task.response_window_s,
+                               attention=task.judged.attention)
             if view is None:
                 live.update(_starting(stage))
                 continue

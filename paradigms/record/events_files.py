@@ -171,7 +171,8 @@ def write_pair(path: Path, *, records: list[Record], schedule: Schedule, setting
                earlier: list[str]) -> Path:
     """Write an attempt's events table and its sidecar."""
     task = task_of(schedule.task, settings)
-    table = events_table(records, schedule, response_window_s=task.response_window_s)
+    table = events_table(records, schedule, response_window_s=task.response_window_s,
+                         unknowable=task.judged.unknowable)
     whole = is_complete(records) and schedule.first_trial is None
     sidecar = events_sidecar(schedule, settings, complete=whole, attempt=attempt,
                              levels=task.levels,

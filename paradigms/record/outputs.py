@@ -11,7 +11,7 @@ from subjects.store import write_json, write_table
 
 
 def write_outputs(layout: Layout, task: Task, *, schedule: Schedule, records: list[Record], attempt: int,
-                  current: bool) -> Score | None:
+                  current: bool) -> tuple[Score, ...] | None:
     """Write what follows from a run's record.
 
     Parameters
@@ -32,16 +32,16 @@ def write_outputs(layout: Layout, task: Task, *, schedule: Schedule, records: li
 
     Returns
     -------
-    Score or None
+    tuple of Score or None
         None where the run never began.
     """
     if time_zero(records) is None:
         return None
-    score = task.score(records, schedule)
+    scores = tuple(task.score(records, schedule))
     table = layout.attempt_file("behavior.tsv", schedule.key, attempt=attempt)
-    write_table(table, score_table([score]), overwrite=True)
+    write_table(table, score_table(scores), overwrite=True)
     write_json(table.with_suffix(".json"), {name: {"Description": text} for name, text in COLUMNS.items()},
                overwrite=True)
     if current:
         task.write_outputs(layout, schedule=schedule, records=records)
-    return score
+    return scores

@@ -16,7 +16,7 @@ from paradigms.program import Program, image_changes
 from paradigms.runlog import Record
 from paradigms.schedule import BLANK, Event, Schedule
 from paradigms.tasks.protocol import Picture, Pictures
-from paradigms.tasks.scoring import Score, score_judgement
+from paradigms.tasks.scoring import Judged, Score, score_judgement
 from stimuli.manifest import TYPES, Manifest, Stimulus
 from subjects.errors import ScheduleError
 from subjects.layout import Layout
@@ -29,6 +29,7 @@ from subjects.settings.study import Settings
 TASK = MAIN
 LEVELS = {"RE": "regular image", "AN": "adversarial noise image", "AI": "adversarial interference image",
           BLANK: "no image, only the fixation point"}
+JUDGED = Judged(attention=frozenset({"RE"}), unknowable=frozenset({"AN"}))
 
 
 def make_schedule(settings: Settings, *, key: RunKey, manifest: Manifest, swap_keys: bool = False) -> Schedule:
@@ -180,10 +181,15 @@ class MainTask:
         """Say what is drawn, and when."""
         return program(schedule, self.settings)
 
-    def score(self, records: Sequence[Record], schedule: Schedule) -> Score:
-        """Score the animal judgement."""
+    @property
+    def judged(self) -> Judged:
+        """Attention is told by RE alone; nobody can see what an AN was made from."""
+        return JUDGED
+
+    def score(self, records: Sequence[Record], schedule: Schedule) -> Sequence[Score]:
+        """Score the animal judgement, each type of image by itself."""
         return score_judgement(records, schedule, window_s=self.response_window_s,
-                               animal_classes=self.settings.stimuli.animal_classes)
+                               animal_classes=self.settings.stimuli.animal_classes, unknowable=JUDGED.unknowable)
 
     def write_outputs(self, layout: Layout, *, schedule: Schedule,  # noqa: ARG002 - a task's signature
                       records: list[Record]) -> Sequence[Path]:  # noqa: ARG002

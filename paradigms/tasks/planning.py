@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 
 from paradigms.runlog import Record
 from paradigms.schedule import Schedule
-from paradigms.tasks.scoring import Score, score_detection
+from paradigms.tasks.scoring import Judged, Score, score_detection
 from subjects.errors import ScheduleError
 from subjects.layout import Layout
 from subjects.provenance import digest_json
@@ -76,9 +76,14 @@ class DetectionTask:
         """None: no run can be resumed, since its movie and its marks cannot be shifted."""
         return None
 
-    def score(self, records: Sequence[Record], schedule: Schedule) -> Score:
+    @property
+    def judged(self) -> Judged:
+        """Every answer counts alike."""
+        return Judged()
+
+    def score(self, records: Sequence[Record], schedule: Schedule) -> Sequence[Score]:
         """Score the presses against the changes, or the repeated images."""
-        return score_detection(records, schedule, window_s=self.response_window_s)
+        return (score_detection(records, schedule, window_s=self.response_window_s),)
 
     def write_outputs(self, layout: Layout, *, schedule: Schedule,  # noqa: ARG002 - a task's signature
                       records: list[Record]) -> Sequence[Path]:  # noqa: ARG002

@@ -18,7 +18,7 @@ from paradigms.devices.protocols import Pixels
 from paradigms.program import Program
 from paradigms.runlog import Record
 from paradigms.schedule import Schedule
-from paradigms.tasks.scoring import Score
+from paradigms.tasks.scoring import Judged, Score
 from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels
 from stimuli.texture_table import Texture, TextureTable, read_texture_pixels, read_textures
 from subjects.layout import Layout
@@ -98,6 +98,10 @@ class Task(Protocol):
         """The time in seconds in which an event, or a change of the fixation point, is to be answered."""
 
     @property
+    def judged(self) -> Judged:
+        """The types of events whose answers tell of attention, and those of which nobody can see what is right."""
+
+    @property
     def resume_lead_s(self) -> float | None:
         """The seconds before the first trial of a run that is resumed; None where no run can be resumed."""
 
@@ -116,8 +120,8 @@ class Task(Protocol):
     def program(self, schedule: Schedule) -> Program:
         """Say what is drawn for a schedule, and when."""
 
-    def score(self, records: Sequence[Record], schedule: Schedule) -> Score:
-        """Score a run, whole or cut off, from its journal."""
+    def score(self, records: Sequence[Record], schedule: Schedule) -> Sequence[Score]:
+        """Score a run, whole or cut off, from its journal: as a whole, or each type of event by itself."""
 
     def write_outputs(self, layout: Layout, *, schedule: Schedule, records: list[Record]) -> Sequence[Path]:
         """Write what the analysis needs of a run beside its events table, in the place of an earlier attempt's."""

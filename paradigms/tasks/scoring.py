@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -12,10 +12,12 @@ import pandas as pd
 from paradigms.detection import detect, shown_times
 from paradigms.runlog import Record, events_table, of_kind, time_zero
 from paradigms.schedule import Schedule
+from stimuli.manifest import TYPES
 
 DETECTION, JUDGEMENT = "detection", "judgement"
 COLUMNS = {
     "task": "Label of the task.",
+    "trial_type": "Judgement: the type of image that this row counts, one row each; n/a: the whole run.",
     "kind": "detection: presses at changes of the fixation point or at repeated images; judgement: animal or not.",
     "n_targets": "What could be answered before the run ended: targets of a detection, images of a judgement.",
     "n_hits": "Detection: targets with a press in their window. Judgement: animals called animals.",
@@ -23,7 +25,10 @@ COLUMNS = {
     "n_false_alarms": "Detection: presses that answer no target. Judgement: others called animals.",
     "n_correct_rejections": "Judgement: others called no animals. One-back: new images without a press.",
     "n_unanswered": "Judgement: images without an answer; detection: as n_misses.",
-    "accuracy": "Right answers over n_targets; what was not answered is not right.",
+    "share_answered": "n_targets without n_unanswered, over n_targets.",
+    "animal_rate": "Judgement: images called animals over images answered.",
+    "accuracy": "Right answers over n_targets; what was not answered is not right. n/a, as are hits, misses, false "
+                "alarms, correct rejections and their rates, for images of which nobody can see what is right (AN).",
     "hit_rate": "n_hits over n_hits and n_misses.",
     "false_alarm_rate": "n_false_alarms over n_false_alarms and n_correct_rejections; "
                         "n/a where no moment is a noise trial.",
@@ -36,16 +41,19 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Score:
-    """How one run was answered; the fields are explained in :data:`COLUMNS`."""
+    """How one run, or its images of one type, were answered; the fields are explained in :data:`COLUMNS`."""
 
     task: str
+    trial_type: str | None
     kind: str
     n_targets: int
-    n_hits: int
-    n_misses: int
-    n_false_alarms: int
+    n_hits: int | None
+    n_misses: int | None
+    n_false_alarms: int | None
     n_correct_rejections: int | None
     n_unanswered: int
+    share_answered: float | None
+    animal_rate: float | None
     accuracy: float | None
     hit_rate: float | None
     false_alarm_rate: float | None
@@ -55,10 +63,29 @@ class Score:
 
     def summary(self) -> str:
         """Say it in one line."""
-        share = "no target" if self.accuracy is None else f"{100 * self.accuracy:.0f} % right of {self.n_targets}"
+        share = ("no target" if self.share_answered is None else f"{100 * self.share_answered:.0f} % answered of "
+                 f"{self.n_targets}" if self.accuracy is None else f"{100 * self.accuracy:.0f} % right of "
+                 f"{self.n_targets}")
+        alarms = "" if self.n_false_alarms is None else f", {self.n_false_alarms} false alarms"
         sense = "" if self.d_prime is None else f", d' {self.d_prime:.2f}"
         time = "" if self.rt_median is None else f", median RT {1e3 * self.rt_median:.0f} ms"
-        return f"{self.kind}: {share}, {self.n_false_alarms} false alarms{sense}{time}"
+        return f"{self.kind}{f' of {self.trial_type}' if self.trial_type else ''}: {share}{alarms}{sense}{time}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Which answers of a task say what.
+
+    Parameters
+    ----------
+    attention : frozenset of str
+        Trial types whose right answers tell whether the subject attends; empty: all that ask for one.
+    unknowable : frozenset of str
+        Trial types of which nobody can see what is right: their events tables say n/a for ``correct``.
+    """
+
+    attention: frozenset[str] = frozenset()
+    unknowable: frozenset[str] = frozenset()
 
 
 def d_prime(*, n_hits: int, n_misses: int, n_false_alarms: int, n_correct_rejections: int) -> float:
@@ -78,8 +105,8 @@ def d_prime(*, n_hits: int, n_misses: int, n_false_alarms: int, n_correct_reject
 
 
 def score_judgement(records: Sequence[Record], schedule: Schedule, *, window_s: float,
-                    animal_classes: Sequence[str]) -> Score:
-    """Score a run of animal judgements, whole or cut off, from its journal.
+                    animal_classes: Sequence[str], unknowable: Collection[str] = ()) -> tuple[Score, ...]:
+    """Score a run of animal judgements, whole or cut off, from its journal: each type of image by itself.
 
     Parameters
     ----------
@@ -91,22 +118,38 @@ def score_judgement(records: Sequence[Record], schedule: Schedule, *, window_s: 
         How long after an image's onset it may be answered, in seconds.
     animal_classes : sequence of str
         The classes that are animals.
+    unknowable : collection of str
+        Types of which nobody can see what is right: their answers are counted and timed, not judged.
 
     Returns
     -------
-    Score
-        Images whose window was still open when the record ended are left out unless they were answered.
+    tuple of Score
+        One for each type of image that asks for an answer: RE, AN, AI. Images whose window was still open when the
+        record ended are left out unless they were answered.
     """
     table = events_table(records, schedule, response_window_s=window_s)
     asked = table[table["correct_response"].notna() & table["correct"].notna()]
+    kinds = {event.trial_type for event in schedule.events if event.correct_key is not None}
+    return tuple(_judged(asked[asked["trial_type"] == kind], kind, task=schedule.task, known=kind not in unknowable,
+                         animal_classes=animal_classes)
+                 for kind in sorted(kinds, key=lambda kind: (TYPES.index(kind) if kind in TYPES else len(TYPES), kind)))
+
+
+def _judged(asked: pd.DataFrame, kind: str, *, task: str, known: bool, animal_classes: Sequence[str]) -> Score:
+    """Score the judgements of images of one type."""
     answered = asked[asked["response"].notna()]
     animal = answered["class"].isin(animal_classes).to_numpy(dtype=bool)
     called = animal == (answered["correct"] == 1).to_numpy(dtype=bool)
     counts = {"n_hits": int(np.sum(animal & called)), "n_misses": int(np.sum(animal & ~called)),
               "n_false_alarms": int(np.sum(~animal & called)), "n_correct_rejections": int(np.sum(~animal & ~called))}
-    return _score(schedule.task, JUDGEMENT, n_targets=len(asked), n_right=int(asked["correct"].sum()),
+    made = _score(task, JUDGEMENT, n_targets=len(asked), n_right=int(asked["correct"].sum()),
                   n_unanswered=len(asked) - len(answered), counts=counts,
                   reactions=[float(t) for t in answered["response_time"]])
+    made = replace(made, trial_type=kind, animal_rate=float(called.mean()) if len(called) else None)
+    if known:
+        return made
+    return replace(made, n_hits=None, n_misses=None, n_false_alarms=None, n_correct_rejections=None, accuracy=None,
+                   hit_rate=None, false_alarm_rate=None, d_prime=None)
 
 
 def score_detection(records: Sequence[Record], schedule: Schedule, *, window_s: float) -> Score:
@@ -169,8 +212,9 @@ def _score(task: str, kind: str, *, n_targets: int, n_right: int, n_unanswered: 
     rejections = counts.get("n_correct_rejections")
     noise = rejections is not None and alarms + rejections > 0
     return Score(
-        task=task, kind=kind, n_targets=n_targets, n_hits=hits, n_misses=misses, n_false_alarms=alarms,
+        task=task, trial_type=None, kind=kind, n_targets=n_targets, n_hits=hits, n_misses=misses, n_false_alarms=alarms,
         n_correct_rejections=rejections, n_unanswered=n_unanswered,
+        share_answered=(n_targets - n_unanswered) / n_targets if n_targets else None, animal_rate=None,
         accuracy=n_right / n_targets if n_targets else None, hit_rate=hits / (hits + misses) if hits + misses else None,
         false_alarm_rate=alarms / (alarms + rejections) if noise and rejections is not None else None,
         d_prime=d_prime(n_hits=hits, n_misses=misses, n_false_alarms=alarms, n_correct_rejections=rejections)
@@ -180,6 +224,7 @@ def _score(task: str, kind: str, *, n_targets: int, n_right: int, n_unanswered: 
 
 
 def score_table(scores: Sequence[Score]) -> pd.DataFrame:
-    """Put scores in a table, one row a run, with the columns of :data:`COLUMNS`."""
+    """Put scores in a table, a row each, with the columns of :data:`COLUMNS`."""
     table = pd.DataFrame([asdict(score) for score in scores], columns=list(COLUMNS))
-    return table.astype({"n_correct_rejections": "Int64"})
+    counts = ("n_hits", "n_misses", "n_false_alarms", "n_correct_rejections")
+    return table.astype(dict.fromkeys(counts, "Int64"))

@@ -189,8 +189,8 @@ def test_runs_are_told_as_they_were(records: StudyRecords) -> None:
     cells = dict(zip(table.columns, table.rows[0], strict=True))
     assert cells == {"Subject": "01", "Session": "01", "Run": "1", "State": "complete", "Watch": "ok",
                      "Scanner, display": "emulated, virtual", "Trials": "31 (1 blank)", "Pulses": "98/98",
-                     "Onset error, median (ms)": "2.00", "99 % (ms)": "2.00", "Correct": "93 %",
-                     "Median RT (s)": "0.65"}
+                     "Onset error, median (ms)": "2.00", "99 % (ms)": "2.00", "Correct, RE": "90 %",
+                     "Correct, AI": "90 %", "Answered": "97 %", "Median RT (s)": "0.65"}
     last = dict(zip(table.columns, table.rows[3], strict=True))
     assert (last["State"], last["Watch"], last["Pulses"]) == ("incomplete", "3 pulses missed", "60/98")
     assert last["Scanner, display"] == "–, –"

@@ -90,12 +90,12 @@ def test_the_end_tells_why_and_what_was_amiss() -> None:
     assert "2 pulses missed (volumes 4, 5)" in text
     verdicts = {name: good for name, _, _, good in verdict_rows(view)}
     assert verdicts == {"played to the end": False, "pulses": False, "shown": True, "onsets late by a frame": False,
-                        "right answers": True}
+                        "right answers": False, "answered": True}
 
 
 def test_a_good_run_is_called_good() -> None:
     good = RunView(PLAN, state="complete", zero_s=0.0, n_pulses=10, last_pulse_s=18.0, n_shown=2, n_asked=2,
-                   n_answered=2, n_right=2, reason="complete")
+                   n_answered=2, n_judged=2, n_right=2, reason="complete")
     assert all(row[3] for row in verdict_rows(good))
     assert "this run can be used" in printed(verdict_panel(good))
     assert "LOOK" in printed(verdict_panel(replace(good, n_pulses=9)))

@@ -24,6 +24,7 @@ from subjects.layout import Layout
 from subjects.plan import run_sheet
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
+from subjects.settings.study import Settings
 from tests.bids import bids_errors
 from tests.paradigms.conftest import make_console_study
 
@@ -57,7 +58,7 @@ def test_every_run_has_the_length_of_the_run_sheet(played: Layout) -> None:
         records = read_journal(played.journal(item.key))
         assert (plan.seed, plan.duration_s, plan.n_volumes) == (item.seed, item.duration_s, item.n_volumes)
         assert table.attrs["n_pulses"] == item.n_volumes
-        assert set(table["trial_type"]) <= set(task_of(item.task).levels)
+        assert set(table["trial_type"]) <= set(task_of(item.task, Settings()).levels)
         zero = next(record["t"] for record in records if record["kind"] == "zero")
         assert max(record["t"] for record in records) - zero == pytest.approx(item.duration_s, abs=0.02)
         assert {"main": 556.0, "retinotopy": 300.0, "lo": 336.0, "motion": 336.0}[item.task] == item.duration_s
@@ -85,11 +86,14 @@ def test_the_stim_files_named_are_there(played: Layout) -> None:
 def test_every_run_is_scored(played: Layout) -> None:
     for where in _keys(played):
         table = pd.read_csv(played.attempt_file("behavior.tsv", where, attempt=1), sep="\t", na_values=["n/a"])
-        row = table.iloc[0]
-        assert row["task"] == where.task
-        assert row["n_targets"] > 50
-        assert 0.8 < row["accuracy"] <= 1.0
-        assert 0.5 < row["rt_median"] < 0.8
+        kinds = ["RE", "AN", "AI"] if where.task == "main" else [None]
+        assert table["trial_type"].astype(object).where(table["trial_type"].notna(), None).tolist() == kinds
+        for row in table.to_dict("records"):
+            assert row["task"] == where.task
+            assert row["n_targets"] >= (40 if where.task == "main" else 50)
+            assert 0.8 < row["accuracy"] <= 1.0 or (row["trial_type"] == "AN" and pd.isna(row["accuracy"]))
+            assert 0.8 < row["share_answered"] <= 1.0
+            assert 0.5 < row["rt_median"] < 0.8
         described = json.loads(played.attempt_file("behavior.json", where, attempt=1).read_text(encoding="utf-8"))
         assert set(described) == set(table.columns)
 
@@ -98,7 +102,8 @@ def test_the_live_view_counts_what_the_score_counts(played: Layout) -> None:
     for where in _keys(played):
         plan = read_schedule(played.schedule(where))
         window = {"main": 4.0}.get(where.task, 1.0)
-        view = fold_all(plan, read_journal(played.journal(where)), window_s=window)
+        judged = task_of(where.task, Settings()).judged
+        view = fold_all(plan, read_journal(played.journal(where)), window_s=window, attention=judged.attention)
         score = pd.read_csv(played.attempt_file("behavior.tsv", where, attempt=1), sep="\t").iloc[0]
         right, asked = view.answers
         assert asked == pytest.approx(score["n_targets"], abs=1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scipy import stats
 
+from paradigms.console.panels import verdict_rows
+from paradigms.console.run_state import RunView, fold_all
 from paradigms.runlog import events_table
 from paradigms.schedule import Event, Mark, Schedule
 from paradigms.tasks import lo_localizer as lo
@@ -34,7 +37,8 @@ def record(kind: str, t: float, **others: Any) -> dict[str, Any]:
 
 
 def score_run(records: list[dict[str, Any]], made: Schedule, *, settings: Settings) -> Score:
-    return task_of(made.task, settings).score(records, made)
+    found, = task_of(made.task, settings).score(records, made)
+    return found
 
 
 def press(t: float, key: str = "1", *, task: bool = True) -> dict[str, Any]:
@@ -74,7 +78,54 @@ def test_the_animal_judgement_by_hand(swap: bool) -> None:
     assert found.d_prime == pytest.approx(0.0)
     assert found.rt_mean == pytest.approx((0.5 + 0.7 + 0.4 + 0.6) / 4)
     assert found.rt_median == pytest.approx(0.55)
-    assert "40 % right of 5, 1 false alarms, d' 0.00, median RT 550 ms" in found.summary()
+    assert "judgement of RE: 40 % right of 5, 1 false alarms, d' 0.00, median RT 550 ms" in found.summary()
+
+
+def test_each_type_of_image_is_scored_by_itself() -> None:
+    """Two of each type, dogs and cars; whoever sees no animal in noise is right in all that can be seen."""
+    kinds = [(kind, name) for kind in ("RE", "AN", "AI") for name in ("dogs", "cars")]
+    events = tuple(replace(_image(k, name, key="1" if name == "dogs" else "2"), trial_type=kind)
+                   for k, (kind, name) in enumerate(kinds))
+    given = ("1", "2", "2", "2", "1", None)  # the last image, an AI of a car, is not answered
+    records = [record("zero", 0.0), *(flip(event.onset_s, event=event.index, what="on") for event in events),
+               *(press(event.onset_s + 0.5 + 0.1 * event.index, key) for event, key in zip(events, given, strict=True)
+                 if key), record("end", 40.0, complete=True, reason="complete")]
+    plan_of = plan("main", events)
+    records.sort(key=lambda one: float(one["t"]))
+    regular, noise, interference = task_of("main", SETTINGS).score(records, plan_of)
+    assert (regular.trial_type, regular.accuracy, regular.share_answered) == ("RE", 1.0, 1.0)
+    assert regular.rt_mean == pytest.approx(0.55)
+    assert (noise.trial_type, noise.n_targets, noise.share_answered, noise.animal_rate) == ("AN", 2, 1.0, 0.0)
+    assert (noise.accuracy, noise.n_misses, noise.d_prime, noise.hit_rate) == (None, None, None, None)
+    assert noise.rt_mean == pytest.approx(0.75)
+    assert "judgement of AN: 100 % answered of 2" in noise.summary()
+    assert (interference.accuracy, interference.n_unanswered, interference.share_answered) == (0.5, 1, 0.5)
+    view = fold_all(plan_of, records, window_s=4.0, attention=task_of("main", SETTINGS).judged.attention)
+    assert (view.answers, view.share_answered) == ((2, 2), pytest.approx(5 / 6))
+    table = events_table(records, plan_of, response_window_s=4.0, unknowable={"AN"})
+    assert table["correct"].astype(object).where(table["correct"].notna(), None).tolist() == [1, 1, None, None, 1, 0]
+    assert table["response"].notna().tolist() == [True] * 5 + [False]
+
+
+def test_an_image_that_may_still_be_answered_counts_neither_way() -> None:
+    events = (_image(0, "dogs", key="1"), _image(1, "cars", key="2"))
+    shown = [record("zero", 0.0), flip(2.0, event=0, what="on"), press(2.5), flip(6.0, event=1, what="on")]
+    view = fold_all(plan("main", events), shown, window_s=4.0)
+    assert (view.answers, view.share_answered) == ((1, 1), 1.0)
+    ended = fold_all(plan("main", events), [*shown, record("end", 40.0, complete=True, reason="complete")])
+    assert (ended.answers, ended.share_answered) == ((1, 2), 0.5)
+
+
+@pytest.mark.parametrize(("right", "answered", "bad"), [
+    (60, 60, set()), (44, 60, {"right answers to RE"}), (60, 40, {"answered"})])
+def test_attention_is_judged_on_regular_images_and_on_what_was_answered(right: int, answered: int,
+                                                                        bad: set[str]) -> None:
+    events = tuple(_image(k, "dogs", key="1") if k < 60 else replace(_image(k, "cars", key="2"), trial_type="AN")
+                   for k in range(120))
+    made = replace(plan("main"), duration_s=1000.0, n_volumes=500, events=events)
+    view = RunView(made, n_asked=120, n_answered=2 * answered, n_judged=60, n_right=right, attention=frozenset({"RE"}))
+    rows = {name: good for name, _, _, good in verdict_rows(view)}
+    assert {name for name in ("right answers to RE", "answered") if not rows[name]} == bad
 
 
 MARKS = (Mark(0, 0.0, RED), Mark(1, 3.0, BLACK, "1"), Mark(2, 6.0, RED, "1"), Mark(3, 9.0, BLACK, "1"))
@@ -113,7 +164,7 @@ def test_one_back_by_hand() -> None:
     assert found.d_prime == pytest.approx(d_prime(n_hits=1, n_misses=1, n_false_alarms=1, n_correct_rejections=2))
 
 
-def test_the_table_has_a_row_a_run() -> None:
+def test_the_table_has_a_row_a_score() -> None:
     one = score_run([record("zero", 0.0), flip(3.0), press(3.4), record("end", 40.0)], plan("motion", marks=MARKS),
                     settings=SETTINGS)
     table = score_table([one, one])

@@ -24,7 +24,7 @@ from paradigms.schedule import Event, Schedule
 from paradigms.tasks import catalogue
 from paradigms.tasks.planning import require_run
 from paradigms.tasks.protocol import Picture, Pictures, Task
-from paradigms.tasks.scoring import Score, score_detection
+from paradigms.tasks.scoring import Judged, Score, score_detection
 from subjects.errors import ScheduleError
 from subjects.layout import Layout
 from subjects.plan import run_sheet
@@ -67,6 +67,7 @@ class Toy:
     levels: ClassVar[Mapping[str, str]] = {"flash": "an image that is to be answered"}
     response_window_s: ClassVar[float] = 2.0
     resume_lead_s: ClassVar[float | None] = 2.0
+    judged: ClassVar[Judged] = Judged()
 
     @property
     def section(self) -> ToySettings:
@@ -98,8 +99,8 @@ class Toy:
         return Program(frame(None), changes=lambda: image_changes(schedule, frame_of=frame), keys=self.keys,
                        image_px=100.0)
 
-    def score(self, records: Sequence[Record], schedule: Schedule) -> Score:
-        return score_detection(records, schedule, window_s=self.response_window_s)
+    def score(self, records: Sequence[Record], schedule: Schedule) -> Sequence[Score]:
+        return (score_detection(records, schedule, window_s=self.response_window_s),)
 
     def write_outputs(self, layout: Layout, *, schedule: Schedule, records: list[Record]) -> Sequence[Path]:
         return [write_text(layout.derivative("toy", sub=schedule.sub, suffix="toy.txt", run=schedule.run),

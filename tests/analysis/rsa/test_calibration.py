@@ -1,0 +1,52 @@
+"""How often the tests of similarities reject in subjects of known truth, with smooth vertices and session offsets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from analysis.rsa.compare import compare_types
+from analysis.simulation.draw import Drawn, draw
+from subjects.settings.analysis import RsaSettings
+
+FEW = RsaSettings(n_permutations=199, n_bootstraps=10)
+N = 300
+
+
+def _p_values(found: Drawn, *, subject: int) -> dict[str, float]:
+    """Remove each session's mean type by type, then test with labels shuffled within sessions."""
+    centred = {}
+    for kind in ("RE", "AN", "AI"):
+        patterns = found.patterns(kind, subject=subject).copy()
+        for session in np.unique(found.sessions):
+            patterns[found.sessions == session] -= patterns[found.sessions == session].mean(axis=0)
+        centred[kind] = patterns
+    labels = tuple(f"image{k:02}" for k in range(len(found.sessions)))
+    compared = compare_types(centred, labels=labels, settings=FEW, seed=subject, percent=68.0,
+                             blocks=tuple(str(k) for k in found.sessions))
+    return {name: one.p for name, one in compared.statistics.items() if name in ("RE-AN", "RE-AI")}
+
+
+def _rejected(world: str, *, smoothness: float, reliability: float, n: int) -> dict[str, int]:
+    found = draw(world, rng=np.random.default_rng(11), n_subjects=n, reliability=reliability,
+                 smoothness_mm=smoothness, noise_smoothness_mm=smoothness, offset_sd=1.0)
+    values = [_p_values(found, subject=k) for k in range(n)]
+    return {name: sum(one[name] <= 0.05 for one in values) for name in ("RE-AN", "RE-AI")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("smoothness", [0.0, 2.5])
+def test_null_subjects_are_called_a_finding_at_the_nominal_rate(smoothness: float) -> None:
+    low, high = binom.ppf([0.005, 0.995], N, 0.05)
+    for name, count in _rejected("null", smoothness=smoothness, reliability=0.0, n=N).items():
+        assert low <= count <= high, name
+
+
+@pytest.mark.slow
+def test_unrelated_images_are_found_at_the_nominal_rate_and_near_copies_far_more_often() -> None:
+    """Responses as reliable as real ones: AN of the world `paper` are tuned, but without relation to RE."""
+    low, high = binom.ppf([0.005, 0.995], N, 0.05)
+    found = _rejected("paper", smoothness=2.5, reliability=0.2, n=N)
+    assert low <= found["RE-AN"] <= high
+    assert found["RE-AI"] >= 0.6 * N, "measured: .72 on 14 by 14 mm"

@@ -23,8 +23,9 @@ $(STAMP): requirements.lock pyproject.toml
 	  "error: this is Python %d.%d; expected 3.10, 3.11 or 3.12. Name one: make setup PYTHON=python3.11" % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet "uv>=0.5"
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q subjects stimuli paradigms analysis run_session.py
 	@touch $(STAMP)
 
 demo: setup

@@ -52,6 +52,8 @@ class PacedClock:
         while (left := t - self.now()) > 0:
             time.sleep(min(left / self._speed, 0.01))
 
+    rest_until = wait_until
+
 
 class SteppedClock(HardwareClock):
     """The computer's clock with a wall clock that can be stepped."""

@@ -209,7 +209,7 @@ def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -
         n_pulses += len(devices.trigger.pulses())
         for press in devices.responses.presses():
             seen[press.key] = seen.get(press.key, 0) + 1
-        clock.wait_until(clock.now() + devices.poll_s)
+        clock.rest_until(clock.now() + devices.poll_s)
     missing = [key for key in keys if key not in seen]
     pressed = ", ".join(repr(key) for key in seen) or "no press"
     named = ", ".join(map(repr, missing))

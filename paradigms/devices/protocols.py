@@ -107,6 +107,9 @@ class Clock(Protocol):
     def wait_until(self, t: float) -> None:
         """Return at `t` or at once when it has passed."""
 
+    def rest_until(self, t: float) -> None:
+        """Return at `t` or somewhat later, or at once when it has passed: a wait that costs nothing."""
+
 
 @runtime_checkable
 class TriggerSource(Protocol):
@@ -200,3 +203,7 @@ class HardwareClock:
         while (left := t - time.monotonic()) > 0:
             if left > self._spin_s:
                 time.sleep(left - self._spin_s)
+
+    def rest_until(self, t: float) -> None:
+        """Sleep until `t`, without spinning: a fraction of a millisecond late, more on a computer that is busy."""
+        time.sleep(max(0.0, t - time.monotonic()))

@@ -72,7 +72,9 @@ class KeySender:
         return code
 
     def close(self) -> None:
-        """Let go of the display."""
+        """Let go of the display, once it has taken what was sent: a release may not be lost."""
+        with contextlib.suppress(OSError):
+            self._display.sync()
         self._display.close()
 
 

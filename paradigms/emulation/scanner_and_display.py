@@ -44,6 +44,10 @@ class VirtualClock:
         """Jump to `t` unless it has passed."""
         self._now = max(self._now, t)
 
+    def rest_until(self, t: float) -> None:
+        """Jump to `t` unless it has passed."""
+        self.wait_until(t)
+
 
 def pulse_times(*, tr_s: float, n_volumes: int, faults: ScannerFaults, rng: Generator) -> NDArray[np.float64]:
     """Give the times of a scanner's pulses, from the time at which its first one is asked for.

@@ -144,7 +144,7 @@ def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscr
         while clock.now() < began + seconds:
             if any(press.key == settings.main.abort_key for press in console.responses.presses()):
                 break
-            clock.wait_until(clock.now() + POLL_S)
+            clock.rest_until(clock.now() + POLL_S)
         return clock.now() - began
 
 

@@ -8,9 +8,12 @@ while the run is on is recorded as a fault, and the run goes on. Whatever happen
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 from typing import Any, TypeVar
 
 from paradigms.devices.protocols import Clock, Display, Frame, Pixels, Press, Pulse, ResponseDevice, TriggerSource
@@ -26,6 +29,8 @@ from subjects.settings.study import Settings
 
 log = logging.getLogger(__name__)
 SYNC_MARGIN_S = 0.25
+WAIT_POLL_S = 0.02
+"""How often inputs are read while a run waits: what they are stamped does not depend on it."""
 T = TypeVar("T")
 
 
@@ -206,7 +211,7 @@ class _Run:
             self.journal.sync_if_due()
             if timeout_s is not None and self.devices.clock.now() - self.safe_s > timeout_s:
                 raise Aborted(f"not armed within {timeout_s:g} s")
-            self.devices.clock.wait_until(self.devices.clock.now() + self.devices.poll_s)
+            self._rest()
 
     def wait_for_trigger(self, timeout_s: float | None) -> None:
         """Wait for the first counted pulse, which is time zero by its own stamp; a double counts once."""
@@ -223,8 +228,18 @@ class _Run:
             elif timeout_s is not None and clock.now() - began > timeout_s:
                 raise Aborted(f"{_trigger_missing(len(self.tally.counted), dummies=dummies)} within {timeout_s:g} s")
             else:
-                clock.wait_until(clock.now() + self.devices.poll_s)
+                self._rest()
         self.state = "running"
+
+    def _rest(self) -> None:
+        """Wait a little for whatever comes; less where the first change follows the trigger closely."""
+        nap_s = WAIT_POLL_S if self.first_s > 2.0 * WAIT_POLL_S else 0.0
+        self.devices.clock.rest_until(self.devices.clock.now() + max(nap_s, self.devices.poll_s))
+
+    @cached_property
+    def first_s(self) -> float:
+        """When the first change of the display comes, from time zero."""
+        return min((change.at_s for change in islice(self.program.changes(), 1)), default=math.inf)
 
     def show_all(self) -> None:
         """Make every change at its deadline, then wait for the end of the run."""
@@ -278,7 +293,8 @@ class _Run:
         while (now := clock.now()) < t:
             if t - now > SYNC_MARGIN_S:
                 self.journal.sync_if_due()
-            clock.wait_until(min(t, now + self.devices.poll_s))
+            wait = clock.wait_until if t <= now + self.devices.poll_s else clock.rest_until
+            wait(min(t, now + self.devices.poll_s))
             self.poll()
 
     def poll(self) -> None:
@@ -309,8 +325,13 @@ class _Run:
 
     def _held(self) -> Mapping[str, float]:
         """Ask which keys are down, where the device is told of releases."""
+        return {} if self.tells_held is None else self.tells_held.keys_down()
+
+    @cached_property
+    def tells_held(self) -> TellsHeld | None:
+        """The response device, where it is told of releases."""
         responses = self.devices.responses
-        return responses.keys_down() if isinstance(responses, TellsHeld) else {}
+        return responses if isinstance(responses, TellsHeld) else None
 
     def _take_pulse(self, pulse: Pulse) -> None:
         if self.arm_key is not None and (self.armed_s is None or pulse.stamp_s < self.armed_s):

@@ -33,6 +33,8 @@ class PacedClock:
         while (left := t - self.now()) > 0:
             time.sleep(min(left / self._speed, 0.01))
 
+    rest_until = wait_until
+
 
 def main() -> None:
     study, speed, ses, run = sys.argv[1:]

@@ -10,7 +10,6 @@ import numpy as np
 
 from paradigms.schedule import Mark
 
-FIXATION = "fixation"
 EPS_S = 1e-6
 _NAMES: dict[tuple[int, ...], str] = {
     (255, 0, 0): "red", (0, 0, 0): "black", (255, 255, 255): "white", (0, 150, 255): "blue",
@@ -98,7 +97,7 @@ def shown_times(onsets_s: Sequence[float], *, flips: Sequence[tuple[float, float
 
 def mark_rows(marks: Sequence[Mark], *, flips: Sequence[tuple[float, float]], presses_s: Sequence[float],
               last_s: float, window_s: float) -> list[dict[str, Any]]:
-    """Make the rows of an events table that tell of the fixation point.
+    """Make the rows of a run's table of the fixation point.
 
     Parameters
     ----------
@@ -116,8 +115,8 @@ def mark_rows(marks: Sequence[Mark], *, flips: Sequence[tuple[float, float]], pr
     Returns
     -------
     list of dict
-        One for each change that was seen: ``trial_type`` ``"fixation"``, ``category`` the new colour, ``duration``
-        until the next change. ``correct`` is None where the record ends before the window does.
+        One for each change that was seen: ``color`` the new colour, ``duration`` until the next change. ``correct``
+        is None where the record ends before the window does.
     """
     seen = [(mark, t) for mark, t in zip(marks, shown_times([mark.onset_s for mark in marks], flips=flips), strict=True)
             if t is not None]
@@ -129,8 +128,8 @@ def mark_rows(marks: Sequence[Mark], *, flips: Sequence[tuple[float, float]], pr
         end = seen[k + 1][1] if k + 1 < len(seen) else max(last_s, onset)
         reaction = found.get(mark.index)
         countable = mark.correct_key is not None and (reaction is not None or onset + window_s <= last_s)
-        rows.append({"onset": round(onset, 6), "duration": round(end - onset, 6), "trial_type": FIXATION,
-                     "category": color_name(mark.color), "response": mark.correct_key if reaction is not None else None,
+        rows.append({"onset": round(onset, 6), "duration": round(end - onset, 6),
+                     "color": color_name(mark.color), "response": mark.correct_key if reaction is not None else None,
                      "response_time": None if reaction is None else round(reaction, 6),
                      "correct_response": mark.correct_key,
                      "correct": int(reaction is not None) if countable else None, "onset_planned": mark.onset_s})

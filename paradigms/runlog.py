@@ -21,12 +21,13 @@ import pandas as pd
 from paradigms.detection import mark_rows
 from paradigms.schedule import BLANK, Event, Schedule
 from subjects.errors import RunLogError
+from subjects.layout import Layout
 from subjects.provenance import digest_file, versions
 from subjects.settings.study import Settings
 from subjects.store import read_json, read_table
 
 Record = dict[str, Any]
-TABLE = "EventsTable"
+TABLE, FIXATION_TABLE = "EventsTable", "fixation.tsv"
 _TEXT = ("trial_type", "stim_file", "image_id", "base_image", "category", "class", "response", "correct_response")
 COLUMNS = {
     "onset": ("Time at which it became visible, from the first counted pulse.", "s"),
@@ -43,6 +44,16 @@ COLUMNS = {
     "correct_response": ("The key that was right; for AN that of what they were made from, unseen.", None),
     "correct": ("1 if the response was right, 0 if wrong or missing; n/a if the run ended too early or for AN.", None),
     "onset_planned": ("Time at which the image should have become visible.", "s"),
+}
+FIXATION_COLUMNS = {
+    "onset": ("Time at which the fixation point took the colour, from the first counted pulse.", "s"),
+    "duration": ("How long it kept it.", "s"),
+    "color": ("The colour, by name or as rgb-R-G-B.", None),
+    "response": ("The key that was pressed within the window of the change.", None),
+    "response_time": ("From the change to the press.", "s"),
+    "correct_response": ("The key that answers the change; n/a for the colour at the start.", None),
+    "correct": ("1 if the change was answered, 0 if not; n/a if nothing was asked or the run ended too early.", None),
+    "onset_planned": ("Time at which the colour should have changed.", "s"),
 }
 LEVELS = {"correct": {"1": "right", "0": "wrong or missing"}}
 
@@ -132,10 +143,11 @@ def events_table(records: Sequence[Record], schedule: Schedule, *, response_wind
     Returns
     -------
     DataFrame
-        One row for each event that began, with the columns of :data:`COLUMNS`, and one for each change of the
-        fixation point. A blank trial's onset is planned: nothing changes on the display when it begins. An event
-        without a right answer has no response. An event that was up when the record was cut off lasts until the
-        last line of the record; one of which no later line tells is left out, since nothing says how long it was up.
+        One row for each event that began, with the columns of :data:`COLUMNS`. Changes of the fixation point are no
+        events of an analyst's design: :func:`fixation_table` has them. A blank trial's onset is planned: nothing
+        changes on the display when it begins. An event without a right answer has no response. An event that was up
+        when the record was cut off lasts until the last line of the record; one of which no later line tells is left
+        out, since nothing says how long it was up.
     """
     zero = time_zero(records)
     rows = [] if zero is None else _rows(records, schedule, zero=zero, response_window_s=response_window_s)
@@ -165,11 +177,34 @@ def _rows(records: Sequence[Record], schedule: Schedule, *, zero: float, respons
             answer = next(((key, t - onset) for t, key in presses if onset <= t < closes), None) if asks else None
             countable = asks and (bool(answer) or closes <= last)
             rows.append(_image_row(event, onset=onset, end=end, answer=answer, countable=countable))
-    rows += mark_rows(schedule.marks, flips=[(flip["planned"] - zero, flip["t"] - zero) for flip in flips],
-                      presses_s=[t for t, _ in presses], last_s=min(last, schedule.duration_s),
-                      window_s=response_window_s)
-    rows = [row for row in rows if row["duration"] > 0]
-    return sorted(rows, key=lambda row: row["onset"]) if schedule.marks else rows
+    return [row for row in rows if row["duration"] > 0]
+
+
+def fixation_table(records: Sequence[Record], schedule: Schedule, *, response_window_s: float) -> pd.DataFrame:
+    """Read the changes of the fixation point out of a run's journal.
+
+    Parameters
+    ----------
+    records, schedule
+        The journal, and what was planned.
+    response_window_s : float
+        How long after a change a press is its answer, in seconds.
+
+    Returns
+    -------
+    DataFrame
+        One row for each colour that was seen, the first being the one at the start, with the columns of
+        :data:`FIXATION_COLUMNS`. The rows tile the run: in a design beside a constant they would be collinear.
+    """
+    zero, rows = time_zero(records), []
+    if zero is not None:
+        presses = sorted(press["t"] - zero for press in of_kind(records, "press") if press["task"])
+        last = max(record["t"] for record in records) - zero
+        rows = mark_rows(schedule.marks, flips=[(flip["planned"] - zero, flip["t"] - zero)
+                                                for flip in of_kind(records, "flip")],
+                         presses_s=presses, last_s=min(last, schedule.duration_s), window_s=response_window_s)
+    table = pd.DataFrame([row for row in rows if row["duration"] > 0], columns=list(FIXATION_COLUMNS))
+    return table.astype({"correct": "Int64"})
 
 
 def _blank_row(event: Event, *, end: float) -> Record:
@@ -208,19 +243,29 @@ def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, at
     """
     display = settings.display
     named = {**LEVELS, "trial_type": dict(levels)}
-    columns = {name: {"Description": text, **({"Units": unit} if unit else {}),
-                      **({"Levels": named[name]} if name in named else {})}
-               for name, (text, unit) in COLUMNS.items()}
+    columns = {name: {**told, **({"Levels": named[name]} if name in named else {})}
+               for name, told in describe_columns(COLUMNS).items()}
     screen = {"ScreenDistance": display.distance_cm / 100, "ScreenRefreshRate": display.refresh_hz,
               "ScreenResolution": [display.width_px, display.height_px],
               "ScreenSize": [display.width_cm / 100, display.height_cm / 100]}
     software = {"OperatingSystem": platform.platform(), "SoftwareName": "adversarial-fmri",
                 "SoftwareVersion": versions("adversarial-fmri")["adversarial-fmri"], **screen}
     return {**columns, "StimulusPresentation": software, "TaskName": schedule.task, "RunComplete": complete,
-            "Attempt": attempt, "FirstTrial": schedule.first_trial or 1,
+            "Attempt": attempt, **_fixation_file(schedule, attempt=attempt), "FirstTrial": schedule.first_trial or 1,
             "n_volumes": schedule.n_volumes, "n_pulses": (watch or {}).get("n_pulses"),
             "PulseWatch": dict(watch or {}), "schedule_digest": schedule.digest,
             "manifest_digest": schedule.manifest_digest, "settings_digest": schedule.settings_digest}
+
+
+def _fixation_file(schedule: Schedule, *, attempt: int) -> dict[str, str]:
+    """Name the table of the fixation point, relative to the study, where the point changes."""
+    place = Layout(Path()).attempt_file(FIXATION_TABLE, schedule.key, attempt=attempt)
+    return {"FixationTable": place.as_posix()} if schedule.marks else {}
+
+
+def describe_columns(columns: Mapping[str, tuple[str, str | None]]) -> dict[str, dict[str, str]]:
+    """Describe columns the BIDS way: what each holds, and its unit."""
+    return {name: {"Description": text, **({"Units": unit} if unit else {})} for name, (text, unit) in columns.items()}
 
 
 def read_events(path: Path) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from subjects.settings.paradigms import MAIN
 from subjects.store import read_json
 
 FIXATION = "fixation"
+"""Trial type of the fixation point's changes in events tables of release 0.1.0."""
 _BARS = " ▁▂▃▄▅▆▇█"
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from paradigms.runlog import Record, time_zero
+from paradigms.runlog import (
+    FIXATION_COLUMNS,
+    FIXATION_TABLE,
+    Record,
+    describe_columns,
+    fixation_table,
+    time_zero,
+)
 from paradigms.schedule import Schedule
 from paradigms.tasks.protocol import Task
 from paradigms.tasks.scoring import COLUMNS, Score, score_table
@@ -42,6 +49,10 @@ def write_outputs(layout: Layout, task: Task, *, schedule: Schedule, records: li
     write_table(table, score_table(scores), overwrite=True)
     write_json(table.with_suffix(".json"), {name: {"Description": text} for name, text in COLUMNS.items()},
                overwrite=True)
+    if schedule.marks:
+        table = layout.attempt_file(FIXATION_TABLE, schedule.key, attempt=attempt)
+        write_table(table, fixation_table(records, schedule, response_window_s=task.response_window_s), overwrite=True)
+        write_json(table.with_suffix(".json"), describe_columns(FIXATION_COLUMNS), overwrite=True)
     if current:
         task.write_outputs(layout, schedule=schedule, records=records)
     return scores

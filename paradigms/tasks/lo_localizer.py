@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from paradigms.detection import EPS_S, FIXATION
+from paradigms.detection import EPS_S
 from paradigms.devices.protocols import Frame
 from paradigms.program import Program, changes, moments
 from paradigms.schedule import BLANK, Event, Mark, Schedule
@@ -28,8 +28,7 @@ from subjects.settings.study import Settings
 TASK = "lo"
 INTACT, SCRAMBLED = "intact", "scrambled"
 LEVELS = {INTACT: "an intact image", SCRAMBLED: "the same image, scrambled",
-          BLANK: "a blank block, only the fixation point",
-          FIXATION: "the fixation point takes the colour that category names"}
+          BLANK: "a blank block, only the fixation point"}
 GRID_S = 0.1
 Shown = tuple[str, int, bool]
 """Kind, number of the picture, and whether it is the one before it again."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from paradigms.detection import EPS_S, FIXATION
+from paradigms.detection import EPS_S
 from paradigms.devices.protocols import Frame
 from paradigms.program import STEP, Moment, Program, changes, moments
 from paradigms.schedule import BLANK, Event, Schedule
@@ -29,8 +29,7 @@ from subjects.settings.study import Settings
 TASK = "motion"
 STATIC, MOVING = "static", "moving"
 LEVELS = {STATIC: "dots that do not move", MOVING: "dots that move in and out; category says which way first",
-          BLANK: "no dots, only the fixation point",
-          FIXATION: "the fixation point takes the colour that category names"}
+          BLANK: "no dots, only the fixation point"}
 _FIRST = {"outward": 1, "inward": -1}
 GRID_S = 0.1
 

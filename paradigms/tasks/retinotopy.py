@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from paradigms.detection import EPS_S, FIXATION
+from paradigms.detection import EPS_S
 from paradigms.devices.protocols import Frame
 from paradigms.program import STEP, Moment, Program, changes, moments
 from paradigms.runlog import Record
@@ -40,8 +40,7 @@ LEVELS = {
     "wedge_cw": "a cycle of a wedge that turns clockwise",
     "ring_expand": "a sweep of a ring from fixation to the rim",
     "ring_contract": "a sweep of a ring from the rim to fixation",
-    "bar": "a sweep of a bar; category says from where to where", BLANK: "no aperture, only the fixation point",
-    FIXATION: "the fixation point takes the colour that category names"}
+    "bar": "a sweep of a bar; category says from where to where", BLANK: "no aperture, only the fixation point"}
 
 
 def make_schedule(settings: Settings, *, textures: Sequence[Texture], key: RunKey) -> Schedule:

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -63,6 +64,14 @@ def test_blocks_are_convolved_as_by_hand(played: Layout, task: str, kind: str, o
     wanted = course[np.searchsorted(fine, 2.0 * np.arange(168) - 1e-9)]
     got = found.matrix[:, found.kinds.index(kind)]
     assert np.corrcoef(wanted, got)[0, 1] > 0.9995
+
+
+def test_tables_of_release_0_1_0_with_rows_of_the_fixation_point_give_the_same_design(played: Layout) -> None:
+    events = read_events(played.events(RunKey("01", "01", "motion", 1)))
+    rows = [{"onset": 3.0 * k, "duration": 3.0, "trial_type": "fixation", "category": "red"} for k in range(112)]
+    sampling = Sampling(n_volumes=168, tr_s=2.0)
+    older = run_design(pd.concat([events, pd.DataFrame(rows)]), task="motion", sampling=sampling)
+    np.testing.assert_array_equal(older.matrix, run_design(events, task="motion", sampling=sampling).matrix)
 
 
 def test_every_paradigm_has_a_panel(played: Layout) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from nilearn.glm.first_level import make_first_level_design_matrix
 
 from paradigms.console.run_state import fold_all
+from paradigms.detection import color_name
 from paradigms.playing.play_run import play_run, prepare
 from paradigms.record.events_files import read_schedule
 from paradigms.runlog import read_events, read_journal
+from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import TASKS, task_of
 from stimuli.textures.render import render
 from subjects.errors import ManifestError, RunLogError, ScheduleError
@@ -75,6 +79,32 @@ def test_the_blocks_of_the_localizers_lie_where_the_protocol_has_them(played: La
     moving = motion[motion.trial_type == "moving"]
     np.testing.assert_allclose(moving.onset, 8.0 + 24.0 + 32.0 * np.arange(10), atol=0.01)
     np.testing.assert_allclose(moving.duration, 8.0, atol=0.02)
+
+
+def _condition_number(events: pd.DataFrame, plan: Schedule) -> float:
+    times = plan.tr_s * np.arange(plan.n_volumes)
+    design = make_first_level_design_matrix(times, events[["onset", "duration", "trial_type"]])
+    return float(np.linalg.cond(design.to_numpy()))
+
+
+def test_an_analysts_default_design_of_every_events_table_is_sound(played: Layout) -> None:
+    """nilearn's own first-level design from the file as it is; the fixation point's rows would make it singular."""
+    for where in _keys(played):
+        plan = read_schedule(played.schedule(where))
+        events = pd.read_csv(played.events(where), sep="\t", na_values=["n/a"])
+        assert _condition_number(events, plan) < 100.0
+        if where.task == "main":
+            continue
+        told = json.loads(played.events_sidecar(where).read_text(encoding="utf-8"))["FixationTable"]
+        changes = pd.read_csv(played.root / told, sep="\t", na_values=["n/a"])
+        assert len(changes) == len(plan.marks)
+        assert set(changes["color"]) == {color_name(mark.color) for mark in plan.marks}
+        described = json.loads((played.root / told).with_suffix(".json").read_text(encoding="utf-8"))
+        assert set(described) == set(changes.columns)
+        both = pd.concat([events, changes.assign(trial_type="fixation")])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            assert _condition_number(both, plan) > 200.0 or any("singular" in str(one.message) for one in said)
 
 
 def test_the_stim_files_named_are_there(played: Layout) -> None:

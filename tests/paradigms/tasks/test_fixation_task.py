@@ -94,17 +94,16 @@ def test_a_moment_is_seen_at_the_first_flip_planned_for_it_or_later() -> None:
     assert shown_times([0.0, 1.0, 1.5, 2.5, 2.6], flips=flips) == [0.0, 1.01, 2.3, 2.51, None]
 
 
-def test_rows_of_an_events_table() -> None:
+def test_rows_of_the_fixation_points_table() -> None:
     marks = (Mark(0, 0.0, RED), Mark(1, 2.0, BLACK, "1"), Mark(2, 4.0, WHITE, "1"), Mark(3, 8.0, RED, "1"),
              Mark(4, 11.0, WHITE, "1"))
     found = mark_rows(marks, flips=[(2.0, 2.01), (4.0, 4.02), (8.0, 8.0)], presses_s=[2.5, 5.5], last_s=8.4,
                       window_s=1.0)
-    assert [(row["onset"], row["duration"], row["category"]) for row in found] == \
+    assert [(row["onset"], row["duration"], row["color"]) for row in found] == \
         [(0.0, 2.01, "red"), (2.01, 2.01, "black"), (4.02, 3.98, "white"), (8.0, 0.4, "red")]
     assert [row["response"] for row in found] == [None, "1", None, None]
     assert [row["response_time"] for row in found] == [None, 0.49, None, None]
     assert [row["correct"] for row in found] == [None, 1, 0, None]  # the last window was still open
-    assert {row["trial_type"] for row in found} == {"fixation"}
 
 
 def test_windows_by_task() -> None:

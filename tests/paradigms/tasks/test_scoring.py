@@ -11,7 +11,7 @@ from scipy import stats
 
 from paradigms.console.panels import verdict_rows
 from paradigms.console.run_state import RunView, fold_all
-from paradigms.runlog import events_table
+from paradigms.runlog import events_table, fixation_table
 from paradigms.schedule import Event, Mark, Schedule
 from paradigms.tasks import lo_localizer as lo
 from paradigms.tasks import motion_localizer as motion
@@ -184,12 +184,13 @@ def test_whoever_always_answers_misses_nothing(task: str, tmp_path: Path) -> Non
     assert found.n_hits == found.n_targets == len(made.marks) - 1
     assert (found.n_misses, found.n_false_alarms) == (0, 0)
     assert found.rt_median == pytest.approx(0.4, abs=1e-6)
-    table = events_table(records, made, response_window_s=1.0)
-    assert table["onset"].is_monotonic_increasing
-    fixation = table[table["trial_type"] == "fixation"]
+    fixation = fixation_table(records, made, response_window_s=1.0)
+    assert fixation["onset"].is_monotonic_increasing
     assert len(fixation) == len(made.marks)
     assert fixation["correct"].tolist()[1:] == [1] * (len(made.marks) - 1)
-    others = table[table["trial_type"] != "fixation"]
+    assert fixation["response_time"].tolist()[1:] == pytest.approx([0.4] * (len(made.marks) - 1), abs=1e-6)
+    others = events_table(records, made, response_window_s=1.0)
+    assert others["onset"].is_monotonic_increasing
     assert len(others) == len(made.events)
     assert others["correct"].isna().all()
     assert others["response"].isna().all()

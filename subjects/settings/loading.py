@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from subjects.errors import SettingsError, nearest
 from subjects.layout import STUDY_FORMAT, require_known_format
 from subjects.settings.history import modernise
+from subjects.settings.keys import require_keys
 from subjects.settings.reference import commented
 from subjects.settings.study import Settings, leaves
 from subjects.store import write_text
@@ -103,7 +104,8 @@ def load_settings(study: Path | None = None, *, site: Path | None = None,
             tree = {part: tree}
         _build(tree, "a flag")
         merged = _merge(merged, tree)
-    return _build(merged, str(study or site or "settings"))
+    where = str(study or site or "settings")
+    return require_keys(_build(merged, where), where=where)
 
 
 def _validated_layer(path: Path) -> dict[str, Any]:
@@ -160,7 +162,7 @@ def write_settings(path: Path, changes: Mapping[str, Any], *, overwrite: bool = 
     changes : mapping
         Nested tables, validated before anything is written.
     """
-    _build(changes, str(path))
+    require_keys(_build(changes, str(path)), where=str(path))
     return write_text(path, commented(changes, head=_HEAD), overwrite=overwrite)
 
 

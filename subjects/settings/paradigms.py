@@ -53,6 +53,10 @@ class ParadigmSettings(Section, ABC):
             Images of the stimulus set that a session shows.
         """
 
+    def answer_keys(self) -> dict[str, str]:
+        """Give the keys that the subject answers with, by the names of their settings."""
+        return {}
+
 
 class FixationTask(ParadigmSettings):
     """What the tasks with a coloured fixation point share: its changes, and the press that answers them."""
@@ -76,6 +80,10 @@ class FixationTask(ParadigmSettings):
         if self.change_min_s > self.change_max_s:
             raise ValueError("change_min_s is above change_max_s")
         return self
+
+    def answer_keys(self) -> dict[str, str]:
+        """Give the key that answers a change."""
+        return {"press_key": self.press_key}
 
 
 class RetinotopySettings(FixationTask):
@@ -275,6 +283,10 @@ class MainSettings(ParadigmSettings):
     abort_key: str = described("escape", "Key with which the operator ends a run.", unit="key")
     response_window_s: Positive = described(4.0,
         "Time from an image's onset in which a press counts as its answer.", unit="s")
+
+    def answer_keys(self) -> dict[str, str]:
+        """Give the keys of the two answers."""
+        return {"animal_key": self.animal_key, "not_animal_key": self.not_animal_key}
 
     def n_trials(self, n_images: int) -> int:
         """Count the trials of a run that shows so many images."""

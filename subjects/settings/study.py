@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from subjects.provenance import digest_json
 from subjects.settings.analysis import (
@@ -72,17 +72,6 @@ class Settings(Section):
     encoding: EncodingSettings = Field(default_factory=EncodingSettings)
     analysis: AnalysisSettings = Field(default_factory=AnalysisSettings)
     simulate: SimulateSettings = Field(default_factory=SimulateSettings)
-
-    @model_validator(mode="after")
-    def _keys_differ(self) -> Settings:
-        keys = {"scanner.trigger_key": self.scanner.trigger_key, "main.animal_key": self.main.animal_key,
-                "main.not_animal_key": self.main.not_animal_key, "main.abort_key": self.main.abort_key,
-                "scanner.arm_key": self.scanner.arm_key}
-        for name, key in keys.items():
-            same = [other for other, its in keys.items() if its == key and other != name]
-            if same:
-                raise ValueError(f"{name} and {same[0]} are the same key, {key!r}")
-        return self
 
     @property
     def digest(self) -> str:

@@ -271,3 +271,12 @@ def test_a_session_with_a_localizer_wants_its_textures(tmp_path: Path) -> None:
         (layout.stimuli / "textures" / "word-002.png").read_bytes())
     spoilt = check_images(layout, tasks, sub="01", ses="01")
     assert (spoilt.ok, "word-001.png: pixels with digest" in spoilt.came) == (False, True)
+
+
+@pytest.mark.parametrize(("ses", "asked"), [("01", "'1', '2'"), ("02", "'3'")])
+def test_the_buttons_asked_for_are_those_of_the_sessions_runs(tmp_path: Path, ses: str, asked: str) -> None:
+    layout = make_console_study(
+        tmp_path / "study", stimuli={"per_class": 2}, main={"sessions": 1, "runs": 1}, lo={"runs": []},
+        retinotopy={"runs": []}, motion={"runs": [0, 1], "press_key": "3"})
+    made = preflight_of(layout, ses=ses)
+    assert next(one.came for one in made.findings if one.name == "buttons") == asked

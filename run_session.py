@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,26 +15,15 @@ from pathlib import Path
 import click
 
 from analysis.steps import STEPS, Request, Step
-from subjects.cli import (
-    Name,
-    group,
-    json_option,
-    main,
-    rich_progress,
-    say,
-    site_option,
-    study_option,
-    subject_option,
-)
+from subjects import cli as shared
+from subjects.cli import Name, group, json_option, main, rich_progress, say, site_option, study_option, subject_option
 from subjects.errors import DeviceError, LayoutError, StimulusError
 from subjects.layout import Layout
 from subjects.run_key import RunKey, label
-from subjects.settings.devices import BUTTONS, DISPLAYS, SCANNERS, fault_overrides
+from subjects.settings.devices import BUTTONS, DISPLAY_HELP, DISPLAYS, SCANNERS, fault_overrides
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 
-DISPLAY_HELP = ("Where the images go: the subject's screen (window), a virtual X server that nobody sees (xvfb), or "
-                "nowhere, in virtual time (virtual).")
 DEMO_SEED = 20210
 STDERR = 2
 TASKS = tuple(Settings().paradigms())
@@ -220,22 +210,29 @@ def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: st
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
 @site_option
 @trust_option
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing before the run has ended.")
 @json_option
 def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: str, display: str,
         repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...],
-        resume: bool, from_trial: int | None, trust: bool, as_json: bool) -> int:
-    """Play one run and log it. Ends with 0 when it is complete, 1 when it was aborted."""
+        resume: bool, from_trial: int | None, trust: bool, quiet: bool, as_json: bool) -> int:
+    """Play one run, show it while it is played, and log it. Ends with 0 when it is complete, 1 when it was aborted."""
     from paradigms.console.questions import folded
+    from paradigms.console.watching import shown_beside, watched_run
     from paradigms.devices.tracker import Consent
     from paradigms.playing.play_run import play_run
+    from paradigms.record.run_files import last_attempt
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     key = RunKey(sub, ses, task, run_number)
-    outcome = play_run(layout, settings, key=key, scanner=scanner,
-                       display=display, repeat=repeat, fullscreen=fullscreen, progress=rich_progress,
-                       resume=resume or from_trial is not None, from_trial=from_trial,
-                       consent=Consent(site, trust=trust))
+    attempt, real = last_attempt(layout, key) + 1, display != "virtual" and not quiet
+    watched = watched_run(settings, journal=layout.journal(key, attempt=attempt),
+                          plan=layout.schedule(key, attempt=attempt), scanner=scanner, display=display)
+    with shown_beside(watched, err=as_json) if real else nullcontext():
+        outcome = play_run(layout, settings, key=key, scanner=scanner, display=display, repeat=repeat,
+                           fullscreen=fullscreen, progress=shared.silent if real or quiet else rich_progress,
+                           resume=resume or from_trial is not None, from_trial=from_trial,
+                           consent=Consent(site, trust=trust))
     say({**asdict(key), **outcome.to_json()}, as_json=as_json, text=folded(outcome.summary()))
     return 0 if outcome.complete else 1
 
@@ -265,8 +262,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from rich.console import Console, RenderableType
 
     from analysis.glm.run_design import design_of, design_panel
-    from paradigms.console.questions import ask as ask_operator
-    from paradigms.console.questions import first_answer
+    from paradigms.console import questions
     from paradigms.console.run_process import find_running
     from paradigms.console.session import Played, Stage, pass_preflight, play_session
     from paradigms.devices.tracker import Consent, make_tracker
@@ -287,7 +283,8 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     options = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))),
                *(("--trust",) if trust else ()), *(() if buttons is None else ("--buttons", buttons)),
                *(word for fault in faults for word in ("--fault", fault)))
-    stage, ask = Stage(scanner, display, options), partial(first_answer if yes else ask_operator, err=as_json)
+    stage = Stage(scanner, display, options)
+    ask = partial(questions.first_answer if yes else questions.ask, err=as_json)
     played: list[Played] = []
     if find_running(layout, sub=sub) or pass_preflight(layout, sub=sub, ses=ses, stage=stage, ask=ask,
                                                        out=STDERR if as_json else None):
@@ -328,13 +325,16 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
     """Check that a session can begin: files, clock, refresh, every button, a pulse. Ends with 0 if it can, else 1."""
     from paradigms.console.panels import preflight_panel
     from paradigms.console.preflight import make_preflight
+    from paradigms.console.questions import folded
+    from paradigms.devices.terminals import typing_unseen
     from paradigms.devices.tracker import Consent
 
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
-    made = make_preflight(layout, settings, sub=sub, ses=ses, scanner=scanner,
-                     display=display, accepted=accept, fullscreen=fullscreen, timeout_s=timeout,
-                     consent=Consent(site, trust=trust), progress=rich_progress)
+    with typing_unseen():
+        made = make_preflight(layout, settings, sub=sub, ses=ses, scanner=scanner, display=display, accepted=accept,
+                              fullscreen=fullscreen, timeout_s=timeout, consent=Consent(site, trust=trust),
+                              progress=rich_progress, tell=lambda said: click.echo(folded(said), err=as_json))
     say({"sub": sub, "ses": ses, **made.to_json()}, as_json=as_json, text=[preflight_panel(made, sub=sub, ses=ses)])
     return 0 if made.passed else 1
 
@@ -358,6 +358,7 @@ def card(study: Path, out: Path | None, seconds: float, display: str, fullscreen
         return
     from paradigms.playing.assembly import show_picture
 
+    click.echo(f"the card is shown for {seconds:g} s; {settings.main.abort_key!r} or Ctrl-C ends it")
     shown_s = show_picture(draw_card(settings.display, image_deg=settings.main.image_deg), settings=settings,
                            seconds=seconds, fullscreen=fullscreen, shown=display)
     click.echo(f"card shown for {shown_s:.1f} s")

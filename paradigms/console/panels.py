@@ -26,8 +26,40 @@ WIDE = 100
 """Columns from which on the values of a run that is being played are shown in two columns."""
 
 
-def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in the subject's window ends the run",
-               width: int = WIDE) -> Panel:
+TOLD_EVERY_S = 30.0
+
+
+def awaited(view: RunView) -> str:
+    """Say what a run waits for, for how long, and how to leave; nothing once it plays.
+
+    Examples
+    --------
+    >>> from paradigms.schedule import Schedule
+    >>> plan = Schedule("01", "01", "main", 1, seed=1, tr_s=2.0, duration_s=20.0, events=())
+    >>> awaited(RunView(plan, since_s=3.0, arm_key="space"))
+    "safe: waits for the key 'space', without a limit; 'escape' or Ctrl-C ends it"
+    """
+    if view.since_s is None or view.zero_s is not None or view.ended:
+        return ""
+    what = f"safe: waits for the key {view.arm_key!r}" if view.arm_key else f"waits for the trigger, {view.trigger}"
+    return f"{what}, without a limit; {view.abort_key!r} or Ctrl-C ends it"
+
+
+def plain_lines(view: RunView) -> tuple[str, ...]:
+    """Tell a run in lines, for output that is no terminal: what it waits for, twice a minute how far it is, faults.
+
+    A line that was told is the same the next time, so that whoever writes them writes each once.
+    """
+    waits = awaited(view)
+    lines = [waits] if waits else []
+    if view.zero_s is not None and not view.ended:
+        plan, told_s = view.schedule, TOLD_EVERY_S * (view.elapsed_s() // TOLD_EVERY_S)
+        lines.append(f"running: {_minutes(told_s)} of {_minutes(plan.duration_s)}"
+                     + ("; 'escape' or Ctrl-C ends it".replace("escape", view.abort_key) if not told_s else ""))
+    return (*lines, *view.faults)
+
+
+def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "", width: int = WIDE) -> Panel:
     """Draw a run that is being played.
 
     Parameters
@@ -36,7 +68,7 @@ def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in
     now_s : float, optional
         The clock now; default: the time of the last record (as in a run in virtual time).
     hint : str
-        What can be done.
+        What can be done; default: how the run is ended.
     width : int
         Columns of the terminal; below 100 the values are one below the other instead of in two columns.
     """
@@ -44,12 +76,22 @@ def live_panel(view: RunView, *, now_s: float | None = None, hint: str = "ESC in
     state = Text(view.state.upper(), style=f"bold {_COLOURS.get(view.state, 'yellow')}")
     grid = _grid(_pairs(view, now_s), n_columns=2 if width >= WIDE else 1)
     bar = ProgressBar(total=plan.duration_s, completed=view.elapsed_s(now_s), width=None, complete_style="cyan")
-    body: list[RenderableType] = [state, Text(), bar, Text(), grid]
+    body: list[RenderableType] = [state, *_wait(view, now_s), Text(), bar, Text(), grid]
     body += [Text(fault, style=BAD) for fault in view.faults if not view.ended]
     if view.reason and view.reason != "complete":
         body.append(Text(view.reason, style=BAD))
+    hint = hint or f"{view.abort_key!r} in the subject's window, or Ctrl-C here, ends the run"
     return Panel(Group(*body), box=box.ROUNDED, padding=(1, 2), subtitle=Text(hint, style=DIM), subtitle_align="right",
                  title=Text(f"sub-{plan.sub}  ses-{plan.ses}  {plan.task}  run {plan.run}", style=PLAIN))
+
+
+def _wait(view: RunView, now_s: float | None) -> list[RenderableType]:
+    """Say what is waited for and for how long by now; a line is kept for it, so that nothing moves."""
+    if not awaited(view) or view.since_s is None:
+        return [Text()]
+    for_s = max(0.0, (view.now_s if now_s is None else now_s) - view.since_s)
+    what = f"for the key {view.arm_key!r}" if view.arm_key else f"for {view.trigger}"
+    return [Text(f"waiting {what}, {_minutes(for_s)} by now, without a limit", style="yellow")]
 
 
 def _grid(pairs: list[tuple[Text, Text]], *, n_columns: int) -> Table:
@@ -172,10 +214,11 @@ def verdict_panel(view: RunView) -> Panel:
     table = Table(box=box.SIMPLE_HEAD, expand=True)
     for name in ("", "expected", "found", "verdict"):
         table.add_column(name)
-    for name, expected, found, good in verdict_rows(view):
+    rows = verdict_rows(view)
+    for name, expected, found, good in rows:
         table.add_row(name, expected, found, Text("good", style=GOOD) if good else Text("LOOK", style=BAD))
     faults = [Text(f"- {fault}", style=BAD) for fault in view.faults]
-    good = view.state == "complete" and not faults
+    good = view.state == "complete" and not faults and all(row[-1] for row in rows)
     head = Text("this run can be used" if good else "look at this run before you go on", style=GOOD if good else BAD)
     plan = view.schedule
     return Panel(Group(head, table, *faults), box=box.ROUNDED, padding=(1, 2),

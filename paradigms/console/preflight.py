@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +41,11 @@ REFRESH_TOLERANCE = 0.01
 CLOCK_WATCH_S = 0.5
 CLOCK_STEP_S = 0.01
 N_FLIPS = 60
+Tell = Callable[[str], None]
+
+
+def _say_nothing(_: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,8 @@ def check_refresh(devices: Devices, wanted: DisplaySettings, *, n_flips: int = N
                    remedy=f"Set the projector to {wanted_hz:g} Hz, or display.refresh_hz to its rate.")
 
 
-def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -> tuple[Finding, Finding]:
+def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float, abort_key: str = "",
+                 tell: Tell = _say_nothing) -> tuple[Finding, Finding]:
     """Wait until every button was pressed once and a pulse came.
 
     Parameters
@@ -196,6 +202,10 @@ def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -
         Buttons of the task.
     timeout_s : float
         How long to wait for all of them.
+    abort_key : str
+        The operator's key that ends the wait.
+    tell : callable
+        Told what is waited for, for how long and how to leave, and again when something has come.
 
     Returns
     -------
@@ -204,11 +214,15 @@ def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -
     """
     clock = devices.clock
     seen: dict[str, int] = {}
-    n_pulses, end = 0, clock.now() + timeout_s
-    while clock.now() < end and (n_pulses == 0 or any(key not in seen for key in keys)):
+    n_pulses, end, told = 0, clock.now() + timeout_s, ""
+    while clock.now() < end and (n_pulses == 0 or any(key not in seen for key in keys)) and abort_key not in seen:
         n_pulses += len(devices.trigger.pulses())
         for press in devices.responses.presses():
             seen[press.key] = seen.get(press.key, 0) + 1
+        if (waits := _awaited(keys, seen=seen, n_pulses=n_pulses)) != told:
+            told = waits
+            tell(f"{waits}, {end - clock.now():.0f} s; {abort_key!r} or Ctrl-C ends the wait" if waits else
+                 "every button and a pulse came")
         clock.rest_until(clock.now() + devices.poll_s)
     missing = [key for key in keys if key not in seen]
     pressed = ", ".join(repr(key) for key in seen) or "no press"
@@ -218,6 +232,12 @@ def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float) -
     trigger = Finding("trigger", ok=n_pulses > 0, came="no pulse" if not n_pulses else f"pulses: {n_pulses}",
                       remedy="Start a test scan; check the cable, scanner.trigger_key and the trigger box's mode.")
     return buttons, trigger
+
+
+def _awaited(keys: Sequence[str], *, seen: Mapping[str, int], n_pulses: int) -> str:
+    missing = [f"the button {key!r}" for key in keys if key not in seen]
+    waits = [*missing, *([] if n_pulses else ["a pulse of the scanner"])]
+    return f"waiting for {', '.join(waits)}" if waits else ""
 
 
 @dataclass(frozen=True)
@@ -247,7 +267,8 @@ class Preflight:
 
 def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, scanner: str, display: str,
               accepted: Sequence[str] = (), fullscreen: bool = True, timeout_s: float = 60.0,
-              consent: Consent = NO_CONSENT, progress: ProgressWrapper = silent) -> Preflight:
+              consent: Consent = NO_CONSENT, progress: ProgressWrapper = silent,
+              tell: Tell = _say_nothing) -> Preflight:
     """Look at everything before a session and keep the result in sourcedata.
 
     Parameters
@@ -267,6 +288,8 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
     consent : Consent
         Who agreed to run the code of a tracker that the study names.
     progress : ProgressWrapper
+    tell : callable
+        Told what is waited for.
 
     Returns
     -------
@@ -291,7 +314,8 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
         keys = dict.fromkeys(key for task in tasks for key in task.keys)
         with opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                             fullscreen=fullscreen, tracker=tracker) as devices:
-            found += _look_at_devices(devices, settings.display, keys=tuple(keys), timeout_s=timeout_s)
+            found += _look_at_devices(devices, settings, keys=tuple(keys), timeout_s=timeout_s,
+                                      tell=_say_nothing if display == "virtual" else tell)
     made = Preflight(tuple(found), tuple(accepted))
     if found[0].ok:
         write_json(_report_path(layout, sub=sub, ses=ses), {**made.to_json(), "scanner": scanner, "display": display,
@@ -299,8 +323,9 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
     return made
 
 
-def _look_at_devices(devices: Devices, wanted: DisplaySettings, *, keys: tuple[str, ...],
-                     timeout_s: float) -> list[Finding]:
+def _look_at_devices(devices: Devices, settings: Settings, *, keys: tuple[str, ...], timeout_s: float,
+                     tell: Tell) -> list[Finding]:
+    wanted = settings.display
     with ExitStack() as stack:
         for device in (devices.display, devices.responses, devices.trigger):
             stack.callback(device.close)
@@ -310,7 +335,8 @@ def _look_at_devices(devices: Devices, wanted: DisplaySettings, *, keys: tuple[s
                  check_refresh(devices, wanted)]
         if devices.prompt is not None:
             devices.prompt(keys)
-        return [*found, *check_inputs(devices, keys=keys, timeout_s=timeout_s)]
+        return [*found, *check_inputs(devices, keys=keys, timeout_s=timeout_s, abort_key=settings.main.abort_key,
+                                      tell=tell)]
 
 
 def _report_path(layout: Layout, *, sub: str, ses: str) -> Path:

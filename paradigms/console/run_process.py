@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from paradigms.record.run_files import key_of
 from subjects.layout import Layout
@@ -40,11 +41,14 @@ def heard(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], Callable[
 
 
 def _start(command: list[str], *, out: int, err: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True, **of_its_own())
+
+
+def of_its_own() -> dict[str, Any]:
+    """Give what a process is started with that Ctrl-C in this terminal, and its end, are not to reach."""
     if sys.platform == "win32":
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True,
-                                creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True,
-                            start_new_session=True)
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
 
 
 def interrupt(child: subprocess.Popen[str]) -> None:

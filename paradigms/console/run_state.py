@@ -68,6 +68,14 @@ class RunView:
         How long a change of the fixation point, or a repeated image, may be answered.
     targets_s, presses_s : tuple of float
         When they were seen, and presses of the task's keys.
+    since_s : float or None
+        When the wait for the arm key or the trigger began.
+    trigger : str
+        What the trigger is: "key '5'".
+    arm_key : str or None
+        The key that is waited for while the run is safe.
+    abort_key : str
+        The key that ends the run.
     """
 
     schedule: Schedule
@@ -97,6 +105,10 @@ class RunView:
     presses_s: tuple[float, ...] = ()
     n_marks: int = 0
     n_judged: int = 0
+    since_s: float | None = None
+    trigger: str = "the scanner"
+    arm_key: str | None = None
+    abort_key: str = "escape"
     attention: frozenset[str] = frozenset()
 
     @property
@@ -186,12 +198,18 @@ def fold_all(schedule: Schedule, records: Sequence[Record], *, frame_s: float = 
     return view
 
 
-def _start(view: RunView, record: Record) -> RunView:  # noqa: ARG001 - a fold's signature
-    return replace(view, state=STATES[1])
+def _devices(view: RunView, record: Record) -> RunView:
+    return replace(view, trigger=str(record.get("trigger", view.trigger)),
+                   abort_key=str(record.get("abort_key", view.abort_key)))
+
+
+def _start(view: RunView, record: Record) -> RunView:
+    return replace(view, state=STATES[1], since_s=float(record["t"]), arm_key=None)
 
 
 def _safe(view: RunView, record: Record) -> RunView:
-    return replace(view, state=SAFE.format(key=record["key"]))
+    key = str(record["key"])
+    return replace(view, state=SAFE.format(key=key), since_s=float(record["t"]), arm_key=key)
 
 
 def _stray(view: RunView, record: Record) -> RunView:  # noqa: ARG001 - a fold's signature
@@ -264,7 +282,7 @@ def _end(view: RunView, record: Record) -> RunView:
 
 
 _FOLDS: dict[str, Callable[[RunView, Record], RunView]] = {
-    "start": _start, "safe": _safe, "stray": _stray, "armed": _start, "fault": _fault,
+    "devices": _devices, "start": _start, "safe": _safe, "stray": _stray, "armed": _start, "fault": _fault,
     "zero": _zero, "pulse": _pulse, "flip": _flip, "press": _press, "end": _end}
 
 

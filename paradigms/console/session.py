@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, RenderableType
-from rich.live import Live
 
-from paradigms.console.panels import live_panel, verdict_panel
+from paradigms.console.panels import verdict_panel
 from paradigms.console.run_process import Attempt, find_running, heard, interrupt
-from paradigms.console.run_state import RunView, fold, follow
-from paradigms.record.events_files import read_schedule
+from paradigms.console.run_state import RunView
+from paradigms.console.watching import watch, watched_run
 from paradigms.record.recovery import recover, settle
 from paradigms.record.run_files import last_attempt
 from paradigms.runlog import has_end
@@ -78,7 +76,7 @@ class Stage:
     def command(self, layout: Layout, *, key: RunKey, how: str = START) -> list[str]:
         """Spell the command that plays one run: from its start, once more, or the rest of it."""
         words = [*self._words("run", layout, sub=key.sub, ses=key.ses), "--task", key.task, "--run", str(key.run)]
-        return [*words, f"--{how}"] if how in (REPEAT, RESUME) else words
+        return [*words, "--quiet", *([f"--{how}"] if how in (REPEAT, RESUME) else [])]
 
     def preflight(self, layout: Layout, *, sub: str, ses: str) -> list[str]:
         """Spell the command that looks at everything before a session."""
@@ -239,23 +237,5 @@ def follow_run(layout: Layout, settings: Settings, *, running: Attempt, stage: S
 def _watch(journal: Path, plan: Path, *, alive: Callable[[], bool], settings: Settings, stage: Stage,
            console: Console) -> RunView | None:
     """Show the run until its process ends; give the last view, None if it never began."""
-    view: RunView | None = None
-    real = stage.display != "virtual"
-    with Live(console=console, refresh_per_second=8, transient=True) as live:
-        for records in follow(journal, alive=alive):
-            if view is None and plan.is_file():
-                schedule = read_schedule(plan)
-                task = task_of(schedule.task, settings)
-                view = RunView(schedule, frame_s=1.0 / settings.display.refresh_hz, window_s=task.response_window_s,
-                               attention=task.judged.attention)
-            if view is None:
-                live.update(_starting(stage))
-                continue
-            for record in records:
-                view = fold(view, record)
-            live.update(live_panel(view, now_s=time.monotonic() if real else None, width=console.width))
-    return view
-
-
-def _starting(stage: Stage) -> RenderableType:
-    return f"opening the {stage.display} display and the {stage.scanner} trigger ..."
+    watched = watched_run(settings, journal=journal, plan=plan, scanner=stage.scanner, display=stage.display)
+    return watch(watched, alive=alive, console=console)

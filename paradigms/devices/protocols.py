@@ -161,6 +161,9 @@ class Display(Protocol):
     def close(self) -> None:
         """Take the window away; may be called twice."""
 
+    def require_open(self) -> None:
+        """Raise DeviceError if the window is gone; asked while nothing is shown for a while."""
+
     def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:
         """Take images, uint8 (height, width, 3), row 0 at the top, by ``image_id``.
 

@@ -45,6 +45,13 @@ def forget_typed(*, platform: str = sys.platform, load: Load = importlib.import_
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
+def _in_background(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:  # it is not the terminal that controls this process
+        return False
+
+
 @contextlib.contextmanager
 def typing_unseen(*, platform: str = sys.platform, load: Load = importlib.import_module) -> Iterator[None]:
     """Keep what is typed off the screen for as long as the block lasts, and forget it; Ctrl-C still works.
@@ -57,8 +64,8 @@ def typing_unseen(*, platform: str = sys.platform, load: Load = importlib.import
         return
     termios, terminal = load("termios"), sys.stdin.fileno()
     try:
-        before = termios.tcgetattr(terminal) if os.tcgetpgrp(terminal) == os.getpgrp() else None
-    except (termios.error, OSError):
+        before = None if _in_background(terminal) else termios.tcgetattr(terminal)
+    except termios.error:
         before = None
     if before is None:
         yield

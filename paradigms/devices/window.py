@@ -36,7 +36,7 @@ from PIL import Image
 from paradigms.devices.keyboard import KeyboardHub, KeyboardResponses, KeyboardTrigger
 from paradigms.devices.protocols import PHOTODIODE_PX, Clock, Frame, Pixels
 from paradigms.devices.screens import Screen
-from paradigms.devices.xserver import grab_screen
+from paradigms.devices.xserver import grab_screen, x_window_exists
 from subjects.errors import DeviceError
 from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings
@@ -95,7 +95,7 @@ class PsychoPyDisplay:
     def __init__(self, settings: DisplaySettings, *, clock: Clock, fullscreen: bool,
                  screen: Screen | None = None) -> None:
         self._settings, self._clock, self._fullscreen = settings, clock, fullscreen
-        self._screen = screen
+        self._screen, self._destroyed = screen, False
         self._window: Any = None
         self._images: dict[str, Any] = {}
         self._proportions: dict[str, float] = {}
@@ -181,6 +181,7 @@ class PsychoPyDisplay:
 
     def close(self) -> None:
         """Close the window."""
+        self._destroyed = False
         if self._window is not None:
             window, self._window = self._window, None
             self._images.clear()
@@ -204,6 +205,21 @@ class PsychoPyDisplay:
             self._proportions[image_id] = pixels.shape[1] / pixels.shape[0]
         window.clearBuffer()
 
+    def require_open(self) -> None:
+        """See that the window is still there; whoever closes or destroys it is noticed before the next picture.
+
+        Raises
+        ------
+        DeviceError
+            If it is gone.
+        """
+        window = self._require_window()
+        window.winHandle.dispatch_events()
+        self._require_window()
+        if sys.platform == "linux" and not x_window_exists(window.winHandle):
+            self._destroyed = True
+            raise _gone()
+
     def draw(self, frame: Frame) -> None:
         """Draw into the back buffer: background, image behind its aperture, overlay, dots, fixation.
 
@@ -212,7 +228,12 @@ class PsychoPyDisplay:
         DeviceError
             If the window is gone or the image was not preloaded.
         """
-        window = self._require_window()
+        self._require_window()
+        with _gone_as_device_error():
+            self._draw(frame)
+
+    def _draw(self, frame: Frame) -> None:
+        window = self._window
         window.color = [frame.background] * 3
         window.clearBuffer()
         if frame.image_id is not None:
@@ -292,8 +313,9 @@ class PsychoPyDisplay:
             If the window was closed.
         """
         window = self._require_window()
-        window.flip(clearBuffer=False)
-        pyglet.gl.glFinish()
+        with _gone_as_device_error():
+            window.flip(clearBuffer=False)
+            pyglet.gl.glFinish()
         return self._clock.now()
 
     def screenshot(self) -> Pixels:
@@ -308,11 +330,24 @@ class PsychoPyDisplay:
 
     def _require_window(self) -> Any:
         window = self._window
-        gone = window is None or getattr(window, "_closed", False)
+        gone = window is None or self._destroyed or getattr(window, "_closed", False)
         if gone or getattr(window.winHandle, "context", None) is None or window.winHandle.has_exit:
-            raise DeviceError("window", came="a window that is closed", expected="an open window",
-                              remedy="Start the run again with --repeat; the record of this attempt is kept.")
+            raise _gone()
         return window
+
+
+def _gone() -> DeviceError:
+    return DeviceError("window", came="a window that is closed", expected="an open window",
+                       remedy="Start the run again with --repeat; the record of this attempt is kept.")
+
+
+@contextlib.contextmanager
+def _gone_as_device_error() -> Iterator[None]:
+    """Name a window that the window system has destroyed under our drawing as what it is."""
+    try:
+        yield
+    except pyglet.gl.GLException as error:
+        raise _gone() from error
 
 
 @dataclass(frozen=True)

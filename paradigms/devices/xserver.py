@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -224,3 +225,13 @@ def grab_screen(size_px: tuple[int, int], *, window_id: int) -> Pixels:
         connection.close()
     levels = np.frombuffer(raw.data, dtype=np.uint8).reshape(height, width, 4)
     return np.ascontiguousarray(levels[:, :, 2::-1])
+
+
+def x_window_exists(handle: Any) -> bool:
+    """Ask the X server whether a window of pyglet's is still there."""
+    import ctypes
+
+    from pyglet.libs.x11 import xlib  # its error handler passes over BadWindow
+
+    attributes = xlib.XWindowAttributes()
+    return bool(xlib.XGetWindowAttributes(handle._x_display, handle._window, ctypes.byref(attributes)))

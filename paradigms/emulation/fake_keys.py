@@ -233,6 +233,10 @@ class WatchedDisplay:
         """Close the display."""
         self.display.close()
 
+    def require_open(self) -> None:
+        """See that the display's window is still there."""
+        self.display.require_open()
+
     def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:
         """Hand images on; the scanner starts once they are there."""
         self.display.preload(images, height_px=height_px)

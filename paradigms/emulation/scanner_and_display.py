@@ -195,6 +195,9 @@ class RecordingDisplay:
         """Stop it."""
         self._origin = None
 
+    def require_open(self) -> None:
+        """Nothing takes it away."""
+
     def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:  # noqa: ARG002
         """Take images by ``image_id``; they are stretched only where a screenshot asks for it."""
         self._images.update(images)

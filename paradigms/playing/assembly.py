@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from paradigms.devices.inputs import Inputs, opened_inputs, require_name
 from paradigms.devices.protocols import Clock, Frame, HardwareClock, Pixels
 from paradigms.devices.screens import Screen, choose_screen, list_screens
+from paradigms.devices.serial_port import byte_name
 from paradigms.devices.tracker import NullTracker, Tracker
 from paradigms.devices.xserver import is_ours, require_display, server_name, start_virtual_display
 from paradigms.emulation.fake_keys import WatchedDisplay, emulated_keys
@@ -19,7 +20,7 @@ from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import task_of
 from subjects.errors import DeviceError
 from subjects.profile import SubjectProfile, require_virtual
-from subjects.settings.devices import DISPLAYS, SCANNERS
+from subjects.settings.devices import DISPLAYS, SCANNERS, byte_value
 from subjects.settings.study import Settings
 
 POLL_S = 0.02
@@ -207,6 +208,14 @@ def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> 
 def _participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:
     return seat_participant(settings.participant, schedule=schedule, keys=task_of(schedule.task, settings).keys,
                             clock=clock)
+
+
+def trigger_named(settings: Settings, *, scanner: str) -> str:
+    """Say what a run's trigger is, in a few words."""
+    serial, parallel = settings.serial_trigger, settings.parallel_trigger
+    return {"emulated": "the emulated scanner", "keyboard": f"key {settings.scanner.trigger_key!r}",
+            "serial": f"{byte_name(byte_value(serial.pulse))} on {serial.port} at {serial.baud} baud",
+            "parallel": f"pin {parallel.pin} of the parallel port"}[scanner]
 
 
 def buttons_named(settings: Settings, *, scanner: str) -> str:

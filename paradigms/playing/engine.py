@@ -29,6 +29,7 @@ from subjects.settings.study import Settings
 
 log = logging.getLogger(__name__)
 SYNC_MARGIN_S = 0.25
+LOOK_S = 0.5
 WAIT_POLL_S = 0.02
 """How often inputs are read while a run waits: what they are stamped does not depend on it."""
 T = TypeVar("T")
@@ -146,6 +147,7 @@ class _Run:
     state: str = "closed"
     safe_s: float | None = None
     armed_s: float | None = None
+    looked_s: float = -math.inf
     lit: bool = False
     stuck: StuckKeys = field(default_factory=StuckKeys)
 
@@ -233,8 +235,16 @@ class _Run:
 
     def _rest(self) -> None:
         """Wait a little for whatever comes; less where the first change follows the trigger closely."""
+        self._look_at_display()
         nap_s = WAIT_POLL_S if self.first_s > 2.0 * WAIT_POLL_S else 0.0
         self.devices.clock.rest_until(self.devices.clock.now() + max(nap_s, self.devices.poll_s))
+
+    def _look_at_display(self) -> None:
+        """See twice a second that the window is still there, while nothing is shown anew."""
+        now = self.devices.clock.now()
+        if now >= self.looked_s + LOOK_S:
+            self.looked_s = now
+            self.devices.display.require_open()
 
     @cached_property
     def first_s(self) -> float:
@@ -293,6 +303,7 @@ class _Run:
         while (now := clock.now()) < t:
             if t - now > SYNC_MARGIN_S:
                 self.journal.sync_if_due()
+                self._look_at_display()
             wait = clock.wait_until if t <= now + self.devices.poll_s else clock.rest_until
             wait(min(t, now + self.devices.poll_s))
             self.poll()

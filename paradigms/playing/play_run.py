@@ -15,7 +15,7 @@ from paradigms.devices.protocols import Clock, HardwareClock, Pixels
 from paradigms.devices.tracker import NO_CONSENT, Consent, make_tracker
 from paradigms.devices.xserver import tell_if_lost
 from paradigms.emulation.scanner_and_display import VirtualClock, patience_s
-from paradigms.playing.assembly import buttons_named, opened_devices, require_devices
+from paradigms.playing.assembly import buttons_named, opened_devices, require_devices, trigger_named
 from paradigms.playing.engine import Devices, Terminated, play
 from paradigms.playing.resume import resumed
 from paradigms.playing.terminal import outliving_terminal, unfailing
@@ -115,6 +115,7 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     files = attempt_files(layout, key, attempt=attempt) if whole else excerpt_files(layout, key, folder=folder)
     said = {"earlier": earlier_attempts(layout, key, attempt=attempt) if whole else [], "scanner": scanner,
             "display": display, "buttons": buttons_named(settings, scanner=scanner),
+            "trigger": trigger_named(settings, scanner=scanner), "abort_key": settings.main.abort_key,
             "versions": versions("adversarial-fmri", "psychopy")}
     with outliving_terminal(), \
             _tabled(layout, settings, key=key, attempt=attempt, journal=files.journal, whole=whole), \

@@ -16,7 +16,8 @@ from subjects.settings.section import Count, NotNegative, Positive, Section, des
 SCANNERS = ("emulated", "keyboard", "serial", "parallel")
 BUTTONS = ("keyboard", "serial")
 DISPLAYS = ("window", "xvfb", "virtual")
-"""A window on the subject's screen; one on a virtual X server, which nobody sees; none, in virtual time."""
+DISPLAY_HELP = ("Where the images go: the subject's screen (window), a virtual X server that nobody sees (xvfb), or "
+                "nowhere, in virtual time (virtual).")
 
 
 def byte_value(spelled: int | str) -> int:

@@ -112,6 +112,19 @@ def probe_again(console: Any, sender: KeySender) -> list[str]:
     return [key for _, key in sorted(heard)]
 
 
+def probe_destroyed(console: Any, settings: Settings) -> list[str]:
+    """Destroy the window as another program can; see what each call then says."""
+    from Xlib import display as x_display
+
+    console.display.require_open()
+    connection = x_display.Display()
+    connection.create_resource_object("window", console.display._window.winHandle._window).destroy()
+    connection.sync()
+    connection.close()
+    return [refusal(console.display.require_open), refusal(console.display.draw, frame_for(settings)),
+            refusal(console.display.flip)]
+
+
 def refusal(call: Any, *arguments: Any) -> str:
     """Give the message with which a call is refused."""
     try:
@@ -137,6 +150,8 @@ def main() -> None:
     sender.tap("5")
     with open_console(settings, clock=clock, fullscreen=False) as console:
         found["opened again"] = probe_again(console, sender)
+    with open_console(settings, clock=clock, fullscreen=False) as console:
+        found["destroyed"] = probe_destroyed(console, settings)
     sender.close()
     sys.stdout.write(json.dumps(found) + "\n")
 

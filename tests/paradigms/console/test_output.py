@@ -53,6 +53,18 @@ def test_a_session_prints_80_columns_into_a_pipe_or_its_result_as_json(small_con
     assert "the preflight" in again.stderr or "the session can begin" in again.stderr
 
 
+@pytest.mark.parametrize(("answers", "complete"), [("", 0), ("start\n", 1), ("start\nnonsense\ngo on\nstart\n", 2)])
+def test_a_session_takes_its_answers_from_a_pipe_and_leaves_where_they_end(small_console: Layout, answers: str,
+                                                                           complete: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "run_session", "session", "--study", str(small_console.root), "--sub", "01", "--ses",
+         "01", "--scanner", "emulated", "--display", "virtual"], cwd=ROOT, check=False, text=True, input=answers,
+        capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"})
+    assert (done.returncode, "Traceback" in done.stderr) == (int(complete < 2), False)
+    assert done.stdout.count("this run can be used") == complete
+    assert "no more answers: leave" in done.stdout
+
+
 def test_a_run_and_its_recovery_give_json(small_console: Layout) -> None:
     played = _command(small_console, "run", "--run", "1", "--json", "--fault", "missed=3,7")
     told = json.loads(played.stdout)

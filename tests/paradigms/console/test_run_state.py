@@ -98,7 +98,16 @@ def test_a_good_run_is_called_good() -> None:
                    n_answered=2, n_judged=2, n_right=2, reason="complete")
     assert all(row[3] for row in verdict_rows(good))
     assert "this run can be used" in printed(verdict_panel(good))
-    assert "LOOK" in printed(verdict_panel(replace(good, n_pulses=9)))
+
+
+@pytest.mark.parametrize("change", [{"n_pulses": 9}, {"n_missed": 1}, {"n_shown": 1}, {"n_late": 1}, {"n_right": 0},
+                                    {"n_answered": 0}])
+def test_no_run_is_called_usable_above_a_row_to_look_at(change: dict[str, int]) -> None:
+    good = RunView(PLAN, state="complete", zero_s=0.0, n_pulses=10, last_pulse_s=18.0, n_shown=2, n_asked=2,
+                   n_answered=2, n_judged=2, n_right=2, reason="complete")
+    said = printed(verdict_panel(replace(good, **change)))
+    assert "LOOK" in said
+    assert "this run can be used" not in said
 
 
 def printed(panel: object) -> str:
@@ -110,7 +119,7 @@ def printed(panel: object) -> str:
 def test_the_panel_holds_what_an_operator_asks_for() -> None:
     text = printed(live_panel(fold_all(PLAN, RECORDS), now_s=116.0))
     for wanted in ("sub-01  ses-02  main  run 3", "RUNNING", "7 of 10", "0:04", "'1', 1 s ago", "50 %  (1 of 2)",
-                   "the end of the run", "ESC"):
+                   "the end of the run", "'escape' in the subject's window, or Ctrl-C here"):
         assert wanted in text
     before = printed(live_panel(fold_all(PLAN, RECORDS[:2])))
     assert "RE (dachshund) at 4 s" in before

@@ -97,6 +97,10 @@ def test_a_display_that_is_not_there_is_named_and_none_is_started(environment: d
     assert said in told
 
 
+def test_a_window_that_the_server_has_destroyed_is_noticed_before_the_next_picture(probed: dict[str, Any]) -> None:
+    assert all("a window that is closed; expected an open window" in said for said in probed["destroyed"])
+
+
 PLAY = """
 import sys
 from pathlib import Path

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.data.hdf5 import read_hdf5, text_array, texts, write_hdf5
-from analysis.statistics.dissimilarity import FLAT, MEASURES, Floats, dissimilarities, expand, unit_ranks
+from analysis.statistics.dissimilarity import FLAT, MEASURES, Floats, dissimilarities, expand, lengths, unit_ranks
 from subjects.errors import AnalysisError, nearest
 from subjects.provenance import FileFormat
 
@@ -122,9 +122,10 @@ def compute_rdm(patterns: ArrayLike, *, labels: Sequence[str], measure: str = "c
         raise AnalysisError(where, came=f"shape {values.shape} for {len(names)} labels",
                             expected=f"({len(names)}, n_features)", remedy="Give one row for each label.")
     _require_finite(values, labels=names, where=where)
-    if measure == "correlation":
+    found = dissimilarities(values, measure=measure)
+    if np.isnan(found).any():
         _require_spread(values, labels=names, where=where)
-    return RDM(names, dissimilarities(values, measure=measure), measure)
+    return RDM(names, found, measure)
 
 
 def joined(first: RDM, second: RDM) -> RDM:
@@ -223,8 +224,7 @@ def _require_finite(values: Floats, *, labels: tuple[str, ...], where: str) -> N
 
 
 def _require_spread(values: Floats, *, labels: tuple[str, ...], where: str) -> None:
-    centred = np.linalg.norm(values - values.mean(axis=1, keepdims=True), axis=1)
-    flat = np.flatnonzero(centred <= FLAT * np.linalg.norm(values, axis=1))
+    flat = np.flatnonzero(lengths(values - values.mean(axis=1, keepdims=True)) <= FLAT * lengths(values))
     if flat.size:
         raise AnalysisError(where, came=f"{flat.size} constant pattern(s), first {labels[flat[0]]!r}",
                             expected="patterns that vary over features, for a correlation",

@@ -202,17 +202,28 @@ def group_bootstraps(patterns: ArrayLike, *, groups: NDArray[np.intp], counts: N
         Products within a group are float32 on patterns standardised beforehand; sums over groups float64. NaN as there.
     """
     values = np.asarray(patterns)
-    centre, scale = _standard(values.astype(np.float64), measure=measure)
     n_groups, (n_conditions, n_features) = counts.shape[1], values.shape
     edges = np.linspace(0, n_features, n_groups + 1).astype(np.intp)
-    sums, pairs = np.empty((n_groups, n_conditions * (n_conditions + 3) // 2)), np.triu_indices(n_conditions, 1)
+    standard, scale = _standard32(values, measure=measure)
+    drawn = np.ascontiguousarray(standard.T)[groups]
+    pairs = np.triu_indices(n_conditions, 1)
+    sums = np.empty((n_groups, n_conditions * (n_conditions + 3) // 2))
     for k, (low, high) in enumerate(pairwise(edges)):
-        part = ((values[:, groups[low:high]] - centre) / scale).astype(np.float32)
-        gram = part @ part.T
-        sums[k] = np.concatenate([gram[pairs], gram.diagonal(), part.sum(axis=1)])
+        gram = drawn[low:high].T @ drawn[low:high]
+        sums[k] = np.concatenate([gram[pairs], gram.diagonal(), drawn[low:high].sum(axis=0)])
     weights = counts.astype(np.float64)
     return _from_sums(weights @ sums, n_conditions=n_conditions, total=weights @ np.diff(edges)[:, None], scale=scale,
                       measure=measure)
+
+
+def _standard32(values: NDArray[Any], *, measure: str) -> tuple[NDArray[np.float32], Floats]:
+    """Centre and scale patterns as :func:`_standard` does, in float32: the sums of what is left are exact enough."""
+    axis = 1 if measure == "correlation" else None
+    centred = (values - values.mean(axis=axis, keepdims=True, dtype=np.float64).astype(values.dtype)).astype(np.float32)
+    squares = np.einsum("ij,ij->i", centred, centred)[:, None] / values.shape[1]
+    scale = np.sqrt(squares if measure == "correlation" else squares.mean(keepdims=True))
+    centred /= scale
+    return centred, scale.astype(np.float64)
 
 
 def noise_ceiling(rdms: Sequence[RDM]) -> tuple[float, float]:

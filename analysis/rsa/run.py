@@ -176,10 +176,11 @@ def layer_similarities(store: FeatureStore, manifest: Manifest, *, settings: Rsa
                        progress: ProgressWrapper) -> dict[str, Similarities]:
     """Compare the types in every layer of a network."""
     labels = tuple(sorted(manifest.base_images))  # the draws do not depend on the order of the manifest's rows
-    ids = {kind: [manifest.get(base_image=name, type=kind).image_id for name in labels] for kind in TYPES}
+    ids = [manifest.get(base_image=name, type=kind).image_id for kind in TYPES for name in labels]
     found = {}
     for layer in progress(store.layers, label=f"RSA network-{store.network}", total=len(store.layers)):
-        responses = {kind: store.read(layer, image_ids=ids[kind]) for kind in TYPES}
+        values = store.read(layer, image_ids=ids)
+        responses = {kind: values[k * len(labels):(k + 1) * len(labels)] for k, kind in enumerate(TYPES)}
         found[layer] = compare_types(responses, labels=labels, settings=settings, percent=95,
                                      seed=derive_seed(seed, store.network, layer, "rsa"),
                                      features="units", n_groups=settings.unit_groups,

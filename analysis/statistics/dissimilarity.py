@@ -31,10 +31,16 @@ def dissimilarities(patterns: Floats, *, measure: str) -> Floats:
         result: Floats = np.maximum(sums, 0.0) / patterns.shape[-1]
         return result
     centred = patterns - patterns.mean(axis=-1, keepdims=True)
-    norms = np.linalg.norm(centred, axis=-1, keepdims=True)
-    flat = norms <= FLAT * np.linalg.norm(patterns, axis=-1, keepdims=True)
+    norms = lengths(centred)[..., None]
+    flat = norms <= FLAT * lengths(patterns)[..., None]
     scaled = centred / np.where(flat, np.nan, norms)
     return np.clip(1.0 - _products(scaled)[..., rows, columns], 0.0, 2.0)
+
+
+def lengths(patterns: Floats) -> Floats:
+    """Give the Euclidean lengths of patterns (..., n_features), without a copy of their squares."""
+    result: Floats = np.sqrt(np.einsum("...i,...i->...", patterns, patterns))
+    return result
 
 
 def _products(patterns: Floats) -> Floats:

@@ -326,7 +326,7 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
     from paradigms.console.panels import preflight_panel
     from paradigms.console.preflight import make_preflight
     from paradigms.console.questions import folded
-    from paradigms.devices.terminals import typing_unseen
+    from paradigms.devices.platforms.terminals import typing_unseen
     from paradigms.devices.tracker import Consent
 
     layout = Layout(study).require()

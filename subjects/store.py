@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import json
 import os
 import re
@@ -10,7 +12,7 @@ import sys
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,38 +127,49 @@ def sweep(folder: Path, *, older_than_s: float = 3600.0) -> tuple[Path, ...]:
     return tuple(old)
 
 
-if sys.platform == "win32":
-    import msvcrt
+_FAR = 1 << 30
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
-    _FAR = 1 << 30
 
-    def try_lock(file: int) -> bool:
-        """Lock an open file for this process; False if another process has locked it."""
+def as_bytes(flags: int) -> int:
+    """Add to the flags of ``os.open`` what keeps line ends as they are: Windows else makes two bytes of each."""
+    return flags | getattr(os, "O_BINARY", 0)
+
+
+def try_lock(file: int, *, platform: str = sys.platform, load: Callable[[str], Any] = importlib.import_module) -> bool:
+    """Lock an open file for this process; False if another has locked it.
+
+    On a file system without locks every process is given the file. On Windows one byte far beyond the file's end is
+    locked, so that everybody can still read.
+
+    Parameters
+    ----------
+    file : int
+        Descriptor.
+    platform : str
+        As ``sys.platform`` names it.
+    load : callable
+        Gives the platform's module, ``fcntl`` or ``msvcrt``.
+    """
+    if platform == "win32":
+        msvcrt = load("msvcrt")
         os.lseek(file, _FAR, os.SEEK_SET)
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
         return True
-else:
-    import errno
-    import fcntl
-
-    _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-
-    def try_lock(file: int) -> bool:
-        """Lock an open file for this process; False if another has locked it.
-
-        On a file system without locks every process is given the file.
-        """
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        return True
+    fcntl = load("fcntl")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
 
 
 def is_locked(path: Path) -> bool:
@@ -203,7 +216,7 @@ def locked(folder: Path, *, what: str) -> Iterator[None]:
 def _take(path: Path, *, what: str) -> int:
     """Open and lock the file at a path; one that its last holder removed meanwhile is not taken for it."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(path, as_bytes(os.O_RDWR | os.O_CREAT), 0o644)
         if not try_lock(file):
             who = os.read(file, 200).decode("utf-8", "replace") or "another process"
             os.close(file)

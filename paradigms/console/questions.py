@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from paradigms.console.session import LEAVE
-from paradigms.devices.terminals import forget_typed, is_typed
+from paradigms.devices.platforms.terminals import forget_typed, is_typed
 
 WIDTH = 80
 

@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from paradigms.devices.platforms.system import of_its_own
 from paradigms.record.run_files import key_of
 from subjects.layout import Layout
 from subjects.run_key import RunKey
@@ -42,13 +42,6 @@ def heard(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], Callable[
 
 def _start(command: list[str], *, out: int, err: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True, **of_its_own())
-
-
-def of_its_own() -> dict[str, Any]:
-    """Give what a process is started with that Ctrl-C in this terminal, and its end, are not to reach."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
 
 
 def interrupt(child: subprocess.Popen[str]) -> None:

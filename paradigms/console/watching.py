@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.live import Live
 
 from paradigms.console.panels import live_panel, plain_lines
-from paradigms.console.run_process import of_its_own
 from paradigms.console.run_state import RunView, fold, follow
-from paradigms.devices.terminals import typing_unseen
+from paradigms.devices.platforms.system import of_its_own
+from paradigms.devices.platforms.terminals import typing_unseen
 from paradigms.record.events_files import read_schedule
 from paradigms.record.run_files import key_of
 from paradigms.tasks.catalogue import task_of

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 
-from paradigms.devices.parallel_port import ParallelTrigger, platform_port
+from paradigms.devices.parallel_port import ParallelTrigger
+from paradigms.devices.platforms.status_ports import platform_port
+from paradigms.devices.platforms.system import same_port
 from paradigms.devices.protocols import Clock, Press, ResponseDevice, TriggerSource
 from paradigms.devices.serial_port import SerialButtons, SerialLine, SerialTrigger
 from paradigms.devices.stuck_keys import TellsHeld
@@ -110,8 +111,7 @@ class Inputs:
         if not port:
             raise DeviceError(setting, came="no port", expected="the name of a serial port",
                               remedy=f'Set {setting} to "/dev/ttyUSB0" or "COM3" or what the box has.')
-        line = self._lines.setdefault(os.path.realpath(port) if os.sep in port else port.upper(),
-                                      SerialLine(port, baud=baud, clock=self._clock))
+        line = self._lines.setdefault(same_port(port), SerialLine(port, baud=baud, clock=self._clock))
         if line.baud != baud:
             raise DeviceError(setting, came=f"{baud} baud on a port that has {line.baud} already",
                               expected="one speed for one port",

@@ -7,118 +7,38 @@ Linux gives the port's status lines through ``/dev/parport`` (``linux/ppdev.h``)
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import multiprocessing
-import os
 import signal
-import sys
 import time
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, Protocol
 
+from paradigms.devices.platforms.status_ports import PINS, StatusPort
+from paradigms.devices.platforms.system import take_precedence
 from paradigms.devices.protocols import Pulse
 from subjects.errors import DeviceError
 
 log = logging.getLogger(__name__)
-PINS = {15: 0x08, 13: 0x10, 12: 0x20, 10: 0x40, 11: 0x80}
-"""Bits of the status register by pin; pin 11 (busy) is inverted by the hardware."""
-_INVERTED = 0x80
-_PPCLAIM, _PPRELEASE, _PPRSTATUS = 0x708B, 0x708C, 0x80017081
 LONG_GAP_S = 0.002
 START_S = 20.0
 OPEN, PULSE, GAP, GONE = "open", "pulse", "gap", "gone"
 
 
-class StatusPort(Protocol):
-    """The five input lines of a parallel port."""
+class Line(Protocol):
+    """One end of a pipe between two processes."""
 
-    def open(self) -> None:
-        """Claim the port; OSError if it cannot be had."""
+    def poll(self, timeout: float = 0.0) -> bool:
+        """Say whether something has come."""
 
-    def close(self) -> None:
-        """Let go of it; may be called twice."""
+    def recv(self) -> Any:
+        """Take it."""
 
-    def levels(self) -> int:
-        """Give the levels at the pins as bits of :data:`PINS`; OSError if the port is gone."""
-
-
-class PpdevPort:
-    """A port of the Linux kernel's ppdev driver, for example ``/dev/parport0``."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self._file: int | None = None
-
-    def open(self) -> None:
-        """Open and claim the port."""
-        import fcntl
-
-        self._file = os.open(self.device, os.O_RDWR)
-        try:
-            fcntl.ioctl(self._file, _PPCLAIM)
-        except OSError:
-            os.close(self._file)
-            self._file = None
-            raise
+    def send(self, obj: Any) -> None:
+        """Send something."""
 
     def close(self) -> None:
-        """Release and close the port."""
-        if self._file is not None:
-            import fcntl
-
-            file, self._file = self._file, None
-            try:
-                fcntl.ioctl(file, _PPRELEASE)
-            finally:
-                os.close(file)
-
-    def levels(self) -> int:
-        """Read the status register, the inverted line put right."""
-        import fcntl
-
-        if self._file is None:
-            raise OSError("the port is closed")
-        return fcntl.ioctl(self._file, _PPRSTATUS, b"\0")[0] ^ _INVERTED
-
-
-class InpoutPort:
-    """A port at an address, through the Windows driver inpoutx64."""
-
-    def __init__(self, address: int) -> None:
-        self.address = address
-        self._library: Any = None
-
-    def open(self) -> None:
-        """Load the driver."""
-        self._library = ctypes.WinDLL("inpoutx64.dll")  # type: ignore[attr-defined,unused-ignore]
-
-    def close(self) -> None:
-        """Leave the driver loaded; it claims nothing."""
-        self._library = None
-
-    def levels(self) -> int:
-        """Read the status register, one above the port's address, the inverted line put right."""
-        if self._library is None:
-            raise OSError("the port is closed")
-        return int(self._library.Inp32(self.address + 1)) & 0xFF ^ _INVERTED
-
-
-def platform_port(*, device: str, address: int) -> StatusPort:
-    """Give the parallel port of this platform, unopened.
-
-    Raises
-    ------
-    DeviceError
-        On a platform that has none.
-    """
-    if sys.platform == "linux":
-        return PpdevPort(device)
-    if sys.platform == "win32":
-        return InpoutPort(address)
-    raise DeviceError("parallel port", came=f"the platform {sys.platform}", expected="Linux or Windows",
-                      remedy="Use --scanner serial or --scanner keyboard.")
+        """Close this end."""
 
 
 class ParallelTrigger:
@@ -148,7 +68,7 @@ class ParallelTrigger:
                  poll_s: float = 0.00025) -> None:
         self._port, self._pin, self._rising, self._poll_s = port, pin, edge == "rising", poll_s
         self._process: BaseProcess | None = None
-        self._line: Connection | None = None
+        self._line: Line | None = None
         self._users = 0
         self._gone: str | None = None
         self._told = False
@@ -224,14 +144,14 @@ class ParallelTrigger:
         return found
 
 
-def watch_port(port: StatusPort, line: Connection, *, mask: int, rising: bool, poll_s: float) -> None:
+def watch_port(port: StatusPort, line: Line, *, mask: int, rising: bool, poll_s: float) -> None:
     """Look at a port until the other end of the line is closed; the body of the watching process.
 
     Parameters
     ----------
     port : StatusPort
         Opened here.
-    line : Connection
+    line : Line
         Where (kind, value) goes: opened, a pulse and its stamp, a gap and its length, gone and why.
     mask : int
         Bit of the pin.
@@ -240,7 +160,8 @@ def watch_port(port: StatusPort, line: Connection, *, mask: int, rising: bool, p
     poll_s : float
         Time between two looks.
     """
-    _raise_priority()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's
+    take_precedence()
     try:
         port.open()
         line.send((OPEN, ""))
@@ -254,7 +175,7 @@ def watch_port(port: StatusPort, line: Connection, *, mask: int, rising: bool, p
         port.close()
 
 
-def _look(port: StatusPort, line: Connection, *, mask: int, rising: bool, poll_s: float) -> None:
+def _look(port: StatusPort, line: Line, *, mask: int, rising: bool, poll_s: float) -> None:
     active, before, longest = True, time.monotonic(), LONG_GAP_S  # the first level is no edge
     while not line.poll():  # nothing is ever sent here: the other end was closed, or its process is gone
         was, active = active, bool(port.levels() & mask) == rising
@@ -266,10 +187,3 @@ def _look(port: StatusPort, line: Connection, *, mask: int, rising: bool, poll_s
             line.send((GAP, longest))
         before = now
         time.sleep(poll_s)
-
-
-def _raise_priority() -> None:
-    """Leave Ctrl-C to the run, and take precedence over other processes where that is allowed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from paradigms.devices.platforms.status_ports import load_windows_library
 from subjects.errors import DeviceError, nearest
 from subjects.settings.display import DisplaySettings
 
@@ -64,7 +65,7 @@ def _names(found: Sequence[Any]) -> list[str]:
         monitors = _x_monitors()
         return [monitors.get((one.x, one.y, one.width, one.height), f"screen {k}") for k, one in enumerate(found)]
     if sys.platform == "win32":
-        return [windows_name(one._handle, user32=ctypes.WinDLL("user32")) for one in found]
+        return [windows_name(one._handle, user32=load_windows_library("user32")) for one in found]
     return [f"display {one._cg_display_id}" for one in found]
 
 

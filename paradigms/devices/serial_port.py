@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from paradigms.devices.platforms.system import lower_latency, serial_options
 from paradigms.devices.protocols import Clock, Press, Pulse
 from subjects.errors import DeviceError
 
@@ -97,10 +98,8 @@ class SerialLine:
 
         if not self.port:
             raise ValueError("no port is set")
-        extra: dict[str, Any] = {"exclusive": True} if sys.platform != "win32" else {}
-        port = serial.Serial(self.port, self.baud, timeout=TIMEOUT_S, **extra)
-        with contextlib.suppress(Exception):  # an FTDI chip else keeps bytes back for 16 ms; others have no such mode
-            port.set_low_latency_mode(True)
+        port = serial.Serial(self.port, self.baud, timeout=TIMEOUT_S, **serial_options())
+        lower_latency(port)
         port.reset_input_buffer()
         return port
 

@@ -166,10 +166,11 @@ def _start_xvfb(width_px: int, height_px: int) -> tuple[str, subprocess.Popen[by
 
 def _end_with_parent() -> None:
     """Have the kernel end the server when this process dies, even by SIGKILL; keep Ctrl-C from it."""
-    import ctypes
+    if sys.platform == "linux":
+        import ctypes
 
-    os.setsid()
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        os.setsid()
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _display_number(read: int) -> int:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from paradigms.devices.protocols import Clock
 from subjects.errors import RunLogError
-from subjects.store import plain, try_lock, write_bytes
+from subjects.store import as_bytes, plain, try_lock, write_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,7 +56,8 @@ class Journal:
         self.refusal: OSError | None = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._file: int | None = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+            self._file: int | None = os.open(
+                self.path, as_bytes(os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL), 0o644)
         except FileExistsError:
             raise RunLogError(str(self.path), came="a journal that exists already", expected="a new attempt",
                               remedy="Start the run again with --repeat; nothing was written.") from None
@@ -108,7 +109,7 @@ class Journal:
         self.refusal = error
         log.error("%s: %s; the run goes on, its record is kept in %s", self.path, error.strerror, copy_of(self.path))
         with contextlib.suppress(OSError):
-            self._copy = os.open(copy_of(self.path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._copy = os.open(copy_of(self.path), as_bytes(os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 0o600)
             self._write_copy(self.path.read_bytes() + self._waiting)
 
     def _write_copy(self, data: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from paradigms.devices.parallel_port import PINS
+from paradigms.devices.platforms.status_ports import PINS
 
 
 class SerialBox:

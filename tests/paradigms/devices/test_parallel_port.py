@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from paradigms.devices import parallel_port
-from paradigms.devices.parallel_port import PINS, InpoutPort, ParallelTrigger, PpdevPort, platform_port
+from paradigms.devices.parallel_port import ParallelTrigger
+from paradigms.devices.platforms.status_ports import PINS, PpdevPort
 from subjects.errors import DeviceError
 from tests.paradigms.lines import FakePort, settled
 
@@ -139,17 +140,6 @@ def test_a_process_that_is_killed_is_a_port_that_is_gone(tmp_path: Path) -> None
     with pytest.raises(DeviceError, match="the process that watches it has ended"):
         trigger.pulses()
     trigger.close()
-
-
-def test_platforms_have_their_port_or_say_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {}
-    for platform in ("linux", "win32"):
-        monkeypatch.setattr(parallel_port.sys, "platform", platform)
-        found[platform] = type(platform_port(device="/dev/parport0", address=0x378))
-    assert found == {"linux": PpdevPort, "win32": InpoutPort}
-    monkeypatch.setattr(parallel_port.sys, "platform", "darwin")
-    with pytest.raises(DeviceError, match="the platform darwin; expected Linux or Windows"):
-        platform_port(device="", address=0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ppdev is Linux's")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from paradigms.devices import terminals
-from paradigms.devices.terminals import forget_typed, typing_unseen
+from paradigms.devices.platforms import terminals
+from paradigms.devices.platforms.terminals import forget_typed, typing_unseen
 
 ROOT = Path(__file__).resolve().parents[3]
 IN_TERMINAL = """
 import sys, time
-from paradigms.devices.terminals import forget_typed, typing_unseen
+from paradigms.devices.platforms.terminals import forget_typed, typing_unseen
 print("ready", flush=True)
 if sys.argv[1] == "unseen":
     with typing_unseen():

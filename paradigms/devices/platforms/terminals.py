@@ -46,6 +46,8 @@ def forget_typed(*, platform: str = sys.platform, load: Load = importlib.import_
 
 
 def _in_background(terminal: int) -> bool:
+    if sys.platform == "win32":
+        return False
     try:
         return os.tcgetpgrp(terminal) != os.getpgrp()
     except OSError:  # it is not the terminal that controls this process

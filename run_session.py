@@ -175,13 +175,7 @@ fault_option = click.option("--fault", "faults", multiple=True, metavar="NAME=VA
 
 def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: str | None,
                     faults: Sequence[str]) -> Settings:
-    """Load the settings with the devices that were asked for on the command line.
-
-    Raises
-    ------
-    StudyError
-        For faults without the emulated scanner, or a button box with it.
-    """
+    """Load the settings with the devices asked for on the command line; refuse what does not go together."""
     overrides = fault_overrides(faults)
     if faults and scanner != "emulated":
         raise DeviceError("--fault", came=f"faults of a scanner that is {scanner!r}", expected="--scanner emulated",
@@ -374,6 +368,18 @@ def screens(as_json: bool) -> None:
     require_display()
     found = list_screens()
     say([one.to_json() for one in found], as_json=as_json, text=[str(one) for one in found])
+
+
+@cli.command()
+@json_option
+def keyboards(as_json: bool) -> None:
+    """List the keyboards that keyboard.devices may name."""
+    from paradigms.devices.keyboard_queues import keyboard_names
+    from paradigms.devices.xserver import require_display
+
+    require_display()
+    found = keyboard_names()
+    say(found, as_json=as_json, text=found)
 
 
 @cli.command()

@@ -18,13 +18,9 @@ Traps that this file works around, each measured and held by a test in ``tests/p
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
-import os
-import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,33 +29,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from paradigms.devices.keyboard import KeyboardHub, KeyboardResponses, KeyboardTrigger
+from paradigms.devices.keyboard import Authority, KeyboardHub, KeyboardResponses, KeyboardTrigger
+from paradigms.devices.keyboard_queues import QueueClock, open_keyboards
+from paradigms.devices.platforms.focus import window_has_focus
+from paradigms.devices.platforms.system import own_home
 from paradigms.devices.protocols import PHOTODIODE_PX, Clock, Frame, Pixels
 from paradigms.devices.screens import Screen
 from paradigms.devices.xserver import grab_screen, x_window_exists
 from subjects.errors import DeviceError
+from subjects.settings.devices import KeyboardSettings
 from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings
 
-
-@contextlib.contextmanager
-def _own_home() -> Iterator[None]:
-    """Let PsychoPy find an empty home, and leave the environment and the module path as they were."""
-    folder = tempfile.mkdtemp(prefix="psychopy-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    environment, path = dict(os.environ), list(sys.path)
-    os.environ.update({"HOME": folder, "APPDATA": folder, "PSYCHOPYNOPACKAGES": "1"})
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
-        sys.path[:] = path
-
-
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # PsychoPy's own dependencies warn at import; nothing of ours can
-    with _own_home():  # not around the windows, whose X connection looks for its key in the real home
+    with own_home():  # not around the windows, whose X connection looks for its key in the real home
         from psychopy import logging as psychopy_logging
         from psychopy import monitors
 
@@ -220,6 +204,10 @@ class PsychoPyDisplay:
             self._destroyed = True
             raise _gone()
 
+    def has_focus(self) -> bool:
+        """Say whether keys that are typed now go to this window."""
+        return self._window is not None and window_has_focus(self._window.winHandle)
+
     def draw(self, frame: Frame) -> None:
         """Draw into the back buffer: background, image behind its aperture, overlay, dots, fixation.
 
@@ -360,16 +348,22 @@ class Console:
 
 
 @functools.cache
-def _connect_keyboard() -> Any:
+def _connect_keyboard() -> Mapping[str, Any]:
     """Start PsychoPy's keyboard, once for the process; a wait for its first key would block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return keyboard.Keyboard(backend="ptb", bufferSize=100_000, waitForStart=False)
+        return {"": keyboard.Keyboard(backend="ptb", bufferSize=100_000, waitForStart=False)}
+
+
+@functools.cache
+def _connect_each(wanted: tuple[str, ...]) -> Mapping[str, Any]:
+    """Start a queue for every keyboard, once for the process."""
+    return open_keyboards(wanted, key_names=keyboard.keyNames, clock=QueueClock())
 
 
 @contextlib.contextmanager
 def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True, trigger_key: str | None = None,
-                 screen: Screen | None = None) -> Iterator[Console]:
+                 screen: Screen | None = None, every_key: bool = False) -> Iterator[Console]:
     """Open window and keyboard for as long as the block lasts.
 
     Parameters
@@ -384,10 +378,16 @@ def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True, t
         Key that is the trigger, none if empty. Default: that of the settings.
     screen : Screen, optional
         Which screen; default: the window system's first.
+    every_key : bool
+        Let every key of every keyboard count, whatever the settings say: sent keys come from no box.
     """
     key = settings.scanner.trigger_key if trigger_key is None else trigger_key
-    hub = KeyboardHub(_connect_keyboard, clock=clock, trigger_key=key)
     display = PsychoPyDisplay(settings.display, clock=clock, fullscreen=fullscreen, screen=screen)
+    asked = KeyboardSettings() if every_key else settings.keyboard
+    authority = Authority(asked.devices, frozenset({settings.scanner.arm_key, settings.main.abort_key}),
+                          in_window=display.has_focus if asked.only_in_window else None)
+    connect = functools.partial(_connect_each, asked.devices) if asked.devices else _connect_keyboard
+    hub = KeyboardHub(connect, clock=clock, trigger_key=key, authority=authority)
     console = Console(display, KeyboardTrigger(hub), KeyboardResponses(hub))
     devices: Sequence[Any] = (console.display, console.trigger, console.responses)
     try:

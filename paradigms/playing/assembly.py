@@ -56,7 +56,8 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
     from paradigms.devices.window import open_console
 
     key = settings.scanner.trigger_key if scanner in ("emulated", "keyboard") else ""
-    with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key, screen=place.screen) as console:
+    with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key, screen=place.screen,
+                      every_key=scanner == "emulated") as console:
         if scanner != "emulated":
             inputs = Inputs(settings, clock=clock, trigger=console.trigger, responses=console.responses)
             with opened_inputs(inputs, scanner=scanner, buttons=settings.buttons.device) as (trigger, responses):

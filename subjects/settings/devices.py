@@ -84,6 +84,17 @@ class ParallelTriggerSettings(Section):
     poll_s: Annotated[float, Field(gt=0, le=0.001)] = described(0.00025, "How often the pin is looked at.", unit="s")
 
 
+class KeyboardSettings(Section):
+    """Which keyboards may do what. What does not count is recorded under its device's name, and does nothing."""
+
+    devices: tuple[str, ...] = described((),
+        "Keyboards (boxes that type) that trigger and answer, by the names that `python run_session.py keyboards` "
+        "lists; all others arm and abort, and no more. Empty: every keyboard does all.", unit="name", since="0.2.0")
+    only_in_window: bool = described(False,
+        "Let keys of keyboards that `devices` does not name count only while the subject's window has the focus.",
+        since="0.2.0")
+
+
 class ButtonsSettings(Section):
     """The subject's button box: keys of a keyboard, or bytes of a serial line, each with the key that it means."""
 

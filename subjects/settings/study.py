@@ -23,6 +23,7 @@ from subjects.settings.analysis import (
 from subjects.settings.devices import (
     ButtonsSettings,
     HooksSettings,
+    KeyboardSettings,
     ParallelTriggerSettings,
     ParticipantSettings,
     ScannerFaults,
@@ -57,6 +58,7 @@ class Settings(Section):
     scanner: ScannerSettings = Field(default_factory=ScannerSettings)
     serial_trigger: SerialTriggerSettings = Field(default_factory=SerialTriggerSettings)
     parallel_trigger: ParallelTriggerSettings = Field(default_factory=ParallelTriggerSettings)
+    keyboard: KeyboardSettings = Field(default_factory=KeyboardSettings)
     buttons: ButtonsSettings = Field(default_factory=ButtonsSettings)
     emulated_scanner: ScannerFaults = Field(default_factory=ScannerFaults)
     participant: ParticipantSettings = Field(default_factory=ParticipantSettings)
@@ -98,7 +100,7 @@ class Settings(Section):
         (('scanner.tr_s', 2.0, 1.5),)
         """
         own, protocol = self.model_dump(), Settings().model_dump()
-        lab = {"serial_trigger", "parallel_trigger", "buttons", "emulated_scanner", "participant", "hooks"}
+        lab = {"serial_trigger", "parallel_trigger", "keyboard", "buttons", "emulated_scanner", "participant", "hooks"}
         naming = {"study.name", "study.seed", "display.screen", "display.only_screen",
                   "stimuli.images", "stimuli.labels", "stimuli.weights"}
         return tuple((key, theirs, ours) for (key, theirs), (_, ours) in

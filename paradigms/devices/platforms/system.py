@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 NEW_PROCESS_GROUP = 0x200
@@ -45,3 +49,18 @@ def same_port(name: str) -> str:
     ('COM3', 'COM10')
     """
     return os.path.realpath(name) if name.startswith("/") else name.upper().removeprefix("\\\\.\\")
+
+
+@contextlib.contextmanager
+def own_home() -> Iterator[None]:
+    """Let a package find an empty home, and leave the environment and the module path as they were."""
+    folder = tempfile.mkdtemp(prefix="psychopy-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    environment, path = dict(os.environ), list(sys.path)
+    os.environ.update({"HOME": folder, "APPDATA": folder, "PSYCHOPYNOPACKAGES": "1"})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[:] = path

@@ -227,7 +227,7 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
                            fullscreen=fullscreen, progress=shared.silent if real or quiet else rich_progress,
                            resume=resume or from_trial is not None, from_trial=from_trial,
                            consent=Consent(site, trust=trust))
-    say({**asdict(key), **outcome.to_json()}, as_json=as_json, text=folded(outcome.summary()))
+    say({**key.entities(), **outcome.to_json()}, as_json=as_json, text=folded(outcome.summary()))
     return 0 if outcome.complete else 1
 
 
@@ -289,8 +289,8 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
         played += play_session(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask,
                                describe=describe)
     left = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
-    say({"sub": sub, "ses": ses, "complete": not left, "left": [asdict(run.key) for run in left],
-         "attempts": [{**asdict(one.key), "attempt": one.attempt, "complete": one.complete, "said": one.said}
+    say({"sub": sub, "ses": ses, "complete": not left, "left": [run.key.entities() for run in left],
+         "attempts": [{**one.key.entities(), "attempt": one.attempt, "complete": one.complete, "said": one.said}
                       for one in played]},
         as_json=as_json,
         text=f"ses-{ses}: {'every planned run is complete' if not left else f'{len(left)} runs are left'}")

@@ -31,7 +31,7 @@ from paradigms.emulation.fake_keys import KeySender
 from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
-from paradigms.record.events_files import read_schedule
+from paradigms.record.plans import read_schedule
 from paradigms.runlog import of_kind, read_journal
 from paradigms.tasks.catalogue import TASKS
 from stimuli.textures.render import render

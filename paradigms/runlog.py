@@ -309,8 +309,8 @@ def _require_seconds(path: Path, table: pd.DataFrame, name: str) -> None:
 
 
 def _run_of(name: str) -> str:
-    """Take the attempt out of a name: a table keeps its run when it is put aside."""
-    return re.sub(r"_attempt-\d+_", "_", name)
+    """Take attempt and part out of a name: a table keeps its run when it is put aside."""
+    return re.sub(r"_attempt-\d+(?=_)|_acq-part\d+(?=_)", "", name)
 
 
 def _require_same_table(path: Path, sidecar: Mapping[str, Any]) -> None:

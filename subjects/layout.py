@@ -143,7 +143,7 @@ class Layout:
 
     def attempt_file(self, suffix: str, key: RunKey, *, attempt: int) -> Path:
         """Spell a file of one attempt at a run, in sourcedata."""
-        return self.source_dir(key.sub, key.ses) / f"{self.run_name(key)}_attempt-{int(attempt):02d}_{suffix}"
+        return self.source_dir(key.sub, key.ses) / f"{self.run_name(key.whole)}_attempt-{int(attempt):02d}_{suffix}"
 
     def schedule(self, key: RunKey, *, attempt: int = 1) -> Path:
         """Spell the schedule's path: written before anything is shown."""
@@ -235,10 +235,14 @@ class Layout:
         return tuple(path.parent.name.removeprefix("sub-")
                      for path in sorted(self.root.glob("sourcedata/sub-*/sub-*_profile.json")))
 
+    def find_parts(self, key: RunKey) -> tuple[RunKey, ...]:
+        """List the parts of a run that have an events table, in order; see :class:`~subjects.run_key.RunKey`."""
+        return tuple(one for one in self.find_runs(key.sub, key.task) if one.whole == key.whole)
+
     def find_runs(self, sub: str, task: str) -> tuple[RunKey, ...]:
-        """List the runs of a subject that have an events table, in order of session and number."""
+        """List the runs of a subject that have an events table, part by part, in order of session and number."""
         pattern = re.compile(rf"sub-{label('sub', sub)}_ses-([A-Za-z0-9]+)_task-{label('task', task)}"
-                             r"_run-([1-9][0-9]*)_events\.tsv\Z")
+                             r"(?:_acq-part([2-9]|[1-9][0-9]+))?_run-([1-9][0-9]*)_events\.tsv\Z")
         names = (path.name for path in self.root.glob(f"sub-{sub}/ses-*/func/*_events.tsv"))
-        return tuple(sorted(RunKey(sub, match[1], task, int(match[2]))
+        return tuple(sorted(RunKey(sub, match[1], task, int(match[3]), part=int(match[2] or 1))
                             for name in names if (match := pattern.match(name))))

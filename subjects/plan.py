@@ -34,7 +34,7 @@ class PlannedRun:
     what : str
         Which kind of run of its paradigm: the aperture of retinotopic mapping, the design of the LO localizer.
     done : bool
-        A complete run was recorded: its events table exists.
+        A complete run was recorded, whole or in parts: its events tables exist.
     """
 
     key: RunKey
@@ -106,13 +106,14 @@ def _planned(layout: Layout, settings: Settings, *, key: RunKey, length: RunLeng
     return PlannedRun(
         key=key, seed=derive_seed(settings.study.seed, key.sub, key.ses, key.task, key.run, "order"),
         n_trials=length.n_trials, duration_s=length.duration_s,
-        n_volumes=round(length.duration_s / settings.scanner.tr_s), what=length.what, done=_played(layout.events(key)))
+        n_volumes=round(length.duration_s / settings.scanner.tr_s), what=length.what,
+        done=any(_played(layout.events(one)) for one in layout.find_parts(key)))
 
 
 def _played(events: Path) -> bool:
-    """Say whether a run's events table exists and is of a complete run."""
+    """Say whether an events table tells of a complete run, or of the part that completes one."""
     sidecar = events.with_suffix(".json")
-    return events.is_file() and (not sidecar.is_file() or bool(read_json(sidecar).get("RunComplete", True)))
+    return not sidecar.is_file() or bool(read_json(sidecar).get("RunComplete", True))
 
 
 def sheet_tables(sheet: RunSheet) -> tuple[Table, ...]:

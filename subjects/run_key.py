@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from subjects.errors import LayoutError
 
@@ -48,22 +48,28 @@ class RunKey:
         Labels of subject, session and task: letters and digits, without the entity's name (``"01"``).
     run : int
         Run number, from 1.
+    part : int
+        A run that was shown in several attempts has as many parts, each with a BOLD file and an events table of its
+        own. The first is named as a whole run is; later ones carry the BIDS entity ``acq-part2``, ``acq-part3``, ...
 
     Raises
     ------
     LayoutError
-        For a label of other characters or that is no text, or a run number that is no whole number from 1.
+        For a label of other characters or that is no text, or a number that is no whole number from 1.
 
     Examples
     --------
     >>> str(RunKey("01", "02", "main", 3))
     'sub-01_ses-02_task-main_run-3'
+    >>> str(RunKey("01", "02", "main", 3, part=2))
+    'sub-01_ses-02_task-main_acq-part2_run-3'
     """
 
     sub: str
     ses: str
     task: str
     run: int
+    part: int = 1
 
     def __post_init__(self) -> None:
         for kind in ("sub", "ses", "task"):
@@ -72,10 +78,23 @@ class RunKey:
                 raise LayoutError(f"{kind} label", came=repr(value), expected="text of letters and digits",
                                   remedy=f"Write {str(value)!r}.")
             label(kind, value)
-        if isinstance(self.run, bool) or not isinstance(self.run, int) or self.run < 1:
-            raise LayoutError(f"run of sub-{self.sub} ses-{self.ses} task-{self.task}", came=repr(self.run),
-                              expected="a whole number from 1", remedy="Runs are counted from 1; see the run sheet.")
+        for kind in ("run", "part"):
+            value = getattr(self, kind)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise LayoutError(f"{kind} of sub-{self.sub} ses-{self.ses} task-{self.task}", came=repr(value),
+                                  expected="a whole number from 1",
+                                  remedy=f"{kind.title()}s are counted from 1; see the run sheet.")
+
+    @property
+    def whole(self) -> RunKey:
+        """The run that this is a part of."""
+        return replace(self, part=1)
+
+    def entities(self) -> dict[str, str | int]:
+        """Give its parts by name, as JSON holds them."""
+        return {name: value for name, value in asdict(self).items() if name != "part" or self.part > 1}
 
     def __str__(self) -> str:
         """Spell the name that all files of the run share, as BIDS does."""
-        return f"sub-{self.sub}_ses-{self.ses}_task-{self.task}_run-{self.run}"
+        part = f"_acq-part{self.part}" if self.part > 1 else ""
+        return f"sub-{self.sub}_ses-{self.ses}_task-{self.task}{part}_run-{self.run}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
-Sessions = Mapping[str, Mapping[int, pd.DataFrame]]
-"""Session to run to events table."""
+Events = Mapping[RunKey, pd.DataFrame]
+"""Events tables of a session's runs; a run that was shown in parts has one for each of them."""
+Sessions = Mapping[str, Events]
+"""Session to its events tables."""
 _ONSET_TOLERANCE_S = 1e-4
 
 
@@ -69,37 +72,71 @@ class Run:
     @property
     def name(self) -> str:
         """Say which run and hemisphere it is."""
-        return f"sub-{self.key.sub} ses-{self.key.ses} run-{self.key.run} hemi-{self.hemi}"
+        part = f" part-{self.key.part}" if self.key.part > 1 else ""
+        return f"sub-{self.key.sub} ses-{self.key.ses} run-{self.key.run}{part} hemi-{self.hemi}"
 
 
-def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, dict[int, pd.DataFrame]]:
+def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, dict[RunKey, pd.DataFrame]]:
     """Read the events tables of all runs of a subject, with the planned duration of each event where it is known.
+
+    A run that was cut short and resumed has several parts (:mod:`paradigms.record.parts`): each is a scan of its own,
+    whose times begin at its own first pulse. A part during which fewer than two volumes were taken is left out.
 
     Returns
     -------
-    dict of str to dict of int to DataFrame
-        Session to run to events.
+    dict of str to dict of RunKey to DataFrame
+        Session to part to events, in order.
 
     Raises
     ------
     AnalysisError
         If there is no run, or one that was not played to its end.
     """
-    sessions: dict[str, dict[int, pd.DataFrame]] = {}
-    for key in layout.find_runs(sub, task):
-        path = layout.events(key)
-        events = read_events(path)
-        if not events.attrs["complete"]:
-            raise AnalysisError(str(path), came="a run that was not played to its end", expected="complete runs",
-                                remedy="Play it again with --repeat, or take it out of the dataset.")
-        attempt = int(events.attrs["sidecar"].get("Attempt", 1))
-        sessions.setdefault(key.ses, {})[key.run] = with_plan(events, layout.schedule(key, attempt=attempt))
+    sessions: dict[str, dict[RunKey, pd.DataFrame]] = {}
+    for run, group in groupby(layout.find_runs(sub, task), key=lambda key: key.whole):
+        parts = {key: _read_part(layout, key) for key in group}
+        last = list(parts)[-1]
+        if not parts[last].attrs["complete"]:
+            raise AnalysisError(str(layout.events(last)), came="a run that was not played to its end",
+                                expected="complete runs", remedy="Play its rest with --resume or all of it with "
+                                                                 "--repeat, or take it out of the dataset.")
+        sessions.setdefault(run.ses, {}).update(
+            {key: events for key, events in parts.items() if key == last or count_volumes(events) > 1})
     if not sessions:
         remedy = "Play the runs first with `python run_session.py`." if load_profile(layout, sub).virtual else \
             "Play the runs, or make the tables of those that were cut off with `python run_session.py recover`."
         raise AnalysisError(str(layout.root), came=f"no run of sub-{sub}, task {task}", expected="events tables",
                             remedy=remedy)
     return sessions
+
+
+def _read_part(layout: Layout, key: RunKey) -> pd.DataFrame:
+    """Read the events of a run or a part; of one that was cut short, those shown while volumes were taken."""
+    events = read_events(layout.events(key))
+    schedule = layout.schedule(key, attempt=int(events.attrs["sidecar"].get("Attempt", 1)))
+    events = with_plan(events, schedule)
+    if events.attrs["complete"] or not schedule.is_file():
+        return events
+    end = count_volumes(events) * float(read_json(schedule)["tr_s"])
+    return events[(events["onset"] < end) & (events["duration"] > 0)].reset_index(drop=True)
+
+
+def join_parts(events: Events) -> dict[int, pd.DataFrame]:
+    """Join the events of each run's parts, each with the times of its own; see :data:`Events`.
+
+    Returns
+    -------
+    dict of int to DataFrame
+        Run number to its events: which conditions were shown, and how often.
+    """
+    return {run: pd.concat([events[key] for key in keys], ignore_index=True)
+            for run, keys in groupby(sorted(events), key=lambda key: key.run)}
+
+
+def label_part(key: RunKey) -> str:
+    """Name a run or a part of one within a subject, as inputs are named in sidecars."""
+    part = f"_part-{key.part}" if key.part > 1 else ""
+    return f"ses-{key.ses}_run-{key.run}{part}"
 
 
 def with_plan(events: pd.DataFrame, schedule: Path) -> pd.DataFrame:
@@ -175,11 +212,17 @@ def require_volumes(run: Run, events: pd.DataFrame) -> Run:
     ----------
     run : Run
     events : DataFrame
-        The run's events table, with ``attrs["n_pulses"]``; None there means that pulses were not counted.
+        The run's events table, with ``attrs["n_pulses"]``; None there means that pulses were not counted. Of a part
+        that was cut short (``attrs["complete"]``) the volumes after its last pulse are left out: the scanner is stopped
+        some time after the run.
     """
     pulses = events.attrs.get("n_pulses")
-    if pulses is not None and len(run.data) not in (pulses, count_volumes(events)):
-        raise AnalysisError(run.name, came=f"{len(run.data)} volumes but {int(pulses)} logged pulses",
+    n_volumes = len(run.data) if pulses is None else count_volumes(events)
+    if events.attrs.get("complete") is False and len(run.data) > n_volumes:
+        log.info("%s: %d volumes after the end of this part are left out", run.name, len(run.data) - n_volumes)
+        return replace(run, data=run.data[:n_volumes])
+    if len(run.data) not in (pulses, n_volumes):
+        raise AnalysisError(run.name, came=f"{len(run.data)} volumes but {int(pulses or 0)} logged pulses",
                             expected="one volume a pulse", remedy="See that time series and log are of the same run "
                             "and that no volumes were cut off; correct the pulse log's count if triggers were lost.")
     return run

@@ -11,8 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.data.sources import HEMISPHERES, TASK, SubjectData, require_whole, resolve_subject
-from analysis.data.timeseries import Run, Sessions, read_run, read_sessions, require_volumes
+from analysis.data.sources import HEMISPHERES, SubjectData, require_whole, resolve_subject
+from analysis.data.timeseries import (
+    Events,
+    Run,
+    Sessions,
+    count_volumes,
+    join_parts,
+    label_part,
+    read_run,
+    read_sessions,
+    require_volumes,
+)
 from analysis.glm.betas import Betas, require_betas, save_betas
 from analysis.glm.design import Sampling, design_matrix, drift_degree, list_conditions, order_conditions, polynomials
 from analysis.glm.ols import Model, SessionFit, explained, fit_session
@@ -86,15 +96,14 @@ class SubjectFit:
         """Say what a file of betas is made from."""
         hemi = next(hemi for hemi, one in self.paths.items() if one == path)
         inputs: dict[str, Path | str] = {}
-        for ses, runs in self.sessions.items():
-            for run in runs:
-                inputs |= {f"ses-{ses}_run-{run}_{kind}": file for kind, file in self._files(ses, run, hemi).items()}
+        for runs in self.sessions.values():
+            for key in runs:
+                inputs |= {f"{label_part(key)}_{kind}": file for kind, file in self._files(key, hemi).items()}
         chosen = self.settings.model_dump(mode="json", exclude={"block_vertices"})
         return Origin(inputs, {"source": self.data.source, "tr_s": self.tr_s, "n_discarded": self.n_discarded,
                                **chosen})
 
-    def _files(self, ses: str, run: int, hemi: str) -> dict[str, Path]:
-        key = RunKey(self.sub, ses, TASK, run)
+    def _files(self, key: RunKey, hemi: str) -> dict[str, Path]:
         bold = self.data.bold.get((key, hemi)) or self.data.require_bold(key, hemi=hemi)
         beside = sidecar_path(bold)  # its StartTime shifts the design
         timing = {"timing": beside} if beside.is_file() else {}
@@ -107,8 +116,8 @@ class SubjectFit:
                 for hemi in progress(HEMISPHERES, label=f"GLM sub-{self.sub}", total=len(HEMISPHERES))}
         return lambda: {self.paths[hemi]: self._save(hemi, fit) for hemi, fit in fits.items()}
 
-    def _reader(self, hemi: str) -> Callable[[str, int], Run]:
-        return lambda ses, run: read_run(self.data, RunKey(self.sub, ses, TASK, run), hemi=hemi, tr_s=self.tr_s)
+    def _reader(self, hemi: str) -> Callable[[RunKey], Run]:
+        return lambda key: read_run(self.data, key, hemi=hemi, tr_s=self.tr_s)
 
     def _save(self, hemi: str, fit: Fit) -> dict[str, Any]:
         betas, numbers = fit
@@ -129,17 +138,17 @@ def betas_paths(layout: Layout, *, sub: str) -> dict[str, Path]:
     return {hemi: layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5") for hemi in HEMISPHERES}
 
 
-def fit_hemisphere(sessions: Sessions, *, hemi: str, read: Callable[[str, int], Run], settings: GlmSettings,
+def fit_hemisphere(sessions: Sessions, *, hemi: str, read: Callable[[RunKey], Run], settings: GlmSettings,
                    n_discarded: int, base_images: Sequence[str]) -> Fit:
     """Fit one hemisphere, session by session.
 
     Parameters
     ----------
-    sessions : mapping of str to mapping of int to DataFrame
-        Session to run to events.
+    sessions : mapping of str to mapping of RunKey to DataFrame
+        Session to run, or part of one, to events.
     hemi : {"L", "R"}
     read : callable
-        Session and run to its time series.
+        Run, or part of one, to its time series.
     settings : GlmSettings
     n_discarded : int
         Volumes left out at the start of each run.
@@ -158,9 +167,10 @@ def fit_hemisphere(sessions: Sessions, *, hemi: str, read: Callable[[str, int], 
         If pulses and volumes disagree, or a session's conditions cannot be estimated.
     """
     tables, fits, numbers = [], [], {}
-    for ses, events in sessions.items():
-        conditions = list_conditions(events, session=ses, base_images=base_images)
-        runs = {run: require_volumes(read(ses, run), table) for run, table in events.items()}
+    for ses, tables_of in sessions.items():
+        events = keep_estimable(tables_of, n_discarded=n_discarded)
+        conditions = list_conditions(join_parts(events), session=ses, base_images=base_images)
+        runs = {run: require_volumes(read(run), table) for run, table in events.items()}
         samplings = {run: Sampling(n_volumes=len(one.data), tr_s=one.tr_s, start_s=one.start_s,
                                    n_discarded=n_discarded) for run, one in runs.items()}
         model = build_model(events, conditions=conditions, samplings=samplings, where=f"ses-{ses}",
@@ -170,6 +180,22 @@ def fit_hemisphere(sessions: Sessions, *, hemi: str, read: Callable[[str, int], 
         tables.append(conditions)
         numbers[ses] = round(model.condition_number, 3)
     return combine_sessions(fits, tables, hemi=hemi, base_images=base_images), numbers
+
+
+def keep_estimable(events: Events, *, n_discarded: int) -> Events:
+    """Leave out the parts of runs that ended before two volumes beyond the discarded ones were taken.
+
+    Examples
+    --------
+    >>> short, rest = pd.DataFrame(), pd.DataFrame()
+    >>> short.attrs.update(n_pulses=10, complete=False)
+    >>> rest.attrs.update(n_pulses=200, complete=True)
+    >>> run = RunKey("01", "01", "main", 1)
+    >>> [key.part for key in keep_estimable({run: short, RunKey("01", "01", "main", 1, part=2): rest}, n_discarded=9)]
+    [2]
+    """
+    return {key: table for key, table in events.items()
+            if table.attrs.get("complete", True) or count_volumes(table) > n_discarded + 1}
 
 
 def count_discarded(discard_s: float, *, tr_s: float) -> int:
@@ -183,17 +209,17 @@ def count_discarded(discard_s: float, *, tr_s: float) -> int:
     return int(np.ceil(discard_s / tr_s - 1e-9))
 
 
-def build_model(events: Mapping[int, pd.DataFrame], *, conditions: pd.DataFrame, samplings: Mapping[int, Sampling],
+def build_model(events: Events, *, conditions: pd.DataFrame, samplings: Mapping[RunKey, Sampling],
                 drift_minutes: float, where: str) -> Model:
-    """Make a session's model from the events of its runs.
+    """Make a session's model from the events of its runs; each part of a run has drifts of its own, as a scan has.
 
     Parameters
     ----------
-    events : mapping of int to DataFrame
-        Run to events table.
+    events : mapping of RunKey to DataFrame
+        Run, or part of one, to events table.
     conditions : DataFrame
         See :func:`~analysis.glm.design.list_conditions`.
-    samplings : mapping of int to Sampling
+    samplings : mapping of RunKey to Sampling
     drift_minutes : float
         Minutes a degree of the drift polynomials.
     where : str

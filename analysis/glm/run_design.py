@@ -109,7 +109,7 @@ def design_of(layout: Layout, *, key: RunKey, attempt: int | None = None) -> Run
     layout : Layout
     key : RunKey
     attempt : int, optional
-        Which attempt at the run; default: the one that the analysis reads.
+        Which attempt at the run; default: the one that the analysis reads, the last of a run in parts.
 
     Returns
     -------
@@ -135,13 +135,13 @@ def design_of(layout: Layout, *, key: RunKey, attempt: int | None = None) -> Run
 
 
 def _table_of(layout: Layout, key: RunKey, *, attempt: int | None) -> Path | None:
-    """Find the table of an attempt: in its place, or put aside in sourcedata."""
-    place, aside = layout.events(key), None if attempt is None else layout.attempt_file("events.tsv", key,
-                                                                                        attempt=attempt)
-    told = read_json(layout.events_sidecar(key)).get("Attempt", 1) if layout.events_sidecar(key).is_file() else 1
-    if place.is_file() and (attempt is None or told == attempt):
-        return place
-    return aside if aside is not None and aside.is_file() else None
+    """Find the table of an attempt: in its place or that of a part, or put aside in sourcedata."""
+    tables = [layout.events(part) for part in layout.find_parts(key)]
+    if attempt is None:
+        return tables[-1] if tables else None
+    aside = layout.attempt_file("events.tsv", key, attempt=attempt)
+    found = [table for table in tables if read_json(table.with_suffix(".json")).get("Attempt", 1) == attempt]
+    return found[0] if found else aside if aside.is_file() else None
 
 
 def design_panel(design: RunDesign, *, width: int = 64) -> Panel:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.data.timeseries import label_part
 from analysis.regions.labels import ROIS
 from analysis.report.figures.brain_rsa import draw_brain_rsa
 from analysis.report.figures.encoding import draw_encoding
@@ -114,7 +115,7 @@ def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigu
 
 
 def _timing(records: StudyRecords, one: SubjectRecords) -> PlannedFigure:
-    runs = [RunTiming(f"ses-{run.key.ses} run-{run.key.run}", run.onset_errors_s,
+    runs = [RunTiming(label_part(run.key).replace("_", " "), run.onset_errors_s,
                       _count(run.events.attrs.get("n_pulses")), _count(run.events.attrs["sidecar"].get("n_volumes")),
                       bool(run.events.attrs["complete"]))
             for run in one.runs]

@@ -95,7 +95,11 @@ def _run_row(run: RunRecord) -> tuple[str, ...]:
     answered = pd.to_numeric(images["response_time"], errors="coerce").dropna()
     faults = (sidecar.get("PulseWatch") or {}).get("faults") or ()
     pulses = f"{_or_dash(sidecar.get('n_pulses'))}/{_or_dash(sidecar.get('n_volumes'))}"
-    return (run.key.sub, run.key.ses, str(run.key.run), "complete" if run.events.attrs["complete"] else "incomplete",
+    part, state = sidecar.get("Part"), "complete" if run.events.attrs["complete"] else "incomplete"
+    named = str(run.key.run) if part is None else f"{run.key.run}, part {part} of {len(sidecar['RunAttempts'])}"
+    if part is not None and part < len(sidecar["RunAttempts"]):
+        state = "cut short, resumed"
+    return (run.key.sub, run.key.ses, named, state,
             "; ".join(faults) or "ok", f"{run.scanner}, {run.display}",
             f"{len(run.events)} ({len(run.events) - len(images)} blank)", pulses,
             say_number(middle, digits=2), say_number(far, digits=2),

@@ -24,7 +24,7 @@ from analysis.data.hdf5 import read_hdf5, text_array, texts, write_hdf5
 from analysis.data.sources import HEMISPHERES, SIMULATED, TASK, labels_path, surface_paths
 from analysis.data.surface import Surface, save_surface
 from analysis.data.template import RADIUS_MM, load_fsaverage5, occipital_patch
-from analysis.data.timeseries import Sessions, count_volumes, read_sessions
+from analysis.data.timeseries import Events, Sessions, count_volumes, join_parts, label_part, read_sessions
 from analysis.glm.betas import BLANK
 from analysis.glm.design import Sampling, design_matrix, drift_degree, list_conditions
 from analysis.regions.labels import write_labels
@@ -125,7 +125,7 @@ class VirtualSubject:
     @property
     def bold(self) -> dict[tuple[RunKey, str], Path]:
         """Run and hemisphere to time series."""
-        keys = [RunKey(self.sub, ses, TASK, run) for ses, runs in self.sessions.items() for run in runs]
+        keys = [key for runs in self.sessions.values() for key in runs]
         return {(key, hemi): self.layout.bold(SIMULATED, key=key, hemi=hemi, space=SPACE)
                 for key in keys for hemi in HEMISPHERES}
 
@@ -144,11 +144,9 @@ class VirtualSubject:
     def origin(self, _: Path) -> Origin:
         """Say what all files are made from."""
         inputs: dict[str, Path | str] = {"manifest": self.layout.manifest, "features": self.network.features}
-        for ses, runs in self.sessions.items():
-            for run in runs:
-                key = RunKey(self.sub, ses, TASK, run)
-                inputs[f"ses-{ses}_run-{run}_events"] = self.layout.events(key)
-                inputs[f"ses-{ses}_run-{run}_log"] = self.layout.events_sidecar(key)
+        for key in (key for runs in self.sessions.values() for key in runs):
+            inputs[f"{label_part(key)}_events"] = self.layout.events(key)
+            inputs[f"{label_part(key)}_log"] = self.layout.events_sidecar(key)
         constants = {"tuning_sd_mm": TUNING_SD_MM, "noise_sd_mm": NOISE_SD_MM, "mean_signal": MEAN_SIGNAL,
                      "mean_signal_spread": MEAN_SIGNAL_SPREAD, "radius_mm": RADIUS_MM, **RESPONSE_MODEL}
         return Origin(inputs, {"seed": self.seed, "null": self.null, "tr_s": self.tr_s, **constants,
@@ -177,7 +175,8 @@ class VirtualSubject:
         for (key, hemi), path in progress(self.bold.items(), label=f"BOLD sub-{self.sub}", total=len(self.bold)):
             data = simulate_run(hemispheres[hemi], self.sessions[key.ses], key=key, settings=self.settings,
                                 tr_s=self.tr_s, drift_minutes=self.drift_minutes,
-                                generator=rng(self.seed, self.sub, key.ses, TASK, key.run, hemi, "noise"))
+                                generator=rng(self.seed, self.sub, key.ses, TASK, key.run, hemi, "noise",
+                                              *((key.part,) if key.part > 1 else ())))
             write_timeseries(path, data, hemi=hemi, tr_s=self.tr_s, overwrite=True)
         timing = {"RepetitionTime": self.tr_s, "StartTime": 0.0, "TaskName": TASK}
         said = {path: {"Simulated": True, **(timing if path in self.bold.values() else {})} for path in self.files}
@@ -224,7 +223,7 @@ def draw_hemisphere(surface: Surface, scores: Scores, *, base_images: tuple[str,
     return Hemisphere(patch, labels, truth, mean, smoother(patch, sd_mm=NOISE_SD_MM))
 
 
-def simulate_run(hemisphere: Hemisphere, events: Mapping[int, pd.DataFrame], *, key: RunKey, tr_s: float,
+def simulate_run(hemisphere: Hemisphere, events: Events, *, key: RunKey, tr_s: float,
                  settings: SimulateSettings, drift_minutes: float,
                  generator: np.random.Generator) -> NDArray[np.float32]:
     """Make one run's time series.
@@ -232,8 +231,8 @@ def simulate_run(hemisphere: Hemisphere, events: Mapping[int, pd.DataFrame], *, 
     Parameters
     ----------
     hemisphere : Hemisphere
-    events : mapping of int to DataFrame
-        Events tables of the session's runs.
+    events : mapping of RunKey to DataFrame
+        Events tables of the session's runs and parts of runs.
     key : RunKey
     tr_s : float
     settings : SimulateSettings
@@ -246,9 +245,9 @@ def simulate_run(hemisphere: Hemisphere, events: Mapping[int, pd.DataFrame], *, 
     -------
     float32 array, (n_volumes, n_vertices)
     """
-    conditions = list_conditions(events, session=key.ses)
-    sampling = Sampling(n_volumes=count_volumes(events[key.run]), tr_s=tr_s)
-    design = design_matrix(events[key.run], conditions=conditions, sampling=sampling).astype(np.float32)
+    conditions = list_conditions(join_parts(events), session=key.ses)
+    sampling = Sampling(n_volumes=count_volumes(events[key]), tr_s=tr_s)
+    design = design_matrix(events[key], conditions=conditions, sampling=sampling).astype(np.float32)
     percent = design @ amplitudes(hemisphere.truth, conditions)
     kernel, degree = hemisphere.noise_kernel, drift_degree(sampling, drift_minutes=drift_minutes)
     percent += np.float32(settings.drift_sd_pct) * drifts(sampling.n_volumes, degree=degree, kernel=kernel,

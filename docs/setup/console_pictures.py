@@ -27,7 +27,7 @@ from paradigms.console.run_state import RunView, fold, fold_all
 from paradigms.devices.protocols import Pixels
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing.play_run import play_run, prepare
-from paradigms.record.events_files import read_schedule
+from paradigms.record.plans import read_schedule
 from paradigms.runlog import read_journal
 from paradigms.tasks.catalogue import task_of
 from stimuli.textures.render import render

@@ -18,6 +18,7 @@ from paradigms.console.panels import verdict_panel
 from paradigms.console.run_process import Attempt, find_running, heard, interrupt
 from paradigms.console.run_state import RunView
 from paradigms.console.watching import watch, watched_run
+from paradigms.record.parts import open_trial
 from paradigms.record.recovery import recover, settle
 from paradigms.record.run_files import last_attempt
 from paradigms.runlog import has_end
@@ -138,10 +139,12 @@ def play_session(layout: Layout, settings: Settings, *, sub: str, ses: str, stag
     for k, key in enumerate(waiting, start=1):
         if walk.left:
             return
-        answer = ask(f"{key.task} run {key.run} ({k} of {len(waiting)} to play): when the subject is ready",
-                     (START, SKIP, LEAVE))
+        cut = open_trial(layout, key) if walk.can_resume(key) else None
+        state = f", cut short at trial {cut[0]} of {cut[1]}" if cut else ""
+        answer = ask(f"{key.task} run {key.run} ({k} of {len(waiting)} to play{state}): when the subject is ready",
+                     (START, *((RESUME,) if cut else ()), SKIP, LEAVE))
         walk.left = answer == LEAVE
-        if answer == START:
+        if answer in (START, RESUME):
             yield from walk.after(play_one(layout, settings, key=key, stage=stage, console=console, how=answer))
 
 
@@ -163,13 +166,17 @@ class _Walk:
             self._show_more(played)
             yield played
             key = played.key
-            rest = () if task_of(key.task, self.settings).resume_lead_s is None else (RESUME,)
+            rest = (RESUME,) if self.can_resume(key) else ()
             answer = self.ask(f"{key.task} run {key.run} is {'complete' if played.complete else 'not complete'}",
                               (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
             self.left = answer == LEAVE
             if answer not in (REPEAT, RESUME):
                 return
             played = play_one(self.layout, self.settings, key=key, stage=self.stage, console=self.console, how=answer)
+
+    def can_resume(self, key: RunKey) -> bool:
+        """Say whether runs of a task can be resumed."""
+        return task_of(key.task, self.settings).resume_lead_s is not None
 
     def _show_more(self, played: Played) -> None:
         """Show what there is to be seen of an attempt; the session goes on whatever its record is like."""

@@ -19,13 +19,7 @@ from paradigms.playing.assembly import buttons_named, opened_devices, require_de
 from paradigms.playing.engine import Devices, Terminated, play
 from paradigms.playing.resume import resumed
 from paradigms.playing.terminal import outliving_terminal, unfailing
-from paradigms.record.events_files import (
-    archive_events,
-    require_free,
-    require_new,
-    require_same_plan,
-    write_events,
-)
+from paradigms.record.events_files import require_free, require_new, require_same_plan, write_events
 from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome
 from paradigms.record.recovery import recover_attempt
@@ -118,7 +112,7 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
             "trigger": trigger_named(settings, scanner=scanner), "abort_key": settings.main.abort_key,
             "versions": versions("adversarial-fmri", "psychopy")}
     with outliving_terminal(), \
-            _tabled(layout, settings, key=key, attempt=attempt, journal=files.journal, whole=whole), \
+            _tabled(layout, key=key, attempt=attempt, journal=files.journal, whole=whole), \
             opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                            fullscreen=fullscreen, tracker=tracker) as devices, \
             begun(files, schedule=schedule, settings=settings, clock=clock,
@@ -128,16 +122,14 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
 
 
 @contextlib.contextmanager
-def _tabled(layout: Layout, settings: Settings, *, key: RunKey, attempt: int, journal: Path,
-            whole: bool) -> Iterator[None]:
+def _tabled(layout: Layout, *, key: RunKey, attempt: int, journal: Path, whole: bool) -> Iterator[None]:
     """Make a run's events table once its record is closed, however it ended: Ctrl-C and SIGTERM leave one too."""
     try:
         yield
     finally:
         if whole and journal.is_file() and has_end(journal):  # without its end, `recover` makes it of the whole record
             if has_end(journal, complete=True):
-                archive_events(layout, key)
-                write_events(layout, settings, key=key, attempt=attempt)
+                write_events(layout, key=key, attempt=attempt)
             else:
                 recover_attempt(layout, journal)
 

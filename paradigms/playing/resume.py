@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from paradigms.record.events_files import read_schedule, schedule_beside
+from paradigms.record.parts import last_scanned, read_part
 from paradigms.record.run_files import attempts
-from paradigms.runlog import read_journal, time_zero
 from paradigms.schedule import Schedule, rest_of
 from subjects.errors import RunLogError, ScheduleError
 from subjects.layout import Layout
@@ -54,21 +53,25 @@ def first_open_trial(layout: Layout, whole: Schedule, *, lead_s: float) -> int:
     ------
     RunLogError
         If there is nothing to resume: no attempt that was cut short, or one of another plan.
+
+    Notes
+    -----
+    An attempt that ended before its first pulse has shown nothing: the one before it goes on.
     """
     journals = attempts(layout, whole.key)
     if not journals:
         raise RunLogError(str(whole.key), came="no earlier attempt", expected="one that was cut short",
                           remedy="Play the run from its beginning: leave --resume out.")
-    plan, records = read_schedule(schedule_beside(journals[-1])), read_journal(journals[-1])
-    first = plan.first_trial or 1
-    expected = whole if plan.first_trial is None else rest_of(whole, first_trial=first, lead_s=lead_s)
+    attempt = last_scanned(layout, whole.key)
+    if attempt is None:
+        return 1
+    part = read_part(layout, whole.key, attempt=attempt)
+    plan, journal = part.plan, layout.journal(whole.key, attempt=attempt)
+    expected = whole if plan.first_trial is None else rest_of(whole, first_trial=part.first, lead_s=lead_s)
     if plan.digest != expected.digest:
-        raise RunLogError(str(journals[-1]), came="an attempt of another plan", expected="the plan of the settings now",
+        raise RunLogError(str(journal), came="an attempt of another plan", expected="the plan of the settings now",
                           remedy="Restore the settings, or play the run from its beginning.")
-    zero = time_zero(records)
-    last = max((record["t"] for record in records), default=0.0) - (zero or 0.0)
-    shown = 0 if zero is None else sum(event.end_s <= last for event in plan.events)
-    if shown == len(plan.events):
-        raise RunLogError(str(journals[-1]), came="an attempt that showed every trial",
+    if part.n_shown == len(plan.events):
+        raise RunLogError(str(journal), came="an attempt that showed every trial",
                           expected="one that was cut short", remedy="Add --repeat to play the run again.")
-    return first + shown
+    return part.open_trial

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paradigms.record.outcome import outcome_of, tally_of
 from paradigms.record.outputs import write_outputs
+from paradigms.record.parts import make_whole, parts_of
+from paradigms.record.plans import read_schedule, schedule_beside
 from paradigms.record.run_files import attempts, earlier_attempts
 from paradigms.runlog import (
     TABLE,
@@ -27,6 +31,7 @@ from subjects.layout import Layout
 from subjects.provenance import digest_bytes
 from subjects.run_key import RunKey
 from subjects.settings.display import DisplaySettings
+from subjects.settings.loading import read_resolved
 from subjects.settings.study import Settings
 from subjects.store import is_locked, read_json, table_text, write_bytes, write_json, write_table
 
@@ -50,15 +55,14 @@ def require_new(layout: Layout, key: RunKey, *, repeat: bool) -> None:
                               expected="one run at a time",
                               remedy="Wait until it ends, or end it; nothing was changed.")
     complete = [path for path in attempts(layout, key) if has_end(path, complete=True) and not _is_rest(path)]
-    events = layout.events(key)
-    if events.exists() and sidecar_says_complete(events):
-        complete.append(events)
+    tables = [layout.events(part) for part in layout.find_parts(key)]
+    complete += [events for events in tables if sidecar_says_complete(events)]
     if complete and not repeat:
         raise RunLogError(str(complete[-1]), came="a run that was played before", expected="a new run",
                           remedy="Add --repeat to play it again; every attempt is kept.")
-    if events.exists():
-        _archive_place(layout, key)
-    _require_room_for(events)
+    for part in layout.find_parts(key):
+        _archive_place(layout, part)
+    _require_room_for(layout.events(key))
 
 
 def require_free(folder: Path) -> None:
@@ -82,11 +86,6 @@ def _is_rest(journal: Path) -> bool:
     return plan.is_file() and read_json(plan).get("first_trial") is not None
 
 
-def schedule_beside(journal: Path) -> Path:
-    """Spell the plan of the attempt that a journal tells of."""
-    return journal.with_name(journal.name.replace("_journal.jsonl", "_schedule.json"))
-
-
 def _require_room_for(events: Path) -> None:
     """See before a run that its table can be written after it: in its folder, or the one where that will be made."""
     folder = next(parent for parent in events.parents if parent.exists())
@@ -107,38 +106,57 @@ def _sidecar_of(events: Path) -> dict[str, Any]:
     return dict(read_json(path)) if path.is_file() else {}
 
 
-def write_events(layout: Layout, settings: Settings, *, key: RunKey, attempt: int) -> Path:
-    """Make a run's events table and sidecar from its journal.
+def write_events(layout: Layout, *, key: RunKey, attempt: int) -> Path:
+    """Make the events table of a run that was played to its end, in the place of earlier ones, which are put aside.
 
-    Raises
-    ------
-    StoreError
-        If there is a table.
-    """
-    schedule = read_schedule(layout.schedule(key, attempt=attempt))
-    records = read_journal(layout.journal(key, attempt=attempt))
-    path = write_pair(layout.events(key), records=records, schedule=schedule, settings=settings, attempt=attempt,
-                       earlier=earlier_attempts(layout, key, attempt=attempt))
-    write_outputs(layout, task_of(key.task, settings), schedule=schedule, records=records, attempt=attempt,
-                  current=True)
-    return path
+    Where the attempt went on from earlier ones, each of them has a table of its own: the parts of the run
+    (:mod:`paradigms.record.parts`). The last one's sidecar says whether they make up the whole.
 
-
-def read_schedule(path: Path) -> Schedule:
-    """Read a schedule and check it against its own digest.
+    Returns
+    -------
+    Path
+        The attempt's own table.
 
     Raises
     ------
     RunLogError
-        If it was changed since it was written.
+        If an earlier table cannot be put aside.
     """
-    content = read_json(path)
-    stated = content.pop("digest", None)
-    schedule = Schedule.from_json(content, where=str(path))
-    if schedule.digest != stated:
-        raise RunLogError(str(path), came=f"digest {schedule.digest}", expected=f"{stated}, as written with it",
-                          remedy="Restore the file; schedules are never edited.")
-    return schedule
+    parts = parts_of(layout, key, attempt=attempt)
+    numbers = [part.attempt for part in parts]
+    archive_events(layout, key)
+    path = layout.events(key)
+    for number, part in enumerate(parts, start=1):
+        path = layout.events(replace(key, part=number))
+        said = {"Part": number, "RunAttempts": numbers} if len(parts) > 1 else {}
+        last = number == len(parts)
+        if last or not _take_back(layout, key, attempt=part.attempt, place=path, said=said):
+            _write_attempt(layout, key, attempt=part.attempt, place=path, said={
+                **said, "RunComplete": last and make_whole(parts)})
+    return path
+
+
+def _write_attempt(layout: Layout, key: RunKey, *, attempt: int, place: Path, said: dict[str, Any]) -> None:
+    """Make an attempt's table from its own record, and what follows from it."""
+    settings = read_resolved(layout.resolved_settings(key, attempt=attempt))
+    schedule = read_schedule(layout.schedule(key, attempt=attempt))
+    records = read_journal(layout.journal(key, attempt=attempt))
+    write_pair(place, records=records, schedule=schedule, settings=settings, attempt=attempt,
+               earlier=earlier_attempts(layout, key, attempt=attempt), said=said)
+    write_outputs(layout, task_of(key.task, settings), schedule=schedule, records=records, attempt=attempt,
+                  current=True)
+
+
+def _take_back(layout: Layout, key: RunKey, *, attempt: int, place: Path, said: dict[str, Any]) -> bool:
+    """Bring the table of an attempt that was put aside to its place as a part; say whether there was one."""
+    aside = layout.attempt_file("events.tsv", key, attempt=attempt)
+    if not aside.exists():
+        return False
+    sidecar = aside.with_suffix(".json")
+    write_json(place.with_suffix(".json"), {**read_json(sidecar), **said}, overwrite=True)
+    aside.rename(place)
+    sidecar.unlink()
+    return True
 
 
 def require_same_plan(layout: Layout, schedule: Schedule) -> None:
@@ -168,8 +186,8 @@ def require_same_plan(layout: Layout, schedule: Schedule) -> None:
 
 
 def write_pair(path: Path, *, records: list[Record], schedule: Schedule, settings: Settings, attempt: int,
-               earlier: list[str]) -> Path:
-    """Write an attempt's events table and its sidecar."""
+               earlier: list[str], said: Mapping[str, Any]) -> Path:
+    """Write an attempt's events table and its sidecar, in which `said` stands too."""
     task = task_of(schedule.task, settings)
     table = events_table(records, schedule, response_window_s=task.response_window_s,
                          unknowable=task.judged.unknowable)
@@ -179,7 +197,7 @@ def write_pair(path: Path, *, records: list[Record], schedule: Schedule, setting
                              watch=_watch_of(records, schedule=schedule, n_dummies=settings.scanner.n_dummy_pulses,
                                              display=settings.display))
     record = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
-    write_json(path.with_suffix(".json"), {**sidecar, "EarlierAttempts": earlier, TABLE: record},
+    write_json(path.with_suffix(".json"), {**sidecar, "EarlierAttempts": earlier, TABLE: record, **said},
                overwrite=not path.exists())
     return write_table(path, table)
 
@@ -195,21 +213,19 @@ def _watch_of(records: list[Record], *, schedule: Schedule, n_dummies: int,
 
 
 def archive_events(layout: Layout, key: RunKey) -> None:
-    """Move an earlier events table of this run to sourcedata, under the attempt that it tells of.
+    """Move the earlier events tables of this run to sourcedata, each under the attempt that it tells of.
 
     Raises
     ------
     RunLogError
         If a table of that attempt is there already, or the table is none of this toolkit's.
     """
-    events = layout.events(key)
-    if not events.exists():
-        return
-    target = _archive_place(layout, key)
-    sidecar = events.with_suffix(".json")
-    write_bytes(target.with_suffix(".json"), sidecar.read_bytes(), overwrite=True)
-    events.rename(target)
-    sidecar.unlink()
+    for part in layout.find_parts(key):
+        events, target = layout.events(part), _archive_place(layout, part)
+        sidecar = events.with_suffix(".json")
+        write_bytes(target.with_suffix(".json"), sidecar.read_bytes(), overwrite=True)
+        events.rename(target)
+        sidecar.unlink()
 
 
 def _archive_place(layout: Layout, key: RunKey) -> Path:

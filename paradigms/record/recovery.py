@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paradigms.record.events_files import (
-    archive_events,
     attempt_in_sidecar,
-    read_schedule,
     sidecar_says_complete,
+    write_events,
     write_pair,
 )
 from paradigms.record.journal import restore
 from paradigms.record.outputs import write_outputs
+from paradigms.record.plans import read_schedule
 from paradigms.record.run_files import earlier_attempts, key_of
 from paradigms.runlog import Record, has_end, is_complete, of_kind, read_journal, time_zero
 from paradigms.tasks.catalogue import task_of
@@ -157,8 +157,7 @@ def _waiting(layout: Layout, *, journals: Iterable[Path] | None = None) -> list[
 
 
 def _has_table(layout: Layout, key: RunKey, *, attempt: int) -> bool:
-    events = layout.events(key)
-    shown = events.exists() and attempt_in_sidecar(events) == attempt
+    shown = any(attempt_in_sidecar(layout.events(part)) == attempt for part in layout.find_parts(key))
     return shown or layout.attempt_file("events.tsv", key, attempt=attempt).exists()
 
 
@@ -191,11 +190,13 @@ def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
                               expected=f"{schedule.digest}, the one beside it",
                               remedy="Restore the journal and the schedule of this attempt.")
     settings = read_resolved(layout.resolved_settings(cut.key, attempt=cut.attempt))
-    if cut.complete and events.exists() and not sidecar_says_complete(events):
-        archive_events(layout, cut.key)
+    tables = [layout.events(part) for part in layout.find_parts(cut.key)]
+    if cut.complete and not any(sidecar_says_complete(table) for table in tables):
+        path = write_events(layout, key=cut.key, attempt=cut.attempt)
+        return Recovered(cut.journal, path, complete=True, n_events=len(_rows_of(path)), n_records=len(cut.records))
     path = archived if events.exists() else events
     write_pair(path, records=cut.records, schedule=schedule, settings=settings, attempt=cut.attempt,
-                earlier=earlier_attempts(layout, cut.key, attempt=cut.attempt))
+               earlier=earlier_attempts(layout, cut.key, attempt=cut.attempt), said={})
     write_outputs(layout, task_of(cut.key.task, settings), schedule=schedule, records=cut.records, attempt=cut.attempt,
                   current=path == events)
     return Recovered(cut.journal, path, complete=cut.complete, n_events=len(_rows_of(path)),

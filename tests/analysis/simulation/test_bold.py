@@ -12,7 +12,7 @@ import pytest
 
 from analysis.data.sources import labels_path, resolve_subject
 from analysis.data.template import load_fsaverage5, occipital_patch
-from analysis.data.timeseries import Run, read_run, read_sessions
+from analysis.data.timeseries import Run, join_parts, read_run, read_sessions
 from analysis.glm.betas import Betas, load_betas
 from analysis.glm.design import Sampling, design_matrix, list_conditions
 from analysis.glm.estimate import betas_paths
@@ -168,10 +168,11 @@ def test_without_noise_the_glm_gives_the_truth(noiseless):
 def test_without_noise_bold_is_design_times_truth(noiseless):
     layout, _ = noiseless
     events = read_sessions(layout, sub="01")["01"]
-    conditions = list_conditions(events, session="01")
+    conditions = list_conditions(join_parts(events), session="01")
     truth = load_truth(layout.derivative("simulated", sub="01", suffix="truth.h5"), hemi="R")
     run_2 = read(layout, RunKey("01", "01", "main", 2), hemi="R")
-    design = design_matrix(events[2], conditions=conditions, sampling=Sampling(n_volumes=len(run_2.data), tr_s=2.0))
+    design = design_matrix(events[RunKey("01", "01", "main", 2)], conditions=conditions,
+                           sampling=Sampling(n_volumes=len(run_2.data), tr_s=2.0))
     expected = 1 + design @ np.stack([
         np.zeros(run_2.data.shape[1]) if kind == "blank" else truth.responses[kind][truth.base_images.index(name)]
         for kind, name in zip(conditions["type"], conditions["base_image"], strict=True)]) / 100

@@ -17,7 +17,7 @@ from paradigms.console.panels import live_panel, preflight_panel, verdict_panel
 from paradigms.console.preflight import Finding, Preflight
 from paradigms.console.run_state import RunView, fold
 from paradigms.playing.play_run import play_run
-from paradigms.record.events_files import read_schedule
+from paradigms.record.plans import read_schedule
 from paradigms.runlog import read_journal
 from subjects.layout import Layout
 from subjects.run_key import RunKey

@@ -28,6 +28,7 @@ from paradigms.console.session import (
     pass_preflight,
     play_session,
 )
+from paradigms.record.parts import open_trial
 from paradigms.record.run_files import attempts
 from paradigms.runlog import TABLE, read_events
 from subjects.layout import Layout
@@ -117,9 +118,22 @@ def test_a_killed_run_can_be_resumed(small_console: Layout) -> None:
     found, _ = walked(small_console, answers, stage=DyingStage("emulated", "virtual"))
     assert [one.complete for one in found] == [False, True]
     assert answers.asked[-2][1] == (REPEAT, RESUME, ON, LEAVE)
-    sidecar = read_events(small_console.events(RUN)).attrs["sidecar"]
+    sidecar = read_events(small_console.events(replace(RUN, part=2))).attrs["sidecar"]
     assert sidecar["FirstTrial"] > 1
-    assert len(sidecar["EarlierAttempts"]) == 1
+    assert (len(sidecar["EarlierAttempts"]), sidecar["RunAttempts"], sidecar["RunComplete"]) == (1, [1, 2], True)
+
+
+def test_a_run_that_was_cut_short_is_offered_in_the_next_session_and_then_done(small_console: Layout) -> None:
+    walked(small_console, Answers([START, LEAVE]), stage=DyingStage("emulated", "virtual"))
+    n_shown = open_trial(small_console, RUN)
+    assert n_shown is not None
+    answers = Answers([RESUME, ON, LEAVE])
+    found, _ = walked(small_console, answers)
+    assert [one.complete for one in found] == [True]
+    assert answers.asked[0] == (f"main run 1 (1 of 2 to play, cut short at trial {n_shown[0]} of 39): when the subject "
+                                "is ready", (START, RESUME, SKIP, LEAVE))
+    assert [run.done for run in run_sheet(small_console, load_settings(small_console.root), sub="01").runs][:2] == \
+        [True, False]
 
 
 def test_the_design_shown_is_that_of_the_attempt_just_judged(small_console: Layout) -> None:

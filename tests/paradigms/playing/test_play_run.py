@@ -23,8 +23,8 @@ from paradigms.playing import assembly
 from paradigms.playing import play_run as session
 from paradigms.playing.engine import Devices, Terminated
 from paradigms.playing.play_run import play_run, sigterm_as_exception
-from paradigms.record.events_files import read_schedule
 from paradigms.record.journal import Journal
+from paradigms.record.plans import read_schedule
 from paradigms.record.recovery import recover
 from paradigms.record.run_files import attempts, last_attempt
 from paradigms.runlog import COLUMNS, of_kind, read_events, read_journal

@@ -9,11 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from paradigms.playing import assembly
+from paradigms.playing import play_run as play_run_module
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run, prepare
-from paradigms.record.events_files import read_schedule
+from paradigms.record.parts import count_shown, open_trial, read_part
+from paradigms.record.plans import read_schedule
 from paradigms.record.recovery import recover
-from paradigms.runlog import read_events
+from paradigms.runlog import read_events, read_journal
 from paradigms.schedule import BLANK, rest_of
 from paradigms.tasks.catalogue import task_of
 from run_session import cli
@@ -52,7 +54,7 @@ def _cut(layout: Layout, monkeypatch: pytest.MonkeyPatch, at_s: float = 150.0) -
     table = read_events(layout.events(RUN))
     plan = read_schedule(layout.schedule(RUN, attempt=1))
     last = (table["onset"] + table["duration"]).max()
-    return sum(event.end_s <= last + 0.01 for event in plan.events)
+    return sum(bool(event.end_s <= last + 0.01) for event in plan.events)
 
 
 def test_the_rest_is_the_same_trials_in_the_same_order(small_console: Layout,
@@ -70,23 +72,92 @@ def test_the_rest_is_the_same_trials_in_the_same_order(small_console: Layout,
     assert rest.duration_s == pytest.approx(whole.duration_s - shifts.pop(), abs=2.0)
 
 
-def test_both_parts_are_kept_linked_and_neither_is_called_whole(small_console: Layout,
-                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def _tables(layout: Layout) -> list[tuple[int, int, bool]]:
+    """Give part, attempt and whether the run is whole, of every table that the analysis would find."""
+    said = [read_events(layout.events(part)).attrs["sidecar"] for part in layout.find_parts(RUN)]
+    return [(one.get("Part", 1), one["Attempt"], one["RunComplete"]) for one in said]
+
+
+def _done(layout: Layout) -> bool:
+    return run_sheet(layout, load_settings(layout.root), sub="01").runs[0].done
+
+
+def test_two_parts_that_show_every_trial_are_a_whole_run(small_console: Layout,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     n_shown = _cut(small_console, monkeypatch)
+    assert (_tables(small_console), _done(small_console)) == ([(1, 1, False)], False)
     _play(small_console, resume=True)
-    later, earlier = (read_events(path) for path in (small_console.events(RUN),
-                                                     small_console.attempt_file("events.tsv", RUN, attempt=1)))
-    assert not later.attrs["complete"]
-    assert not earlier.attrs["complete"]
-    said = later.attrs["sidecar"]
-    assert (said["Attempt"], said["FirstTrial"], len(said["EarlierAttempts"])) == (2, n_shown + 1, 1)
+    assert _tables(small_console) == [(1, 1, False), (2, 2, True)]
+    first, rest = (read_events(small_console.events(part)) for part in small_console.find_parts(RUN))
+    said = rest.attrs["sidecar"]
+    assert (said["FirstTrial"], said["RunAttempts"], len(said["EarlierAttempts"])) == (n_shown + 1, [1, 2], 1)
     whole = read_schedule(small_console.schedule(RUN, attempt=1))
-    assert list(later["image_id"].dropna()) == [event.image_id for event in whole.events[n_shown:] if event.image_id]
+    assert list(rest["image_id"].dropna()) == [event.image_id for event in whole.events[n_shown:] if event.image_id]
+    assert [*first["image_id"][:n_shown].dropna(), *rest["image_id"].dropna()] == \
+        [event.image_id for event in whole.events if event.image_id]
     assert recover(small_console) == []
-    assert not run_sheet(small_console, load_settings(small_console.root), sub="01").runs[0].done
+    assert _done(small_console)
     assert bids_errors(small_console.root) == []
-    assert _play(small_console).complete  # as a whole, needing no leave
-    assert read_events(small_console.events(RUN)).attrs["complete"]
+    with pytest.raises(RunLogError, match="a run that was played before"):
+        _play(small_console)
+    assert _play(small_console, repeat=True).complete
+    assert _tables(small_console) == [(1, 3, True)]
+    for attempt in (1, 2):
+        assert small_console.attempt_file("events.tsv", RUN, attempt=attempt).is_file()
+        read_events(small_console.attempt_file("events.tsv", RUN, attempt=attempt))
+    assert bids_errors(small_console.root) == []
+
+
+def test_a_rest_goes_on_from_the_last_attempt_that_was_scanned(small_console: Layout,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    _cut(small_console, monkeypatch, 140.0)
+    _cut_again(small_console, monkeypatch, 170.0)
+    with monkeypatch.context() as patch:
+        _abort_at(patch, 100.5)  # before the first pulse
+        _play(small_console)
+    assert open_trial(small_console, RUN) == (read_part(small_console, RUN, attempt=2).open_trial, 39)
+    _play(small_console, resume=True)
+    assert _tables(small_console) == [(1, 2, False), (2, 4, True)]
+    assert small_console.attempt_file("events.tsv", RUN, attempt=1).is_file()
+    assert recover(small_console) == []
+    assert open_trial(small_console, RUN) is None
+
+
+def _cut_again(layout: Layout, monkeypatch: pytest.MonkeyPatch, at_s: float, **changes: Any) -> None:
+    with monkeypatch.context() as patch:
+        _abort_at(patch, at_s)
+        assert not _play(layout, **changes).complete
+
+
+def test_three_parts_and_a_crash_before_the_last_table(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    _cut(small_console, monkeypatch, 140.0)
+    _cut_again(small_console, monkeypatch, 150.0, resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(play_run_module, "write_events", lambda *_, **__: None)
+        assert _play(small_console, resume=True).complete
+    assert _tables(small_console) == [(1, 1, False)]
+    assert [one.complete for one in recover(small_console)] == [True]
+    assert _tables(small_console) == [(1, 1, False), (2, 2, False), (3, 3, True)]
+    assert _done(small_console)
+    assert recover(small_console) == []
+
+
+def test_parts_with_a_gap_between_them_are_no_whole_run(small_console: Layout,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    n_shown = _cut(small_console, monkeypatch)
+    assert _play(small_console, resume=True, from_trial=n_shown + 2).complete
+    assert _tables(small_console) == [(1, 1, False), (2, 2, False)]
+    assert not _done(small_console)
+    assert _play(small_console, repeat=True).complete
+    assert _tables(small_console) == [(1, 3, True)]
+
+
+def test_trials_shown_after_the_scanner_stopped_were_not_measured(small_console: Layout) -> None:
+    halted = load_settings(small_console.root, overrides={"emulated_scanner.stop_after": 40})
+    assert play_run(small_console, halted, key=RUN, **VIRTUAL).complete
+    records = read_journal(small_console.journal(RUN))
+    plan = read_schedule(small_console.schedule(RUN))
+    assert count_shown(plan, records) == sum(event.end_s <= 80.0 for event in plan.events) < len(plan.events)
 
 
 def test_a_rest_that_was_cut_short_is_resumed_where_it_ended(small_console: Layout,

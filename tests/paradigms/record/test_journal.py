@@ -16,8 +16,8 @@ import pytest
 
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing.play_run import play_run
-from paradigms.record.events_files import read_schedule
 from paradigms.record.journal import Journal, copy_of, restore
+from paradigms.record.plans import read_schedule
 from paradigms.record.recovery import recover
 from paradigms.runlog import of_kind, read_events, read_journal
 from subjects.errors import RunLogError

@@ -18,7 +18,7 @@ from nilearn.glm.first_level import make_first_level_design_matrix
 from paradigms.console.run_state import fold_all
 from paradigms.detection import color_name
 from paradigms.playing.play_run import play_run, prepare
-from paradigms.record.events_files import read_schedule
+from paradigms.record.plans import read_schedule
 from paradigms.runlog import read_events, read_journal
 from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import TASKS, task_of

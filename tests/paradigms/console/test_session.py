@@ -130,8 +130,8 @@ def test_a_run_that_was_cut_short_is_offered_in_the_next_session_and_then_done(s
     answers = Answers([RESUME, ON, LEAVE])
     found, _ = walked(small_console, answers)
     assert [one.complete for one in found] == [True]
-    assert answers.asked[0] == (f"main run 1 (1 of 2 to play, cut short at trial {n_shown[0]} of 39): when the subject "
-                                "is ready", (START, RESUME, SKIP, LEAVE))
+    asked = f"main run 1 (1 of 2 to play, cut short at trial {n_shown[0]} of 39): when the subject is ready"
+    assert answers.asked[0] == (asked, (START, RESUME, SKIP, LEAVE))
     assert [run.done for run in run_sheet(small_console, load_settings(small_console.root), sub="01").runs][:2] == \
         [True, False]
 

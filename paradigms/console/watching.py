@@ -27,7 +27,7 @@ from paradigms.console.panels import live_panel, plain_lines
 from paradigms.console.run_state import RunView, fold, follow
 from paradigms.devices.platforms.system import of_its_own
 from paradigms.devices.platforms.terminals import typing_unseen
-from paradigms.record.events_files import read_schedule
+from paradigms.record.plans import read_schedule
 from paradigms.record.run_files import key_of
 from paradigms.tasks.catalogue import task_of
 from subjects.settings.study import Settings

@@ -23,7 +23,7 @@ from paradigms.devices.protocols import Press, Pulse
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
-from paradigms.record.events_files import read_schedule
+from paradigms.record.plans import read_schedule
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings

@@ -218,7 +218,9 @@ def _stray(view: RunView, record: Record) -> RunView:  # noqa: ARG001 - a fold's
 
 
 def _fault(view: RunView, record: Record) -> RunView:
-    text = f"{record['device']} failed: {record['said']}"
+    text, n = f"{record['device']} failed: {record['said']}", int(record.get("n", 1))
+    if n > 1:  # counted at the end of the run
+        return replace(view, faults=tuple(f"{one} ({n} times)" if one == text else one for one in view.faults))
     return replace(view, n_lost=view.n_lost + 1, faults=(*view.faults, text))
 
 

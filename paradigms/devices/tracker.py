@@ -20,7 +20,7 @@ from subjects.settings.study import Settings
 
 @runtime_checkable
 class Tracker(Protocol):
-    """What a tracker must do. Calls come from the thread that draws: each must return within a millisecond or two."""
+    """What a tracker must do. Calls are made one after the other in a thread of their own, as soon as that is free."""
 
     def open(self) -> None:
         """Connect. Called once a run, before the trigger is waited for."""
@@ -158,7 +158,7 @@ def load_tracker(named: str) -> Tracker:
         raise _refusal(named, came="no module and function", remedy='For example: tracker = "eyelink_lab.hook:make"')
     try:
         place = importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _refusal(named, came=f"a module that cannot be imported ({error})",
                        remedy="Install the lab's package beside this one, or correct the name.") from error
     make = getattr(place, function, None)
@@ -167,7 +167,7 @@ def load_tracker(named: str) -> Tracker:
         raise _refusal(named, came=f"no function {function!r}", remedy=nearest(function, names))
     try:
         made = make()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _refusal(named, came=f"a function that failed ({error!r})", remedy="Try it alone.") from error
     if not isinstance(made, Tracker):
         raise _refusal(named, came=f"a {type(made).__name__}", remedy="See docs/devices.md for its five methods.")

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from paradigms.devices.protocols import Clock, Display, Frame, Pixels, Press, Pulse, ResponseDevice, TriggerSource
 from paradigms.devices.stuck_keys import StuckKeys, TellsHeld
 from paradigms.devices.tracker import NullTracker, Tracker
+from paradigms.playing.tracker_queue import TrackerQueue
 from paradigms.program import ON, STEP, Change, Program, in_order
 from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome, Tally, fault_text, outcome_of
@@ -150,6 +151,7 @@ class _Run:
     looked_s: float = -math.inf
     lit: bool = False
     stuck: StuckKeys = field(default_factory=StuckKeys)
+    hook: TrackerQueue = field(default_factory=lambda: TrackerQueue(NullTracker()))
 
     @contextmanager
     def opened(self, images: Mapping[str, Pixels]) -> Iterator[None]:
@@ -176,21 +178,26 @@ class _Run:
     @contextmanager
     def tracked(self) -> Iterator[None]:
         """Have the tracker record the run."""
-        plan = self.schedule
-        self._tell("open")
-        self._tell("start_run", f"sub-{plan.sub}_ses-{plan.ses}_task-{plan.task}_run-{plan.run:02d}")
+        plan, self.hook = self.schedule, TrackerQueue(self.devices.tracker)
+        self.hook.tell("open")
+        self.hook.tell("start_run", f"sub-{plan.sub}_ses-{plan.ses}_task-{plan.task}_run-{plan.run:02d}")
         try:
             yield
         finally:
-            self._tell("stop_run")
-            self._tell("close")
+            self.hook.tell("stop_run")
+            self.hook.tell("close")
+            counts = self.hook.finish()
+            for said in self.hook.heard():
+                self._fault("tracker", said)
+            for said, n in counts.items():
+                self._count_fault("tracker", said, n=n)
 
-    def _tell(self, call: str, *words: str) -> None:
-        """Tell the tracker something; whatever it raises is a fault of its own and never the run's."""
-        try:
-            getattr(self.devices.tracker, call)(*words)
-        except Exception as error:  # noqa: BLE001 - the lab's own code, which may raise anything
-            self._fault("tracker", f"{call}: {error!r}")
+    def _count_fault(self, device: str, said: str, *, n: int) -> None:
+        """Record how often a fault came that was recorded once."""
+        text = fault_text(device, said)
+        if n > 1:
+            self.tally.faults[self.tally.faults.index(text)] = fault_text(device, said, n=n)
+            self.journal.write("fault", device=device, said=said, n=n)
 
     def _fault(self, device: str, said: str) -> None:
         """Record what a device that was lost says, each thing once."""
@@ -226,7 +233,7 @@ class _Run:
             if len(self.tally.counted) > dummies:
                 self.tally.zero = self.tally.counted[dummies]
                 self.journal.write("zero", t=self.tally.zero, sync=True, dummies=dummies, noticed=clock.now())
-                self._tell("message", "zero")
+                self.hook.tell("message", "zero")
             elif timeout_s is not None and clock.now() - began > timeout_s:
                 raise Aborted(f"{_trigger_missing(len(self.tally.counted), dummies=dummies)} within {timeout_s:g} s")
             else:
@@ -276,7 +283,7 @@ class _Run:
         if change.what == ON and change.event is not None:
             self.tally.errors_s.append(actual - deadline)
             shown = self.schedule.events[change.event]
-            self._tell("message", f"event {shown.index} {shown.trial_type} {shown.image_id or '-'}")
+            self.hook.tell("message", f"event {shown.index} {shown.trial_type} {shown.image_id or '-'}")
             if self.on_event is not None:
                 self.on_event(self.schedule.events[change.event])
 
@@ -310,6 +317,8 @@ class _Run:
 
     def poll(self) -> None:
         """Read and record whatever came in, all of it; then heed the abort key."""
+        for said in self.hook.heard():
+            self._fault("tracker", said)
         if self.journal.refusal is not None:
             self._fault("journal", f"{self.journal.refusal.strerror}; the run goes on, its record waits")
         pulses = self._read("trigger", self.devices.trigger.pulses)

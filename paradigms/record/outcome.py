@@ -121,9 +121,10 @@ def tally_of(records: Sequence[Mapping[str, Any]]) -> Tally:
         errors_s=[flip["t"] - flip["planned"] for flip in kinds.get("flip", []) if flip["what"] == "on"],
         zero=float(zeros[0]["t"]) if zeros else None, skipped=len(kinds.get("skip", [])),
         strays=len(kinds.get("stray", [])),
-        faults=[fault_text(fault["device"], fault["said"]) for fault in kinds.get("fault", [])])
+        faults=list({(fault["device"], fault["said"]): fault_text(fault["device"], fault["said"], n=fault.get("n", 1))
+                     for fault in kinds.get("fault", [])}.values()))
 
 
-def fault_text(device: str, said: str) -> str:
-    """Say which device has failed, and how."""
-    return f"{device} failed: {said}"
+def fault_text(device: str, said: str, *, n: int = 1) -> str:
+    """Say which device has failed, how, and how often."""
+    return f"{device} failed: {said}{f' ({n} times)' if n > 1 else ''}"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import threading
+import time
 import types
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from paradigms.console.run_state import fold_all
 from paradigms.devices.tracker import NullTracker, RecordingTracker, Tracker, load_tracker
+from paradigms.playing import engine
+from paradigms.playing.tracker_queue import TrackerQueue
+from paradigms.record.outcome import tally_of
 from paradigms.runlog import of_kind
 from paradigms.schedule import Schedule, excerpt
 from subjects.errors import DeviceError
@@ -79,7 +86,65 @@ def test_a_tracker_that_raises_is_recorded_and_the_run_goes_on(bench: BenchMaker
     run = bench(schedule=short, tracker=RecordingTracker(failing=(call,)))
     outcome = run.play()
     said = f"{call}: RuntimeError('{call} failed')"
+    shown = sum(event.image_id is not None for event in short.events)
+    n = 1 + shown if call == "message" else 1
     assert outcome.complete
-    assert outcome.n_events == sum(event.image_id is not None for event in short.events)
-    assert [(fault["device"], fault["said"]) for fault in of_kind(run.records, "fault")] == [("tracker", said)]
-    assert outcome.watch.faults == (f"tracker failed: {said}",)
+    assert outcome.n_events == shown
+    counted = f"tracker failed: {said}" + (f" ({n} times)" if n > 1 else "")
+    assert outcome.watch.faults == (counted,)
+    faults = of_kind(run.records, "fault")
+    assert {(fault["device"], fault["said"]) for fault in faults} == {("tracker", said)}
+    assert [fault.get("n") for fault in faults] == ([None, n] if n > 1 else [None])
+    assert tally_of(run.records).faults == [counted]
+    assert fold_all(short, run.records).faults == (counted,)
+
+
+class Wild(RecordingTracker):
+    """A tracker whose calls end the process, sleep, raise another text each time or never return."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way, self.let_go = way, threading.Event()
+
+    def message(self, text: str) -> None:
+        super().message(text)
+        if self.way == "exits":
+            sys.exit()
+        if self.way == "changes":
+            raise ValueError(text)
+        if self.way == "sleeps":
+            time.sleep(0.15)
+        if self.way == "hangs":
+            self.let_go.wait()
+
+
+@pytest.mark.parametrize(("way", "text"), [
+    ("exits", r"tracker failed: message: SystemExit\(\) \(5 times\)"),
+    ("changes", r"tracker failed: message: ValueError\('zero'\) \(5 times\)"),
+    ("sleeps", r"tracker failed: message: took 0\.[1-9] s, so that later calls come late \(5 times\)"),
+    ("hangs", r"tracker failed: a call that did not return within 0\.3 s of the end of the run; 6 calls behind it")])
+def test_nothing_a_tracker_does_ends_or_delays_a_run(bench: BenchMaker, short: Schedule, way: str, text: str,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "hangs":
+        monkeypatch.setattr(engine, "TrackerQueue", lambda tracker: TrackerQueue(tracker, patience_s=0.3))
+    tracker = Wild(way)
+    run = bench(schedule=excerpt_of_images(short), tracker=tracker)
+    outcome = run.play()
+    tracker.let_go.set()
+    assert outcome.complete
+    assert max(abs(error) for error in outcome.onset_errors_s) < 0.01
+    assert len(outcome.watch.faults) == 1
+    assert re.match(text, outcome.watch.faults[0])
+
+
+def excerpt_of_images(plan: Schedule) -> Schedule:
+    """Say that the plan has four images, so that a run sends five messages."""
+    assert sum(event.image_id is not None for event in plan.events) == 4
+    return plan
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_factory_that_ends_the_process_is_refused_before_anything_is_shown(lab: types.ModuleType) -> None:
+    lab.leave = sys.exit  # type: ignore[attr-defined]
+    with pytest.raises(DeviceError, match=r"a function that failed \(SystemExit"):
+        load_tracker("lab_tracker:leave")

@@ -10,6 +10,7 @@ from stimuli.files import build_again, require_own_folder
 from stimuli.image_set.checkpoint import Origin, open_unfinished, records_of, require_free
 from stimuli.image_set.image_rules import fills_shortfall
 from stimuli.image_set.making import Maker, Plan, make_plan
+from stimuli.image_set.measures import contrast_rms
 from stimuli.image_set.set_network import (
     NetworkChoice,
     load_for_build,
@@ -26,7 +27,7 @@ from stimuli.manifest import (
 )
 from stimuli.networks.registry import Network, cpu_threads
 from stimuli.perturbation.start_image import keep_start
-from stimuli.perturbation.targets import read_targets
+from stimuli.perturbation.targets import choose_targets, read_targets
 from stimuli.regular_images.base_images import BaseImage, plan_base_images
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import ManifestError, StimulusError, StoreError
@@ -86,7 +87,7 @@ def build(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
     layout.require()
     require_own_folder(layout)
     asked = asked or NetworkChoice()
-    stimuli = settings_for_build(layout, settings.stimuli, asked=asked)
+    stimuli = settings_for_build(layout, settings.stimuli, asked=asked, anew=overwrite)
     network = load_for_build(layout, stimuli, asked=asked)
     _require_fit(network, stimuli)
     plan = make_plan(layout, stimuli, network=network, seed=settings.study.seed, progress=progress)
@@ -97,6 +98,7 @@ def build(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
     if not overwrite:
         _require_unchanged(layout, stimuli, origin=plan.origin)
         require_free(layout, plan.origin)
+    _require_faint_start(plan)
     drawn = plan_base_images(stimuli, class_names=network.class_names) if plan.photographs is None else ()
     with locked(layout.stimuli, what="the stimulus set"), cpu_threads(threads):
         return Built(_make(plan, drawn, overwrite=overwrite, progress=progress), stimuli, reused=False)
@@ -106,6 +108,7 @@ def _make(plan: Plan, drawn: tuple[BaseImage, ...], *, overwrite: bool, progress
     layout, names = plan.layout, plan.network.class_names
     bases = drawn if plan.photographs is None else plan.photographs.base_images()
     targets = None if plan.targets is None else read_targets(plan.targets, bases=bases, class_names=names)
+    choose_targets(bases, stimuli=plan.stimuli, seed=plan.seed, table=targets)  # says now if there is no way
     records = records_of(plan.record, photographs=photographs_record(plan.stimuli, root=layout.root))
     unfinished = open_unfinished(layout, plan.origin, records=records, overwrite=overwrite)
     if plan.start is not None:
@@ -142,6 +145,15 @@ def _require_fit(network: Network, stimuli: StimuliSettings) -> None:
         raise StimulusError("stimuli.size_px", came=f"{stimuli.size_px} px",
                             expected=f"{network.input_size} px, the input of network {network.name!r}",
                             remedy="Correct stimuli.size_px or choose another network.")
+
+
+def _require_faint_start(plan: Plan) -> None:
+    """Refuse a mean image that has the contrast of AN before there is any noise on it."""
+    asked, found = plan.stimuli.an_min_contrast, contrast_rms(plan.network.mean_image)
+    if plan.stimuli.an_contrast_tolerance is not None and 0.0 < asked <= found:
+        raise StimulusError("stimuli.an_min_contrast", came=f"{asked:g} grey levels, and a mean image of {found:.1f}",
+                            expected="more contrast than AN start with",
+                            remedy='Raise it, or set stimuli.mean_image = "channels" to start from an even colour.')
 
 
 def _verified(layout: Layout) -> Manifest:

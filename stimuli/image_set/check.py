@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stimuli.image_set.image_rules import ImageVerdict, check_image, fills_shortfall, without_nan
-from stimuli.image_set.set_network import NetworkChoice, load_set_network
+from stimuli.image_set.set_network import NetworkChoice, load_set_network, settings_of_set
 from stimuli.image_set.set_rules import set_failures
 from stimuli.image_set.transfer import Transfer, transfer
 from stimuli.manifest import Manifest, Pixels, read_manifest, read_pixels
@@ -99,7 +99,7 @@ def check(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
     NetworkError
         If the network is not the one that the set was made with; both digests are named.
     """
-    manifest, stimuli = read_manifest(layout.manifest), settings.stimuli
+    manifest, stimuli = read_manifest(layout.manifest), settings_of_set(layout, settings.stimuli)
     network = with_kept_mean(layout, stimuli, network=load_set_network(layout, stimuli, asked=asked))
     pixels = {one.image_id: read_pixels(layout.stimuli, one)
               for one in progress(manifest.stimuli, label="reading images", total=len(manifest))}

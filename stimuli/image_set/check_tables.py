@@ -15,13 +15,12 @@ from stimuli.image_set.transfer import Transfer
 def verdict_table(verdict: Verdict) -> Table:
     """Lay a verdict out, one row a base image; names that are too long for the terminal go on in the next line.
 
-    Columns: P of the own category for RE and AN, noise of AN (RMS distance from the start, grey levels), the wrong
-    category and its P for AI.
+    Columns: P of the own category for RE and AN, RMS contrast of AN (grey levels), the wrong category and its P for AI.
     """
     table = _table(f"Network {verdict.network!r} on the pixels of the PNG files")
     table.add_column("image", no_wrap=True)
     table.add_column("category", overflow="fold")
-    for name in ("P RE", "P AN", "noise", "P AI"):
+    for name in ("P RE", "P AN", "contrast", "P AI"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("AI target", overflow="fold")
     table.add_column("", no_wrap=True)
@@ -60,7 +59,7 @@ def _table(title: str) -> Table:
 def _cells(types: dict[str, ImageVerdict]) -> list[str]:
     noise, interference = types.get("AN"), types.get("AI")
     return [next(iter(types.values())).category, _p_cell(types.get("RE")), _p_cell(noise),
-            "-" if noise is None or math.isnan(noise.noise) else f"{noise.noise:.1f}", _p_cell(interference),
+            "-" if noise is None else f"{noise.contrast:.1f}", _p_cell(interference),
             "-" if interference is None else interference.judged_as]
 
 
@@ -100,11 +99,14 @@ def _transfer_lines(other: Transfer, *, own: str) -> list[str]:
 
 
 def summary(verdict: Verdict) -> str:
-    """Say in one line how many images pass, and how strong the noise of AN is."""
+    """Say in one line how many images pass, and between which bounds contrast and P of AN are."""
     good = verdict.n_images - verdict.n_failed
     said = f"{good} of {verdict.n_images} images pass"
-    noise = [min(one.noise, one.contrast) for one in verdict.images if one.type == "AN"]
-    said += f"; weakest AN {min(noise):.1f} grey levels RMS" if noise else ""
+    noise = [one for one in verdict.images if one.type == "AN"]
+    if noise:
+        contrast, p = [one.contrast for one in noise], [one.p for one in noise]
+        said += (f"; contrast of AN {min(contrast):.1f} to {max(contrast):.1f} grey levels RMS, P {_number(min(p))} to "
+                 f"{_number(max(p))}")
     if verdict.below_threshold:
         low = [one for one in verdict.images if one.file in verdict.below_threshold]
         said += f"; {len(low)} RE are below the threshold, as the settings allow where a class falls short: " + \

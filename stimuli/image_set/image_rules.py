@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stimuli.image_set.measures import contrast_rms, l2, linf, noise_rms, similarity
+from stimuli.image_set.measures import contrast_rms, l2, linf, similarity
 from stimuli.manifest import Pixels, Stimulus
 from stimuli.networks.registry import Network
 from subjects.settings.images import StimuliSettings
@@ -36,8 +36,8 @@ class ImageVerdict:
         Its probability, judged on the file's pixels.
     p_own : float
         Probability of the own category.
-    contrast, noise : float
-        RMS contrast, and RMS distance from the start, in grey levels.
+    contrast : float
+        RMS contrast, grey levels: the standard deviation about each channel's mean.
     measured : dict of str to float
         Every number of the manifest, measured anew: the columns of :data:`TOLERANCES`; NaN where a file that is
         needed for it is not there.
@@ -56,7 +56,6 @@ class ImageVerdict:
     p: float
     p_own: float
     contrast: float
-    noise: float
     measured: dict[str, float]
     expected: dict[str, float]
     failures: tuple[str, ...]
@@ -91,15 +90,14 @@ def check_image(one: Stimulus, *, image: Pixels, start: NDArray[np.generic] | No
     p, p_own = (float(probabilities[judged]), float(probabilities[one.category_index])) if known else (np.nan, np.nan)
     before = float(probabilities_before[judged]) if known and probabilities_before is not None else np.nan
     measured = {"p_before": before, "p_after": p, **_measure(image, start=start, regular=regular)}
-    noise = noise_rms(image, start) if start is not None and start.shape == image.shape else np.nan
     expected = {name: float(getattr(one, name)) for name in TOLERANCES}
     failures = [*_probability_failures(one, p=p, stimuli=stimuli), *_size_failures(image, stimuli=stimuli),
                 *_label_failures(one, network=network, stimuli=stimuli),
-                *_contrast_failures(one, contrast=measured["contrast_rms"], noise=noise, stimuli=stimuli),
+                *_contrast_failures(one, contrast=measured["contrast_rms"], stimuli=stimuli),
                 *record_failures(measured, expected)]
     return ImageVerdict(one.image_id, one.file, one.type, one.base_image, one.category,
                         network.class_names[judged] if known else "unknown", p=p, p_own=p_own,
-                        contrast=measured["contrast_rms"], noise=noise, measured=measured, expected=expected,
+                        contrast=measured["contrast_rms"], measured=measured, expected=expected,
                         failures=tuple(failures))
 
 
@@ -128,7 +126,11 @@ def _probability_failures(one: Stimulus, *, p: float, stimuli: StimuliSettings) 
         return []
     limit = {"RE": stimuli.re_p, "AN": stimuli.an_p, "AI": stimuli.ai_p}[one.type]
     holds = p >= limit if one.type == "AN" else p > limit
-    return [] if holds else [f"P {p:.4f}, wanted {'>=' if one.type == 'AN' else '>'} {limit:g}"]
+    if not holds:
+        return [f"P {p:.4f}, wanted {'>=' if one.type == 'AN' else '>'} {limit:g}"]
+    bounded = one.type == "AN" and stimuli.an_contrast_tolerance is not None and stimuli.an_goal_p is None
+    above = bounded and stimuli.an_ceiling_p < 1.0 and p >= stimuli.an_ceiling_p
+    return [f"P {p:.4f}, wanted < {stimuli.an_ceiling_p:g} (stimuli.an_ceiling_p)"] if above else []
 
 
 def fills_shortfall(kind: str, *, p: float, stimuli: StimuliSettings) -> bool:
@@ -159,12 +161,15 @@ def _label_failures(one: Stimulus, *, network: Network, stimuli: StimuliSettings
     return failures
 
 
-def _contrast_failures(one: Stimulus, *, contrast: float, noise: float, stimuli: StimuliSettings) -> list[str]:
-    least = stimuli.an_min_contrast
+def _contrast_failures(one: Stimulus, *, contrast: float, stimuli: StimuliSettings) -> list[str]:
+    least, share = stimuli.an_min_contrast, stimuli.an_contrast_tolerance
     if one.type != "AN":
         return []
-    return [f"{name} {value:.2f} grey levels, wanted >= {least:g}"
-            for name, value in (("contrast", contrast), ("noise", noise)) if not value >= least]
+    if contrast < least:
+        return [f"contrast {contrast:.2f} grey levels, wanted >= {least:g}"]
+    most = math.inf if share is None or least == 0.0 else least * (1.0 + share)
+    return [f"contrast {contrast:.2f} grey levels, wanted <= {most:g} (stimuli.an_contrast_tolerance)"] \
+        if contrast > most else []
 
 
 def without_nan(content: Any) -> Any:

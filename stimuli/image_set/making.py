@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from stimuli.networks.registry import Network
 from stimuli.perturbation.ascent import Ascended, Rule, ascend
 from stimuli.perturbation.rules import interference_rule, noise_rule
 from stimuli.perturbation.start_image import Start, WithMeanImage, find_start
-from stimuli.perturbation.targets import choose_target
+from stimuli.perturbation.targets import choose_targets
 from stimuli.regular_images.base_images import BaseImage
 from stimuli.regular_images.candidate_report import Photographs, photographs_of
 from stimuli.regular_images.drawn import choose
@@ -127,6 +128,7 @@ def origin_of(stimuli: StimuliSettings, network: Network, *, seed: int, photogra
     table = {} if targets is None else {"targets": digest_file(targets)}
     unused = _DO_NOT_SHAPE | (_SHAPE_PHOTOGRAPHS if photographs is None else set())
     unused |= {"ai_search"} if stimuli.ai_method == "first-hit" else set()
+    unused |= {"ai_draw"} if stimuli.ai_target != "other_class" else set()
     return Origin(inputs={"network": network.digest, **source, **mean, **table},
                   parameters={**stimuli.model_dump(mode="json", exclude=unused), "network": network.name,
                               "seed": seed})
@@ -162,7 +164,7 @@ class Maker:
 
     def __init__(self, unfinished: UnfinishedSet, *, plan: Plan, bases: Sequence[BaseImage],
                  targets: Mapping[str, int] | None = None) -> None:
-        self._targets = targets
+        self._table = targets
         self._unfinished, self._layout, self._stimuli = unfinished, unfinished.layout, plan.stimuli
         self._network, self._bases, self._photographs = plan.network, tuple(bases), plan.photographs
         self._seed = plan.seed
@@ -193,23 +195,30 @@ class Maker:
     def _raise_noise(self, batch: Sequence[BaseImage]) -> Iterator[Made]:
         starts = np.repeat(self._network.mean_image[None], len(batch), axis=0)
         targets = np.array([base.category_index for base in batch])
-        yield from self._ascend(batch, starts=starts, targets=targets, rule=noise_rule(self._stimuli))
+        yield from self._ascend(batch, starts=starts, targets=targets, rule=noise_rule(self._stimuli),
+                                remedy="Raise stimuli.max_iterations or an_step, change an_min_contrast, or lower "
+                                       "an_lambda or an_p")
 
     def _interfere(self, batch: Sequence[BaseImage]) -> Iterator[Made]:
         starts = np.stack([self._regular(base) for base in batch])
-        probabilities = self._network.probabilities(starts, batch=self._stimuli.batch)
-        targets = np.array([self._target(base, probabilities=row)
-                            for base, row in zip(batch, probabilities, strict=True)])
-        yield from self._ascend(batch, starts=starts, targets=targets, rule=interference_rule(self._stimuli))
+        targets = np.array([self._targets[base.base_image] for base in batch])
+        search = f"stimuli.ai_search (a search has {self._stimuli.ai_search} steps)"
+        yield from self._ascend(batch, starts=starts, targets=targets, rule=interference_rule(self._stimuli),
+                                remedy=f"Raise {search if self._stimuli.ai_method == 'minimal' else 'stimuli.ai_step'} "
+                                       "or max_iterations, or lower ai_p")
 
-    def _target(self, base: BaseImage, *, probabilities: NDArray[np.float64]) -> int:
-        if self._targets is not None:
-            return self._targets[base.base_image]
-        return choose_target(base, rule=self._stimuli.ai_target, probabilities=probabilities, bases=self._bases,
-                             seed=self._seed)
+    @cached_property
+    def _targets(self) -> dict[str, int]:
+        """The output that each AI raises; chosen once all RE are there, before any AI is made."""
+        size = self._stimuli.batch
+        batches = [self._bases[first:first + size] for first in range(0, len(self._bases), size)]
+        rows = [self._network.probabilities(np.stack([self._regular(base) for base in batch]), batch=size)
+                for batch in batches]
+        return choose_targets(self._bases, stimuli=self._stimuli, seed=self._seed, table=self._table,
+                              probabilities=np.concatenate(rows))
 
     def _ascend(self, batch: Sequence[BaseImage], *, starts: NDArray[np.generic], targets: NDArray[np.integer],
-                rule: Rule) -> Iterator[Made]:
+                rule: Rule, remedy: str) -> Iterator[Made]:
         missed = []
         for one in ascend(self._network, starts, targets=targets, rule=rule):
             if one.reached:
@@ -218,17 +227,16 @@ class Maker:
             else:
                 missed.append(one)
         if missed:
-            raise self._shortfall(batch, missed, targets=targets)
+            raise self._shortfall(batch, missed, targets=targets, remedy=remedy)
 
     def _shortfall(self, batch: Sequence[BaseImage], missed: Sequence[Ascended], *,
-                   targets: NDArray[np.integer]) -> StimulusError:
+                   targets: NDArray[np.integer], remedy: str) -> StimulusError:
         names = self._network.class_names
         named = ", ".join(f"{batch[one.index].base_image} towards {names[targets[one.index]]} (P = {one.p_after:.4f}, "
                           f"contrast {contrast_rms(one.pixels):.1f})" for one in missed)
         return StimulusError("ascent", came=f"not reached in {missed[0].iterations} steps: {named}",
                              expected="the probability and contrast of the settings",
-                             remedy="Raise stimuli.max_iterations or the step, or lower an_lambda, an_min_contrast "
-                                    "or the probability; finished batches are kept.")
+                             remedy=f"{remedy}; finished batches are kept.")
 
     def _regular(self, base: BaseImage) -> Pixels:
         return read_pixels(self._layout.stimuli, self._unfinished.rows[base.base_image, "RE"])

@@ -15,6 +15,7 @@ from subjects.errors import ManifestError, NetworkError, StoreError
 from subjects.layout import Layout
 from subjects.machine import require_trust
 from subjects.provenance import digest_file, sidecar_path
+from subjects.settings.history import as_made
 from subjects.settings.images import StimuliSettings
 from subjects.store import locked, read_json, write_json
 
@@ -56,7 +57,8 @@ def unfinished_path(layout: Layout) -> Path:
     return layout.stimuli / "unfinished.json"
 
 
-def settings_for_build(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice) -> StimuliSettings:
+def settings_for_build(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice,
+                       anew: bool = False) -> StimuliSettings:
     """Give the settings of a build: the command line, else the study's, else those of the set that is there.
 
     Parameters
@@ -67,12 +69,14 @@ def settings_for_build(layout: Layout, stimuli: StimuliSettings, *, asked: Netwo
         What its settings files name, as opposed to defaults, by ``model_fields_set``.
     asked : NetworkChoice
         What the command line names.
+    anew : bool
+        Whether the set that is there is to be replaced.
 
     Returns
     -------
     StimuliSettings
         A set that was built with ``--network`` or ``--images`` keeps its network and its photographs when it is built
-        again without them.
+        again without them. One that is not replaced keeps what was done before a setting existed.
     """
     named, chosen = stimuli.model_fields_set, stimuli
     record = None if asked.name is not None or "network" in named else remembered_network(layout)
@@ -82,7 +86,13 @@ def settings_for_build(layout: Layout, stimuli: StimuliSettings, *, asked: Netwo
     if "images" not in named:
         kept = remembered_photographs(layout)
         chosen = chosen.model_copy(update={key: value for key, value in kept.items() if key not in named})
-    return asked.applied(chosen)
+    return asked.applied(chosen if anew else settings_of_set(layout, chosen))
+
+
+def settings_of_set(layout: Layout, stimuli: StimuliSettings) -> StimuliSettings:
+    """Give the settings under which the set that is there was made; see :func:`subjects.settings.history.as_made`."""
+    recorded = (content.get("parameters") for content in _contents(layout))
+    return next((as_made(stimuli, found) for found in recorded if isinstance(found, dict)), stimuli)
 
 
 def remembered_network(layout: Layout) -> SetNetwork | None:

@@ -35,6 +35,7 @@ def set_failures(manifest: Manifest, stimuli: StimuliSettings, *, pixels: Mappin
     """
     yield from row_failures(manifest, stimuli)
     yield from _pairing_failures(manifest, stimuli)
+    yield from _joint_failures(manifest, stimuli)
     named = [one.category for one in manifest.stimuli if one.type == "RE"]
     yield from (f"category {name} has {named.count(name)} base images" for name in dict.fromkeys(named)
                 if named.count(name) > 1)
@@ -89,6 +90,23 @@ def _pairing_failures(manifest: Manifest, stimuli: StimuliSettings) -> Iterator[
         if kind == "AI" and stimuli.ai_target == "other_class" and \
                 class_of.get(one.target_category or "", one.class_name) == one.class_name:
             yield f"the target of {base} AI is {one.target_category}, not a category of another class"
+
+
+def _joint_failures(manifest: Manifest, stimuli: StimuliSettings) -> Iterator[str]:
+    """Name targets that a joint draw does not give: a category twice, or two classes for the images of one."""
+    if stimuli.ai_target != "other_class" or stimuli.ai_draw == "independent":
+        return
+    aims = [one for one in manifest.stimuli if one.type == "AI"]
+    named = [one.target_category for one in aims]
+    for name in dict.fromkeys(named):
+        if named.count(name) > 1:
+            yield f"category {name} is the target of {named.count(name)} AI, wanted one (stimuli.ai_draw)"
+    class_of = {one.category: one.class_name for one in manifest.stimuli}
+    for kind in dict.fromkeys(one.class_name for one in aims) if stimuli.ai_draw == "class_to_class" else ():
+        reached = dict.fromkeys(class_of.get(one.target_category or "", "unknown") for one in aims
+                                if one.class_name == kind)
+        if len(reached) > 1:
+            yield f"the AI of class {kind} aim at classes {', '.join(reached)}, wanted one (stimuli.ai_draw)"
 
 
 def _duplicate_failures(manifest: Manifest, stimuli: StimuliSettings, *, pixels: Mapping[str, Pixels]) -> Iterator[str]:

@@ -49,6 +49,9 @@ class Move:
 Project = Callable[[Move], Tensor]
 """A step -> the images that are allowed."""
 
+HASTE = 2.0
+"""How many times the predicted step an ascent takes that is still below its aim."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -60,13 +63,14 @@ class Objective:
         f is the logarithm, or P itself as in the paper.
     penalty : float
         The paper's lambda. With 0 both kinds have the same direction, since a step has a fixed length.
-    ceiling : float
-        P above which the ascent turns back, so that it stays near where it is to end; 1 for never.
+    aim : float or None
+        P at which the ascent is to end: above it the ascent turns back, and steps are shortened to what leads there
+        (:meth:`length`). None: it climbs in whole steps.
     """
 
     kind: Literal["log_prob", "prob"] = "log_prob"
     penalty: float = 0.0
-    ceiling: float = 1.0
+    aim: float | None = None
 
     def slope(self, log_odds: Tensor) -> Tensor:
         """Give the derivative of f by the log odds of P, exact also where P is 1 in float64.
@@ -91,14 +95,56 @@ class Objective:
         offset : Tensor, (n, 3, side, side)
             Image minus start.
         """
-        if self.ceiling < 1.0:
-            above = log_odds > math.log(self.ceiling / (1.0 - self.ceiling))
+        if self.aim is not None:
+            above = log_odds > logit(self.aim)
             gradient = torch.where(above[:, None, None, None], -gradient, gradient)
         if self.penalty == 0.0:
             return gradient
         slope = self.slope(log_odds.double())
         share = (slope / (slope + 2.0 * self.penalty)).to(gradient.dtype)[:, None, None, None]
         return share * gradient - (1.0 - share) * offset
+
+    def length(self, slope: Tensor, *, log_odds: Tensor, longest: float) -> Tensor:
+        """Give the length of a step.
+
+        Parameters
+        ----------
+        slope : Tensor, (n,)
+            Change of the log odds a unit of length along the step, by the gradient.
+        log_odds : Tensor, (n,)
+            Of P.
+        longest : float
+            Of any step.
+
+        Returns
+        -------
+        Tensor, (n,)
+            What the slope predicts to lead to `aim` (Nguyen et al. 2015, CVPR, size their steps so too), from below
+            :data:`HASTE` times as much, since the log odds gain less than predicted there. `longest` at most, and
+            where the step leads away from `aim` or there is none.
+
+        Examples
+        --------
+        >>> Objective(aim=0.5).length(torch.tensor([-4.0, 4.0]), log_odds=torch.tensor([1.0, -9.0]), longest=0.5)
+        tensor([0.2500, 0.5000])
+        """
+        whole = torch.full_like(slope, longest)
+        if self.aim is None:
+            return whole
+        left = logit(self.aim) - log_odds.to(slope.dtype)
+        predicted = torch.where(left > 0, HASTE, 1.0).to(slope.dtype) * left / slope
+        return torch.where(predicted > 0, predicted.clamp(max=longest), whole)
+
+
+def logit(p: float) -> float:
+    """Give the log odds of a probability.
+
+    Examples
+    --------
+    >>> logit(0.5)
+    0.0
+    """
+    return math.log(p / (1.0 - p))
 
 
 def _clip(move: Move) -> Tensor:
@@ -123,8 +169,9 @@ class Rule:
     project : callable
         Applied after every step.
     search : int
-        Steps for which an image stays even when it is finished, and looks for a finished form closer to its
-        start: the closest one is its result. 0 takes the first.
+        Steps of a search: an image stays for so many even when it is finished, and looks for a finished form closer
+        to its start; the closest one is its result. One that found none begins another search where it is. 0 takes
+        the first finished form.
     """
 
     objective: Objective
@@ -213,7 +260,8 @@ def ascend(network: Network, starts: NDArray[np.generic], *, targets: NDArray[np
             before = probabilities.numpy()
         reached = rule.done(probabilities, rounded.detach(), origin[live])
         closest.see(live, rounded.detach(), starts=origin[live], probabilities=probabilities, reached=reached)
-        leaving = (closest.found[live] & (iteration >= rule.search)) | (iteration == rule.max_iterations)
+        ends = rule.search == 0 or (iteration > 0 and iteration % rule.search == 0)
+        leaving = (closest.found[live] & ends) | (iteration == rule.max_iterations)
         for row in torch.nonzero(leaving)[:, 0].tolist():
             index = int(live[row])
             pixels, p = closest.result(index, otherwise=(rounded.detach()[row], float(probabilities[row])))
@@ -261,6 +309,8 @@ def lengths(values: Tensor) -> Tensor:
 
 def _step(rounded: Tensor, odds: Tensor, *, starts: Tensor, rule: Rule) -> Tensor:
     gradient, = torch.autograd.grad(odds.sum(), rounded)
-    uphill = rule.objective.direction(gradient, log_odds=odds.detach(), offset=rounded.detach() - starts)
-    length = lengths(uphill).clamp(min=torch.finfo(uphill.dtype).tiny)
-    return rule.step * uphill / length[:, None, None, None]
+    now = odds.detach()
+    uphill = rule.objective.direction(gradient, log_odds=now, offset=rounded.detach() - starts)
+    way = uphill / lengths(uphill).clamp(min=torch.finfo(uphill.dtype).tiny)[:, None, None, None]
+    slope = (gradient * way).flatten(1).sum(dim=1)
+    return rule.objective.length(slope, log_odds=now, longest=rule.step)[:, None, None, None] * way

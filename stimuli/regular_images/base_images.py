@@ -70,6 +70,24 @@ def certain(p: float) -> float:
     return p + MARGIN * (1.0 - p)
 
 
+def uncertain(p: float, *, above: float) -> float:
+    """Give the probability below which an image is to end while it is made, so that it stays below `p` on any machine.
+
+    Parameters
+    ----------
+    p : float
+        The bound.
+    above : float
+        The least probability, below `p`.
+
+    Examples
+    --------
+    >>> round(uncertain(0.995, above=0.99), 5)
+    0.99475
+    """
+    return p - 0.05 * (p - above)
+
+
 def plan_base_images(stimuli: StimuliSettings, *, class_names: Sequence[str]) -> tuple[BaseImage, ...]:
     """Give every base image of the study its category: the k-th of a class to its k-th image.
 

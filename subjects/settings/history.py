@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from subjects.errors import SettingsError
 from subjects.provenance import declare_removed, declare_renamed
+from subjects.settings.section import Section
 
 RENAMED: dict[str, str] = {}
 """Old dotted name to today's, in the same section or another one."""
@@ -58,6 +59,37 @@ def modernise(tree: Mapping[str, Any], *, where: str) -> dict[str, Any]:
             raise SettingsError(where, came=f"{key}, a setting that no longer exists", expected=f"its value {fixed!r}, "
                                 "to which it is fixed now", remedy="Leave it out, or use the release that has it.")
     return found
+
+
+SomeSection = TypeVar("SomeSection", bound=Section)
+
+
+def as_made(section: SomeSection, recorded: Mapping[str, Any]) -> SomeSection:
+    """Give the settings under which something was made: what did not exist then is what was done then.
+
+    Parameters
+    ----------
+    section : Section
+        Today's settings, told from defaults by ``model_fields_set``.
+    recorded : mapping
+        The parameters in its sidecar.
+
+    Returns
+    -------
+    Section
+        Where the study names a setting, or the record has it, it stays as it is.
+
+    Examples
+    --------
+    >>> from subjects.settings.images import StimuliSettings
+    >>> as_made(StimuliSettings(), {"ai_target": "other_class"}).ai_draw
+    'independent'
+    """
+    then = {name: field.json_schema_extra["before"] for name, field in type(section).model_fields.items()
+            if isinstance(field.json_schema_extra, dict) and "before" in field.json_schema_extra
+            and name not in recorded and name not in section.model_fields_set}
+    fields = type(section).model_fields
+    return section.model_copy(update={name: value for name, value in then.items() if value != fields[name].default})
 
 
 def _table(tree: Mapping[str, Any], section: str) -> Mapping[str, Any]:

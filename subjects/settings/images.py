@@ -62,12 +62,17 @@ class StimuliSettings(Section):
     ai_p: Probability = described(0.99,
         "P of its target category that an AI image must exceed.", unit="probability", source="protocol 1")
     an_min_contrast: NotNegative = described(12.0,
-        "Least RMS contrast of an AN image, held while P stays above `an_p`.", unit="grey levels")
+        "RMS contrast that an AN image has at least: the standard deviation about each channel's mean, as the manifest "
+        "has it.", unit="grey levels")
+    an_contrast_tolerance: Positive | None = described(0.1,
+        "Share by which an AN image's contrast may exceed `an_min_contrast`; its P then also stays below "
+        "`an_ceiling_p`. Unset: neither has an upper bound.", unit="ratio", since="0.2.0", before=None)
     near_duplicate_bits: Annotated[int, Field(ge=0, le=63)] = described(10,
         "Two RE images whose 63-bit DCT hashes differ in at most so many bits are named as near "
         "duplicates.", unit="bits")
     an_ceiling_p: Annotated[float, Field(gt=0, le=1)] = described(0.995,
-        "P above which the ascent of AN images lowers P again while the contrast grows.", unit="probability")
+        "P below which an AN image ends: the ascent aims between `an_p` and it, and lowers P again where the growing "
+        "contrast lifts it; 1 for no bound.", unit="probability")
     an_goal_p: Probability | None = described(None,
         "P up to which AN images go on, without a ceiling; unset: they stop when they meet the rules.",
         unit="probability")
@@ -84,6 +89,10 @@ class StimuliSettings(Section):
     ai_target: Literal["other_class", "nearest", "least_likely", "any", "table"] = described("other_class",
         "Target category of an AI image: drawn from those of the other classes, the nearest wrong one, "
         "the least likely one, any one, or named in `ai_target_table`.", source="protocol 1, open")
+    ai_draw: Literal["derangement", "class_to_class", "independent"] = described("derangement",
+        'How `ai_target = "other_class"` draws: every category of the study is the target once; the same, and all of a '
+        "class aim at one other class; or every image by itself, so that some categories are drawn twice and others "
+        "never.", source="protocol 1, open", since="0.2.0", before="independent")
     ai_target_table: str | None = described(None,
         'Table with columns `base_image` and `target`; it belongs to `ai_target = "table"`.',
         unit="path", source="protocol 1, open")

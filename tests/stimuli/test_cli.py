@@ -40,7 +40,8 @@ def test_build_check_features_and_sheet_end_well(empty: Study, command: Command,
     assert (code, said) == (0, f"18 images of network tiny already up to date: {empty.layout.manifest}\n")
     code, said, _ = command("check", "--study", root)
     assert code == 0
-    assert re.search(r"^18 of 18 images pass; weakest AN \d+\.\d grey levels RMS$", said, re.MULTILINE)
+    passes = r"^18 of 18 images pass; contrast of AN 12\.\d to 1[23]\.\d grey levels RMS, P 0\.99\d\d to 0\.99\d\d$"
+    assert re.search(passes, said, re.MULTILINE)
     code, said, _ = command("features", "--study", root)
     assert (code, said) == (0, ("2 layers x 18 images of network tiny extracted: "
                             f"{empty.layout.features('tiny')} (0.1 MiB)\n"))

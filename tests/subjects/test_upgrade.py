@@ -15,10 +15,11 @@ from analysis.glm.betas import load_betas
 from paradigms.runlog import is_complete, read_events, read_journal
 from stimuli.feature_store import open_store
 from stimuli.image_set.build import build
+from stimuli.image_set.check import check
 from stimuli.manifest import read_manifest, read_pixels, read_set_network
 from stimuli.texture_table import read_textures
 from subjects import machine
-from subjects.errors import LayoutError
+from subjects.errors import LayoutError, StimulusError
 from subjects.layout import STUDY_FORMAT, Layout
 from subjects.plan import run_sheet
 from subjects.provenance import agree, digest_file
@@ -87,6 +88,26 @@ def test_a_second_build_remakes_no_image(old: Layout, upgraded: bool) -> None:
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in old.stimuli.rglob("*.png")}
     assert build(old, load_settings(old.root)).reused
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in old.stimuli.rglob("*.png")} == before
+
+
+def test_a_set_of_an_older_release_is_judged_by_what_was_done_then(old: Layout) -> None:
+    """Targets drawn one by one, and no upper bound on P and contrast of AN: the study names neither."""
+    settings = load_settings(old.root)
+    assert check(old, settings).ok
+    named = load_settings(old.root, overrides={"stimuli.an_contrast_tolerance": 0.1, "stimuli.ai_draw": "derangement"})
+    verdict = check(old, named)
+    assert any("wanted <" in failure for one in verdict.images for failure in one.failures)
+    assert any("is the target of 2 AI" in failure for failure in verdict.set_failures)
+    with pytest.raises(StimulusError, match=r"made with other settings .*ai_draw None, now 'derangement'"):
+        build(old, named)
+
+
+def test_a_set_that_replaces_one_of_an_older_release_is_made_as_today(old: Layout) -> None:
+    settings = load_settings(old.root)
+    made = build(old, settings, overwrite=True)
+    aims = [one.target_category for one in made.manifest.stimuli if one.type == "AI"]
+    assert len(set(aims)) == len(aims)
+    assert check(old, settings).ok
 
 
 def test_a_dry_run_names_every_file_and_writes_none(old: Layout) -> None:

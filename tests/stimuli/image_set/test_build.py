@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -20,15 +22,16 @@ from stimuli.image_set import making
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check
 from stimuli.image_set.checkpoint import unfinished_path
-from stimuli.image_set.measures import contrast_rms, noise_rms
+from stimuli.image_set.measures import contrast_rms
 from stimuli.manifest import TYPES, image_id_of, read_manifest
 from stimuli.networks.registry import TorchNetwork
 from stimuli.perturbation import ascent as attacks
+from stimuli.perturbation.rules import interference_rule
 from subjects.dataset import init_study
 from subjects.errors import ManifestError, NetworkError, StimulusError
 from subjects.layout import Layout
 from subjects.settings.loading import load_settings
-from tests.stimuli.tiny import NAMES, Study, make_study
+from tests.stimuli.tiny import CLASSES, NAMES, Study, make_study
 
 
 def _bytes(layout: Layout) -> dict[str, str]:
@@ -71,7 +74,7 @@ def test_every_rule_holds_on_the_written_pixels(built: Study, tiny: TorchNetwork
         if one.type == "AI":
             assert one.target_category not in DEMO_CATEGORIES[one.class_name]
         if one.type == "AN":
-            assert min(contrast_rms(pixels), noise_rms(pixels, tiny.mean_image)) >= 12.0
+            assert 12.0 <= contrast_rms(pixels) <= 13.2
             assert one.target_category == one.category
 
 
@@ -367,6 +370,37 @@ def test_a_table_of_targets_is_followed_and_makes_another_set(built: Study) -> N
     path.write_text(path.read_text(encoding="utf-8").replace(NAMES[4], NAMES[5], 1), encoding="utf-8")
     with pytest.raises(StimulusError, match="a set made with other settings"):
         build(study.layout, study.settings)
+
+
+@pytest.mark.parametrize("changes", [{"classes": ["dogs"], "animal_classes": ["dogs"]},
+                                     {"classes": ["dogs"], "animal_classes": ["dogs"], "ai_draw": "independent"}])
+def test_where_no_target_can_be_drawn_nothing_is_made(tmp_path: Path, changes: dict[str, object]) -> None:
+    study = make_study(tmp_path / "study", **changes)
+    said = "'derangement' with 2 of 2 base images|'other_class' with nothing to choose"
+    with pytest.raises(StimulusError, match=said):
+        build(study.layout, study.settings)
+    assert not list(study.layout.stimuli.rglob("*.png"))
+    assert not unfinished_path(study.layout).exists()
+
+
+def test_a_target_above_its_probability_on_a_regular_image_is_refused_before_any_ai_is_made(empty: Study) -> None:
+    """The AI would be its RE: two images of one digest, which only the manifest would have refused."""
+    rows = [f"{name}-0{k}\t{NAMES[(2 * place + k) % 6]}" for place, name in enumerate(CLASSES) for k in (1, 2)]
+    (empty.layout.root / "targets.tsv").write_text("\n".join(["base_image\ttarget", *rows]) + "\n", encoding="utf-8")
+    study = _changed(empty, ai_target="table", ai_target_table="targets.tsv", ai_p=1e-9)
+    with pytest.raises(StimulusError, match=r"AI of \w+-0\d: target \d, which the network sees in the RE already"):
+        build(study.layout, study.settings)
+    assert not list((study.layout.stimuli / "images" / "AI").glob("*.png"))
+
+
+def test_a_search_that_finds_nothing_names_its_length(empty: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "interference_rule", lambda stimuli: dataclasses.replace(
+        interference_rule(stimuli), done=lambda probabilities, images, starts: probabilities > 1.0))
+    study = _changed(empty, ai_method="minimal", ai_search=5, max_iterations=60)
+    said = r"not reached in 60 steps: .* Raise stimuli.ai_search \(a search has 5 steps\) or max_iterations"
+    with pytest.raises(StimulusError, match=said) as caught:
+        build(study.layout, study.settings)
+    assert max(float(one) for one in re.findall(r"contrast (\d+\.\d)", str(caught.value))) < 127.0
 
 
 def test_a_missing_table_of_targets_is_named_and_writes_nothing(built: Study) -> None:

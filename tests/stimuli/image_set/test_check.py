@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from PIL import Image
 from rich.console import Console
 from skimage.metrics import structural_similarity
 
+from stimuli.image_set.build import build
 from stimuli.image_set.check import Verdict, check, check_image
 from stimuli.image_set.check_tables import failure_lines, summary, verdict_table
 from stimuli.manifest import Manifest, Stimulus, image_id_of, read_manifest, write_manifest
 from stimuli.networks.registry import TorchNetwork
 from subjects.errors import ManifestError
-from tests.stimuli.tiny import Study
+from tests.stimuli.tiny import NAMES, Study, make_study
 
 
 def _rewrite(study: Study, *, base: str = "cars-01", kind: str = "AN", **changes: Any) -> None:
@@ -53,21 +55,50 @@ def test_a_set_as_it_was_built_passes(built: Study) -> None:
     assert all(one.p_own < 0.01 for one in verdict.images if one.type == "AI")
 
 
-def test_a_faint_noise_fails_although_p_is_there(built: Study, tiny: TorchNetwork) -> None:
-    noise = _pixels(built).astype(np.float64) - tiny.mean_image
-    faint = np.round(tiny.mean_image + 0.93 * noise).astype(np.uint8)
-    assert tiny.probabilities(faint[None])[0].max() > 0.99
-    change = float(np.linalg.norm((faint - tiny.mean_image.astype(np.float64)) / 255))
-    _repaint(built, faint, l2=change)
-    found = _failures(check(built.layout, built.settings))
-    assert set(found) == {"cars-01 AN"}
-    rules = [failure for failure in found["cars-01 AN"] if "wanted" in failure]
-    assert [failure.split()[0] for failure in rules] == ["contrast", "noise"]
-    assert all(failure.endswith("grey levels, wanted >= 12") for failure in rules)
+def _scaled(study: Study, tiny: TorchNetwork, *, by: float) -> np.ndarray:
+    noise = _pixels(study).astype(np.float64) - tiny.mean_image
+    return np.round(tiny.mean_image + by * noise).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("by", "changes", "said"), [
+    (0.9, {}, r"contrast 11.\d\d grey levels, wanted >= 12"),
+    (1.2, {}, r"contrast 14.\d\d grey levels, wanted <= 13.2 \(stimuli.an_contrast_tolerance\)"),
+    (1.2, {"an_contrast_tolerance": None}, None), (1.2, {"an_contrast_tolerance": 0.3}, None),
+])
+def test_noise_that_is_too_faint_or_too_strong_fails_although_p_is_there(
+        built: Study, tiny: TorchNetwork, by: float, changes: dict[str, Any], said: str | None) -> None:
+    changed = _scaled(built, tiny, by=by)
+    change = float(np.linalg.norm((changed - tiny.mean_image.astype(np.float64)) / 255))
+    _repaint(built, changed, l2=change)
+    free = {"an_p": 0.5, "an_ceiling_p": 1.0, **changes}
+    settings = built.settings.model_copy(update={"stimuli": built.settings.stimuli.model_copy(update=free)})
+    found = _failures(check(built.layout, settings))
+    rules = [failure for failure in found.get("cars-01 AN", ()) if "wanted" in failure]
+    assert (len(rules) == 1 and re.fullmatch(said, rules[0])) if said else not rules
+
+
+@pytest.mark.parametrize(("changes", "fails"), [({}, True), ({"an_contrast_tolerance": None}, False),
+                                                ({"an_ceiling_p": 1.0}, False), ({"an_goal_p": 0.99}, False)])
+def test_noise_above_its_ceiling_fails(built: Study, tiny: TorchNetwork, changes: dict[str, Any], fails: bool) -> None:
+    one = read_manifest(built.layout.manifest).get(base_image="cars-01", type="AN")
+    chances = np.full(len(tiny.class_names), 0.0)
+    chances[one.category_index] = 0.9951
+    verdict = check_image(one, image=_pixels(built), start=tiny.mean_image, probabilities=chances, network=tiny,
+                          stimuli=built.settings.stimuli.model_copy(update=changes))
+    assert ("P 0.9951, wanted < 0.995 (stimuli.an_ceiling_p)" in verdict.failures) == fails
+
+
+def test_the_contrast_of_the_check_is_that_of_the_manifest(built: Study) -> None:
+    """One name, one measure: what the check says, the report's table says of the same files."""
+    verdict, manifest = check(built.layout, built.settings), read_manifest(built.layout.manifest)
+    for one in verdict.images:
+        assert one.contrast == pytest.approx(manifest.by_id(one.image_id).contrast_rms, abs=1e-4)
+    noise = [one.contrast_rms for one in manifest.stimuli if one.type == "AN"]
+    assert f"contrast of AN {min(noise):.1f} to {max(noise):.1f} grey levels RMS" in summary(verdict)
 
 
 def test_a_regular_image_in_place_of_a_perturbed_one_fails(built: Study) -> None:
-    other = _pixels(built, base="dogs-01", kind="RE")
+    other = _pixels(built, base="cars-02", kind="RE")
     other[0, 0] ^= 1
     _repaint(built, other, kind="AI")
     said = " ".join(_failures(check(built.layout, built.settings))["cars-01 AI"])
@@ -186,6 +217,23 @@ def test_a_target_of_the_same_class_is_a_failure_of_the_set(built: Study) -> Non
     assert check(built.layout, free).set_failures == ()
 
 
+@pytest.mark.parametrize(("draw", "said"), [
+    ("derangement", "category {} is the target of 2 AI, wanted one (stimuli.ai_draw)"),
+    ("class_to_class", "the AI of class cars aim at classes "), ("independent", None)])
+def test_targets_that_no_joint_draw_gives_are_a_failure_of_the_set(tmp_path: Path, draw: str, said: str | None) -> None:
+    study = make_study(tmp_path / "study", ai_draw=draw)
+    build(study.layout, study.settings)
+    assert check(study.layout, study.settings).set_failures == ()
+    rows = {one.base_image: one for one in read_manifest(study.layout.manifest).stimuli if one.type == "AI"}
+    own = NAMES.index(rows["cars-01"].target_category or "")
+    taken = next(one for one in rows.values() if one.class_name != "cars"
+                 and NAMES.index(one.target_category or "") // 2 not in (NAMES.index("taxi") // 2, own // 2))
+    _rewrite(study, kind="AI", target_category=taken.target_category, target_index=taken.target_index)
+    found = check(study.layout, study.settings).set_failures
+    assert found == () if said is None else any(
+        one.startswith(said.format(taken.target_category)) for one in found)
+
+
 @pytest.mark.parametrize(("change", "said"), [
     ({"category": "banana", "category_index": 4}, "cars-01 AN is of banana (cars), its RE of taxi"),
     ({"class_name": "fruits"}, "cars-01 AN is of class fruits"),
@@ -247,8 +295,8 @@ def test_the_table_fits_80_columns_and_hides_nothing(built: Study) -> None:
     rows = {line.split()[0]: line for line in said.splitlines() if line.strip()}
     assert rows["cars-01"].rstrip().endswith("fails")
     assert rows["cars-02"].rstrip().endswith("passes")
-    assert failure_lines(verdict) == ["images/AN/cars-01_AN.png: P 0.9999, the manifest has 0.5000 (p_after)"]
-    assert summary(verdict).startswith("17 of 18 images pass; weakest AN ")
+    assert failure_lines(verdict) == ["images/AN/cars-01_AN.png: P 0.9925, the manifest has 0.5000 (p_after)"]
+    assert summary(verdict).startswith("17 of 18 images pass; contrast of AN 12.")
 
 
 @pytest.mark.parametrize("width", [80, 120])

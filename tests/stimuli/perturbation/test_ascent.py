@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,11 +145,12 @@ def _sorted(found: list[Ascended]) -> list[Ascended]:
     return sorted(found, key=lambda one: one.index)
 
 
-@pytest.mark.parametrize("rule", [noise_rule(StimuliSettings(an_min_contrast=8.0)),
-                                  interference_rule(StimuliSettings()),
-                                  noise_rule(StimuliSettings(an_min_contrast=8.0, an_goal_p=0.9999))])
-def test_a_batch_changes_nothing_beyond_rounding(tiny: TorchNetwork, rule: Rule) -> None:
-    starts, targets = _drawings(7), np.array([3, 4, 5, 0, 1, 2, 5])
+@pytest.mark.parametrize(("rule", "starts"), [
+    (noise_rule(StimuliSettings()), "grey"), (interference_rule(StimuliSettings()), "drawings"),
+    (noise_rule(StimuliSettings(an_goal_p=0.9999)), "grey")])
+def test_a_batch_changes_nothing_beyond_rounding(tiny: TorchNetwork, rule: Rule, starts: Any) -> None:
+    starts = _drawings(7) if starts == "drawings" else np.full((7, SIDE, SIDE, 3), 127, np.uint8)
+    targets = np.array([3, 4, 5, 0, 1, 2, 5])
     together = _sorted(list(ascend(tiny, starts, targets=targets, rule=rule)))
     assert [one.index for one in together] == list(range(7))
     for k, one in enumerate(together):
@@ -199,41 +201,90 @@ def test_interference_is_the_first_image_above_the_probability(tiny: TorchNetwor
         assert last.p_after <= certain(0.99)
 
 
-@pytest.mark.parametrize("contrast", [0.0, 6.0, 12.0, 30.0])
-def test_noise_is_visible_and_certain(tiny: TorchNetwork, contrast: float) -> None:
-    """On a start that has contrast of its own, the noise itself must still have it."""
-    ramp = np.linspace(40, 215, SIDE)[None, :, None, None] * np.ones((1, 1, SIDE, 3))
-    assert contrast_rms(ramp[0]) > 30.0
+RAMP = np.linspace(110, 144, SIDE)[None, :, None, None] * np.ones((1, 1, SIDE, 3))
+
+
+@pytest.mark.parametrize("contrast", [12.0, 30.0, 60.0])
+@pytest.mark.parametrize("start", [np.full((1, SIDE, SIDE, 3), 127.0), RAMP])
+def test_noise_ends_at_the_contrast_and_probability_asked_for(tiny: TorchNetwork, contrast: float,
+                                                              start: np.ndarray) -> None:
+    """Also on a start that has some contrast of its own: what counts is the contrast of the image."""
+    assert contrast_rms(start[0]) < 12.0
     rule = noise_rule(StimuliSettings(an_min_contrast=contrast))
-    found = list(ascend(tiny, np.repeat(ramp, 3, axis=0), targets=np.arange(3), rule=rule))
-    for one in found:
-        assert tiny.probabilities(one.pixels[None])[0, one.index] >= 0.99
-        assert noise_rms(one.pixels, ramp[0]) >= contrast
-        assert contrast_rms(one.pixels) >= contrast
-        assert noise_rms(one.pixels, ramp[0]) < contrast + 10.0
+    for one in ascend(tiny, np.repeat(start, 3, axis=0), targets=np.arange(3), rule=rule):
+        assert one.reached
+        assert 0.99 <= tiny.probabilities(one.pixels[None])[0, one.index] < 0.995
+        assert contrast <= contrast_rms(one.pixels) <= 1.1 * contrast
 
 
-def test_a_change_of_colour_is_no_contrast() -> None:
-    done = noise_rule(StimuliSettings()).done
-    flat, grey = torch.full((1, 3, 4, 4), 0.9), torch.full((1, 3, 4, 4), 0.5)
-    board = flat.clone()
-    board[..., ::2] -= 0.2
-    assert done(torch.tensor([1.0]), torch.cat([flat, board]), grey).tolist() == [False, True]
-    assert not done(torch.tensor([0.98]), board, grey).any()
+def test_noise_of_a_real_network_ends_between_its_bounds_in_few_steps() -> None:
+    """Before, 11 of 40 AN of this network ended below .995, at contrasts of 14.7 to 15.9, in 48 steps (median)."""
+    network = load_network("demo")
+    starts = np.repeat(network.mean_image[None], 8, axis=0)
+    targets = np.arange(0, 40, 5)
+    found = list(ascend(network, starts, targets=targets, rule=noise_rule(StimuliSettings())))
+    chances = network.probabilities(np.stack([one.pixels for one in found]))
+    for one, chance in zip(found, chances, strict=True):
+        assert 0.99 <= chance[targets[one.index]] < 0.995
+        assert 12.0 <= contrast_rms(one.pixels) <= 13.2
+    assert np.median([one.iterations for one in found]) <= 30
 
 
-def test_noise_grows_only_where_p_is_there() -> None:
-    start, image = torch.full((2, 3, 2, 2), 0.5), torch.full((2, 3, 2, 2), 0.6)
-    grown = noise_rule(StimuliSettings()).project(Move(start, image, start, torch.tensor([0.5, 0.995]), 3))
-    np.testing.assert_allclose(grown[:, 0, 0, 0].numpy(), [0.6, 0.5 + 0.1 * GROWTH], rtol=1e-6)
+@pytest.mark.parametrize(("changes", "p", "level", "done"), [
+    ({}, 0.992, 12.5, True), ({}, 0.9899, 12.5, False), ({}, 0.9951, 12.5, False), ({}, 0.992, 11.9, False),
+    ({}, 0.992, 13.3, False),
+    ({"an_contrast_tolerance": 0.5}, 0.992, 17.9, True),
+    ({"an_contrast_tolerance": None}, 0.9999, 40.0, True),
+    ({"an_ceiling_p": 1.0}, 0.9999, 12.5, True),
+    ({"an_goal_p": 0.999}, 0.9999, 12.5, True), ({"an_goal_p": 0.999}, 0.9985, 12.5, False),
+    ({"an_min_contrast": 0.0}, 0.992, 0.0, True),
+])
+def test_noise_is_finished_between_its_bounds(changes: dict[str, Any], p: float, level: float, done: bool) -> None:
+    """A board of two levels: its contrast is half their distance."""
+    board = torch.full((1, 3, 4, 4), 0.5)
+    board[..., ::2] += 2 * level / 255.0
+    rule = noise_rule(StimuliSettings(**changes))
+    assert rule.done(torch.tensor([p]), board, torch.full((1, 3, 4, 4), 0.2)).tolist() == [done]
 
 
-def test_above_its_ceiling_an_objective_turns_back() -> None:
+def _board(level: float) -> torch.Tensor:
+    board = torch.full((1, 3, 4, 4), 0.5)
+    board[..., ::2] += level / 255.0
+    board[..., 1::2] -= level / 255.0
+    return board
+
+
+@pytest.mark.parametrize(("before", "after", "p", "wanted"), [
+    (2.0, 2.0, 0.5, 2.0), (2.0, 2.0, 0.992, 2.0 * GROWTH), (11.0, 11.0, 0.992, 12.3), (12.3, 14.0, 0.5, 12.3),
+    (12.3, 12.1, 0.5, 12.3), (2.0, 20.0, 0.5, 12.3)])
+def test_noise_grows_where_p_is_there_and_then_keeps_its_contrast(before: float, after: float, p: float,
+                                                                  wanted: float) -> None:
+    move = Move(_board(before), _board(after), torch.full((1, 3, 4, 4), 0.5), torch.tensor([p]), 3)
+    found = noise_rule(StimuliSettings()).project(move)
+    np.testing.assert_allclose(found.numpy(), _board(wanted).numpy(), rtol=1e-5)
+
+
+def test_without_an_upper_bound_noise_never_shrinks() -> None:
+    move = Move(_board(2.0), _board(20.0), _board(15.0), torch.tensor([0.5]), 3)
+    found = noise_rule(StimuliSettings(an_contrast_tolerance=None)).project(move)
+    np.testing.assert_allclose(found.numpy(), _board(20.0).numpy(), rtol=1e-5)
+
+
+def test_an_objective_with_an_aim_turns_back_above_it() -> None:
     gradient = torch.ones((3, 3, 2, 2))
     odds = torch.tensor([math.log(0.5 / 0.5), math.log(0.994 / 0.006), math.log(0.996 / 0.004)], dtype=torch.float64)
-    found = Objective(ceiling=0.995).direction(gradient, log_odds=odds, offset=torch.zeros_like(gradient))
+    found = Objective(aim=0.995).direction(gradient, log_odds=odds, offset=torch.zeros_like(gradient))
     assert found[:, 0, 0, 0].tolist() == [1.0, 1.0, -1.0]
     assert torch.equal(Objective().direction(gradient, log_odds=odds, offset=torch.zeros_like(gradient)), gradient)
+
+
+@pytest.mark.parametrize(("slope", "odds", "length"), [
+    (-4.0, 1.0, 0.25), (4.0, -0.1, 0.05), (4.0, -8.0, 0.5), (-4.0, -1.0, 0.5), (0.0, -1.0, 0.5), (0.0, 0.0, 0.5)])
+def test_steps_are_as_long_as_the_slope_predicts(slope: float, odds: float, length: float) -> None:
+    """Towards log odds of 0: down at once, up twice the prediction; never longer than a step, nor without a way."""
+    found = Objective(aim=0.5).length(torch.tensor([slope]), log_odds=torch.tensor([odds]), longest=0.5)
+    assert float(found) == pytest.approx(length)
+    assert float(Objective().length(torch.tensor([slope]), log_odds=torch.tensor([odds]), longest=0.5)) == 0.5
 
 
 def test_noise_that_is_visible_is_no_more_certain_than_the_first_that_is_certain() -> None:
@@ -245,7 +296,6 @@ def test_noise_that_is_visible_is_no_more_certain_than_the_first_that_is_certain
         rule = noise_rule(StimuliSettings(an_ceiling_p=ceiling))
         found = list(ascend(network, starts, targets=np.array([0, 9, 18, 27]), rule=rule))
         assert all(one.reached and one.p_after >= 0.99 for one in found)
-        assert all(contrast_rms(one.pixels) >= 12.0 for one in found)
         rest[ceiling] = float(np.median([1.0 - one.p_after for one in found]))
     assert rest[0.995] > 10 * rest[1.0]
 
@@ -253,11 +303,11 @@ def test_noise_that_is_visible_is_no_more_certain_than_the_first_that_is_certain
 @pytest.mark.parametrize("goal", [0.995, 0.9999])
 def test_noise_goes_on_to_the_probability_asked_for(tiny: TorchNetwork, goal: float) -> None:
     starts, targets = np.full((3, SIDE, SIDE, 3), 127, np.uint8), np.arange(3)
-    plain = _sorted(list(ascend(tiny, starts, targets=targets, rule=noise_rule(StimuliSettings(an_min_contrast=2.0)))))
-    found = _sorted(list(ascend(tiny, starts, targets=targets,
-                                rule=noise_rule(StimuliSettings(an_min_contrast=2.0, an_goal_p=goal)))))
+    plain = _sorted(list(ascend(tiny, starts, targets=targets, rule=noise_rule(StimuliSettings()))))
+    found = _sorted(list(ascend(tiny, starts, targets=targets, rule=noise_rule(StimuliSettings(an_goal_p=goal)))))
     for one, other in zip(plain, found, strict=True):
         assert other.reached
         assert tiny.probabilities(other.pixels[None])[0, other.index] >= goal
-        assert other.iterations >= one.iterations
+        assert 12.0 <= contrast_rms(other.pixels) <= 13.2
+        assert one.p_after < 0.995
     assert min(one.p_after for one in plain) < 0.9999

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -13,8 +15,8 @@ from hypothesis import strategies as st
 from stimuli.drawings import draw
 from stimuli.image_set.measures import l2
 from stimuli.networks.registry import TorchNetwork, load_network
-from stimuli.perturbation.ascent import Ascended, ascend
-from stimuli.perturbation.rules import interference_rule
+from stimuli.perturbation.ascent import Ascended, Move, ascend
+from stimuli.perturbation.rules import LARGEST_LEVELS, interference_rule
 from stimuli.regular_images.base_images import certain
 from subjects.settings.images import StimuliSettings
 from tests.stimuli.tiny import NAMES, SIDE, linear_network
@@ -100,3 +102,33 @@ def test_a_target_out_of_reach_is_given_up_at_the_end() -> None:
     found, = ascend(network, grey, targets=np.array([0]),
                     rule=interference_rule(StimuliSettings(ai_method="minimal", ai_search=10, max_iterations=15)))
     assert (found.reached, found.iterations) == (False, 15)
+
+
+def test_a_search_that_is_too_short_is_followed_by_others_within_a_bounded_radius() -> None:
+    """Before, its radius grew by a twentieth for every one of 1000 steps, up to black and white."""
+    seen: list[float] = []
+    n, side = 3 * 32 * 32, 32
+    weights = np.random.default_rng(3).standard_normal(n)
+    network = linear_network(np.stack([weights, np.zeros(n)], axis=1) * 1e-6, np.array([-9.0, 0.0]), side=side,
+                             names=("up", "other"))
+    rule = interference_rule(StimuliSettings(ai_method="minimal", ai_search=10, max_iterations=400))
+    grey = np.full((1, side, side, 3), 128, np.uint8)
+
+    def watching(move: Move) -> torch.Tensor:
+        found = rule.project(move)
+        seen.append(255.0 * float((found - move.starts).square().mean().sqrt()))
+        return found
+
+    found, = ascend(network, grey, targets=np.array([0]), rule=replace(rule, project=watching))
+    assert not found.reached
+    assert LARGEST_LEVELS - 1.0 < max(seen) < LARGEST_LEVELS + 0.01
+
+
+def test_a_second_search_finds_what_the_first_did_not() -> None:
+    network, rng = load_network("demo"), np.random.default_rng(5)
+    starts = np.stack([draw(name, rng=rng) for name in ("owl", "taxi", "crab")])
+    rule = interference_rule(StimuliSettings(ai_method="minimal", ai_search=12))
+    found = _by_index(list(ascend(network, starts, targets=np.array([24, 33, 17]), rule=rule)))
+    assert all(one.reached and one.iterations % 12 == 0 for one in found)
+    assert max(one.iterations for one in found) > 12
+    assert max(l2(one.pixels, start) for one, start in zip(found, starts, strict=True)) < 12.0

@@ -12,6 +12,7 @@ from PIL import Image
 
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check
+from stimuli.image_set.measures import contrast_rms
 from stimuli.networks.registry import Network, TorchNetwork, to_tensor
 from stimuli.perturbation import start_image as mean_image
 from stimuli.perturbation.start_image import (
@@ -41,6 +42,7 @@ def _caffe(path: Path, values: np.ndarray | None = None) -> np.ndarray:
 @pytest.fixture
 def photos(tiny: TorchNetwork, tmp_path: Path) -> Study:
     return photo_study(tmp_path / "study", class_folders(tmp_path / "photographs", per_category=4),
+                       an_min_contrast=20.0,
                        mean_image="folder")
 
 
@@ -144,6 +146,16 @@ def test_the_check_needs_the_mean_that_lies_in_the_study(photos: Study, tiny: To
     np.save(mean_path(photos.layout), np.zeros((3, 3, 3)))
     with pytest.raises(StimulusError, match=r"shape \(3, 3, 3\); expected \(24, 24, 3\)"):
         with_kept_mean(photos.layout, photos.settings.stimuli, network=tiny)
+
+
+def test_a_mean_with_the_contrast_of_noise_is_refused_at_once(photos: Study, tiny: TorchNetwork) -> None:
+    found = contrast_rms(_start(photos, tiny).mean)
+    other = photos.settings.model_copy(
+        update={"stimuli": photos.settings.stimuli.model_copy(update={"an_min_contrast": found - 0.1})})
+    said = rf"an_min_contrast: {found - 0.1:g} grey levels, and a mean image of {found:.1f}"
+    with pytest.raises(StimulusError, match=said):
+        build(photos.layout, other)
+    assert not (photos.layout.stimuli / "images").exists()
 
 
 BAD = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stimuli.categories import DEMO_CATEGORIES, demo_categories
-from stimuli.perturbation.targets import choose_target, read_targets
+from stimuli.perturbation.targets import choose_target, choose_targets, read_targets
 from stimuli.regular_images.base_images import BaseImage, certain, plan_base_images
 from stimuli.regular_images.drawn import choose
 from subjects.errors import StimulusError
@@ -162,6 +163,76 @@ def test_a_draw_depends_on_the_base_image_and_the_seed_alone() -> None:
 def test_a_rule_that_leaves_nothing_is_an_error() -> None:
     with pytest.raises(StimulusError, match="'other_class' with nothing to choose from for dogs-01"):
         _target(BASES[0], "other_class", bases=BASES[:8])
+
+
+def _joint(draw: str, *, seed: int = 0, bases: Sequence[BaseImage] = BASES) -> list[int]:
+    found = choose_targets(bases, stimuli=StimuliSettings(ai_draw=draw), seed=seed)  # type: ignore[arg-type]
+    assert list(found) == [base.base_image for base in bases]
+    return list(found.values())
+
+
+@given(st.sampled_from(["derangement", "class_to_class"]), st.integers(0, 10**6))
+def test_a_joint_draw_makes_each_category_the_target_once_and_never_of_its_own_class(draw: str, seed: int) -> None:
+    targets = _joint(draw, seed=seed)
+    assert sorted(targets) == list(range(40))
+    aims = [{target // 8 for target in targets[first:first + 8]} for first in range(0, 40, 8)]
+    assert all(own not in reached for own, reached in enumerate(aims))
+    if draw == "class_to_class":
+        assert sorted(min(reached) for reached in aims) == list(range(5))
+        assert all(len(reached) == 1 for reached in aims)
+
+
+def test_joint_draws_come_from_the_seed_and_favour_no_category() -> None:
+    assert _joint("derangement", seed=5) == _joint("derangement", seed=5)
+    drawn = np.array([_joint("derangement", seed=seed) for seed in range(960)])
+    counts = np.bincount(drawn[:, 9], minlength=40)
+    assert set(np.flatnonzero(counts == 0)) == set(range(8, 16))
+    expected = 960 / 32
+    assert ((counts[counts > 0] - expected) ** 2 / expected).sum() < 61.1  # 99.9th percentile, 31 degrees of freedom
+
+
+@pytest.mark.parametrize(("draw", "places", "said"), [
+    ("derangement", range(12), "'derangement' with 8 of 12 base images in class 'dogs'; expected no class with more"),
+    ("class_to_class", range(12), "'class_to_class' with classes of 8 dogs, 4 birds; expected another"),
+    ("derangement", [0, 8, 8, 16], r"'derangement' with 2 base images of category .*; expected every category once"),
+    ("derangement", range(8), "'derangement' with 8 of 8 base images in class 'dogs'"),
+])
+def test_where_there_is_no_joint_draw_the_reason_is_named(draw: str, places: Sequence[int], said: str) -> None:
+    bases = [replace(BASES[k], base_image=f"{BASES[k].class_name}-{row:02d}") for row, k in enumerate(places)]
+    with pytest.raises(StimulusError, match=said):
+        _joint(draw, bases=bases)
+
+
+@pytest.mark.parametrize("places", [range(16), [*range(4), 8, 16, 24, 32]])
+def test_a_class_of_exactly_half_can_still_be_drawn(places: Sequence[int]) -> None:
+    bases = [BASES[k] for k in places]
+    assert sorted(_joint("derangement", bases=bases)) == sorted(places)
+
+
+@pytest.mark.parametrize("changes", [{}, {"ai_draw": "class_to_class"}, {"ai_draw": "independent"},
+                                     {"ai_target": "any"}])
+def test_a_draw_leaves_out_what_the_network_sees_in_the_regular_image_already(changes: dict[str, str]) -> None:
+    stimuli = StimuliSettings(**changes)  # type: ignore[arg-type]
+    answers = np.tile(PROBABILITIES, (40, 1))
+    first = choose_targets(BASES, stimuli=stimuli, seed=3, probabilities=answers)["dogs-01"]
+    answers[0, first] = 0.9901
+    second = choose_targets(BASES, stimuli=stimuli, seed=3, probabilities=answers)["dogs-01"]
+    assert second not in (first, 0)
+
+
+NEXT = {base.base_image: (base.category_index + 1) % 40 for base in BASES}
+
+
+@pytest.mark.parametrize(("changes", "table"), [({"ai_target": "nearest"}, None),
+                                                ({"ai_target": "table", "ai_target_table": "t"}, NEXT)])
+def test_a_fixed_target_that_the_network_sees_already_is_refused(changes: dict[str, str],
+                                                                 table: dict[str, int] | None) -> None:
+    answers = np.tile(PROBABILITIES, (40, 1))
+    answers[0, 1] = 0.9901
+    with pytest.raises(StimulusError, match=r"AI of dogs-01: target 1, .* RE already \(P = 0.9901\); expected a target "
+                                            r"with P <= 0.99"):
+        choose_targets(BASES, stimuli=StimuliSettings(**changes), seed=0, probabilities=answers,  # type: ignore[arg-type]
+                       table=table)
 
 
 OUTPUTS = tuple(f"thing {k}, or {k}" for k in range(40))

@@ -15,11 +15,11 @@ from rich.text import Text
 
 from paradigms.console.preflight import Preflight
 from paradigms.console.run_state import RunView, detects
+from paradigms.record.changes import Changes
 from paradigms.schedule import BLANK, Event
 
 GOOD, BAD, DIM, PLAIN = "green", "bold red", "dim", "bold"
 _COLOURS = {"waiting for the trigger": "yellow", "running": "cyan", "complete": "green", "ended early": "red"}
-LATE_SHARE = 0.01
 LEAST_ANSWERED, LEAST_RIGHT, LEAST_HITS = 0.8, 0.75, 0.5
 """Bounds of the verdict: share of images answered, of right answers between two keys, of changes that were detected."""
 WIDE = 100
@@ -106,14 +106,15 @@ def _grid(pairs: list[tuple[Text, Text]], *, n_columns: int) -> Table:
 
 def _pairs(view: RunView, now_s: float | None) -> list[tuple[Text, Text]]:
     """Give the values of a run that is being played, with their names."""
-    plan = view.schedule
+    plan, changes = view.schedule, view.changes
     return [
         _pair("volume", f"{view.volume} of {plan.n_volumes}"), _pair("time left", _minutes(view.left_s(now_s))),
         _pair("pulses missed", str(view.n_missed), bad=view.n_missed > 0),
         _pair("doubled or off the grid", str(view.n_amiss), bad=view.n_amiss > 0),
         _pair("shown", f"{view.n_shown} of {_n_shown(view)}"),
-        _pair("late by a frame", f"{view.n_late}  (worst {1e3 * view.worst_s:.1f} ms)",
-              bad=view.n_late > LATE_SHARE * max(view.n_shown, 1)),
+        _pair("late by a frame", f"{changes.n_late} of {changes.n_changes}  (worst {1e3 * changes.worst_s:.1f} ms)",
+              bad=not changes.times_fit(view.bounds)),
+        *_movie(view),
         _pair("last button", _last_button(view, now_s)), _pair(_right(view), _hits(view), bad=_few(view)),
         *_answered(view),
         _pair("next", _next(view, now_s))]
@@ -162,6 +163,21 @@ def _least_right(view: RunView) -> float:
 
 def _few(view: RunView) -> bool:
     return view.answers[1] >= 5 and (view.hit_rate or 0.0) < _least_right(view)
+
+
+def _movie(view: RunView) -> list[tuple[Text, Text]]:
+    """Tell of a movie's steps, where there is one."""
+    if view.changes.share_shown is None:
+        return []
+    changes, bounds = view.changes, view.bounds
+    n, of = changes.n_skipped, changes.n_steps
+    return [_pair("movie steps skipped", f"{n} of {of} ({100 * n / of:.1f} %)", bad=n > bounds.most_skipped * of),
+            _pair("longest gap", f"{changes.longest_gap_s:.2f} s", bad=changes.longest_gap_s > bounds.longest_gap_s)]
+
+
+def _steps(changes: Changes) -> str:
+    skipped = f"{changes.n_skipped} of {changes.n_steps} skipped" if changes.n_skipped else "none skipped"
+    return f"{100 * (changes.share_shown or 0.0):.1f} % ({skipped}, gap {changes.longest_gap_s:.2f} s)"
 
 
 def _answered(view: RunView) -> list[tuple[Text, Text]]:
@@ -213,7 +229,7 @@ def verdict_panel(view: RunView) -> Panel:
     """
     table = Table(box=box.SIMPLE_HEAD, expand=True)
     for name in ("", "expected", "found", "verdict"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name in ("", "verdict"))
     rows = verdict_rows(view)
     for name, expected, found, good in rows:
         table.add_row(name, expected, found, Text("good", style=GOOD) if good else Text("LOOK", style=BAD))
@@ -227,15 +243,22 @@ def verdict_panel(view: RunView) -> Panel:
 
 def verdict_rows(view: RunView) -> list[tuple[str, str, str, bool]]:
     """Give the rows of the verdict: what, expected, found, good."""
-    plan, rate = view.schedule, view.hit_rate
+    plan, rate, changes = view.schedule, view.hit_rate, view.changes
+    most_late = f"at most {100 * view.bounds.most_late:g} %"
     came = view.n_pulses - view.n_amiss
     rows = [
         ("played to the end", "complete", view.reason or view.state, view.state == "complete"),
         ("pulses", f"at least {plan.n_volumes}", str(came), came >= plan.n_volumes and not view.n_missed),
         ("shown", str(_n_shown(view)), str(view.n_shown), view.n_shown == _n_shown(view)),
-        ("onsets late by a frame", "at most 1 %", f"{view.n_late}, worst {1e3 * view.worst_s:.1f} ms",
-         view.n_late <= LATE_SHARE * max(view.n_shown, 1)),
+        ("onsets late by a frame", most_late, f"{view.n_late}, worst {1e3 * view.worst_s:.1f} ms",
+         view.n_late <= view.bounds.most_late * max(view.n_shown, 1)),
+        ("changes late by a frame", most_late,
+         f"{changes.n_late} of {changes.n_changes}, worst {1e3 * changes.worst_s:.1f} ms",
+         changes.times_fit(view.bounds)),
     ]
+    if changes.share_shown is not None:
+        bounds = f"at least {100 * (1 - view.bounds.most_skipped):g} %, no gap above {view.bounds.longest_gap_s:g} s"
+        rows.append(("movie steps shown", bounds, _steps(changes), changes.movie_fits(view.bounds)))
     if rate is not None:
         (right, asked), least = view.answers, _least_right(view)
         rows.append((_right(view), f"at least {100 * least:.0f} %", f"{100 * rate:.0f} % ({right} of {asked})",

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from paradigms.detection import EPS_S, detect
+from paradigms.record.changes import Changes
 from paradigms.runlog import Record
 from paradigms.schedule import Event, Schedule
+from subjects.settings.display import DisplaySettings
 
 STATES = ("starting", "waiting for the trigger", "running", "complete", "ended early")
 SAFE = "safe: press {key} to arm"
@@ -64,6 +66,10 @@ class RunView:
         What the watchdog said at the end.
     frame_s : float
         Length of a frame.
+    changes : Changes
+        All changes of the display, and the steps of a movie.
+    bounds : DisplaySettings
+        How many may be late or skipped.
     window_s : float
         How long a change of the fixation point, or a repeated image, may be answered.
     targets_s, presses_s : tuple of float
@@ -104,6 +110,8 @@ class RunView:
     targets_s: tuple[float, ...] = ()
     presses_s: tuple[float, ...] = ()
     n_marks: int = 0
+    changes: Changes = field(default_factory=Changes)
+    bounds: DisplaySettings = field(default_factory=DisplaySettings)
     n_judged: int = 0
     since_s: float | None = None
     trigger: str = "the scanner"
@@ -184,7 +192,7 @@ def fold(view: RunView, record: Record) -> RunView:
     -------
     RunView
     """
-    view = replace(view, now_s=max(view.now_s, float(record["t"])))
+    view = replace(view, now_s=max(view.now_s, float(record["t"])), changes=view.changes.take(record))
     taken = _FOLDS.get(str(record["kind"]))
     return taken(view, record) if taken else view
 
@@ -192,7 +200,7 @@ def fold(view: RunView, record: Record) -> RunView:
 def fold_all(schedule: Schedule, records: Sequence[Record], *, frame_s: float = 1 / 120, window_s: float = 1.0,
              attention: frozenset[str] = frozenset()) -> RunView:
     """Give the view of a whole journal."""
-    view = RunView(schedule, frame_s=frame_s, window_s=window_s, attention=attention)
+    view = RunView(schedule, frame_s=frame_s, window_s=window_s, attention=attention, changes=Changes(frame_s))
     for record in records:
         view = fold(view, record)
     return view

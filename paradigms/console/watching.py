@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -27,9 +27,11 @@ from paradigms.console.panels import live_panel, plain_lines
 from paradigms.console.run_state import RunView, fold, follow
 from paradigms.devices.platforms.system import of_its_own
 from paradigms.devices.platforms.terminals import typing_unseen
+from paradigms.record.changes import Changes
 from paradigms.record.plans import read_schedule
 from paradigms.record.run_files import key_of
 from paradigms.tasks.catalogue import task_of
+from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings
 
 END_S = 10.0
@@ -49,6 +51,8 @@ class Watched:
         As for a :class:`~paradigms.console.run_state.RunView`, and
     attention : tuple of str
         likewise.
+    bounds : dict of str to float
+        The settings that say how many changes of the display may be late or skipped.
     real : bool
         Whether the run's clock is the computer's.
     """
@@ -60,6 +64,7 @@ class Watched:
     window_s: float
     attention: tuple[str, ...] = ()
     real: bool = True
+    bounds: dict[str, float] = field(default_factory=dict)
 
 
 def watched_run(settings: Settings, *, journal: Path, plan: Path, scanner: str, display: str) -> Watched:
@@ -73,7 +78,8 @@ def watched_run(settings: Settings, *, journal: Path, plan: Path, scanner: str, 
     task = task_of(named[0].task, settings)
     return Watched(str(journal), str(plan), opening=f"opening the {display} display and the {scanner} trigger",
                    frame_s=1.0 / settings.display.refresh_hz, window_s=task.response_window_s,
-                   attention=tuple(sorted(task.judged.attention)), real=display != "virtual")
+                   attention=tuple(sorted(task.judged.attention)), real=display != "virtual",
+                   bounds=settings.display.model_dump(include={"most_skipped", "longest_gap_s", "most_late"}))
 
 
 class _Shown(Protocol):
@@ -100,7 +106,8 @@ def watch(watched: Watched, *, alive: Callable[[], bool], console: Console) -> R
         for records in follow(Path(watched.journal), alive=alive):
             if view is None and plan.is_file():
                 view = RunView(read_schedule(plan), frame_s=watched.frame_s, window_s=watched.window_s,
-                               attention=frozenset(watched.attention))
+                               attention=frozenset(watched.attention), changes=Changes(watched.frame_s),
+                               bounds=DisplaySettings.model_validate(watched.bounds))
             if view is not None:
                 view = functools.reduce(fold, records, view)
             shown.update(view)

@@ -21,6 +21,7 @@ from paradigms.devices.stuck_keys import StuckKeys, TellsHeld
 from paradigms.devices.tracker import NullTracker, Tracker
 from paradigms.playing.tracker_queue import TrackerQueue
 from paradigms.program import ON, STEP, Change, Program, in_order
+from paradigms.record.changes import Changes
 from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome, Tally, fault_text, outcome_of
 from paradigms.record.watchdog import PulseWatch
@@ -105,7 +106,8 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
         Also for a run that was aborted; nothing is raised for what happens during a run but
         KeyboardInterrupt and SIGTERM, which are recorded first.
     """
-    run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings, tally=Tally(),
+    run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings,
+               tally=Tally(changes=Changes(1.0 / settings.display.refresh_hz)),
                on_event=on_event, pulse_watch=PulseWatch(tr_s=schedule.tr_s), arm_key=arm_key)
     reason = "complete"
     try:
@@ -268,8 +270,9 @@ class _Run:
     def _show(self, change: Change) -> None:
         deadline = self._clock_time(change.at_s)
         display = self.devices.display
-        if change.what == STEP and self.devices.clock.now() > self._clock_time(change.until_s) - display.lead_s:
-            self.tally.skipped += 1
+        over_s = self._clock_time(change.until_s) - display.lead_s
+        if change.what == STEP and change.step is not None and self.devices.clock.now() > over_s:
+            self.tally.changes = self.tally.changes.skipped(change.step)
             self.journal.write("skip", planned=round(deadline, 6), step=change.step)
             return
         frame = self._with_diode(change.frame)
@@ -280,6 +283,7 @@ class _Run:
         step: dict[str, Any] = {} if change.step is None else {"step": change.step}
         self.journal.write("flip", t=actual, event=change.event, what=change.what, planned=round(deadline, 6),
                            image_id=change.frame.image_id, **step)
+        self.tally.changes = self.tally.changes.shown(actual, planned=deadline, step=change.step)
         if change.what == ON and change.event is not None:
             self.tally.errors_s.append(actual - deadline)
             shown = self.schedule.events[change.event]
@@ -386,5 +390,6 @@ class _Run:
         self.state = "ended"
         outcome = outcome_of(self.tally, schedule=self.schedule, n_dummies=self.settings.scanner.n_dummy_pulses,
                              display=self.settings.display, now_s=self.devices.clock.now(), reason=reason)
-        self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=outcome.watch.to_json())
+        self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=outcome.watch.to_json(),
+                           changes=outcome.changes.to_json())
         return outcome

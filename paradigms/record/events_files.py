@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from paradigms.record.changes import changes_of
 from paradigms.record.outcome import outcome_of, tally_of
 from paradigms.record.outputs import write_outputs
 from paradigms.record.parts import make_whole, parts_of
@@ -196,8 +197,10 @@ def write_pair(path: Path, *, records: list[Record], schedule: Schedule, setting
                              levels=task.levels,
                              watch=_watch_of(records, schedule=schedule, n_dummies=settings.scanner.n_dummy_pulses,
                                              display=settings.display))
+    shown = changes_of(records, frame_s=1.0 / settings.display.refresh_hz).to_json()
     record = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
-    write_json(path.with_suffix(".json"), {**sidecar, "EarlierAttempts": earlier, TABLE: record, **said},
+    write_json(path.with_suffix(".json"), {**sidecar, "DisplayChanges": shown, "EarlierAttempts": earlier,
+                                           TABLE: record, **said},
                overwrite=not path.exists())
     return write_table(path, table)
 
@@ -208,8 +211,8 @@ def _watch_of(records: list[Record], *, schedule: Schedule, n_dummies: int,
     ends = of_kind(records, "end")
     if ends and isinstance(ends[-1].get("watch"), dict):
         return dict(ends[-1]["watch"])
-    return outcome_of(tally_of(records), schedule=schedule, n_dummies=n_dummies, display=display, reason="cut off",
-                      now_s=max(record["t"] for record in records)).watch.to_json()
+    return outcome_of(tally_of(records, frame_s=1.0 / display.refresh_hz), schedule=schedule, n_dummies=n_dummies,
+                      display=display, reason="cut off", now_s=max(record["t"] for record in records)).watch.to_json()
 
 
 def archive_events(layout: Layout, key: RunKey) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from paradigms.record.changes import Changes, changes_of
 from paradigms.record.watchdog import WatchReport, watch
 from paradigms.schedule import Schedule
 from subjects.settings.display import DisplaySettings
@@ -29,6 +30,8 @@ class RunOutcome:
         Actual minus planned onset of every image shown.
     watch : WatchReport
         Pulses, onsets and clocks.
+    changes : Changes
+        All changes of the display, and the steps of a movie.
     """
 
     complete: bool
@@ -37,6 +40,7 @@ class RunOutcome:
     n_presses: int
     onset_errors_s: tuple[float, ...]
     watch: WatchReport
+    changes: Changes = field(default_factory=Changes)
 
     @property
     def n_pulses(self) -> int:
@@ -46,7 +50,7 @@ class RunOutcome:
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON's types."""
         return {"complete": self.complete, "reason": self.reason, "n_images": self.n_events,
-                "n_presses": self.n_presses, "watch": self.watch.to_json()}
+                "n_presses": self.n_presses, "watch": self.watch.to_json(), "changes": self.changes.to_json()}
 
     def summary(self) -> str:
         """Say it in one line."""
@@ -73,7 +77,7 @@ class Tally:
     offsets_s: list[float] = field(default_factory=list)
     zero: float | None = None
     awaited: bool = False
-    skipped: int = 0
+    changes: Changes = field(default_factory=Changes)
     strays: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -91,7 +95,7 @@ def outcome_of(tally: Tally, *, schedule: Schedule, n_dummies: int, display: Dis
     n_dummies : int
         Pulses before time zero.
     display : DisplaySettings
-        Its refresh rate.
+        Its refresh rate, and the bounds of what may be late or skipped.
     now_s : float
         The clock's time.
     reason : str
@@ -104,13 +108,15 @@ def outcome_of(tally: Tally, *, schedule: Schedule, n_dummies: int, display: Dis
     early = "a pulse" if tally.strays == 1 else f"{tally.strays} pulses"
     strays = (f"{early} before the run was armed",) if tally.strays else ()
     silence = ("no pulse came",) if tally.awaited and not tally.pulses else ()
+    changes = tally.changes
     return RunOutcome(reason == "complete", reason, n_events=len(tally.errors_s), n_presses=tally.presses,
-                      onset_errors_s=tuple(tally.errors_s),
-                      watch=replace(report, faults=(*report.faults, *silence, *strays, *tally.faults)))
+                      onset_errors_s=tuple(tally.errors_s), changes=changes,
+                      watch=replace(report, faults=(*report.faults, *changes.faults(display), *silence, *strays,
+                                                    *tally.faults)))
 
 
-def tally_of(records: Sequence[Mapping[str, Any]]) -> Tally:
-    """Take what came in out of the journal of a run that was cut off."""
+def tally_of(records: Sequence[Mapping[str, Any]], *, frame_s: float) -> Tally:
+    """Take what came in out of the journal of a run that was cut off; `frame_s` is a frame of its display."""
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         kinds.setdefault(record["kind"], []).append(record)
@@ -119,7 +125,7 @@ def tally_of(records: Sequence[Mapping[str, Any]]) -> Tally:
         pulses=[pulse["t"] for pulse in pulses], offsets_s=[pulse["offset"] for pulse in pulses],
         presses=sum(bool(press.get("task")) for press in kinds.get("press", [])),
         errors_s=[flip["t"] - flip["planned"] for flip in kinds.get("flip", []) if flip["what"] == "on"],
-        zero=float(zeros[0]["t"]) if zeros else None, skipped=len(kinds.get("skip", [])),
+        zero=float(zeros[0]["t"]) if zeros else None, changes=changes_of(records, frame_s=frame_s),
         strays=len(kinds.get("stray", [])),
         faults=list({(fault["device"], fault["said"]): fault_text(fault["device"], fault["said"], n=fault.get("n", 1))
                      for fault in kinds.get("fault", [])}.values()))

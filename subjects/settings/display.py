@@ -9,6 +9,8 @@ from pydantic import Field
 
 from subjects.settings.section import Count, Positive, Section, described
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class DisplaySettings(Section):
     """The projector and where the subject's eyes are. `photodiode` adds a square that turns at every change."""
@@ -28,6 +30,13 @@ class DisplaySettings(Section):
     only_screen: bool = described(False,
         "Allow the picture to fill the only screen there is: the operator sits at another computer, or the projector "
         "mirrors the operator's screen.", since="0.2.0")
+    most_skipped: Share = described(0.01,
+        "Share of a movie's steps (retinotopy, moving dots) that may be skipped; above it the verdict and the record "
+        "call it a fault.", unit="share", since="0.2.0")
+    longest_gap_s: Positive = described(0.25,
+        "Longest time for which skipped steps may leave the movie standing.", unit="s", since="0.2.0")
+    most_late: Share = described(0.01,
+        "Share of all changes of the display that may come more than a frame late.", unit="share", since="0.2.0")
     photodiode: bool = described(False,
         "Draw a square in the lower right corner that turns from black to white at every change.")
 

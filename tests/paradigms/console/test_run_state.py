@@ -90,7 +90,7 @@ def test_the_end_tells_why_and_what_was_amiss() -> None:
     assert "2 pulses missed (volumes 4, 5)" in text
     verdicts = {name: good for name, _, _, good in verdict_rows(view)}
     assert verdicts == {"played to the end": False, "pulses": False, "shown": True, "onsets late by a frame": False,
-                        "right answers": False, "answered": True}
+                        "changes late by a frame": False, "right answers": False, "answered": True}
 
 
 def test_a_good_run_is_called_good() -> None:

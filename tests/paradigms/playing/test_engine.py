@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from paradigms.console.panels import verdict_rows
+from paradigms.console.run_state import fold_all
 from paradigms.devices.protocols import Frame, Press, Pulse
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing.engine import Terminated
@@ -362,7 +364,16 @@ def test_a_step_that_is_too_late_is_left_out_and_an_event_never(bench: BenchMake
             run.clock.wait_until(run.clock.now() + 0.8)
 
     run.display = Wrapped(inner, flip=stall)
-    assert run.play().complete
+    outcome = run.play()
+    assert outcome.complete
+    assert (outcome.changes.n_steps, outcome.changes.n_skipped) == (60, len(of_kind(run.records, "skip")))
+    assert outcome.changes.longest_gap_s == pytest.approx(0.8, abs=2 / 15)
+    assert any(fault.startswith(f"{outcome.changes.n_skipped} of 60 movie steps skipped (")
+               for fault in outcome.watch.faults)
+    assert of_kind(run.records, "end")[0]["changes"] == outcome.changes.to_json()
+    rows = {name: (found, good) for name, _, found, good in verdict_rows(fold_all(short, run.records))}
+    n, gap_s = outcome.changes.n_skipped, outcome.changes.longest_gap_s
+    assert rows["movie steps shown"] == (f"{100 - n / 0.6:.1f} % ({n} of 60 skipped, gap {gap_s:.2f} s)", False)
     shown = [flip["step"] for flip in of_kind(run.records, "flip") if flip["what"] == "step"]
     skipped = [one["step"] for one in of_kind(run.records, "skip")]
     assert sorted(shown + skipped) == list(range(60))

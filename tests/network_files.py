@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torchvision import models
 
 from stimuli.categories import ImagenetCategory, imagenet_categories
-from tests.stimuli.weight_files import FULL, Blobs, alexnet_blobs, torchvision_state
+from tests.stimuli.weight_files import FULL, Blobs, alexnet_blobs
 
 CLASSES = ("dogs", "birds", "cars", "fruits", "aquatic")
 _WEAK, _PREFERRED = 0.02, 6.0
@@ -29,11 +30,19 @@ def undecided_blobs() -> Blobs:
 
 
 def undecided_state(name: str, last: str) -> dict[str, torch.Tensor]:
-    """Draw a torchvision network's weights likewise; `last` is the prefix of its last layer."""
-    state = dict(torchvision_state(name, seed=3))
-    bias = torch.zeros_like(state[f"{last}.bias"])
+    """Draw a torchvision network's weights likewise; `last` is the prefix of its last layer.
+
+    Weights of the size that He et al. (2015) give, and biases that are not 0: a channel-mean image, which is 0 once it
+    is normalised, then has a gradient.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        state = getattr(models, name)(weights=None).state_dict()
+        drawn = {key: 0.3 * torch.randn(one.shape) if key.endswith("bias")
+                 else torch.randn(one.shape) * (2 / one[0].numel()) ** 0.5 for key, one in state.items()}
+    bias = torch.zeros_like(drawn[f"{last}.bias"])
     bias[[one.index for one in chosen_categories()]] = _PREFERRED
-    return {**state, f"{last}.weight": state[f"{last}.weight"] * _WEAK, f"{last}.bias": bias}
+    return {**drawn, f"{last}.weight": 0.3 * drawn[f"{last}.weight"], f"{last}.bias": bias}
 
 
 def write_photographs(folder: Path) -> None:

@@ -30,7 +30,7 @@ SMALL = {
     "rsa": {"n_permutations": 50, "n_bootstraps": 50},
     "encoding": {"candidates": [1, 2], "folds": 5, "n_permutations": 50, "n_subsamples": 50},
 }
-EASY = {"re_p": 1e-12, "an_p": 0.9, "ai_p": 0.9, "an_ceiling_p": 0.9999, "an_min_contrast": 2.0}
+EASY = {"re_p": 1e-12, "shortfall": "best", "an_p": 0.9, "ai_p": 0.9, "an_ceiling_p": 0.9999, "an_min_contrast": 2.0}
 OWN = '''
 from stimuli.networks.registry import TorchNetwork, load_network
 

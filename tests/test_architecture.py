@@ -132,6 +132,17 @@ def test_the_reader_sees_a_breach(source: str, fault: str | None) -> None:
     assert faults == [] if fault is None else any(fault in line for line in faults)
 
 
+def test_the_virtual_subject_shares_no_code_with_what_is_judged_on_it() -> None:
+    """No module of the simulation reaches one of the GLM, the similarities or the encoding models, directly or not."""
+    graph = _graph()
+    reached = {name for name in graph if name.startswith("analysis.simulation.")}
+    assert len(reached) > 5
+    while more := {target for name in reached for target in graph[name]} - reached:
+        reached |= more
+    judged = ("analysis.glm", "analysis.rsa", "analysis.encoding")
+    assert sorted(name for name in reached if name.startswith(judged)) == []
+
+
 def _wing_faults(graph: dict[str, set[str]]) -> list[str]:
     faults = []
     for name, targets in graph.items():

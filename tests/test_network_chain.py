@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torchvision import models
 
 from stimuli.feature_store import open_store
@@ -61,17 +62,23 @@ KINDS = {
 }
 
 
-def _provide(folder: Path, key: str) -> None:
+def _cached_file(name: str) -> str:
+    """Give the name under which torchvision keeps a network's weights."""
+    url: str = models.get_model_weights(name).DEFAULT.url
+    return url.rpartition("/")[2]
+
+
+def _provide(folder: Path, key: str, *, shared_data: Path) -> None:
     """Put there what the network needs: a caffemodel, torchvision's cache, or a module of one's own."""
     checkpoints = folder / "torch" / "hub" / "checkpoints"
     checkpoints.mkdir(parents=True)
     if key == "alexnet-caffe":
         write_caffemodel(folder / "alexnet.caffemodel", undecided_blobs())
-    for kind, name, last in (("alexnet-torchvision", "alexnet", "classifier.6"),
-                             ("underscore", "squeezenet1_0", "classifier.1")):
-        if key == kind:
-            url = models.get_model_weights(name).DEFAULT.url
-            torch.save(undecided_state(name, last), checkpoints / url.rpartition("/")[2])
+    if key == "alexnet-torchvision":
+        torch.save(undecided_state("alexnet", "classifier.6"), checkpoints / _cached_file("alexnet"))
+    if key == "underscore":
+        torch.save(load_file(shared_data / "squeezenet1_0_imagenet.safetensors"),
+                   checkpoints / _cached_file("squeezenet1_0"))
     if key == "own":
         (folder / "own_network.py").write_text(OWN, encoding="utf-8")
     if KINDS[key].photographs:
@@ -91,9 +98,9 @@ def _play(folder: Path, *words: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("key", list(KINDS))
-def test_a_network_is_named_once(key: str, tmp_path: Path) -> None:
+def test_a_network_is_named_once(key: str, tmp_path: Path, shared_data: Path) -> None:
     kind, study = KINDS[key], ("--study", "study")
-    _provide(tmp_path, key)
+    _provide(tmp_path, key, shared_data=shared_data)
     _play(tmp_path, "subjects", "init", *study)
     stimuli = {"per_class": 2, "size_px": kind.size_px, **(EASY if kind.photographs else {})}
     (tmp_path / "study" / "study.toml").write_text(as_toml({**SMALL, "stimuli": stimuli}), encoding="utf-8")

@@ -1,8 +1,12 @@
-"""The step ``simulate``: BOLD on a real cortical mesh from the logged events, with the ground truth kept.
+r"""The step ``simulate``: BOLD on a real cortical mesh from the logged events, with the ground truth kept.
 
-``y_v(t) = mu_v (1 + (sum_c X_c(t) a_vc + drift_v(t) + noise_v(t)) / 100)``: X from the onsets as they were logged
-(:mod:`analysis.glm.design`), the responses a of :mod:`analysis.simulation.ground_truth`, drifts and noise of
-:mod:`analysis.simulation.noise`.
+.. math::
+    y_v(t) = \mu_v \left(1 + \frac{1}{100}\left(g \sum_j a_v(j) h_v(t - t_j) + n_v(t)\right)\right)
+
+over the events j as they were logged: the responses a of :mod:`analysis.simulation.ground_truth`, the haemodynamic
+response h of :mod:`analysis.simulation.hemodynamics`, with a lag and width of its own at every vertex, a gain g of the
+session, and the noise n of :mod:`analysis.simulation.noise`. It shares no code with the GLM, the similarities and the
+encoding models that are judged on it.
 """
 
 from __future__ import annotations
@@ -24,26 +28,16 @@ from analysis.data.hdf5 import read_hdf5, text_array, texts, write_hdf5
 from analysis.data.sources import HEMISPHERES, SIMULATED, TASK, labels_path, surface_paths
 from analysis.data.surface import Surface, save_surface
 from analysis.data.template import RADIUS_MM, load_fsaverage5, occipital_patch
-from analysis.data.timeseries import Events, Sessions, count_volumes, join_parts, label_part, read_sessions
-from analysis.glm.betas import BLANK
-from analysis.glm.design import Sampling, design_matrix, drift_degree, list_conditions
+from analysis.data.timeseries import Sessions, count_volumes, label_part, read_sessions
 from analysis.regions.labels import write_labels
 from analysis.regions.schematic import schematic_regions
-from analysis.simulation.ground_truth import (
-    RESPONSE_MODEL,
-    Truth,
-    choose_layers,
-    component_scores,
-    draw_truth,
-    shown_scores,
-)
-from analysis.simulation.noise import autocorrelated_noise, drifts, smooth_maps, smoother
+from analysis.simulation.ground_truth import RESPONSE_MODEL, Truth, choose_layers, draw_truth, score_regions
+from analysis.simulation.hemodynamics import Shapes, convolve_events, draw_shapes
+from analysis.simulation.noise import NoiseModel, draw_nuisances, make_noise, smooth_maps, smoother
 from analysis.steps import Origin, Request, Work
-from stimuli.feature_store import FeatureStore
-from stimuli.manifest import Manifest, read_manifest
+from stimuli.manifest import read_manifest, read_pixels
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
-from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import load_profile, require_virtual
 from subjects.provenance import FileFormat, rng
@@ -55,30 +49,34 @@ TUNING_SD_MM = 2.5
 NOISE_SD_MM = 1.0
 MEAN_SIGNAL = 800.0
 MEAN_SIGNAL_SPREAD = 0.1
-FORMAT = FileFormat("true responses of a virtual subject", version=1)
+FORMAT = FileFormat("true responses of a virtual subject", version=2)
+EVENT_S = 2.0
+"""The duration of the event whose response has the true size."""
 
 Scores = Mapping[str, Mapping[str, NDArray[np.float64]]]
-"""Region to type to scores; see :func:`~analysis.simulation.ground_truth.shown_scores`."""
+"""Region to type to scores; see :func:`~analysis.simulation.ground_truth.score_regions`."""
 
 
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the BOLD of each virtual subject."""
     chosen, network = request.settings, choose_network(request.layout)
-    virtual = [VirtualSubject(layout=request.layout, sub=sub, null=request.null, network=network,
-                              settings=chosen.simulate, seed=chosen.study.seed, tr_s=chosen.scanner.tr_s,
-                              drift_minutes=chosen.glm.drift_minutes) for sub in request.subjects]
+    world = {"world": "null"} if request.null else {}
+    virtual = [VirtualSubject(layout=request.layout, sub=sub, network=network, seed=chosen.study.seed,
+                              settings=chosen.simulate.model_copy(update=world), tr_s=chosen.scanner.tr_s)
+               for sub in request.subjects]
     return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.files, origin=one.origin, make=one.make)
                  for one in virtual)
 
 
 @dataclass(frozen=True, eq=False)
 class Hemisphere:
-    """A virtual subject's hemisphere: mesh, regions, true responses and mean signal."""
+    """A virtual subject's hemisphere: mesh, regions, true responses, mean signal, haemodynamic responses."""
 
     surface: Surface
     labels: NDArray[np.int16]
     truth: Truth
     mean_signal: NDArray[np.float32]
+    shapes: Shapes
     noise_kernel: csr_array
 
 
@@ -91,26 +89,20 @@ class VirtualSubject:
     layout : Layout
     sub : str
         Marked virtual in its profile.
-    null : bool
-        A subject that responds to every image alike.
     network : ChosenNetwork
         That the set was made with.
     settings : SimulateSettings
     seed : int
         The study's.
     tr_s : float
-    drift_minutes : float
-        Minutes a degree of the drift polynomials.
     """
 
     layout: Layout
     sub: str
-    null: bool
     network: ChosenNetwork
     settings: SimulateSettings
     seed: int
     tr_s: float
-    drift_minutes: float
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -149,18 +141,22 @@ class VirtualSubject:
             inputs[f"{label_part(key)}_log"] = self.layout.events_sidecar(key)
         constants = {"tuning_sd_mm": TUNING_SD_MM, "noise_sd_mm": NOISE_SD_MM, "mean_signal": MEAN_SIGNAL,
                      "mean_signal_spread": MEAN_SIGNAL_SPREAD, "radius_mm": RADIUS_MM, **RESPONSE_MODEL}
-        return Origin(inputs, {"seed": self.seed, "null": self.null, "tr_s": self.tr_s, **constants,
-                               "drift_minutes": self.drift_minutes, **self.settings.model_dump(mode="json")})
+        return Origin(inputs, {"seed": self.seed, "null": self.settings.world == "null", "tr_s": self.tr_s, **constants,
+                               **self.settings.model_dump(mode="json")})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:
         """Draw the subject; give what then makes the time series, which are too large to be held all at once."""
         require_virtual(load_profile(self.layout, self.sub), what="for simulated BOLD")
         store = open_features(self.network, study=self.layout.root)
-        scores = score_regions(store, read_manifest(self.layout.manifest),
-                               generator=lambda roi: rng(self.seed, self.sub, "seen", roi))
-        base_images = tuple(read_manifest(self.layout.manifest).base_images)
-        hemispheres = {hemi: draw_hemisphere(surface, scores, base_images=base_images, settings=self.settings,
-                                             null=self.null, generator=rng(self.seed, self.sub, hemi, "tuning"))
+        manifest = read_manifest(self.layout.manifest)
+        ids = [manifest.get(base_image=name, type="RE").image_id for name in manifest.base_images]
+        layers = {roi: store.read(layer, image_ids=ids) for roi, layer in choose_layers(store.layers).items()}
+        scores = score_regions(manifest, world=self.settings.world, content=self.settings.content, layers=layers,
+                               pictures=lambda one: read_pixels(self.layout.stimuli, one),
+                               generator=lambda purpose: rng(self.seed, self.sub, "seen", purpose))
+        hemispheres = {hemi: draw_hemisphere(surface, scores, base_images=tuple(manifest.base_images),
+                                             settings=self.settings,
+                                             generator=rng(self.seed, self.sub, hemi, "tuning"))
                        for hemi, surface in load_fsaverage5().items()}
         return lambda: self._write(hemispheres, layers=choose_layers(store.layers), progress=progress)
 
@@ -173,35 +169,37 @@ class VirtualSubject:
             write_labels(self._labels(hemi), one.labels, hemi=hemi, overwrite=True)
         save_truth(self.truth_path, hemispheres)
         for (key, hemi), path in progress(self.bold.items(), label=f"BOLD sub-{self.sub}", total=len(self.bold)):
-            data = simulate_run(hemispheres[hemi], self.sessions[key.ses], key=key, settings=self.settings,
-                                tr_s=self.tr_s, drift_minutes=self.drift_minutes,
-                                generator=rng(self.seed, self.sub, key.ses, TASK, key.run, hemi, "noise",
-                                              *((key.part,) if key.part > 1 else ())))
-            write_timeseries(path, data, hemi=hemi, tr_s=self.tr_s, overwrite=True)
+            write_timeseries(path, self.simulate(hemispheres[hemi], key=key, hemi=hemi), hemi=hemi, tr_s=self.tr_s,
+                             overwrite=True)
         timing = {"RepetitionTime": self.tr_s, "StartTime": 0.0, "TaskName": TASK}
         said = {path: {"Simulated": True, **(timing if path in self.bold.values() else {})} for path in self.files}
-        said[self.truth_path]["Layers"] = dict(layers)
+        said[self.truth_path] |= {"Layers": dict(layers), "World": self.settings.world,
+                                  "Content": self.settings.content}
         return said
 
+    def simulate(self, hemisphere: Hemisphere, *, key: RunKey, hemi: str) -> NDArray[np.float32]:
+        """Make one run's time series, (n_volumes, n_vertices)."""
+        events, model = self.sessions[key.ses][key], noise_model(self.settings)
+        purpose = (key.ses, TASK, key.run, *((key.part,) if key.part > 1 else ()))
+        n_volumes = count_volumes(events)
+        gain = 1 + self.settings.session_gain_sd * rng(self.seed, self.sub, key.ses, "gain").standard_normal()
+        nuisances = draw_nuisances(n_volumes, model=model, tr_s=self.tr_s,
+                                   rng=rng(self.seed, self.sub, *purpose, "nuisances"))
+        percent = np.float32(gain) * evoked(hemisphere, events, n_volumes=n_volumes, tr_s=self.tr_s)
+        percent += make_noise(nuisances, model=model, tr_s=self.tr_s, kernel=hemisphere.noise_kernel,
+                              rng=rng(self.seed, self.sub, *purpose, hemi, "noise"))
+        return hemisphere.mean_signal * (1 + percent / np.float32(100))
 
-def score_regions(store: FeatureStore, manifest: Manifest, *,
-                  generator: Callable[[str], np.random.Generator]) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Score the images by the layers that the regions follow.
 
-    Parameters
-    ----------
-    store : FeatureStore
-    manifest : Manifest
-    generator : callable
-        Region to the generator of its scores.
-    """
-    ids = [manifest.get(base_image=name, type="RE").image_id for name in manifest.base_images]
-    return {roi: shown_scores(component_scores(store.read(layer, image_ids=ids)), rng=generator(roi))
-            for roi, layer in choose_layers(store.layers).items()}
+def noise_model(settings: SimulateSettings) -> NoiseModel:
+    """Take the noise's part of the settings."""
+    return NoiseModel(sd_pct=settings.noise_sd_pct, ar1=settings.ar1, smooth_share=settings.smooth_share,
+                      global_share=settings.global_share, drift_sd_pct=settings.drift_sd_pct,
+                      spikes=settings.spikes, spike_pct=settings.spike_pct)
 
 
 def draw_hemisphere(surface: Surface, scores: Scores, *, base_images: tuple[str, ...],
-                    settings: SimulateSettings, null: bool, generator: np.random.Generator) -> Hemisphere:
+                    settings: SimulateSettings, generator: np.random.Generator) -> Hemisphere:
     """Draw one hemisphere of a virtual subject.
 
     Parameters
@@ -211,70 +209,41 @@ def draw_hemisphere(surface: Surface, scores: Scores, *, base_images: tuple[str,
     scores : Scores
     base_images : tuple of str
     settings : SimulateSettings
-    null : bool
     generator : numpy.random.Generator
     """
     patch = occipital_patch(surface, subdivisions=settings.subdivisions)
     labels = schematic_regions(patch)
     kernel = smoother(patch, sd_mm=TUNING_SD_MM)
-    truth = draw_truth(scores, base_images=base_images, labels=labels, kernel=kernel, null=null, rng=generator,
-                       signal_pct=settings.signal_pct)
+    truth = draw_truth(scores, base_images=base_images, labels=labels, kernel=kernel, rng=generator,
+                       signal_pct=settings.signal_pct, tuning_sd_pct=settings.tuning_sd_pct)
     mean = MEAN_SIGNAL * (1 + MEAN_SIGNAL_SPREAD * smooth_maps(1, kernel=kernel, rng=generator)[0])
-    return Hemisphere(patch, labels, truth, mean, smoother(patch, sd_mm=NOISE_SD_MM))
+    shapes = draw_shapes(*smooth_maps(2, kernel=kernel, rng=generator), lag_sd_s=settings.hrf_lag_sd_s,
+                         width_sd=settings.hrf_width_sd)
+    return Hemisphere(patch, labels, truth, mean, shapes, smoother(patch, sd_mm=NOISE_SD_MM))
 
 
-def simulate_run(hemisphere: Hemisphere, events: Events, *, key: RunKey, tr_s: float,
-                 settings: SimulateSettings, drift_minutes: float,
-                 generator: np.random.Generator) -> NDArray[np.float32]:
-    """Make one run's time series.
+def evoked(hemisphere: Hemisphere, events: pd.DataFrame, *, n_volumes: int, tr_s: float) -> NDArray[np.float32]:
+    """Add up the responses to a run's images.
 
     Parameters
     ----------
     hemisphere : Hemisphere
-    events : mapping of RunKey to DataFrame
-        Events tables of the session's runs and parts of runs.
-    key : RunKey
+    events : DataFrame
+        The run's events table; rows without a base image (blanks) evoke nothing.
+    n_volumes : int
     tr_s : float
-    settings : SimulateSettings
-    drift_minutes : float
-        Minutes a degree of the drift polynomials.
-    generator : numpy.random.Generator
-        Of the noise.
 
     Returns
     -------
     float32 array, (n_volumes, n_vertices)
+        Percent of the mean signal.
     """
-    conditions = list_conditions(join_parts(events), session=key.ses)
-    sampling = Sampling(n_volumes=count_volumes(events[key]), tr_s=tr_s)
-    design = design_matrix(events[key], conditions=conditions, sampling=sampling).astype(np.float32)
-    percent = design @ amplitudes(hemisphere.truth, conditions)
-    kernel, degree = hemisphere.noise_kernel, drift_degree(sampling, drift_minutes=drift_minutes)
-    percent += np.float32(settings.drift_sd_pct) * drifts(sampling.n_volumes, degree=degree, kernel=kernel,
-                                                          rng=generator)
-    percent += np.float32(settings.noise_sd_pct) * autocorrelated_noise(sampling.n_volumes, kernel=kernel,
-                                                                        ar1=settings.ar1, rng=generator)
-    return hemisphere.mean_signal * (1 + percent / np.float32(100))
-
-
-def amplitudes(truth: Truth, conditions: pd.DataFrame) -> NDArray[np.float32]:
-    """Give the true response to each condition, (n_conditions, n_vertices); 0 for blanks.
-
-    Raises
-    ------
-    AnalysisError
-        If a base image has no true response.
-    """
-    place = {name: k for k, name in enumerate(truth.base_images)}
-    found = np.zeros((len(conditions), truth.responses["RE"].shape[1]), dtype=np.float32)
-    for k, (kind, name) in enumerate(zip(conditions["type"], conditions["base_image"], strict=True)):
-        if kind == BLANK:
-            continue
-        if name not in place:
-            raise AnalysisError("events", came=f"base image {name!r}", expected="base images of the manifest",
-                                remedy="Use the manifest that the runs were shown from.")
-        found[k] = truth.responses[kind][place[name]]
-    return found
+    images = events[events["image_id"].notna()]
+    sizes = np.stack([hemisphere.truth.response(kind, base_image) for kind, base_image
+                      in zip(images["trial_type"], images["base_image"], strict=True)])
+    return convolve_events(sizes, volumes_s=tr_s * np.arange(n_volumes, dtype=np.float64), reference_s=EVENT_S,
+                           shapes=hemisphere.shapes, onsets_s=images["onset"].to_numpy(np.float64),
+                           durations_s=images["duration"].to_numpy(np.float64))
 
 
 def save_truth(path: Path, hemispheres: Mapping[str, Hemisphere]) -> Path:
@@ -287,6 +256,8 @@ def save_truth(path: Path, hemispheres: Mapping[str, Hemisphere]) -> Path:
             for kind, values in one.truth.responses.items():
                 group.create_dataset(kind, data=values)
             group.create_dataset("labels", data=one.labels)
+            group.create_dataset("hrf_lag_s", data=one.shapes.lag_s)
+            group.create_dataset("hrf_width", data=one.shapes.width)
             group.create_dataset("mean_signal", data=one.mean_signal)
     return path
 

@@ -1,20 +1,15 @@
-r"""The true responses of a virtual subject: human-like, so that the paper's claims about the brain hold in it.
+r"""The true responses of a virtual subject.
 
-For vertex v of region R, whose network layer is l(R), and base image i:
+For vertex v of region R and base image i, an image of type c evokes
 
 .. math::
-    a_v(RE_i) &= m_v + s \sum_k w_{vk} z_k(i) \\
-    a_v(AI_i) &= m_v + s \sum_k w_{vk} \left(\sqrt{1 - e^2} z_k(i) + e x_k(i)\right) \\
-    a_v(AN_i) &= m_v + s \sum_k w_{vk} y_k(i)
+    a_v(c_i) = m_v + s \sum_k w_{vk} z^c_k(i)
 
-in percent signal change. :math:`z_k(i)` are the scores of the **RE image** i on the principal components of layer
-l(R) over the RE images, each component weighted by its standard deviation, all together of variance 1. x and y
-are independent normal numbers with the same variances as z. :math:`m_v > 0` is the response to any image, the
-tuning :math:`w_{vk}` is drawn per subject and smooth over the surface, s is the spread of responses, e small.
-
-So an AI image is seen as the RE image that it was made from, with a small difference of its own, whatever the network
-makes of it; an AN image is seen as something without relation to its RE counterpart or category. In a `null`
-subject s = 0: every image evokes the same response. Vertices outside the regions, and blanks, respond with 0.
+in percent signal change. :math:`z^c_k(i)` are the scores by which the region sees the image
+(:mod:`analysis.simulation.contents`, :mod:`analysis.simulation.worlds`), of variance 1 over RE images;
+:math:`m_v > 0` is the response to any image, the tuning :math:`w_{vk}` is drawn per subject and smooth over the
+surface, s is the spread of responses. In a `null` subject every image evokes the same response. Vertices outside the
+regions, and blanks, respond with 0.
 
 The null subject shows a bias to be avoided: all conditions of a session share the error of its baseline, so that its
 betas hold a pattern of each session. Where images differ little, RDMs that span two sessions correlate for that reason
@@ -24,7 +19,7 @@ vertex selection does by default).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,16 +28,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from analysis.regions.labels import ROIS
+from analysis.simulation.contents import N_COMPONENTS, SHARES, category_code, components, gabor_energy, mix
 from analysis.simulation.noise import smooth_maps
+from analysis.simulation.worlds import OWN_SHARE, TYPES, see
+from stimuli.manifest import Manifest, Stimulus
 from subjects.errors import AnalysisError
 
 LAYERS = {"V1": "layer1", "V2": "layer2", "V3": "layer3", "V4": "layer4", "LO": "layer5"}
-N_COMPONENTS = 12
-TUNED_SHARE = 0.3  # s, as a share of the mean response
-AI_OWN = 0.4  # e
 MEAN_SPREAD = 0.25  # of m_v over the surface, as a share of its mean
-RESPONSE_MODEL = {"layers": LAYERS, "n_components": N_COMPONENTS, "tuned_share": TUNED_SHARE, "ai_own": AI_OWN,
-                  "mean_spread": MEAN_SPREAD}
+RESPONSE_MODEL = {"layers": LAYERS, "n_components": N_COMPONENTS, "ai_own": OWN_SHARE, "mean_spread": MEAN_SPREAD}
 
 
 def choose_layers(layers: Sequence[str]) -> dict[str, str]:
@@ -90,68 +84,89 @@ class Truth:
             raise AnalysisError("true responses", came=f"{len(self.responses[wrong[0]])} rows of {wrong[0]}",
                                 expected=f"{len(self.base_images)}, one a base image", remedy="Draw them again.")
 
+    def response(self, kind: str, base_image: str) -> NDArray[np.float32]:
+        """Give the response to one image, (n_vertices,).
 
-def component_scores(features: NDArray[np.float32], *, n_components: int = N_COMPONENTS) -> NDArray[np.float64]:
-    """Score images on the principal components of a layer.
+        Raises
+        ------
+        AnalysisError
+            If the base image has no true response.
+        """
+        if base_image not in self.base_images:
+            raise AnalysisError("events", came=f"base image {base_image!r}", expected="base images of the manifest",
+                                remedy="Use the manifest that the runs were shown from.")
+        result: NDArray[np.float32] = self.responses[kind][self.base_images.index(base_image)]
+        return result
+
+
+def score_regions(manifest: Manifest, *, world: str, content: str, layers: Mapping[str, NDArray[np.float32]],
+                  pictures: Callable[[Stimulus], NDArray[np.uint8]],
+                  generator: Callable[[str], Generator]) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Score the images as each region sees them.
 
     Parameters
     ----------
-    features : float32 array, (n_images, n_units)
-    n_components : int
-        At most n_images - 1 are taken.
+    manifest : Manifest
+    world : str
+        One of :data:`~analysis.simulation.worlds.WORLDS`.
+    content : {"mixed", "network"}
+        Pixels, categories and the network's layers together, or its layers alone.
+    layers : mapping of str to float32 array, (n_images, n_units)
+        Region to the responses to the RE images of the layer that it follows, in the order of the base images.
+    pictures : callable
+        Reads an image's pixels; asked for by ``mixed`` and by the world ``pixels`` only.
+    generator : callable
+        Purpose to a generator of its own.
 
     Returns
     -------
-    float64 array, (n_images, n_components)
-        Columns of mean 0, in order of variance, the largest entry positive; the variances sum to 1. From the
-        images' Gram matrix.
+    dict of str to dict of str to float64 array
+        Region to type to scores, (n_images, n_dimensions).
 
     Raises
     ------
     AnalysisError
-        If the layer responds alike to all images.
+        If a layer responds alike to all images.
     """
-    centred = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    gram = (centred @ centred.T).astype(np.float64)
-    variance, vectors = np.linalg.eigh(gram)
-    top = np.argsort(variance)[::-1][:min(n_components, len(features) - 1)]
-    total = variance[top].sum()
-    if not total > 1e-12 * max(1.0, float(np.square(features, dtype=np.float64).sum())):
-        raise AnalysisError("features", came="a layer that responds alike to all images",
-                            expected="responses that vary", remedy="Extract the features again.")
-    vectors = vectors[:, top] * np.sign(vectors[np.abs(vectors[:, top]).argmax(axis=0), top])
-    scores = vectors * np.sqrt(np.maximum(variance[top], 0) / total * len(features))
-    result: NDArray[np.float64] = scores - scores.mean(axis=0)
-    return result
+    rows = {kind: [manifest.get(base_image=name, type=kind) for name in manifest.base_images] for kind in TYPES}
+    pixels = _pixel_scores(rows, pictures) if world == "pixels" or content == "mixed" else {}
+    codes = components(category_code([one.class_name for one in rows["RE"]], rng=generator("categories")))
+    found = {}
+    for roi, units in layers.items():
+        layer = components(units)
+        if not layer.any():
+            raise AnalysisError("features", came="a layer that responds alike to all images",
+                                expected="responses that vary", remedy="Extract the features again.")
+        scores = mix((pixels["RE"], codes, layer), shares=SHARES[roi]) if content == "mixed" else layer
+        found[roi] = see(world, scores, rng=generator(roi), targets=_targets(rows), by_pixels=pixels or None)
+    return found
 
 
-def shown_scores(scores: NDArray[np.float64], *, rng: Generator) -> dict[str, NDArray[np.float64]]:
-    """Give the scores by which each type of image is seen.
+def _pixel_scores(rows: Mapping[str, Sequence[Stimulus]],
+                  pictures: Callable[[Stimulus], NDArray[np.uint8]]) -> dict[str, NDArray[np.float64]]:
+    """Score all images on common components of their Gabor energies, of variance 1 over the RE images."""
+    measured = {kind: np.stack([gabor_energy(pictures(one)) for one in some]) for kind, some in rows.items()}
+    scores = dict(zip(measured, np.split(components(np.concatenate(list(measured.values()))), len(measured)),
+                      strict=True))
+    size = np.sqrt(np.square(scores["RE"] - scores["RE"].mean(axis=0)).sum() / len(scores["RE"]))
+    return {kind: (one - scores["RE"].mean(axis=0)) / size for kind, one in scores.items()}
 
-    Parameters
-    ----------
-    scores : float64 array, (n_images, n_components)
-        z, of the RE images.
-    rng : Generator
 
-    Returns
-    -------
-    dict of str to float64 array
-        ``"RE"``: z; ``"AI"``: z and a small part of its own; ``"AN"``: independent of z. See the module's formulas.
-    """
-    spread = scores.std(axis=0)
-    own, noise = (rng.standard_normal(scores.shape) * spread for _ in range(2))
-    return {"RE": scores, "AN": noise, "AI": np.sqrt(1 - AI_OWN**2) * scores + AI_OWN * own}
+def _targets(rows: Mapping[str, Sequence[Stimulus]]) -> list[int | None]:
+    """Find each AI image's target among the categories of the set."""
+    place = {one.category: k for k, one in enumerate(rows["RE"])}
+    return [place.get(one.target_category) if one.target_category is not None else None for one in rows["AI"]]
 
 
 def draw_truth(scores: Mapping[str, Mapping[str, NDArray[np.float64]]], *, base_images: tuple[str, ...],
-               labels: NDArray[np.int16], kernel: csr_array, signal_pct: float, null: bool, rng: Generator) -> Truth:
+               labels: NDArray[np.int16], kernel: csr_array, signal_pct: float, tuning_sd_pct: float,
+               rng: Generator) -> Truth:
     """Draw one hemisphere's true responses.
 
     Parameters
     ----------
     scores : mapping of str to mapping of str to float64 array
-        Region to type to :func:`shown_scores`, the same for both hemispheres.
+        See :func:`score_regions`; the same for both hemispheres.
     base_images : tuple of str
         Rows of the scores.
     labels : int16 array, (n_vertices,)
@@ -160,8 +175,8 @@ def draw_truth(scores: Mapping[str, Mapping[str, NDArray[np.float64]]], *, base_
         Smoothness of tuning and mean response; see :func:`~analysis.simulation.noise.smoother`.
     signal_pct : float
         Mean response to an image, percent.
-    null : bool
-        Respond to all images alike.
+    tuning_sd_pct : float
+        s, the standard deviation of responses over RE images, percent.
     rng : Generator
         Of the subject and hemisphere.
     """
@@ -172,5 +187,5 @@ def draw_truth(scores: Mapping[str, Mapping[str, NDArray[np.float64]]], *, base_
         n_components = next(iter(scores[roi].values())).shape[1]
         tuning = smooth_maps(n_components, kernel=kernel, rng=rng)[:, inside]
         for kind, seen in scores[roi].items():
-            responses[kind][:, inside] += 0.0 if null else TUNED_SHARE * signal_pct * (seen @ tuning)
+            responses[kind][:, inside] += tuning_sd_pct * (seen @ tuning)
     return Truth(base_images, {kind: values.astype(np.float32) for kind, values in responses.items()})

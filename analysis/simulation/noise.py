@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -10,7 +12,6 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from analysis.data.surface import Surface
-from analysis.glm.design import polynomials
 
 Maps = NDArray[np.float32]
 _REACH = 2.5  # standard deviations at which a kernel ends
@@ -44,8 +45,107 @@ def smooth_maps(n: int, *, kernel: csr_array, rng: Generator) -> Maps:
     return np.ascontiguousarray((kernel @ white).T)
 
 
-def autocorrelated_noise(n_volumes: int, *, kernel: csr_array, ar1: float, rng: Generator) -> Maps:
-    """Draw noise of variance 1: half of it smooth over the surface, all of it AR(1) in time.
+@dataclass(frozen=True, kw_only=True)
+class NoiseModel:
+    """What a run's signal holds besides responses; standard deviations in percent of the mean signal.
+
+    Parameters
+    ----------
+    sd_pct : float
+        Of the noise altogether.
+    ar1 : float
+        Correlation of its local part from one volume to the next.
+    smooth_share, global_share : float
+        Shares of its variance that are smooth over the surface, and that come from a few physiological sources which
+        reach the whole surface; the rest is independent at every vertex.
+    drift_sd_pct : float
+    spikes : float
+        Sudden movements expected in a run.
+    spike_pct : float
+        Standard deviation of what one does to the signal.
+    """
+
+    sd_pct: float
+    ar1: float
+    smooth_share: float
+    global_share: float
+    drift_sd_pct: float
+    spikes: float
+    spike_pct: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smooth_share + self.global_share <= 1:
+            raise ValueError(f"smooth and global shares {self.smooth_share} and {self.global_share}, expected a sum of "
+                             "0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Nuisances:
+    """What happens in a run to the whole head, the same for both hemispheres.
+
+    Parameters
+    ----------
+    physiology : float32 array, (n_volumes, n_sources)
+        Time courses of variance 1.
+    spikes : float32 array, (n_volumes, n_spikes)
+        What each sudden movement does over time: a jump that the next volume takes half back.
+    """
+
+    physiology: Maps
+    spikes: Maps
+
+
+N_SOURCES = 3
+_SLOWEST_S, _FASTEST_S = 30.0, 8.0
+"""Periods of the physiological sources: breathing and heartbeat folded down by the TR, and slow changes of CO2."""
+
+
+def draw_nuisances(n_volumes: int, *, model: NoiseModel, tr_s: float, rng: Generator) -> Nuisances:
+    """Draw the whole head's nuisances of one run."""
+    period = rng.uniform(_FASTEST_S, _SLOWEST_S, N_SOURCES)
+    phase = np.cumsum(2 * np.pi * tr_s / period * (1 + 0.2 * rng.standard_normal((n_volumes, N_SOURCES))), axis=0)
+    swings = np.sqrt(2) * np.sin(phase + rng.uniform(0, 2 * np.pi, N_SOURCES))
+    at = rng.integers(0, n_volumes, rng.poisson(model.spikes))
+    since = np.arange(n_volumes)[:, None] - at
+    return Nuisances(swings.astype(np.float32), np.where(since >= 0, 0.5 ** np.maximum(since, 0), 0).astype(np.float32))
+
+
+def make_noise(nuisances: Nuisances, *, model: NoiseModel, tr_s: float, kernel: csr_array,
+               rng: Generator) -> Maps:
+    """Draw one hemisphere's noise and drifts of one run.
+
+    Parameters
+    ----------
+    nuisances : Nuisances
+        Of the run; what they do to this hemisphere is drawn here, smooth over the surface.
+    model : NoiseModel
+    tr_s : float
+    kernel : csr_array
+        See :func:`smoother`.
+    rng : Generator
+
+    Returns
+    -------
+    float32 array, (n_volumes, n_vertices)
+        Percent of the mean signal.
+    """
+    n_volumes = len(nuisances.physiology)
+    reach = smooth_maps(nuisances.physiology.shape[1], kernel=kernel, rng=rng)
+    reach = (np.float32(0.7) + np.float32(np.sqrt(1 - 0.7**2)) * reach) / np.float32(np.sqrt(len(reach)))
+    local = autocorrelated_noise(n_volumes, kernel=kernel, ar1=model.ar1, rng=rng,
+                                 smooth_share=model.smooth_share / max(1 - model.global_share, 1e-9))
+    result = np.float32(model.sd_pct * np.sqrt(1 - model.global_share)) * local
+    result += np.float32(model.sd_pct * np.sqrt(model.global_share)) * (nuisances.physiology @ reach)
+    result += np.float32(model.drift_sd_pct) * drifts(n_volumes, tr_s=tr_s, kernel=kernel, rng=rng)
+    if nuisances.spikes.shape[1]:
+        result += np.float32(model.spike_pct) * (nuisances.spikes @ smooth_maps(nuisances.spikes.shape[1],
+                                                                               kernel=kernel, rng=rng))
+    return result
+
+
+def autocorrelated_noise(n_volumes: int, *, kernel: csr_array, ar1: float, rng: Generator,
+                         smooth_share: float = 0.5) -> Maps:
+    """Draw noise of variance 1: a share of it smooth over the surface, all of it AR(1) in time.
 
     ``e_t = rho e_(t-1) + sqrt(1 - rho^2) w_t`` from its stationary distribution on.
 
@@ -57,27 +157,40 @@ def autocorrelated_noise(n_volumes: int, *, kernel: csr_array, ar1: float, rng: 
     ar1 : float
         rho, the correlation of neighbouring volumes.
     rng : Generator
+    smooth_share : float
+        Share of the variance that is smooth.
 
     Returns
     -------
     float32 array, (n_volumes, n_vertices)
     """
-    local = rng.standard_normal((n_volumes, kernel.shape[0]), dtype=np.float32)
-    local += smooth_maps(n_volumes, kernel=kernel, rng=rng)
-    local *= np.float32(np.sqrt(0.5))
+    local = np.float32(np.sqrt(1 - smooth_share)) * rng.standard_normal((n_volumes, kernel.shape[0]), dtype=np.float32)
+    if smooth_share > 0:
+        local += np.float32(np.sqrt(smooth_share)) * smooth_maps(n_volumes, kernel=kernel, rng=rng)
     local[1:] *= np.float32(np.sqrt(1 - ar1**2))
     return np.asarray(lfilter(np.ones(1, np.float32), np.array([1, -ar1], np.float32), local, axis=0), np.float32)
 
 
-def drifts(n_volumes: int, *, degree: int, kernel: csr_array, rng: Generator) -> Maps:
-    """Draw slow drifts of variance 1 on average: polynomials of degree 1 to `degree` with smooth weights.
+def drifts(n_volumes: int, *, tr_s: float, kernel: csr_array, rng: Generator, shortest_s: float = 180.0) -> Maps:
+    """Draw slow drifts of variance 1 on average: cosines of falling size, with smooth weights.
+
+    Parameters
+    ----------
+    n_volumes : int
+    tr_s : float
+    kernel : csr_array
+        See :func:`smoother`.
+    rng : Generator
+    shortest_s : float
+        The shortest period; at least the slowest cosine, half a period long, is there.
 
     Returns
     -------
     float32 array, (n_volumes, n_vertices)
     """
-    if degree < 1:
-        return np.zeros((n_volumes, kernel.shape[0]), dtype=np.float32)
-    basis = polynomials(n_volumes, degree=degree)[:, 1:] * np.sqrt(n_volumes / degree)
-    result: Maps = basis.astype(np.float32) @ smooth_maps(degree, kernel=kernel, rng=rng)
+    count = max(1, int(2 * n_volumes * tr_s / shortest_s))
+    order = np.arange(1, count + 1)
+    waves = np.sqrt(2) * np.cos(np.pi * order * (np.arange(n_volumes)[:, None] + 0.5) / n_volumes)
+    sizes = (1 / order) / np.sqrt((1 / order**2).sum())
+    result: Maps = (waves * sizes).astype(np.float32) @ smooth_maps(count, kernel=kernel, rng=rng)
     return result

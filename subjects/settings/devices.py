@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from subjects.errors import SettingsError, nearest
-from subjects.settings.section import Count, NotNegative, Positive, Section, described
+from subjects.settings.section import Count, NotNegative, Positive, Section, Share, described
 
 SCANNERS = ("emulated", "keyboard", "serial", "parallel")
 BUTTONS = ("keyboard", "serial")
@@ -39,7 +39,6 @@ def _require_byte(spelled: int | str) -> int | str:
 
 
 Byte = Annotated[int | str, AfterValidator(_require_byte)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Volume = Annotated[int, Field(ge=0)]
 
 

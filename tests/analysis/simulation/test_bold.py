@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,25 @@ import pytest
 
 from analysis.data.sources import labels_path, resolve_subject
 from analysis.data.template import load_fsaverage5, occipital_patch
-from analysis.data.timeseries import Run, join_parts, read_run, read_sessions
+from analysis.data.timeseries import Run, read_run, read_sessions
 from analysis.glm.betas import Betas, load_betas
-from analysis.glm.design import Sampling, design_matrix, list_conditions
+from analysis.glm.design import Sampling
 from analysis.glm.estimate import betas_paths
 from analysis.regions.labels import ROIS, read_labels
 from analysis.regions.schematic import schematic_regions
 from analysis.running import Digests, require_made
-from analysis.simulation.bold import amplitudes, load_truth
-from analysis.simulation.ground_truth import AI_OWN, Truth, component_scores, draw_truth, shown_scores
-from analysis.simulation.noise import autocorrelated_noise, drifts, smooth_maps, smoother
+from analysis.simulation.bold import load_truth
+from analysis.simulation.ground_truth import Truth, draw_truth
+from analysis.simulation.noise import (
+    NoiseModel,
+    autocorrelated_noise,
+    draw_nuisances,
+    drifts,
+    make_noise,
+    smooth_maps,
+    smoother,
+)
+from analysis.simulation.worlds import see
 from paradigms.runlog import COLUMNS, events_sidecar
 from paradigms.tasks.main_task import make_schedule
 from stimuli.feature_store import write_store
@@ -33,11 +43,13 @@ from subjects.profile import base_images, register
 from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
-from subjects.settings.study import Settings, SimulateSettings
+from subjects.settings.study import Settings
 from subjects.store import read_json, write_json, write_table
 from tests.analysis.running_steps import ask, run
+from tests.analysis.simulation.exact import EXACT, use_the_fitted_response
 
-SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "simulate": {"subdivisions": 0}}
+SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "simulate": {
+    "subdivisions": 0, "content": "network", "signal_pct": 2.0, "tuning_sd_pct": 0.6, "noise_sd_pct": 1.0}}
 LAYERS = tuple(f"layer{k}" for k in range(1, 9))
 
 
@@ -129,7 +141,7 @@ def test_the_glm_recovers_what_was_put_in(logged, simulated, fitted):
         for kind in TYPES:
             found, true = betas.select(type=kind)[:, inside], truth.responses[kind][:, inside]
             assert correlation(centred(found), centred(true)) > 0.5
-            assert found.mean() == pytest.approx(true.mean(), rel=0.1)
+            assert 0.5 < found.mean() / true.mean() < 1.1  # a deeper undershoot: a train of images adds up to less
         assert np.abs(betas.select(type="RE")[:, ~inside].mean()) < 0.1
         assert np.nanmedian(betas.r2[inside]) > np.nanmedian(betas.r2[~inside])
 
@@ -140,14 +152,14 @@ def noiseless(logged, tmp_path_factory) -> tuple[Layout, Settings]:
     layout, settings = logged
     root = tmp_path_factory.mktemp("noiseless") / "study"
     shutil.copytree(layout.root, root, ignore=shutil.ignore_patterns("simulated", "glm"))
-    without_noise = SimulateSettings(subdivisions=0, noise_sd_pct=0.0, drift_sd_pct=0.0)
-    quiet = settings.model_copy(update={"simulate": without_noise})
+    quiet = settings.model_copy(update={"simulate": settings.simulate.model_copy(update=EXACT)})
     run("simulate", Layout(root), quiet)
     run("glm", Layout(root), quiet)
     return Layout(root), quiet
 
 
-def test_without_noise_the_glm_gives_the_truth(noiseless):
+def test_without_noise_the_glm_gives_the_truth_but_for_its_other_response(noiseless):
+    """The subject's haemodynamic response is not the one that is fitted, so sizes are off and images mix a little."""
     layout, _ = noiseless
     for hemi in ("L", "R"):
         betas = load_betas(layout.derivative("glm", sub="01", hemi=hemi, suffix="betas.h5"))
@@ -155,28 +167,50 @@ def test_without_noise_the_glm_gives_the_truth(noiseless):
         inside = np.abs(truth.responses["RE"]).sum(axis=0) > 0
         for kind in TYPES:
             for presentation in (1, 2):
-                found = betas.select(type=kind, presentation=presentation)[:, inside]
-                true = truth.responses[kind][:, inside]
-                assert np.abs(found - true).max() < 0.06 * np.abs(true).max()  # percent of a mean that holds responses
-                assert correlation(centred(found), centred(true)) > 0.999
-        assert np.median(betas.r2[inside]) > 0.999
+                found = centred(betas.select(type=kind, presentation=presentation)[:, inside])
+                true = centred(truth.responses[kind][:, inside])
+                assert correlation(found, true) > 0.85  # images 4 s apart run into one another
+                assert 0.8 < (found * true).sum() / (true * true).sum() < 1.1
+        assert np.median(betas.r2[inside]) > 0.9
         blanks = betas.values[betas.conditions["type"] == "blank"]
-        assert np.abs(blanks[:, inside]).max() < 1e-3
         assert np.isnan(blanks[:, ~inside]).all()  # constant: no signal to take a percentage of
 
 
-def test_without_noise_bold_is_design_times_truth(noiseless):
+def test_with_the_response_that_is_fitted_the_truth_comes_back(logged, tmp_path, monkeypatch):
+    layout, settings = logged
+    use_the_fitted_response(monkeypatch)
+    copy = Layout(shutil.copytree(layout.root, tmp_path / "study", ignore=shutil.ignore_patterns("simulated", "glm")))
+    quiet = settings.model_copy(update={"simulate": settings.simulate.model_copy(update=EXACT)})
+    run("simulate", copy, quiet)
+    run("glm", copy, quiet)
+    betas, truth = load_betas(betas_paths(copy, sub="01")["L"]), load_truth(truth_path(copy), hemi="L")
+    inside = np.abs(truth.responses["RE"]).sum(axis=0) > 0
+    for kind in TYPES:
+        found, true = betas.select(type=kind)[:, inside], truth.responses[kind][:, inside]
+        assert np.abs(found - true).max() < 0.06 * np.abs(true).max()  # percent of a mean that holds responses
+        assert correlation(centred(found), centred(true)) > 0.999
+    assert np.median(betas.r2[inside]) > 0.999
+
+
+def test_without_noise_bold_is_the_sum_of_responses(noiseless):
+    """Against a plain loop over events with the impulse response in steps of 20 ms."""
     layout, _ = noiseless
-    events = read_sessions(layout, sub="01")["01"]
-    conditions = list_conditions(join_parts(events), session="01")
+    events = read_sessions(layout, sub="01")["01"][RunKey("01", "01", "main", 2)]
     truth = load_truth(layout.derivative("simulated", sub="01", suffix="truth.h5"), hemi="R")
     run_2 = read(layout, RunKey("01", "01", "main", 2), hemi="R")
-    design = design_matrix(events[RunKey("01", "01", "main", 2)], conditions=conditions,
-                           sampling=Sampling(n_volumes=len(run_2.data), tr_s=2.0))
-    expected = 1 + design @ np.stack([
-        np.zeros(run_2.data.shape[1]) if kind == "blank" else truth.responses[kind][truth.base_images.index(name)]
-        for kind, name in zip(conditions["type"], conditions["base_image"], strict=True)]) / 100
-    np.testing.assert_allclose(run_2.data / run_2.data[0], expected / expected[0], rtol=1e-5)
+    vertex = int(np.abs(truth.responses["RE"]).sum(axis=0).argmax())
+    steps = np.arange(0, 40, 0.02) + 0.01
+    impulse = ((steps / 5.4) ** 6 * np.exp(-(steps - 5.4) / 0.9)
+               - 0.35 * (steps / 10.8) ** 12 * np.exp(-(steps - 10.8) / 0.9))
+    peak = np.convolve(np.ones(100), impulse).max() * 0.02
+    expected = np.zeros(len(run_2.data))
+    for one in events[events["image_id"].notna()].itertuples():
+        size = truth.responses[one.trial_type][truth.base_images.index(one.base_image), vertex]
+        for k in range(len(expected)):
+            since = 2.0 * k - one.onset
+            expected[k] += size * impulse[(steps > since - one.duration) & (steps <= since)].sum() * 0.02 / peak
+    found = 100 * (run_2.data[:, vertex] / run_2.data[0, vertex] * (1 + expected[0] / 100) - 1)
+    assert found == pytest.approx(expected, abs=0.02 * np.abs(expected).max())
 
 
 def test_slice_timing_corrected_series_are_modelled_at_their_time(noiseless, tmp_path):
@@ -329,66 +363,66 @@ def test_noise_is_autocorrelated_and_stationary(patch, ar1):
 
 def test_drifts_are_slow_and_centred(patch):
     kernel = smoother(patch, sd_mm=1.0)
-    slow = drifts(200, degree=3, kernel=kernel, rng=np.random.default_rng(2))
+    slow = drifts(278, tr_s=2.0, kernel=kernel, rng=np.random.default_rng(2))
     assert np.abs(slow.mean(axis=0)).max() < 1e-4
     assert slow.var() == pytest.approx(1.0, abs=0.2)
-    powers = np.polynomial.legendre.legvander(np.linspace(-1, 1, 200), 3)
-    left = slow - powers @ np.linalg.lstsq(powers, slow, rcond=None)[0]
-    assert np.abs(left).max() < 1e-4
-    assert not drifts(200, degree=0, kernel=kernel, rng=np.random.default_rng(2)).any()
+    power = np.square(np.abs(np.fft.rfft(slow * np.hanning(278)[:, None], axis=0))).sum(axis=1)
+    fast = np.fft.rfftfreq(278, 2.0) > 1 / 120
+    assert power[fast].sum() < 0.03 * power.sum()
 
 
-def test_component_scores_equal_a_plain_svd():
-    features = np.random.default_rng(3).standard_normal((12, 300)).astype(np.float32)
-    u, s, _ = np.linalg.svd((features - features.mean(axis=0)).astype(float), full_matrices=False)
-    expected = u[:, :5] * s[:5]
-    expected *= np.sqrt(12 / np.square(expected).sum())
-    found = component_scores(features, n_components=5)
-    np.testing.assert_allclose(np.abs(found), np.abs(expected), rtol=1e-3, atol=1e-4)
-    assert found.var(axis=0).sum() == pytest.approx(1.0)
-    assert (np.take_along_axis(found, np.abs(found).argmax(axis=0)[None], axis=0) > 0).all()
-    np.testing.assert_allclose(component_scores(features[:, ::-1] * 7, n_components=5), found, rtol=1e-3, atol=1e-4)
+MODEL = NoiseModel(sd_pct=2.0, ar1=0.3, smooth_share=0.3, global_share=0.15, drift_sd_pct=0.0, spikes=0.0,
+                   spike_pct=2.0)
 
 
-def test_a_layer_that_responds_alike_is_refused():
-    with pytest.raises(AnalysisError, match="a layer that responds alike to all images"):
-        component_scores(np.ones((5, 9), dtype=np.float32))
+def test_noise_has_the_size_and_the_shares_asked_for(patch):
+    """Vertices far apart share what is global; neighbours what is smooth as well; sizes add up."""
+    kernel = smoother(patch, sd_mm=2.0)
+    runs = [make_noise(draw_nuisances(300, model=MODEL, tr_s=2.0, rng=np.random.default_rng(k)), model=MODEL, tr_s=2.0,
+                       kernel=kernel, rng=np.random.default_rng(100 + k)) for k in range(12)]
+    noise = np.concatenate(runs)
+    assert noise.std() == pytest.approx(2.0, rel=0.05)
+    far = np.argsort(np.linalg.norm(patch.flat - patch.flat[0], axis=1))[::-1][:40]
+    apart = np.mean([np.corrcoef(noise[:, 0], noise[:, v])[0, 1] for v in far])
+    assert 0.02 < apart < 0.15
+    a, b = patch.edges.T
+    near = np.mean([np.corrcoef(noise[:, v], noise[:, w])[0, 1] for v, w in zip(a[:60], b[:60], strict=True)])
+    assert near > apart + 0.05
 
 
-def test_types_are_seen_as_the_formulas_say():
-    scores = np.random.default_rng(4).standard_normal((4000, 3)) * [1.0, 0.5, 0.1]
-    seen = shown_scores(scores, rng=np.random.default_rng(5))
-    np.testing.assert_array_equal(seen["RE"], scores)
-    for kind, shared in (("AI", np.sqrt(1 - AI_OWN**2)), ("AN", 0.0)):
-        np.testing.assert_allclose(seen[kind].std(axis=0), scores.std(axis=0), rtol=0.05)
-        for k in range(3):
-            assert np.corrcoef(seen[kind][:, k], scores[:, k])[0, 1] == pytest.approx(shared, abs=0.05)
+def test_sudden_movements_jump_and_settle(patch):
+    model = replace(MODEL, sd_pct=0.0, spikes=3.0)
+    drawn = draw_nuisances(200, model=model, tr_s=2.0, rng=np.random.default_rng(3))
+    found = make_noise(drawn, model=model, tr_s=2.0, kernel=smoother(patch, sd_mm=1.0), rng=np.random.default_rng(4))
+    at = np.flatnonzero(drawn.spikes[:, 0] == 1.0)[0]
+    assert np.abs(drawn.spikes[at + 1, 0]) == 0.5
+    assert found[at].std() > 1.0
+    assert not found[: min(np.flatnonzero(column)[0] for column in drawn.spikes.T)].any()
+
+
+def test_shares_beyond_the_whole_are_refused():
+    with pytest.raises(ValueError, match="shares 0.9 and 0.15, expected a sum of 0 to 1"):
+        replace(MODEL, smooth_share=0.9)
 
 
 def test_truth_is_silent_outside_the_regions_and_tuned_within(patch):
     labels = schematic_regions(patch)
     rng = np.random.default_rng(6)
-    scores = {roi: shown_scores(rng.standard_normal((6, 3)), rng=rng) for roi in ROIS}
+    scores = {roi: see("paper", rng.standard_normal((6, 3)), rng=rng) for roi in ROIS}
     names = tuple("abcdef")
     truth = draw_truth(scores, base_images=names, labels=labels, kernel=smoother(patch, sd_mm=2.5), signal_pct=2.0,
-                       null=False, rng=rng)
+                       tuning_sd_pct=0.6, rng=rng)
     for values in truth.responses.values():
         assert not values[:, labels == 0].any()
         assert (np.ptp(values[:, labels > 0], axis=0) > 0).all()
         assert values[:, labels > 0].mean() == pytest.approx(2.0, rel=0.15)
 
 
-def test_amplitudes_follow_the_conditions():
-    names = ("a-01", "b-01")
-    truth = Truth(names, {kind: np.arange(4, dtype=np.float32).reshape(2, 2) + 10 * k for k, kind in enumerate(TYPES)})
-    events = pd.DataFrame({"trial_type": ["AN", "blank", "RE"], "image_id": ["px-2", np.nan, "px-1"],
-                           "base_image": ["b-01", np.nan, "a-01"], "presentation": [1, np.nan, 2]})
-    table = list_conditions({1: events}, session="01")
-    found = amplitudes(truth, table)
-    assert table["type"].tolist() == ["RE", "AN", "blank"]
-    np.testing.assert_array_equal(found, [[0, 1], [12, 13], [0, 0]])
+def test_a_base_image_without_a_true_response_is_refused():
+    truth = Truth(("a-01",), {kind: np.ones((1, 2), np.float32) for kind in TYPES})
+    assert truth.response("AN", "a-01").tolist() == [1, 1]
     with pytest.raises(AnalysisError, match="base image 'b-01'; expected base images of the manifest"):
-        amplitudes(Truth(names[:1], {kind: values[:1] for kind, values in truth.responses.items()}), table)
+        truth.response("AN", "b-01")
 
 
 def test_truth_with_one_row_missing_is_refused():

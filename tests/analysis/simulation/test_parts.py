@@ -25,14 +25,16 @@ from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import SimulateSettings
 from tests.analysis.running_steps import run
+from tests.analysis.simulation.exact import EXACT, use_the_fitted_response
 from tests.bids import bids_errors
 from tests.paradigms.conftest import MAIN_ALONE, make_console_study
 from tests.paradigms.playing.test_resume import _abort_at
 
 RUN = RunKey("01", "01", "main", 1)
 REST = RunKey("01", "01", "main", 1, part=2)
-QUIET = SimulateSettings(subdivisions=0, noise_sd_pct=0.0, drift_sd_pct=0.0)
-LOUD = SimulateSettings(subdivisions=0)
+STRONG = {"subdivisions": 0, "content": "network", "signal_pct": 2.0, "tuning_sd_pct": 0.6}
+QUIET = SimulateSettings(**{**STRONG, **EXACT})
+LOUD = SimulateSettings(**{**STRONG, **EXACT, "noise_sd_pct": 1.0, "drift_sd_pct": 1.0})
 ABORTED_S = 210.0
 
 
@@ -66,7 +68,9 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Layout]:
 def fitted(layout: Layout, simulate: SimulateSettings, folder: Path) -> Layout:
     copy = Layout(shutil.copytree(layout.root, folder / f"{layout.root.name}-{simulate.noise_sd_pct:g}"))
     settings = load_settings(copy.root).model_copy(update={"simulate": simulate})
-    run("simulate", copy, settings)
+    with pytest.MonkeyPatch.context() as patch:
+        use_the_fitted_response(patch)
+        run("simulate", copy, settings)
     run("glm", copy, settings)
     return copy
 

@@ -38,6 +38,8 @@ verify_option = click.option("--verify", is_flag=True, help="Digest every file a
                                                             "time of last change.")
 STEP_OPTIONS = {
     "null": click.option("--null", is_flag=True, help="A subject whose responses do not depend on the images."),
+    "world": click.option("--world", type=click.Choice(("paper", "cnn-like", "both", "null", "pixels")), default=None,
+                          help="How the subject sees AN and AI images, instead of simulate.world."),
     "network": click.option("--network", default=None, help="Another network than the one that the stimulus set was "
                                                             "made with, for comparison; its features must be there."),
 }

@@ -41,6 +41,8 @@ class Request:
         A network other than the one that the stimulus set was made with, for comparison.
     null : bool
         Simulate subjects who respond to every image alike.
+    world : str, optional
+        Simulate subjects of this world instead of the settings'.
     verify : bool
         Digest every file anew instead of trusting size and time of last change.
     progress : ProgressWrapper
@@ -51,6 +53,7 @@ class Request:
     subjects: tuple[str, ...]
     network: str | None = None
     null: bool = False
+    world: str | None = None
     verify: bool = False
     progress: ProgressWrapper = silent
 
@@ -204,7 +207,7 @@ NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:l
 
 STEPS = {step.name: step for step in (
     Step(name="simulate", title="virtual BOLD", product="virtual BOLD", needs=("virtual", "runs", "features"),
-         planner="analysis.simulation.bold:plan", options=("null",),
+         planner="analysis.simulation.bold:plan", options=("null", "world"),
          help="Make a virtual subject's BOLD from the logged events. Refused for volunteers."),
     Step(name="glm", title="GLM", product="betas", needs=("runs",), planner="analysis.glm.estimate:plan",
          help="Estimate the response to every image and presentation, in percent signal change."),

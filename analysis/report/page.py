@@ -156,18 +156,27 @@ def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[
                 "" if records.about.of_set else records.manifest.stimuli[0].network)
 
 
+SEEN = {
+    "paper": "an AI image is seen nearly as its RE image and an AN image as something unrelated",
+    "cnn-like": "an AN image is seen nearly as its RE image and an AI image as its target",
+    "both": "AN and AI images are seen nearly as their RE images",
+    "null": "every image evokes the same response",
+    "pixels": "every image is seen by its pixels alone",
+}
+"""How a virtual subject of each world sees, as the banner says it."""
+
+
 def make_banner(records: StudyRecords) -> str:
     """Say that BOLD was simulated, and what of it follows from the simulation; empty for measured BOLD."""
     if not records.simulated:
         return ""
     sentences = [f"Simulated BOLD: {_who(records.simulated)} virtual."]
-    if records.null:
-        who = _who(records.null)
-        sentences.append(f"{who[0].upper()}{who[1:]} null: every image evokes the same response.")
+    for world, seen in SEEN.items():
+        if whom := tuple(one.sub for one in records.subjects if one.world == world):
+            who = _who(whom)
+            sentences.append(f"{who[0].upper()}{who[1:]} of the world `{world}`: {seen}.")
     if records.null != records.simulated:
-        whom = f"Apart from the null subject{'s' * (len(records.null) > 1)} they" if records.null else "They"
-        sentences.append(f"{whom} were made to see an AI image nearly as its RE image and an AN image as something "
-                         "unrelated: the verdicts on brain and encoding models follow from how they were made.")
+        sentences.append("The verdicts on brain and encoding models follow from how they were made.")
     sentences.append("The numbers show that the chain works from the logged onsets to the last figure. They are "
                      "evidence about no brain.")
     return " ".join(sentences)

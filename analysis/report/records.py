@@ -103,13 +103,13 @@ class GlmRecord:
 class SubjectRecords:
     """All of one subject.
 
-    `null` for a virtual one who was made to respond to every image alike; `dropped` where its simulated time series
-    were dropped after the betas were estimated.
+    `world` of a virtual one (:mod:`analysis.simulation.worlds`), None of a volunteer; `dropped` where its simulated
+    time series were dropped after the betas were estimated.
     """
 
     sub: str
     source: str
-    null: bool
+    world: str | None
     dropped: bool
     runs: tuple[RunRecord, ...]
     excerpts: tuple[ExcerptRecord, ...]
@@ -155,7 +155,7 @@ class StudyRecords:
     @property
     def null(self) -> tuple[str, ...]:
         """Virtual subjects who respond to every image alike."""
-        return tuple(one.sub for one in self.subjects if one.null)
+        return tuple(one.sub for one in self.subjects if one.world == "null")
 
     @property
     def brain(self) -> pd.DataFrame:
@@ -196,7 +196,7 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
     (table, vertices), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
     selected = read_selected(vertices)
     return SubjectRecords(
-        data.sub, data.source, _is_null(layout, data), data.dropped,
+        data.sub, data.source, _world(layout, data), data.dropped,
         tuple(_read_run(layout, key) for key in data.runs), read_excerpts(layout, sub=data.sub),
         glm=tuple(_read_glm(path, labels=labels, sub=data.sub) for path in works["glm"].files()),
         flat=tuple(_read_flat(data.load_surface(hemi), labels=labels[hemi], selected=selected[hemi])
@@ -204,12 +204,13 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
         rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table))
 
 
-def _is_null(layout: Layout, data: SubjectData) -> bool:
+def _world(layout: Layout, data: SubjectData) -> str | None:
     if data.source != SIMULATED:
-        return False
+        return None
     record = layout.derivative(SIMULATED, sub=data.sub, suffix="truth.json")
     parameters = read_json(record).get("parameters", {})  # without the record nobody could tell null from signal
-    return bool(parameters.get("null")) if isinstance(parameters, dict) else False
+    said = parameters if isinstance(parameters, dict) else {}
+    return "null" if said.get("null") else str(said.get("world", "paper"))
 
 
 def _read_run(layout: Layout, key: RunKey) -> RunRecord:

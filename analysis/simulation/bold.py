@@ -38,6 +38,7 @@ from analysis.steps import Origin, Request, Work
 from stimuli.manifest import read_manifest, read_pixels
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
+from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import load_profile, require_virtual
 from subjects.provenance import FileFormat, rng
@@ -60,7 +61,11 @@ Scores = Mapping[str, Mapping[str, NDArray[np.float64]]]
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the BOLD of each virtual subject."""
     chosen, network = request.settings, choose_network(request.layout)
-    world = {"world": "null"} if request.null else {}
+    if request.null and request.world not in (None, "null"):
+        raise AnalysisError("simulate", came=f"--null and --world {request.world}", expected="one of them",
+                            remedy="Leave one out.")
+    asked = "null" if request.null else request.world
+    world = {"world": asked} if asked else {}
     virtual = [VirtualSubject(layout=request.layout, sub=sub, network=network, seed=chosen.study.seed,
                               settings=chosen.simulate.model_copy(update=world), tr_s=chosen.scanner.tr_s)
                for sub in request.subjects]

@@ -304,7 +304,8 @@ def test_measured_bold_has_no_banner(tmp_path: Path) -> None:
 
 def test_one_virtual_subject_is_named_alone(records: StudyRecords) -> None:
     alone = dataclasses.replace(records, subjects=records.subjects[:1])
-    assert make_banner(alone).startswith("Simulated BOLD: subject 01 is virtual. They were made to see ")
+    assert make_banner(alone).startswith(
+        "Simulated BOLD: subject 01 is virtual. Subject 01 is of the world `paper`: an AI image ")
 
 
 def test_a_null_subject_is_told_apart(study: Layout, tmp_path: Path) -> None:
@@ -314,10 +315,10 @@ def test_a_null_subject_is_told_apart(study: Layout, tmp_path: Path) -> None:
                    overwrite=True)
     records = read_records(ask(copy, load_settings(copy.root), "01", "02"))
     banner = make_banner(records)
-    assert "subjects 01 and 02 are virtual. Subject 02 is null: every image evokes the same response." in banner
-    assert "Apart from the null subject they were made to see" in banner
+    assert "subjects 01 and 02 are virtual. Subject 01 is of the world `paper`: " in banner
+    assert "Subject 02 is of the world `null`: every image evokes the same response." in banner
     only = dataclasses.replace(records, subjects=records.subjects[1:])
-    assert "were made to see" not in make_banner(only)
+    assert "The verdicts on brain" not in make_banner(only)
 
 
 def test_a_virtual_subject_without_its_truth_is_not_reported(study: Layout, tmp_path: Path) -> None:

@@ -277,6 +277,12 @@ def test_a_null_subject_holds_no_image(logged, fitted, tmp_path):
     assert correlation(*(half[:, inside] for half in halves["human"])) > 0.12
 
 
+def test_a_world_is_asked_for_in_one_way(logged):
+    layout, settings = logged
+    with pytest.raises(AnalysisError, match="--null and --world both; expected one of them"):
+        run("simulate", layout, settings, null=True, world="both")
+
+
 def test_nothing_is_made_twice(logged, simulated, fitted):
     layout, settings = logged
     before = {path: path.stat().st_mtime_ns for path in layout.root.rglob("*") if path.is_file()}

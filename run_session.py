@@ -6,7 +6,7 @@ This file joins the four folders and computes nothing itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,10 +17,10 @@ import click
 from analysis.steps import STEPS, Request, Step
 from subjects import cli as shared
 from subjects.cli import Name, group, json_option, main, rich_progress, say, site_option, study_option, subject_option
-from subjects.errors import DeviceError, LayoutError, StimulusError
+from subjects.errors import LayoutError, StimulusError
 from subjects.layout import Layout
 from subjects.run_key import RunKey, label
-from subjects.settings.devices import BUTTONS, DISPLAY_HELP, DISPLAYS, SCANNERS, fault_overrides
+from subjects.settings.devices import BUTTONS, DISPLAY_HELP, DISPLAYS, SCANNERS
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 
@@ -173,20 +173,6 @@ fault_option = click.option("--fault", "faults", multiple=True, metavar="NAME=VA
                                  "tr=1.01, stop=40, late=10. May be given again.")
 
 
-def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: str | None,
-                    faults: Sequence[str]) -> Settings:
-    """Load the settings with the devices asked for on the command line; refuse what does not go together."""
-    overrides = fault_overrides(faults)
-    if faults and scanner != "emulated":
-        raise DeviceError("--fault", came=f"faults of a scanner that is {scanner!r}", expected="--scanner emulated",
-                          remedy="Leave --fault out.")
-    if buttons is not None and scanner == "emulated":
-        raise DeviceError("--buttons", came=f"{buttons!r} with the emulated scanner",
-                          expected="no button box: the emulated scanner brings a simulated participant",
-                          remedy="Leave --buttons out.")
-    return load_settings(study, site=site, overrides={**overrides, **({"buttons.device": buttons} if buttons else {})})
-
-
 @cli.command()
 @study_option
 @subject_option
@@ -210,6 +196,7 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
         repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...],
         resume: bool, from_trial: int | None, trust: bool, quiet: bool, as_json: bool) -> int:
     """Play one run, show it while it is played, and log it. Ends with 0 when it is complete, 1 when it was aborted."""
+    from paradigms.console import options
     from paradigms.console.questions import folded
     from paradigms.console.watching import shown_beside, watched_run
     from paradigms.devices.tracker import Consent
@@ -217,7 +204,7 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
     from paradigms.record.run_files import last_attempt
 
     layout = Layout(study).require()
-    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+    settings = options.device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     key = RunKey(sub, ses, task, run_number)
     attempt, real = last_attempt(layout, key) + 1, display != "virtual" and not quiet
     watched = watched_run(settings, journal=layout.journal(key, attempt=attempt),
@@ -256,7 +243,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from rich.console import Console, RenderableType
 
     from analysis.glm.run_design import design_of, design_panel
-    from paradigms.console import questions
+    from paradigms.console import options, questions
     from paradigms.console.run_process import find_running
     from paradigms.console.session import Played, Stage, pass_preflight, play_session
     from paradigms.devices.tracker import Consent, make_tracker
@@ -265,7 +252,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from subjects.profile import load_profile
 
     layout = Layout(study).require()
-    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+    settings = options.device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     require_devices(load_profile(layout, sub), scanner=scanner, display=display)
     make_tracker(layout, settings, consent=Consent(site, trust=trust))
     sheet = run_sheet(layout, settings, sub=sub)
@@ -274,10 +261,10 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
                           remedy="See `python -m subjects plan`.")
     console = Console(stderr=as_json)
     console.print(sheet_tables(sheet)[1])
-    options = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))),
+    words = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))),
                *(("--trust",) if trust else ()), *(() if buttons is None else ("--buttons", buttons)),
                *(word for fault in faults for word in ("--fault", fault)))
-    stage = Stage(scanner, display, options)
+    stage = Stage(scanner, display, words)
     ask = partial(questions.first_answer if yes else questions.ask, err=as_json)
     played: list[Played] = []
     if find_running(layout, sub=sub) or pass_preflight(layout, sub=sub, ses=ses, stage=stage, ask=ask,
@@ -317,6 +304,7 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
               fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...], trust: bool,
               as_json: bool) -> int:
     """Check that a session can begin: files, clock, refresh, every button, a pulse. Ends with 0 if it can, else 1."""
+    from paradigms.console import options
     from paradigms.console.panels import preflight_panel
     from paradigms.console.preflight import make_preflight
     from paradigms.console.questions import folded
@@ -324,7 +312,7 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
     from paradigms.devices.tracker import Consent
 
     layout = Layout(study).require()
-    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+    settings = options.device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     with typing_unseen():
         made = make_preflight(layout, settings, sub=sub, ses=ses, scanner=scanner, display=display, accepted=accept,
                               fullscreen=fullscreen, timeout_s=timeout, consent=Consent(site, trust=trust),
@@ -340,15 +328,28 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
               help="How long it stays on the subject's display; the abort key ends it.")
 @click.option("--display", default="window", show_default=True, type=Name(DISPLAYS[:2]),
               help="The subject's screen, or a virtual X server that nobody sees.")
+@click.option("--flashes", type=click.IntRange(min=0), default=0, help="Measure the display's delay, with so many.")
+@click.option("--scanner", default="keyboard", show_default=True, type=Name(SCANNERS[1:]),
+              help="Where the photodiode comes in.")
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen.")
 @site_option
-def card(study: Path, out: Path | None, seconds: float, display: str, fullscreen: bool, site: Path | None) -> None:
-    """Show the geometry card: ruler in degrees, orientation, field of view, grey levels."""
+@json_option
+def card(study: Path, out: Path | None, seconds: float, display: str, fullscreen: bool, site: Path | None,
+         flashes: int, scanner: str, as_json: bool) -> None:
+    """Show the geometry card: ruler, orientation, field of view, grey levels.
+
+    With --flashes a square in its lower right corner flashes; a photodiode on it gives the display's delay.
+    """
+    from paradigms.console.display_lag import lag_of_card
     from paradigms.console.geometry_card import draw_card, write_card
 
     settings = load_settings(Layout(study).require().root, site=site)
     if out is not None:
         click.echo(f"card: {write_card(out, settings)}")
+        return
+    if flashes:
+        lag = lag_of_card(settings, scanner=scanner, display=display, fullscreen=fullscreen, n_flashes=flashes)
+        say(lag.to_json(), as_json=as_json, text=lag.summary())
         return
     from paradigms.playing.assembly import show_picture
 

@@ -119,6 +119,20 @@ def time_zero(records: Sequence[Record]) -> float | None:
     return float(zeros[0]["t"]) if zeros else None
 
 
+def display_delay_s(records: Sequence[Record]) -> float:
+    """Give the time from a flip to the light on the subject's screen, as it was set when a run was played."""
+    return float(next((one["display_delay_s"] for one in of_kind(records, "devices") if "display_delay_s" in one), 0.0))
+
+
+def flips_seen(records: Sequence[Record]) -> list[Record]:
+    """List a run's flips with the time at which each was seen: that of the flip and the display's delay.
+
+    What is late is judged by the flips themselves (:func:`of_kind`); what is set against scans and presses, by these.
+    """
+    delay_s = display_delay_s(records)
+    return [{**flip, "t": flip["t"] + delay_s} for flip in of_kind(records, "flip")]
+
+
 def is_complete(records: Sequence[Record]) -> bool:
     """Say whether the run was played to its end."""
     return any(record.get("complete") is True for record in of_kind(records, "end"))
@@ -157,7 +171,7 @@ def events_table(records: Sequence[Record], schedule: Schedule, *, response_wind
 
 
 def _rows(records: Sequence[Record], schedule: Schedule, *, zero: float, response_window_s: float) -> list[Record]:
-    flips = of_kind(records, "flip")
+    flips = flips_seen(records)
     shown = {flip["event"]: flip["t"] - zero for flip in flips if flip["what"] == "on"}
     gone = {flip["event"]: flip["t"] - zero for flip in flips if flip["what"] == "off"}
     taken = [press for press in of_kind(records, "press") if press["task"]]
@@ -201,7 +215,7 @@ def fixation_table(records: Sequence[Record], schedule: Schedule, *, response_wi
         presses = sorted(press["t"] - zero for press in of_kind(records, "press") if press["task"])
         last = max(record["t"] for record in records) - zero
         rows = mark_rows(schedule.marks, flips=[(flip["planned"] - zero, flip["t"] - zero)
-                                                for flip in of_kind(records, "flip")],
+                                                for flip in flips_seen(records)],
                          presses_s=presses, last_s=min(last, schedule.duration_s), window_s=response_window_s)
     table = pd.DataFrame([row for row in rows if row["duration"] > 0], columns=list(FIXATION_COLUMNS))
     return table.astype({"correct": "Int64"})
@@ -223,7 +237,7 @@ def _image_row(event: Event, *, onset: float, end: float, answer: tuple[str, flo
 
 
 def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, attempt: int, levels: Mapping[str, str],
-                   watch: Mapping[str, Any] | None = None) -> dict[str, Any]:
+                   watch: Mapping[str, Any] | None = None, delay_s: float = 0.0) -> dict[str, Any]:
     """Describe an events table the BIDS way.
 
     Parameters
@@ -240,6 +254,8 @@ def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, at
         What each ``trial_type`` of the task is.
     watch : mapping, optional
         What the watchdog found; its ``n_pulses`` is repeated as ``n_pulses``.
+    delay_s : float
+        What was added to the flips' times to give the onsets (``DisplayDelay``).
     """
     display = settings.display
     named = {**LEVELS, "trial_type": dict(levels)}
@@ -251,7 +267,8 @@ def events_sidecar(schedule: Schedule, settings: Settings, *, complete: bool, at
     software = {"OperatingSystem": platform.platform(), "SoftwareName": "adversarial-fmri",
                 "SoftwareVersion": versions("adversarial-fmri")["adversarial-fmri"], **screen}
     return {**columns, "StimulusPresentation": software, "TaskName": schedule.task, "RunComplete": complete,
-            "Attempt": attempt, **_fixation_file(schedule, attempt=attempt), "FirstTrial": schedule.first_trial or 1,
+            "Attempt": attempt, **delay_told(delay_s),
+            **_fixation_file(schedule, attempt=attempt), "FirstTrial": schedule.first_trial or 1,
             "n_volumes": schedule.n_volumes, "n_pulses": (watch or {}).get("n_pulses"),
             "PulseWatch": dict(watch or {}), "schedule_digest": schedule.digest,
             "manifest_digest": schedule.manifest_digest, "settings_digest": schedule.settings_digest}
@@ -261,6 +278,12 @@ def _fixation_file(schedule: Schedule, *, attempt: int) -> dict[str, str]:
     """Name the table of the fixation point, relative to the study, where the point changes."""
     place = Layout(Path()).attempt_file(FIXATION_TABLE, schedule.key, attempt=attempt)
     return {"FixationTable": place.as_posix()} if schedule.marks else {}
+
+
+def delay_told(delay_s: float) -> dict[str, Any]:
+    """Say in a sidecar what its onsets hold of the display's delay."""
+    return {"DisplayDelay": delay_s, "DisplayDelayDescription":
+            "Seconds from a flip to the light on the screen, added to the time of every flip (display.delay_s)."}
 
 
 def describe_columns(columns: Mapping[str, tuple[str, str | None]]) -> dict[str, dict[str, str]]:

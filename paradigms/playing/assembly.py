@@ -55,15 +55,13 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
     place = find_place(settings, display=display, fullscreen=fullscreen)
     from paradigms.devices.window import open_console
 
-    key = settings.scanner.trigger_key if scanner in ("emulated", "keyboard") else ""
+    if scanner != "emulated":
+        with real_devices(settings, clock=clock, scanner=scanner, place=place, fullscreen=fullscreen) as devices:
+            yield devices
+        return
+    key = settings.scanner.trigger_key
     with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key, screen=place.screen,
-                      every_key=scanner == "emulated") as console:
-        if scanner != "emulated":
-            inputs = Inputs(settings, clock=clock, trigger=console.trigger, responses=console.responses)
-            with opened_inputs(inputs, scanner=scanner, buttons=settings.buttons.device) as (trigger, responses):
-                yield Devices(clock, trigger=trigger, responses=responses, display=console.display,
-                              where=str(place))
-            return
+                      every_key=True) as console:
         pulses = planned_pulses(settings.emulated_scanner, scanner=settings.scanner, schedule=schedule)
         participant = _participant(settings, schedule=schedule, clock=clock)
         with emulated_keys(pulses, trigger_key=key, participant=participant, clock=clock,
@@ -71,6 +69,33 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
             watched = WatchedDisplay(console.display, emulated)
             yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched,
                           prompt=emulated.press_each, where=str(place))
+
+
+@contextlib.contextmanager
+def real_devices(settings: Settings, *, clock: Clock, scanner: str, place: Place,
+                 fullscreen: bool) -> Iterator[Devices]:
+    """Open a window, the keyboard, and the trigger and button box that are asked for.
+
+    Parameters
+    ----------
+    settings : Settings
+        Display, keys, ports, and which button box there is.
+    clock : Clock
+        The hardware clock.
+    scanner : {"keyboard", "serial", "parallel"}
+        Where the pulses come from.
+    place : Place
+        Where the window goes.
+    fullscreen : bool
+        Fill the screen.
+    """
+    from paradigms.devices.window import open_console
+
+    key = settings.scanner.trigger_key if scanner == "keyboard" else ""
+    with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key, screen=place.screen) as console:
+        inputs = Inputs(settings, clock=clock, trigger=console.trigger, responses=console.responses)
+        with opened_inputs(inputs, scanner=scanner, buttons=settings.buttons.device) as (trigger, responses):
+            yield Devices(clock, trigger=trigger, responses=responses, display=console.display, where=str(place))
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,7 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     said = {"earlier": earlier_attempts(layout, key, attempt=attempt) if whole else [], "scanner": scanner,
             "display": display, "buttons": buttons_named(settings, scanner=scanner),
             "trigger": trigger_named(settings, scanner=scanner), "abort_key": settings.main.abort_key,
+            "display_delay_s": 0.0 if display == "virtual" else settings.display.delay_s,
             "versions": versions("adversarial-fmri", "psychopy")}
     with outliving_terminal(), \
             _tabled(layout, key=key, attempt=attempt, journal=files.journal, whole=whole), \

@@ -18,6 +18,7 @@ from paradigms.record.run_files import attempts, earlier_attempts
 from paradigms.runlog import (
     TABLE,
     Record,
+    display_delay_s,
     events_sidecar,
     events_table,
     has_end,
@@ -194,7 +195,7 @@ def write_pair(path: Path, *, records: list[Record], schedule: Schedule, setting
                          unknowable=task.judged.unknowable)
     whole = is_complete(records) and schedule.first_trial is None
     sidecar = events_sidecar(schedule, settings, complete=whole, attempt=attempt,
-                             levels=task.levels,
+                             levels=task.levels, delay_s=display_delay_s(records),
                              watch=_watch_of(records, schedule=schedule, n_dummies=settings.scanner.n_dummy_pulses,
                                              display=settings.display))
     shown = changes_of(records, frame_s=1.0 / settings.display.refresh_hz).to_json()

@@ -6,7 +6,9 @@ from paradigms.runlog import (
     FIXATION_COLUMNS,
     FIXATION_TABLE,
     Record,
+    delay_told,
     describe_columns,
+    display_delay_s,
     fixation_table,
     time_zero,
 )
@@ -52,7 +54,8 @@ def write_outputs(layout: Layout, task: Task, *, schedule: Schedule, records: li
     if schedule.marks:
         table = layout.attempt_file(FIXATION_TABLE, schedule.key, attempt=attempt)
         write_table(table, fixation_table(records, schedule, response_window_s=task.response_window_s), overwrite=True)
-        write_json(table.with_suffix(".json"), describe_columns(FIXATION_COLUMNS), overwrite=True)
+        write_json(table.with_suffix(".json"), {**describe_columns(FIXATION_COLUMNS),
+                                               **delay_told(display_delay_s(records))}, overwrite=True)
     if current:
         task.write_outputs(layout, schedule=schedule, records=records)
     return scores

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from paradigms.detection import detect, shown_times
-from paradigms.runlog import Record, events_table, of_kind, time_zero
+from paradigms.runlog import Record, events_table, flips_seen, of_kind, time_zero
 from paradigms.schedule import Schedule
 from stimuli.manifest import TYPES
 
@@ -190,7 +190,7 @@ def score_detection(records: Sequence[Record], schedule: Schedule, *, window_s: 
 
 def _targets(records: Sequence[Record], schedule: Schedule, *, zero: float) -> list[float]:
     """Give when each target was seen: changes of colour, and repeated images."""
-    flips = [flip for flip in of_kind(records, "flip") if "planned" in flip]
+    flips = [flip for flip in flips_seen(records) if "planned" in flip]
     times = shown_times([mark.onset_s for mark in schedule.marks],
                         flips=[(flip["planned"] - zero, flip["t"] - zero) for flip in flips])
     seen = [t for mark, t in zip(schedule.marks, times, strict=True) if mark.correct_key is not None and t is not None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from paradigms.runlog import Record, of_kind, time_zero
+from paradigms.runlog import Record, flips_seen, time_zero
 from paradigms.schedule import Schedule
 from paradigms.tasks.aperture_movie import Movie, movie
 from stimuli.apertures import Grid, Mask, VolumeMasks, degree_grid, mask
@@ -68,7 +68,7 @@ def shown_apertures(records: Sequence[Record], schedule: Schedule, *, movie: Mov
     if zero is None:
         raise RunLogError("apertures", came="a record without time zero", expected="a run that began",
                           remedy="Export runs that were scanned.")
-    flips = sorted((flip["t"] - zero, flip["planned"] - zero) for flip in of_kind(records, "flip"))
+    flips = sorted((flip["t"] - zero, flip["planned"] - zero) for flip in flips_seen(records))
     planned = planned_apertures(schedule, movie)
     step_s = schedule.step_s or 1.0
     steps = np.array([int(np.floor(at / step_s + 1e-4)) for _, at in flips], dtype=np.int64)

@@ -37,6 +37,9 @@ class DisplaySettings(Section):
         "Longest time for which skipped steps may leave the movie standing.", unit="s", since="0.2.0")
     most_late: Share = described(0.01,
         "Share of all changes of the display that may come more than a frame late.", unit="share", since="0.2.0")
+    delay_s: Annotated[float, Field(ge=0, le=0.5)] = described(0.0,
+        "Time from a flip to the light on the subject's screen, as `run_session.py card --flashes 100` measures it; "
+        "added to onsets.", unit="s", since="0.2.0")
     photodiode: bool = described(False,
         "Draw a square in the lower right corner that turns from black to white at every change.")
 

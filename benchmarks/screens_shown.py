@@ -16,6 +16,7 @@ from scipy import ndimage
 from paradigms.devices.protocols import Display, Frame, Pixels
 from paradigms.runlog import of_kind
 from paradigms.schedule import Schedule
+from paradigms.tasks.catalogue import task_of
 from paradigms.tasks.protocol import Pictures
 from subjects.layout import Layout
 from subjects.settings.study import Settings
@@ -80,8 +81,10 @@ def judge(schedule: Schedule, settings: Settings, *, layout: Layout, shots: Sequ
         Image.fromarray(one.pixels).save(keep / f"{schedule.task}_{k:02d}_{one.at_s:07.3f}s.png")  # type: ignore[operator]
     by_task: dict[str, Callable[..., Finding]] = {"main": _images, "lo": _images, "retinotopy": _apertures,
                                                   "motion": _dots}
-    return by_task[schedule.task](schedule, settings, seen=seen, blank=shots[0].pixels,
-                                  pictures=Pictures(layout).read(schedule))
+    offered = task_of(schedule.task, settings).session_pictures(sub=schedule.sub, ses=schedule.ses,
+                                                                pictures=Pictures(layout))
+    pictures = {one.picture_id: one.read() for one in offered if one.picture_id in schedule.image_ids}
+    return by_task[schedule.task](schedule, settings, seen=seen, blank=shots[0].pixels, pictures=pictures)
 
 
 def _middle(screen: Pixels, side: int) -> NDArray[np.float64]:

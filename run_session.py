@@ -105,7 +105,7 @@ def check_stimuli(rehearsal: Rehearsal) -> str:
     if not verdict.ok:
         raise StimulusError(str(rehearsal.layout.manifest), came=f"{verdict.n_failed} images outside the rules",
                             expected="every image within the rules",
-                            remedy=f"See `python -m stimuli check --study {rehearsal.layout.root}`.")
+                            remedy=f"See `python -m stimuli check --study {rehearsal.layout.argument}`.")
     return f"all {verdict.n_images} images within the rules"
 
 

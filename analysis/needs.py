@@ -34,7 +34,7 @@ def features(request: Request) -> None:
 def require_manifest(layout: Layout) -> Path:
     """Give the manifest's path, or say how to build the set."""
     return require_file(layout.manifest, what="the table of shown images",
-                        command=f"python -m stimuli build --study {layout.root}")
+                        command=f"python -m stimuli build --study {layout.argument}")
 
 
 def require_runs(layout: Layout, *, sub: str) -> tuple[RunKey, ...]:
@@ -49,11 +49,11 @@ def require_runs(layout: Layout, *, sub: str) -> tuple[RunKey, ...]:
     if runs:
         return runs
     if load_profile(layout, sub).virtual:
-        remedy = (f"Play one with `python run_session.py run --study {layout.root} --sub {sub} --ses 01 --task main "
+        remedy = (f"Play one with `python run_session.py run --study {layout.argument} --sub {sub} --ses 01 --task main "
                   "--run 1 --scanner emulated --display virtual`.")
     else:
         remedy = (f"Runs of this volunteer were not played yet, were cut off (`python run_session.py recover --study "
-                  f"{layout.root}` makes their tables), or carry other names than sub-{sub}_ses-*_task-main_run-*.")
+                  f"{layout.argument}` makes their tables), or carry other names than sub-{sub}_ses-*_task-main_run-*.")
     raise AnalysisError(str(layout.root / f"sub-{sub}"), came="no events tables", expected="at least one logged run",
                         remedy=remedy)
 
@@ -70,5 +70,5 @@ def choose_subjects(layout: Layout, asked: tuple[str, ...]) -> tuple[str, ...]:
     """
     if not asked and not layout.subjects():
         raise AnalysisError(str(layout.root), came="no subjects", expected="at least one",
-                            remedy=f"Add one with `python -m subjects add --study {layout.root} --sub 01`.")
+                            remedy=f"Add one with `python -m subjects add --study {layout.argument} --sub 01`.")
     return tuple(load_profile(layout, sub).sub for sub in dict.fromkeys(asked or layout.subjects()))

@@ -61,7 +61,7 @@ class Request:
         """Spell the command that runs a step for one of the subjects, or for the study."""
         whom = f" --sub {sub}" if sub else ""
         network = f" --network {self.network}" if self.network and "network" in STEPS[name].options else ""
-        return f"python -m analysis {name} --study {self.layout.root}{whom}{network}"
+        return f"python -m analysis {name} --study {self.layout.argument}{whom}{network}"
 
 
 Extras = Mapping[Path, Mapping[str, Any]]

@@ -1,4 +1,4 @@
-"""How realistic the default virtual subject is: reliability, tSNR, autocorrelation, smoothness, spread of its responses.
+"""How realistic the default virtual subject is: reliability, tSNR, autocorrelation, smoothness, response lags.
 
     PYTHONPATH=. python benchmarks/virtual_subject.py --study DIR [--sub 01]
 

@@ -18,6 +18,7 @@ from subjects.errors import StudyError, nearest
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.progress import Progress
 
 PROGRAM = "adversarial-fmri"
 FOLDERS = ("subjects", "stimuli", "paradigms", "analysis", "run_session")
@@ -38,16 +39,36 @@ def silent(iterable: Iterable[T], *, label: str, total: int | None = None) -> It
     yield from iterable
 
 
+_open_bars: list[Progress] = []
+"""Progress bars on the screen. An error stops them before its message is printed: whoever iterates may not get to."""
+
+
 def rich_progress(iterable: Iterable[T], *, label: str, total: int | None = None) -> Iterator[T]:
-    """Show a progress bar on standard error while the items pass."""
+    """Show a progress bar on standard error while the items pass; where that is no terminal, one line at the end."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        passed = 0
+        for item in iterable:
+            yield item
+            passed += 1
+        click.echo(f"{label:<28} {passed}/{total or passed}", err=True)
+        return
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=console) as bar:
+        _open_bars.append(bar)
         yield from bar.track(iterable, description=label, total=total)
+        _open_bars.remove(bar)
+
+
+def stop_bars() -> None:
+    """Take unfinished progress bars off the screen."""
+    while _open_bars:
+        _open_bars.pop().stop()
 
 
 study_option = click.option(
@@ -207,6 +228,7 @@ def main(command: click.Command) -> NoReturn:
 
 
 def _complain(message: str, code: int) -> int:
+    stop_bars()
     click.echo(f"error: {message}", err=True)
     return code
 

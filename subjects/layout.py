@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,11 +82,16 @@ class Layout:
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", possible(self.root))
 
+    @property
+    def argument(self) -> str:
+        """The study's folder as a command line takes it: quoted where it holds a space or another special character."""
+        return shlex.quote(str(self.root))
+
     def require(self) -> Layout:
         """Return itself if the folder is a study of a format that this version knows, else raise a `LayoutError`."""
         if not self.settings_file.is_file():
             raise LayoutError(str(self.root), came="no study.toml", expected="a study's folder",
-                              remedy=f"Make one with `python -m subjects init --study {self.root}`.")
+                              remedy=f"Make one with `python -m subjects init --study {self.argument}`.")
         require_known_format(self.format(), where=self.settings_file)
         return self
 

@@ -137,7 +137,7 @@ def load_profile(layout: Layout, sub: str) -> SubjectProfile:
     if not path.is_file():
         known = layout.subjects()
         remedy = (nearest(sub, known) + " " if known else "") + \
-            f"Add it with `python -m subjects add --study {layout.root} --sub {sub}`."
+            f"Add it with `python -m subjects add --study {layout.argument} --sub {sub}`."
         raise ProfileError(str(layout.root), came=f"no subject {sub!r}", expected="a subject that was added",
                            remedy=remedy)
     content = read_json(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def choose_network(layout: Layout, asked: str | None = None) -> ChosenNetwork:
 
 def features_command(study: Path, network: ChosenNetwork) -> str:
     """Spell the command that takes a network's responses."""
-    return f"python -m stimuli features --study {study}{'' if network.of_set else f' --network {network.name}'}"
+    return f"python -m stimuli features --study {shlex.quote(str(study))}{'' if network.of_set else f' --network {network.name}'}"
 
 
 def require_features(network: ChosenNetwork, *, study: Path) -> None:

@@ -141,7 +141,7 @@ def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto") -> Subj
 def _remedy(layout: Layout, *, sub: str) -> str:
     """Say where missing time series should come from; a volunteer's are never made up."""
     if load_profile(layout, sub).virtual:
-        return f"Run `python -m analysis simulate --study {layout.root} --sub {sub}`."
+        return f"Run `python -m analysis simulate --study {layout.argument} --sub {sub}`."
     return (f"Preprocess this volunteer with fMRIPrep (surface outputs) into {layout.derivatives('fmriprep')}, or see "
             "that subject, session, task and run have the names there that they have in the events tables.")
 

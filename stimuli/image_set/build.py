@@ -137,7 +137,7 @@ def _require_unchanged(layout: Layout, stimuli: StimuliSettings, *, origin: Orig
     raise ManifestError(str(layout.manifest), came="a table that was edited after the set was made",
                         expected="the digest in its sidecar",
                         remedy=f"Restore it, or build the set again with {again}; `python -m stimuli check --study "
-                               f"{layout.root}` names what differs.")
+                               f"{layout.argument}` names what differs.")
 
 
 def _require_fit(network: Network, stimuli: StimuliSettings) -> None:

@@ -273,13 +273,13 @@ def _require_weights(layout: Layout, record: SetNetwork, chosen: StimuliSettings
     raise NetworkError(str(layout.root / chosen.weights), came="no such file",
                        expected=f"the weights of network {record.name} that the set was made with",
                        remedy=f"Put the file back, or name its new place with --weights; `python -m stimuli build "
-                              f"--study {layout.root} --weights FILE` records the new place.")
+                              f"--study {layout.argument} --weights FILE` records the new place.")
 
 
 def _refusal_of_another(layout: Layout, record: SetNetwork, other: Network) -> NetworkError:
     return NetworkError(f"{layout.manifest}, network", came=f"{other.name} {other.digest} asked for",
                         expected=f"{record.name} {record.digest}, the network that the set was made with",
-                        remedy=f"Leave --network out; to compare, use `python -m stimuli check --study {layout.root} "
+                        remedy=f"Leave --network out; to compare, use `python -m stimuli check --study {layout.argument} "
                                f"--also {other.name}`.")
 
 

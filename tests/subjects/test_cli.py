@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib import import_module, metadata
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 
 from subjects.cli import json_option, say
 from subjects.errors import ProfileError
+from subjects.layout import Layout
 from subjects.profile import SubjectProfile, require_virtual
 
 ENTRIES = (("-m", "subjects"), ("-m", "stimuli"), ("-m", "analysis"), ("run_session.py",))
@@ -100,3 +102,47 @@ def test_nothing_is_made_up_for_a_volunteer() -> None:
         require_virtual(SubjectProfile("01"), what="for simulated BOLD")
     profile = SubjectProfile("01", virtual=True)
     assert require_virtual(profile, what="for simulated BOLD") is profile
+
+
+FAILING = """
+import click
+from subjects.cli import group, main, rich_progress
+from subjects.errors import StoreError
+@group(help='x')
+def cli(): pass
+@cli.command()
+@click.option('--at', type=int)
+def go(at):
+    for k in rich_progress(range(4), label='things'):
+        if k == at:
+            raise StoreError('a place', came='nothing', expected='something', remedy='Look.')
+main(cli)
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_an_error_is_the_last_thing_said_whatever_a_bar_was_doing(terminal: bool,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    said = _run("-c", FAILING, "go", "--at", "2")
+    assert said.returncode == 2
+    last = said.stderr.rstrip().splitlines()[-1].removeprefix("\x1b[?25h")  # the bar gives the cursor back
+    assert last == "error: a place: nothing; expected something. Look."
+
+
+def test_a_pipe_gets_one_line_a_progress_bar() -> None:
+    said = _run("-c", FAILING, "go", "--at", "9")
+    assert said.stderr.splitlines() == ["things                       4/4"]
+
+
+def test_the_studys_folder_is_quoted_where_a_command_is_spelled() -> None:
+    assert Layout(Path("my study")).argument == "'my study'"
+    assert Layout(Path("study")).argument == "study"
+    root = Path(__file__).parents[2]
+    folders = ("subjects", "stimuli", "paradigms", "analysis")
+    sources = [path for name in folders for path in (root / name).rglob("*.py")]
+    assert len(sources) > 150
+    bare = [str(path) for path in (*sources, root / "run_session.py")
+            if re.search(r"--study \{[a-z_.]*root\}", path.read_text(encoding="utf-8"))]
+    assert bare == []

@@ -49,8 +49,8 @@ def require_runs(layout: Layout, *, sub: str) -> tuple[RunKey, ...]:
     if runs:
         return runs
     if load_profile(layout, sub).virtual:
-        remedy = (f"Play one with `python run_session.py run --study {layout.argument} --sub {sub} --ses 01 --task main "
-                  "--run 1 --scanner emulated --display virtual`.")
+        remedy = (f"Play one with `python run_session.py run --study {layout.argument} --sub {sub} --ses 01 "
+                  "--task main --run 1 --scanner emulated --display virtual`.")
     else:
         remedy = (f"Runs of this volunteer were not played yet, were cut off (`python run_session.py recover --study "
                   f"{layout.argument}` makes their tables), or carry other names than sub-{sub}_ses-*_task-main_run-*.")

@@ -54,7 +54,8 @@ def choose_network(layout: Layout, asked: str | None = None) -> ChosenNetwork:
 
 def features_command(study: Path, network: ChosenNetwork) -> str:
     """Spell the command that takes a network's responses."""
-    return f"python -m stimuli features --study {shlex.quote(str(study))}{'' if network.of_set else f' --network {network.name}'}"
+    other = "" if network.of_set else f" --network {network.name}"
+    return f"python -m stimuli features --study {shlex.quote(str(study))}{other}"
 
 
 def require_features(network: ChosenNetwork, *, study: Path) -> None:

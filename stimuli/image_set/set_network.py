@@ -279,8 +279,8 @@ def _require_weights(layout: Layout, record: SetNetwork, chosen: StimuliSettings
 def _refusal_of_another(layout: Layout, record: SetNetwork, other: Network) -> NetworkError:
     return NetworkError(f"{layout.manifest}, network", came=f"{other.name} {other.digest} asked for",
                         expected=f"{record.name} {record.digest}, the network that the set was made with",
-                        remedy=f"Leave --network out; to compare, use `python -m stimuli check --study {layout.argument} "
-                               f"--also {other.name}`.")
+                        remedy="Leave --network out; to compare, use `python -m stimuli check --study "
+                               f"{layout.argument} --also {other.name}`.")
 
 
 def _refusal_of_exchanged(layout: Layout, record: SetNetwork, network: Network, *,

@@ -119,7 +119,7 @@ class Place:
     def __str__(self) -> str:
         """Name X server and screen."""
         server = f"X server {server_name(self.server)}, " if self.server else ""
-        return f"{server}screen {self.screen}, of {self.n_screens}"
+        return f"{server}screen {self.screen} ({self.n_screens} in all)"
 
 
 def find_place(settings: Settings, *, display: str, fullscreen: bool) -> Place:

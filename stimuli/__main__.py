@@ -95,9 +95,11 @@ def build(study: Path, overwrite: bool, as_json: bool, threads: int, images: Pat
     """
     from stimuli.image_set.build import below_threshold, build_record
     from stimuli.image_set.build import build as make
+    from subjects.profile import require_even_shares
 
     layout, asked = Layout(study).require(), _asked(**chosen)
     settings = _settings(study, images=images, labels=labels)
+    require_even_shares(settings.stimuli, n_sessions=settings.main.sessions)
     made = make(layout, settings, asked=asked, overwrite=overwrite, threads=threads, progress=rich_progress)
     record = build_record(made, path=layout.manifest)
     state = "already up to date" if made.reused else "made"

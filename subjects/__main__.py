@@ -40,11 +40,12 @@ def add(study: Path, sub: str, swap_keys: bool, virtual: bool, as_json: bool) ->
     """Add a subject by pseudonym. No name, birth date or contact is ever stored."""
     from dataclasses import asdict
 
-    from subjects.profile import register
+    from subjects.profile import register, require_even_shares
     from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
-    load_settings(study)  # a study that cannot be read gets no subject
+    settings = load_settings(study)  # a study that cannot be read gets no subject
+    require_even_shares(settings.stimuli, n_sessions=settings.main.sessions)
     profile = register(layout, sub, swap_keys=swap_keys, virtual=virtual)
     say(asdict(profile), as_json=as_json, text=f"subject added: {sub}")
 

@@ -78,10 +78,7 @@ def session_images(settings: Settings, *, sub: str) -> dict[str, tuple[str, ...]
         If a class cannot be shared out evenly.
     """
     stimuli, n = settings.stimuli, settings.main.sessions
-    if stimuli.per_class % n:
-        raise ScheduleError("main.sessions", came=f"{n} sessions for {stimuli.per_class} images a class",
-                            expected="a number of sessions that divides the images of a class",
-                            remedy="Change main.sessions or stimuli.per_class.")
+    require_even_shares(stimuli, n_sessions=n)
     share = stimuli.per_class // n
     split: dict[str, list[str]] = {label("ses", k + 1): [] for k in range(n)}
     for kind in stimuli.classes:
@@ -89,6 +86,20 @@ def session_images(settings: Settings, *, sub: str) -> dict[str, tuple[str, ...]
         for k, ses in enumerate(split):
             split[ses] += [f"{kind}-{i + 1:02d}" for i in sorted(order[k * share:(k + 1) * share])]
     return {ses: tuple(names) for ses, names in split.items()}
+
+
+def require_even_shares(stimuli: StimuliSettings, *, n_sessions: int) -> None:
+    """See that every class can be shared out evenly over the sessions, before a subject or an image is made.
+
+    Raises
+    ------
+    ScheduleError
+        If the images of a class are no multiple of the sessions.
+    """
+    if stimuli.per_class % n_sessions:
+        raise ScheduleError("main.sessions", came=f"{n_sessions} sessions for {stimuli.per_class} images a class",
+                            expected="a number of sessions that divides the images of a class",
+                            remedy="Change main.sessions or stimuli.per_class.")
 
 
 def register(layout: Layout, sub: str, *, swap_keys: bool = False, virtual: bool = False) -> SubjectProfile:

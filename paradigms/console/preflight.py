@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from paradigms.devices.protocols import Clock, Display, Frame, HardwareClock
+from paradigms.devices.protocols import Clock, Display, Frame, HardwareClock, came_instead, checks_of
 from paradigms.devices.tracker import NO_CONSENT, Consent, make_tracker
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing.assembly import opened_devices, require_devices
@@ -229,8 +229,11 @@ def check_inputs(devices: Devices, *, keys: tuple[str, ...], timeout_s: float, a
     named = ", ".join(map(repr, missing))
     buttons = Finding("buttons", ok=not missing, came=pressed,
                       remedy=f"Press {named}; check the box, its cable and the keys in the settings.")
-    trigger = Finding("trigger", ok=n_pulses > 0, came="no pulse" if not n_pulses else f"pulses: {n_pulses}",
-                      remedy="Start a test scan; check the cable, scanner.trigger_key and the trigger box's mode.")
+    other = came_instead(devices.trigger)
+    none = f"no pulse; {other}" if other else "no pulse"
+    trigger = Finding("trigger", ok=n_pulses > 0, came=f"pulses: {n_pulses}" if n_pulses else none,
+                      remedy=f"Start a test scan; check the cable, {checks_of(devices.trigger)} and the trigger box's "
+                      "mode.")
     return buttons, trigger
 
 

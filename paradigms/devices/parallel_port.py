@@ -64,6 +64,12 @@ class ParallelTrigger:
         Longest time between two looks so far, if it was long enough to miss a pulse of 2 ms, else 0.
     """
 
+    checks = "parallel_trigger.device (or address), parallel_trigger.pin and parallel_trigger.edge"
+
+    def came_instead(self) -> str:
+        """Say nothing: a pin has no other word than its edge."""
+        return ""
+
     def __init__(self, port: StatusPort, *, pin: int, edge: Literal["rising", "falling"] = "rising",
                  poll_s: float = 0.00025) -> None:
         self._port, self._pin, self._rising, self._poll_s = port, pin, edge == "rising", poll_s

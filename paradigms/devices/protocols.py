@@ -126,6 +126,27 @@ class TriggerSource(Protocol):
 
 
 @runtime_checkable
+class ToldBySettings(Protocol):
+    """A trigger source that can say what it was set to, and what came in the place of pulses."""
+
+    checks: str
+    """The settings that decide what is a pulse, for a remedy."""
+
+    def came_instead(self) -> str:
+        """Say what came that is no pulse, in words; empty for nothing worth saying."""
+
+
+def checks_of(trigger: TriggerSource) -> str:
+    """Name the settings that decide what is a pulse; the keyboard's where a source names none."""
+    return trigger.checks if isinstance(trigger, ToldBySettings) else "scanner.trigger_key"
+
+
+def came_instead(trigger: TriggerSource) -> str:
+    """Say what came in the place of pulses; empty where nothing did or the source cannot tell."""
+    return trigger.came_instead() if isinstance(trigger, ToldBySettings) else ""
+
+
+@runtime_checkable
 class ResponseDevice(Protocol):
     """Where the subject's (and the operator's) presses come from."""
 

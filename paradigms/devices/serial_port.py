@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +17,7 @@ from paradigms.devices.protocols import Clock, Press, Pulse
 from subjects.errors import DeviceError
 
 TIMEOUT_S = 0.1
+LEAST_OTHERS, MOST_NAMED = 3, 4
 
 
 class SerialLine:
@@ -42,6 +43,7 @@ class SerialLine:
         self._users = 0
         self._boxes: dict[int, Inbox] = {}
         self._rest: Inbox | None = None
+        self.unclaimed: Counter[int] = Counter()
 
     def wants(self, inbox: Inbox, byte: int) -> None:
         """Have one byte delivered to an inbox.
@@ -72,12 +74,13 @@ class SerialLine:
         if self._serial is None:
             try:
                 self._serial = self._connect()
-            except (OSError, ValueError) as error:  # pyserial's own error is an OSError
+            except (OSError, ValueError, OverflowError) as error:  # pyserial's own error is an OSError
                 raise DeviceError(f"serial port {self.port or '(none)'}", came=_reason(error),
                                   expected=f"a serial port at {self.baud} baud that may be read",
                                   remedy=_what_to_do()) from error
             for inbox in self._inboxes():
                 inbox.clear()
+            self.unclaimed.clear()
             self._thread = ReaderThread(f"serial {self.port}", read=self._read, failed=self._fail)
             self._thread.start()
         self._users += 1
@@ -117,6 +120,8 @@ class SerialLine:
     def _deliver(self, stamp_s: float, data: bytes) -> None:
         for byte in data:
             inbox = self._boxes.get(byte, self._rest)
+            if byte not in self._boxes:
+                self.unclaimed[byte] += 1
             if inbox is not None:
                 inbox.put(stamp_s, byte)
 
@@ -153,8 +158,10 @@ class SerialTrigger:
         The byte, 0..255; other bytes are no pulses.
     """
 
+    checks = "serial_trigger.port, serial_trigger.baud and serial_trigger.pulse"
+
     def __init__(self, line: SerialLine, *, pulse: int) -> None:
-        self._line, self._inbox = line, Inbox()
+        self._line, self._inbox, self._pulse = line, Inbox(), pulse
         line.wants(self._inbox, pulse)
 
     def open(self) -> None:
@@ -164,6 +171,15 @@ class SerialTrigger:
     def close(self) -> None:
         """Stop listening."""
         self._line.close()
+
+    def came_instead(self) -> str:
+        """Name the bytes that are neither a pulse nor a button's, once they are too many to be chance."""
+        others = Counter(dict(self._line.unclaimed))
+        if sum(others.values()) < LEAST_OTHERS:
+            return ""
+        most = ", ".join(f"{byte_name(byte)} {count} times" for byte, count in others.most_common(MOST_NAMED))
+        return (f"bytes that are no pulse came ({most}{', ...' if len(others) > MOST_NAMED else ''}) at "
+                f"{self._line.baud} baud; a pulse is {byte_name(self._pulse)}")
 
     def pulses(self) -> list[Pulse]:
         """Give the pulses since the last call; a line that broke is an error, once."""

@@ -20,6 +20,7 @@ from paradigms.devices.protocols import Clock, Display, Frame, Pixels, Press, Pu
 from paradigms.devices.stuck_keys import StuckKeys, TellsHeld
 from paradigms.devices.tracker import NullTracker, Tracker
 from paradigms.playing.tracker_queue import TrackerQueue
+from paradigms.playing.trigger_words import missing_pulse, said_instead
 from paradigms.program import ON, STEP, Change, Program, in_order
 from paradigms.record.changes import Changes
 from paradigms.record.journal import Journal
@@ -128,12 +129,6 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
     return run.finish(reason)
 
 
-def _trigger_missing(n_pulses: int, *, dummies: int) -> str:
-    """Say which pulse did not come."""
-    came = f": the scanner stopped after {n_pulses} of {dummies} dummy volumes" if n_pulses else ""
-    return f"no trigger{came}; none followed" if came else "no trigger"
-
-
 @dataclass
 class _Run:
     """The state of one run while it is played."""
@@ -148,6 +143,7 @@ class _Run:
     pulse_watch: PulseWatch
     arm_key: str | None = None
     state: str = "closed"
+    strange: bool = False
     safe_s: float | None = None
     armed_s: float | None = None
     looked_s: float = -math.inf
@@ -227,8 +223,7 @@ class _Run:
     def wait_for_trigger(self, timeout_s: float | None) -> None:
         """Wait for the first counted pulse, which is time zero by its own stamp; a double counts once."""
         clock, dummies = self.devices.clock, self.settings.scanner.n_dummy_pulses
-        self.state, self.tally.awaited = "waiting", True
-        began = clock.now()
+        self.state, self.tally.awaited, began = "waiting", True, clock.now()
         while self.tally.zero is None:
             self.poll()
             self.journal.sync_if_due()
@@ -237,10 +232,18 @@ class _Run:
                 self.journal.write("zero", t=self.tally.zero, sync=True, dummies=dummies, noticed=clock.now())
                 self.hook.tell("message", "zero")
             elif timeout_s is not None and clock.now() - began > timeout_s:
-                raise Aborted(f"{_trigger_missing(len(self.tally.counted), dummies=dummies)} within {timeout_s:g} s")
+                missing = missing_pulse(self.devices.trigger, n_pulses=len(self.tally.counted), dummies=dummies)
+                raise Aborted(f"{missing} within {timeout_s:g} s")
             else:
+                self._look_for_others()
                 self._rest()
         self.state = "running"
+
+    def _look_for_others(self) -> None:
+        """Record once that something came that is no pulse while none does: a wrong speed, or another byte."""
+        if not self.tally.pulses and not self.strange and (said := said_instead(self.devices.trigger)):
+            self.strange = True
+            self.journal.write("fault", device="trigger", said=said)  # none of the run's once the pulses come
 
     def _rest(self) -> None:
         """Wait a little for whatever comes; less where the first change follows the trigger closely."""

@@ -39,6 +39,8 @@ def _require_byte(spelled: int | str) -> int | str:
 
 
 Byte = Annotated[int | str, AfterValidator(_require_byte)]
+Baud = Annotated[int, Field(ge=50, le=4_000_000)]
+"""Speed of a serial line: what drivers offer, from the slowest to the fastest."""
 Volume = Annotated[int, Field(ge=0)]
 
 
@@ -69,7 +71,7 @@ class SerialTriggerSettings(Section):
     """Pulses as bytes of a serial line."""
 
     port: str = described("", "Serial port of the trigger, such as COM3 or /dev/ttyUSB0.", unit="port")
-    baud: Count = described(115200, "Its speed.", unit="baud")
+    baud: Baud = described(115200, "Its speed.", unit="baud")
     pulse: Byte = described("5", "Byte that is a pulse: one character or a number.", unit="byte")
 
 
@@ -99,7 +101,7 @@ class ButtonsSettings(Section):
 
     device: Literal["keyboard", "serial"] = described("keyboard", "Where the subject's presses come from.")
     port: str = described("", "Serial port of the button box.", unit="port")
-    baud: Count = described(115200, "Its speed.", unit="baud")
+    baud: Baud = described(115200, "Its speed.", unit="baud")
     keys: tuple[tuple[Byte, str], ...] = described((("1", "1"), ("2", "2"), ("3", "3"), ("4", "4")),
         "Bytes of the serial line, each with the key of the task that it means.", unit="byte, key")
 

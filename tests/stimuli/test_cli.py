@@ -145,6 +145,11 @@ def test_a_set_with_other_settings_needs_a_flag(built: Study, command: Command) 
     path.write_text(path.read_text(encoding="utf-8").replace("per_class = 2", "per_class = 1"), encoding="utf-8")
     code, _, complaint = command("build", "--study", built.layout.root)
     assert code == 2
+    assert "main.sessions: 2 sessions for 1 images a class; expected a number of sessions" in _said_once(complaint)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("[main]\n", "[main]\nsessions = 1\n", 1), encoding="utf-8")
+    code, _, complaint = command("build", "--study", built.layout.root)
+    assert code == 2
     assert "a set made with other settings" in _said_once(complaint)
     code, said, _ = command("build", "--study", built.layout.root, "--overwrite")
     assert (code, said.split()[0]) == (0, "9")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from subjects.errors import SettingsError
 from subjects.settings.devices import ScannerFaults, byte_value, fault_overrides
@@ -88,3 +89,11 @@ def test_a_fault_that_cannot_be_read_is_refused(asked: str, text: str) -> None:
 def test_a_fault_out_of_range_is_refused_by_the_settings(asked: str) -> None:
     with pytest.raises(SettingsError, match="emulated_scanner"):
         load_settings(overrides=fault_overrides([asked]))
+
+
+@pytest.mark.parametrize("section", ["serial_trigger", "buttons"])
+@pytest.mark.parametrize("baud", [4_000_000_000, 0, 49])
+def test_a_speed_that_no_line_has_is_refused(section: str, baud: int) -> None:
+    with pytest.raises(ValidationError, match=rf"{section}\.baud"):
+        Settings.model_validate({section: {"baud": baud}})
+    assert Settings.model_validate({section: {"baud": 4_000_000}}).digest

@@ -240,6 +240,17 @@ def test_init_and_add_report_for_programs(tmp_path: Path) -> None:
         "sub": "01", "swap_keys": False, "virtual": True}
 
 
+def test_sessions_that_do_not_divide_a_class_are_refused_before_there_is_a_subject(study: Layout) -> None:
+    text = study.settings_file.read_text(encoding="utf-8")
+    for table, line in (("stimuli", "per_class = 4"), ("main", "sessions = 3")):
+        assert f"[{table}]\n" in text
+        text = text.replace(f"[{table}]\n", f"[{table}]\n{line}\n", 1)
+    study.settings_file.write_text(text, encoding="utf-8")
+    done = _subjects("add", "--study", str(study.root), "--sub", "07")
+    assert (done.returncode, study.profile("07").exists()) == (2, False)
+    assert "main.sessions: 3 sessions for 4 images a class; expected a number of sessions that divides" in done.stderr
+
+
 def test_the_commands_as_written(tmp_path: Path) -> None:
     study = str(tmp_path / "study")
     assert _subjects("init", "--study", study).returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,24 @@ def test_a_button_that_never_comes_is_named() -> None:
     assert buttons.came == "'1', '7'"
     assert buttons.remedy.startswith("Press '2';")
     assert (trigger.ok, trigger.came) == (False, "no pulse")
+
+
+class OtherBytes(Scripted):
+    """A serial trigger at the wrong speed."""
+
+    checks = "serial_trigger.baud"
+
+    def came_instead(self) -> str:
+        return "bytes that are no pulse came (byte 128 9 times)"
+
+
+def test_a_trigger_that_sends_something_else_is_named_with_its_own_settings() -> None:
+    made = devices(pulses=[], presses={"1": 1.0})
+    _, keyboard = check_inputs(made, keys=("1",), timeout_s=5.0)
+    assert "check the cable, scanner.trigger_key and" in keyboard.remedy
+    _, serial = check_inputs(replace(made, trigger=OtherBytes(made.clock, [])), keys=("1",), timeout_s=5.0)
+    assert serial.came == "no pulse; bytes that are no pulse came (byte 128 9 times)"
+    assert "check the cable, serial_trigger.baud and" in serial.remedy
 
 
 @pytest.mark.parametrize(("real", "ok"), [(120.0, True), (119.4, True), (60.0, False), (144.0, False)])

@@ -60,6 +60,33 @@ def test_a_trigger_alone_takes_no_other_byte(box: SerialBox) -> None:
     trigger.close()
 
 
+@pytest.mark.parametrize(("sent", "said"), [
+    (b"\x80\x80", ""),
+    (b"\x80\x80\x80t", "byte 128 3 times, byte 't' 1 times"),
+    (b"abcdeabcdabcaba", "byte 'a' 5 times, byte 'b' 4 times, byte 'c' 3 times, byte 'd' 2 times, ...")])
+def test_bytes_that_come_in_the_place_of_pulses_are_named(box: SerialBox, sent: bytes, said: str) -> None:
+    trigger = SerialTrigger(_line(box.port), pulse=ord("5"))
+    trigger.open()
+    box.send(sent + b"5")
+    assert len(settled(trigger.pulses, n=1)) == 1
+    whole = f"bytes that are no pulse came ({said}) at 115200 baud; a pulse is byte '5'" if said else ""
+    assert trigger.came_instead() == whole
+    trigger.close()
+    trigger.open()
+    assert trigger.came_instead() == ""
+    trigger.close()
+
+
+@pytest.mark.parametrize("error", [OverflowError("int too large"), ValueError("Invalid baud rate")])
+def test_a_speed_that_the_driver_refuses_is_one_error(error: Exception) -> None:
+    def refuse() -> object:
+        raise error
+
+    line = SerialLine("COM3", baud=4_000_000, clock=HardwareClock(), connect=refuse)
+    with pytest.raises(DeviceError, match=rf"serial port COM3: {error}; expected a serial port at 4000000 baud"):
+        line.open()
+
+
 def test_stamps_are_of_the_arrival_and_not_of_the_poll(box: SerialBox, both: tuple[SerialTrigger, SerialButtons]
                                                        ) -> None:
     sent = []

@@ -262,3 +262,32 @@ def test_silence_is_named_when_a_run_waited_for_its_trigger(bench: BenchMaker, s
     outcome = run.play()
     assert not outcome.complete
     assert outcome.watch.faults == ("no pulse came",)
+
+
+class AnotherSpeed:
+    """A trigger whose line sends bytes that are no pulse."""
+
+    checks = "serial_trigger.baud"
+
+    def __init__(self, device: Any) -> None:
+        self._device = device
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._device, name)
+
+    def came_instead(self) -> str:
+        return "bytes that are no pulse came (byte 128 9 times)"
+
+
+@pytest.mark.parametrize("pulses_come", [False, True])
+def test_bytes_of_another_kind_are_told_while_a_run_waits(bench: BenchMaker, short: Schedule,
+                                                          pulses_come: bool) -> None:
+    faults = ScannerFaults() if pulses_come else ScannerFaults(missed=tuple(range(100)))
+    run = bench(schedule=short, faults=faults, trigger_timeout_s=20.0)
+    run.trigger = AnotherSpeed(run.trigger)
+    outcome = run.play()
+    said, = of_kind(run.records, "fault")
+    assert said["said"] == "bytes that are no pulse came (byte 128 9 times); check serial_trigger.baud"
+    assert outcome.watch.faults == (() if pulses_come else ("no pulse came",))
+    if not pulses_come:
+        assert outcome.reason.endswith(f"no trigger ({said['said']}) within 20 s")

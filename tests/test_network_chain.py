@@ -31,7 +31,9 @@ SMALL = {
     "rsa": {"n_permutations": 50, "n_bootstraps": 50},
     "encoding": {"candidates": [1, 2], "folds": 5, "n_permutations": 50, "n_subsamples": 50},
 }
-EASY = {"re_p": 1e-12, "shortfall": "best", "an_p": 0.9, "ai_p": 0.9, "an_ceiling_p": 0.9999, "an_min_contrast": 2.0}
+FEW = {"re_p": 1e-12, "shortfall": "best"}
+EASY = {**FEW, "an_p": 0.9, "ai_p": 0.9, "an_ceiling_p": 0.9999, "an_min_contrast": 2.0, "an_contrast_tolerance": 50.0,
+        "max_iterations": 200}
 OWN = '''
 from stimuli.networks.registry import TorchNetwork, load_network
 
@@ -51,13 +53,14 @@ class Kind:
     name: str
     size_px: int = 227
     photographs: bool = True
+    trained: bool = False
 
 
 KINDS = {
     "demo": Kind(("demo",), "demo", photographs=False),
     "alexnet-caffe": Kind(("alexnet-caffe", "--weights", "alexnet.caffemodel"), "alexnet-caffe"),
     "alexnet-torchvision": Kind(("alexnet-torchvision",), "alexnet-torchvision", 224),
-    "underscore": Kind(("squeezenet1_0",), "squeezenet1_0", 224),
+    "underscore": Kind(("squeezenet1_0",), "squeezenet1_0", 224, trained=True),
     "own": Kind(("own_network:load",), "our_own", photographs=False),
 }
 
@@ -102,7 +105,8 @@ def test_a_network_is_named_once(key: str, tmp_path: Path, shared_data: Path) ->
     kind, study = KINDS[key], ("--study", "study")
     _provide(tmp_path, key, shared_data=shared_data)
     _play(tmp_path, "subjects", "init", *study)
-    stimuli = {"per_class": 2, "size_px": kind.size_px, **(EASY if kind.photographs else {})}
+    rules = (FEW if kind.trained else EASY) if kind.photographs else {}
+    stimuli = {"per_class": 2, "size_px": kind.size_px, **rules}
     (tmp_path / "study" / "study.toml").write_text(as_toml({**SMALL, "stimuli": stimuli}), encoding="utf-8")
     photographs = ("--images", "photographs") if kind.photographs else ()
     _play(tmp_path, "stimuli", "build", *study, "--network", *kind.words, *photographs)

@@ -28,6 +28,7 @@ seed = 20210
 [stimuli]
 per_class = 2
 an_min_contrast = 2.0
+an_contrast_tolerance = 50.0
 re_p = 1e-12
 an_p = 0.9
 ai_p = 0.9

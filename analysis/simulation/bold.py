@@ -198,8 +198,8 @@ class VirtualSubject:
 
 def noise_model(settings: SimulateSettings) -> NoiseModel:
     """Take the noise's part of the settings."""
-    return NoiseModel(sd_pct=settings.noise_sd_pct, ar1=settings.ar1, smooth_share=settings.smooth_share,
-                      global_share=settings.global_share, drift_sd_pct=settings.drift_sd_pct,
+    return NoiseModel(local_sd_pct=settings.noise_sd_pct, smooth_sd_pct=settings.smooth_sd_pct,
+                      global_sd_pct=settings.global_sd_pct, ar1=settings.ar1, drift_sd_pct=settings.drift_sd_pct,
                       spikes=settings.spikes, spike_pct=settings.spike_pct)
 
 

@@ -51,13 +51,11 @@ class NoiseModel:
 
     Parameters
     ----------
-    sd_pct : float
-        Of the noise altogether.
+    local_sd_pct, smooth_sd_pct, global_sd_pct : float
+        Of the noise that is independent at every vertex, of that which is smooth over the surface, and of what a few
+        physiological sources do to the whole surface.
     ar1 : float
-        Correlation of its local part from one volume to the next.
-    smooth_share, global_share : float
-        Shares of its variance that are smooth over the surface, and that come from a few physiological sources which
-        reach the whole surface; the rest is independent at every vertex.
+        Correlation of local and smooth noise from one volume to the next.
     drift_sd_pct : float
     spikes : float
         Sudden movements expected in a run.
@@ -65,18 +63,13 @@ class NoiseModel:
         Standard deviation of what one does to the signal.
     """
 
-    sd_pct: float
+    local_sd_pct: float
+    smooth_sd_pct: float
+    global_sd_pct: float
     ar1: float
-    smooth_share: float
-    global_share: float
     drift_sd_pct: float
     spikes: float
     spike_pct: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.smooth_share + self.global_share <= 1:
-            raise ValueError(f"smooth and global shares {self.smooth_share} and {self.global_share}, expected a sum of "
-                             "0 to 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +125,11 @@ def make_noise(nuisances: Nuisances, *, model: NoiseModel, tr_s: float, kernel: 
     n_volumes = len(nuisances.physiology)
     reach = smooth_maps(nuisances.physiology.shape[1], kernel=kernel, rng=rng)
     reach = (np.float32(0.7) + np.float32(np.sqrt(1 - 0.7**2)) * reach) / np.float32(np.sqrt(len(reach)))
-    local = autocorrelated_noise(n_volumes, kernel=kernel, ar1=model.ar1, rng=rng,
-                                 smooth_share=model.smooth_share / max(1 - model.global_share, 1e-9))
-    result = np.float32(model.sd_pct * np.sqrt(1 - model.global_share)) * local
-    result += np.float32(model.sd_pct * np.sqrt(model.global_share)) * (nuisances.physiology @ reach)
+    size = np.hypot(model.local_sd_pct, model.smooth_sd_pct)
+    result = np.float32(size) * autocorrelated_noise(
+        n_volumes, kernel=kernel, ar1=model.ar1, rng=rng,
+        smooth_share=float((model.smooth_sd_pct / size) ** 2) if size > 0 else 0.0)
+    result += np.float32(model.global_sd_pct) * (nuisances.physiology @ reach)
     result += np.float32(model.drift_sd_pct) * drifts(n_volumes, tr_s=tr_s, kernel=kernel, rng=rng)
     if nuisances.spikes.shape[1]:
         result += np.float32(model.spike_pct) * (nuisances.spikes @ smooth_maps(nuisances.spikes.shape[1],

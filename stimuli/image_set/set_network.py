@@ -255,7 +255,8 @@ def _warn(record: SetNetwork, stimuli: StimuliSettings, *, root: Path) -> None:
     known = {"network": record.loaded_as, "weights": record.weights, "preprocessing": record.preprocessing,
              "tap": record.tap}
     for key, value in named.items():
-        if value != known[key] and (key == "network" or record.tap is not None):
+        recorded = record.tap is not None or (key == "network" and ":" not in str(value))
+        if value != known[key] and recorded:
             log.warning("the settings name %s %s; the set was made with %s, which is taken (`build` says what it takes "
                         "to use the other)", key, value, known[key] or "the network's own")
 

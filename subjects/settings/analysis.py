@@ -87,26 +87,27 @@ class SimulateSettings(Section):
         "target; `both`: both like their RE; `null`: all images alike; `pixels`: by their pixels alone.", since="0.2.0")
     content: Literal["mixed", "network"] = described("mixed",
         "What drives the regions: pixels (Gabor energy), categories and the network's layers together, or the layers "
-        "alone.", since="0.2.0", before="network")
-    signal_pct: NotNegative = described(1.0,
+        "alone.", since="0.2.0")
+    signal_pct: NotNegative = described(2.0,
         "Mean response to an image.", unit="% of the mean signal")
     tuning_sd_pct: NotNegative = described(0.3,
-        "Standard deviation of the responses over images.", unit="% of the mean signal", since="0.2.0", before=0.6)
-    noise_sd_pct: NotNegative = described(2.0, "Standard deviation of the noise.", unit="% of the mean signal")
-    smooth_share: Share = described(0.3,
-        "Share of the noise's variance that is smooth over the surface.", unit="share", since="0.2.0", before=0.5)
-    global_share: Share = described(0.15,
-        "Share that comes from a few physiological sources which reach the whole surface.", unit="share",
-        since="0.2.0", before=0.0)
+        "Standard deviation of the responses over images.", unit="% of the mean signal", since="0.2.0")
+    noise_sd_pct: NotNegative = described(1.0,
+        "Standard deviation of the noise that is independent at every vertex.", unit="% of the mean signal")
+    smooth_sd_pct: NotNegative = described(1.4,
+        "Standard deviation of the noise that is smooth over the surface.", unit="% of the mean signal", since="0.2.0")
+    global_sd_pct: NotNegative = described(0.8,
+        "Standard deviation of what a few physiological sources do to the whole surface.", unit="% of the mean signal",
+        since="0.2.0")
     drift_sd_pct: NotNegative = described(1.0, "Standard deviation of the drifts.", unit="% of the mean signal")
     ar1: Annotated[float, Field(ge=0, lt=1)] = described(0.3,
         "Correlation of the noise from one volume to the next.")
-    spikes: NotNegative = described(2.0, "Sudden movements expected in a run.", since="0.2.0", before=0.0)
+    spikes: NotNegative = described(2.0, "Sudden movements expected in a run.", since="0.2.0")
     spike_pct: NotNegative = described(2.0,
-        "Standard deviation of what one does to the signal.", unit="% of the mean signal", since="0.2.0", before=0.0)
+        "Standard deviation of what one does to the signal.", unit="% of the mean signal", since="0.2.0")
     hrf_lag_sd_s: NotNegative = described(0.5,
-        "Standard deviation over vertices of the haemodynamic response's lag.", unit="s", since="0.2.0", before=0.0)
+        "Standard deviation over vertices of the haemodynamic response's lag.", unit="s", since="0.2.0")
     hrf_width_sd: Share = described(0.1,
-        "Standard deviation over vertices of its width.", unit="share", since="0.2.0", before=0.0)
+        "Standard deviation over vertices of its width.", unit="share", since="0.2.0")
     session_gain_sd: Share = described(0.1,
-        "Standard deviation over sessions of the size of all responses.", unit="share", since="0.2.0", before=0.0)
+        "Standard deviation over sessions of the size of all responses.", unit="share", since="0.2.0")

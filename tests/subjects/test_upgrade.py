@@ -16,6 +16,7 @@ from paradigms.runlog import is_complete, read_events, read_journal
 from stimuli.feature_store import open_store
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check
+from stimuli.image_set.set_network import load_set_network
 from stimuli.manifest import read_manifest, read_pixels, read_set_network
 from stimuli.texture_table import read_textures
 from subjects import machine
@@ -100,6 +101,13 @@ def test_a_set_of_an_older_release_is_judged_by_what_was_done_then(old: Layout) 
     assert any("is the target of 2 AI" in failure for failure in verdict.set_failures)
     with pytest.raises(StimulusError, match=r"made with other settings .*ai_draw None, now 'derangement'"):
         build(old, named)
+
+
+def test_a_function_of_ones_own_is_no_other_network_than_the_one_it_gave_then(
+        old: Layout, caplog: pytest.LogCaptureFixture) -> None:
+    network = load_set_network(old, load_settings(old.root).stimuli)
+    assert (network.name, [one.getMessage() for one in caplog.records if "the settings name" in one.getMessage()]) == (
+        "small", [])
 
 
 def test_a_set_that_replaces_one_of_an_older_release_is_made_as_today(old: Layout) -> None:

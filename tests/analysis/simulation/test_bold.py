@@ -49,7 +49,7 @@ from tests.analysis.running_steps import ask, run
 from tests.analysis.simulation.exact import EXACT, use_the_fitted_response
 
 SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "simulate": {
-    "subdivisions": 0, "content": "network", "signal_pct": 2.0, "tuning_sd_pct": 0.6, "noise_sd_pct": 1.0}}
+    "subdivisions": 0, "content": "network", "tuning_sd_pct": 0.6, "smooth_sd_pct": 0.5, "global_sd_pct": 0.3}}
 LAYERS = tuple(f"layer{k}" for k in range(1, 9))
 
 
@@ -377,8 +377,8 @@ def test_drifts_are_slow_and_centred(patch):
     assert power[fast].sum() < 0.03 * power.sum()
 
 
-MODEL = NoiseModel(sd_pct=2.0, ar1=0.3, smooth_share=0.3, global_share=0.15, drift_sd_pct=0.0, spikes=0.0,
-                   spike_pct=2.0)
+MODEL = NoiseModel(local_sd_pct=1.483, smooth_sd_pct=1.095, global_sd_pct=0.775, ar1=0.3, drift_sd_pct=0.0,
+                   spikes=0.0, spike_pct=2.0)
 
 
 def test_noise_has_the_size_and_the_shares_asked_for(patch):
@@ -397,18 +397,13 @@ def test_noise_has_the_size_and_the_shares_asked_for(patch):
 
 
 def test_sudden_movements_jump_and_settle(patch):
-    model = replace(MODEL, sd_pct=0.0, spikes=3.0)
+    model = replace(MODEL, local_sd_pct=0.0, smooth_sd_pct=0.0, global_sd_pct=0.0, spikes=3.0)
     drawn = draw_nuisances(200, model=model, tr_s=2.0, rng=np.random.default_rng(3))
     found = make_noise(drawn, model=model, tr_s=2.0, kernel=smoother(patch, sd_mm=1.0), rng=np.random.default_rng(4))
     at = np.flatnonzero(drawn.spikes[:, 0] == 1.0)[0]
     assert np.abs(drawn.spikes[at + 1, 0]) == 0.5
     assert found[at].std() > 1.0
     assert not found[: min(np.flatnonzero(column)[0] for column in drawn.spikes.T)].any()
-
-
-def test_shares_beyond_the_whole_are_refused():
-    with pytest.raises(ValueError, match="shares 0.9 and 0.15, expected a sum of 0 to 1"):
-        replace(MODEL, smooth_share=0.9)
 
 
 def test_truth_is_silent_outside_the_regions_and_tuned_within(patch):

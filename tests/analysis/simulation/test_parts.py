@@ -32,7 +32,7 @@ from tests.paradigms.playing.test_resume import _abort_at
 
 RUN = RunKey("01", "01", "main", 1)
 REST = RunKey("01", "01", "main", 1, part=2)
-STRONG = {"subdivisions": 0, "content": "network", "signal_pct": 2.0, "tuning_sd_pct": 0.6}
+STRONG = {"subdivisions": 0, "content": "network", "tuning_sd_pct": 0.6}
 QUIET = SimulateSettings(**{**STRONG, **EXACT})
 LOUD = SimulateSettings(**{**STRONG, **EXACT, "noise_sd_pct": 1.0, "drift_sd_pct": 1.0})
 ABORTED_S = 210.0

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from analysis.steps import STEPS, Done, Request, Step
+from analysis.steps import SET_REPORT, STEPS, Done, Request, Step
 from subjects.cli import (
     group,
     json_option,
@@ -31,6 +31,7 @@ WHOM = {
     "any": click.option("--sub", "sub", default=None, help="Subject label, for example 01."),
     "all": click.option("--sub", "subjects", multiple=True,
                         help="Subject label; may be given again. Default: all subjects."),
+    "none": lambda command: command,
 }
 """How a step's command asks whom it is about."""
 
@@ -51,19 +52,42 @@ def cli() -> None:
     pass
 
 
+REPORT_OPTIONS = (
+    click.option("--network-only", is_flag=True, help="The stimulus set and its network alone, before anyone is "
+                                                      "scanned; what is missing for it is made."),
+    click.option("--network", "networks", multiple=True,
+                 help="Another network than the one that the stimulus set was made with, for comparison; with "
+                      "--network-only may be given again."))
+"""The options of ``report``, whose ``--network`` may be repeated."""
+
+
+def choose_report(networks: tuple[str, ...], *, network_only: bool, subjects: tuple[str, ...]) -> dict[str, Any]:
+    """Turn the options of ``report`` into what is asked of the step."""
+    if network_only and subjects:
+        raise click.UsageError("--network-only is about no subject; leave --sub out.")
+    if network_only:
+        return {"others": networks}
+    if len(networks) > 1:
+        raise click.UsageError("several networks are compared with --network-only; give --network once.")
+    return {"network": networks[0] if networks else None}
+
+
 def make_command(step: Step) -> click.Command:
     """Make the command of a step from its record."""
     def command(study: Path, site: Path | None, as_json: bool, subjects: tuple[str, ...] = (),
-                sub: str | None = None, **asked: Any) -> None:
+                sub: str | None = None, networks: tuple[str, ...] = (), network_only: bool = False,
+                **asked: Any) -> None:
         from analysis.running import run_step
 
+        if step.whom == "all":
+            asked.update(choose_report(networks, network_only=network_only, subjects=subjects))
         request = open_request(study, site=site, subjects=subjects if sub is None else (sub,),
-                               everybody=step.whom == "all", **asked)
-        done = run_step(step.name, request)
+                               everybody=step.whom == "all" and not network_only, **asked)
+        done = run_step(SET_REPORT.name if network_only else step.name, request)
         say(done.record(), as_json=as_json, text=_lines(done))
 
     verify = () if step.whom == "all" else (verify_option,)
-    own = (STEP_OPTIONS[name] for name in step.options)
+    own = REPORT_OPTIONS if step.whom == "all" else tuple(STEP_OPTIONS[name] for name in step.options)
     for option in reversed((study_option, WHOM[step.whom], *own, *verify, site_option, json_option)):
         command = option(command)
     return cli.command(step.name, help=step.help)(command)

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from analysis.steps import NEEDS, STEPS, Done, Origin, Request, Work, imported
+from analysis.steps import NEEDS, SET_REPORT, STEPS, Done, Origin, Request, Work, imported
 from subjects.errors import AnalysisError, StoreError, StudyError
 from subjects.provenance import digest_file, is_current, sidecar, sidecar_path, sources
 from subjects.store import read_json, sweep, write_json
@@ -53,7 +53,7 @@ def run_step(name: str, request: Request) -> Done:
     Parameters
     ----------
     name : str
-        A key of :data:`STEPS`.
+        A key of :data:`STEPS`, or the name of :data:`SET_REPORT`.
     request : Request
 
     Returns
@@ -65,7 +65,7 @@ def run_step(name: str, request: Request) -> Done:
     StudyError
         If something is needed that is not there: it is named, with the command that makes it.
     """
-    step = STEPS[name]
+    step = SET_REPORT if name == SET_REPORT.name else STEPS[name]
     digests = Digests(verify=request.verify or step.whom == "all")
     for need in step.needs:
         if need in STEPS:

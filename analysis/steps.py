@@ -39,6 +39,8 @@ class Request:
         Whom it is about.
     network : str, optional
         A network other than the one that the stimulus set was made with, for comparison.
+    others : tuple of str
+        Networks that a report of the set alone compares with the set's own.
     null : bool
         Simulate subjects who respond to every image alike.
     world : str, optional
@@ -52,6 +54,7 @@ class Request:
     settings: Settings
     subjects: tuple[str, ...]
     network: str | None = None
+    others: tuple[str, ...] = ()
     null: bool = False
     world: str | None = None
     verify: bool = False
@@ -149,9 +152,9 @@ class Step:
         ``module:function``, which turns a request into a tuple of :class:`Work`.
     options : tuple of str
         Fields of :class:`Request` that the command offers.
-    whom : {"one", "any", "all"}
-        Whether it is about one subject; about one or none; or about all together. What is about all publishes, and
-        digests every file anew.
+    whom : {"one", "any", "all", "none"}
+        Whether it is about one subject; about one or none; about all together; or about the stimulus set. What is about
+        all publishes, and digests every file anew.
     """
 
     name: str
@@ -161,7 +164,7 @@ class Step:
     needs: tuple[str, ...]
     planner: str
     options: tuple[str, ...] = ()
-    whom: Literal["one", "any", "all"] = "one"
+    whom: Literal["one", "any", "all", "none"] = "one"
 
     def plan(self, request: Request) -> tuple[Work, ...]:
         """Say what this step would make; nothing is written."""
@@ -202,7 +205,7 @@ class Done:
 
 
 NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:logged_runs",
-         "features": "analysis.needs:features"}
+         "features": "analysis.needs:features", "network half": "analysis.report.set_files:make_network_half"}
 """What steps may need beside the results of others, and the function that sees to it."""
 
 STEPS = {step.name: step for step in (
@@ -215,6 +218,10 @@ STEPS = {step.name: step for step in (
          options=("network",), whom="any",
          help="Compare RE with AN and AI images by their dissimilarities, in the brain and in the network. Without "
               "--sub: in the network alone."),
+    Step(name="confounds", title="confounds", product="low-level similarities", needs=(), whom="none",
+         planner="analysis.rsa.confounds:plan",
+         help="Measure luminance, contrast, colour and spatial frequencies of the images by type, and compare RE with "
+              "AN and AI images by pixels and by Gabor energies."),
     Step(name="encode", title="encoding", product="encoding models", needs=("glm", "features"),
          planner="analysis.encoding.run:plan", options=("network",),
          help="Train encoding models on RE images and test them on AN and AI images."),
@@ -222,3 +229,8 @@ STEPS = {step.name: step for step in (
          planner="analysis.report.page:plan", options=("network",), whom="all",
          help="Draw the figures, score the paper's claims, and write one HTML page. Every file is digested anew."),
 )}
+
+SET_REPORT = Step(
+    name="report --network-only", title="report of the set", product="report", needs=("network half",), whom="all",
+    planner="analysis.report.set_page:plan", help="As `report`, of the stimulus set and its network alone.")
+"""What ``report --network-only`` runs: it needs no subject, and makes what it needs."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from analysis.regions.labels import ROIS
 from analysis.report.figures.brain_rsa import draw_brain_rsa
 from analysis.report.figures.encoding import draw_encoding
 from analysis.report.figures.flatmap import draw_flatmap
+from analysis.report.figures.low_level import draw_low_level
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.rdms import draw_rdms
 from analysis.report.figures.stimuli import Shown, draw_stimuli
@@ -22,6 +23,7 @@ from analysis.report.figures.timing import RunTiming, draw_timing
 from analysis.report.records import StudyRecords, SubjectRecords
 from stimuli.manifest import TYPES, Manifest, Stimulus, read_pixels
 from subjects.cli import ProgressWrapper, silent
+from subjects.layout import network_label
 
 N_TRIPLETS = 5
 RDM_PLACE = "V1"
@@ -70,7 +72,12 @@ def draw_figures(records: StudyRecords, *, folder: Path,
     -------
     tuple of ReportFigure
     """
-    plans = plan_figures(records)
+    return draw_planned(plan_figures(records), folder=folder, progress=progress)
+
+
+def draw_planned(plans: Sequence[PlannedFigure], *, folder: Path,
+                 progress: ProgressWrapper = silent) -> tuple[ReportFigure, ...]:
+    """Draw figures into a folder, as PNG and SVG."""
     return tuple(ReportFigure(plan.section, plan.title, plan.caption,
                        save(plan.draw(), folder, name=plan.name))
                  for plan in progress(plans, label="figures", total=len(plans)))
@@ -80,6 +87,31 @@ def plan_figures(records: StudyRecords) -> tuple[PlannedFigure, ...]:
     """List the figures of a study in the order in which they are shown."""
     of_subjects = [plan for one in records.subjects for plan in _of_subject(records, one)]
     return (_stimuli(records), *of_subjects, _brain(records), _network(records), _encoding(records))
+
+
+def plan_set_figures(records: Sequence[StudyRecords], *, low_level: pd.DataFrame,
+                     measures: pd.DataFrame) -> tuple[PlannedFigure, ...]:
+    """List the figures of a report of the set alone.
+
+    Parameters
+    ----------
+    records : sequence of StudyRecords
+        One a network, the set's own first.
+    low_level, measures : DataFrame
+        What ``confounds`` made.
+    """
+    networks = [replace(_network(one, low_level=low_level), name=f"network-rsa-{network_label(one.about.name)}",
+                        title=f"RE-AI and RE-AN similarities in the network “{one.about.name}”") for one in records]
+    return (_stimuli(records[0]), *networks, _low_level(records[0], measures))
+
+
+def _low_level(records: StudyRecords, measures: pd.DataFrame) -> PlannedFigure:
+    size = records.settings.main.image_deg
+    caption = (f"{len(measures) // len(TYPES)} images of each type; a dot an image, a line at the median. Luminance of "
+               f"sRGB pixels; a* and b* of CIELAB. Right: RMS contrast of the luminance in octave bands, median and "
+               f"quartiles over images, at a side of {size:g} deg.")
+    return PlannedFigure("confounds", "low-level", "Low-level properties by type", caption,
+                         lambda: draw_low_level(measures, image_deg=size))
 
 
 def _stimuli(records: StudyRecords) -> PlannedFigure:
@@ -163,15 +195,17 @@ def _brain(records: StudyRecords) -> PlannedFigure:
                          lambda: draw_brain_rsa(table))
 
 
-def _network(records: StudyRecords) -> PlannedFigure:
+def _network(records: StudyRecords, *, low_level: pd.DataFrame | None = None) -> PlannedFigure:
     table, name = records.network, records.about.name
     layers = table[~table["comparison"].str.startswith("trend")]
     caption = (f"The same similarities in the layers of the network “{name}”; {_n(layers)} images. Markers and lines: "
                f"{_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "
                f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. "
                f"{_resamples(layers, records)}")
+    if low_level is not None:
+        caption += " Short lines at the left: the same similarities by pixels and by Gabor energies."
     return PlannedFigure("results", "network-rsa", "RE-AI and RE-AN similarities in the network", caption,
-                         lambda: draw_network_rsa(table, network=name))
+                         lambda: draw_network_rsa(table, network=name, low_level=low_level))
 
 
 def _encoding(records: StudyRecords) -> PlannedFigure:

@@ -195,8 +195,15 @@ def _who(subjects: tuple[str, ...]) -> str:
     return f"subjects {', '.join(others)} and {last} are" if others else f"subject {last} is"
 
 
-def render(page: Page) -> str:
+def render(page: Any, *, template: str = "report.html.j2") -> str:
     """Set the page; the same records give the same bytes.
+
+    Parameters
+    ----------
+    page : Page
+        Or what another template sets.
+    template : str
+        A file of ``templates``.
 
     Returns
     -------
@@ -206,9 +213,8 @@ def render(page: Page) -> str:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(data_uri=data_uri, unbroken=unbroken)
-    template = environment.get_template("report.html.j2")
-    content: dict[str, Any] = {"page": page, "counts": tally(page.lines)}
-    return template.render(**content)
+    content: dict[str, Any] = {"page": page, "counts": tally(getattr(page, "lines", ()))}
+    return environment.get_template(template).render(**content)
 
 
 def data_uri(path: Path) -> str:

@@ -55,7 +55,8 @@ def finish_study(root: Path, *, subjects: tuple[str, ...] = ("01", "02"), source
         if source == "simulated":
             sign_simulated(layout, sub)
             write_json(layout.derivative("simulated", sub=sub, suffix="truth.json"), {"parameters": {"null": False}})
-    _journals(layout, sub=subjects[0])
+    if subjects:
+        _journals(layout, sub=subjects[0])
     sign_results(layout, subjects=subjects)
     return layout
 

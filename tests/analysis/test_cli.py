@@ -158,10 +158,11 @@ def test_commands_hand_on_what_they_were_given(finished: Layout, monkeypatch: py
     step = STEPS[command]
     flags = {"null": ["--null"], "network": ["--network", "other"], "world": ["--world", "both"]}
     given = [part for name in step.options for part in flags[name]] + ([] if step.whom == "all" else ["--verify"])
-    done = _run(command, "--study", str(finished.root), "--sub", "01", *given)
+    whom = () if step.whom == "none" else ("--sub", "01")
+    done = _run(command, "--study", str(finished.root), *whom, *given)
     assert done.exit_code == 0, done.exception
     (name, request), = asked
-    assert (name, request.layout.root, request.subjects) == (command, finished.root, ("01",))
+    assert (name, request.layout.root, request.subjects) == (command, finished.root, whom[1:])
     assert request.settings == load_settings(finished.root)
     assert (request.null, request.world) == ((True, "both") if "null" in step.options else (False, None))
     assert request.network == ("other" if "network" in step.options else None)

@@ -25,7 +25,7 @@ _DIFFERENCE = "RE-AI minus RE-AN"
 
 
 @styled
-def draw_network_rsa(table: pd.DataFrame, *, network: str) -> Figure:
+def draw_network_rsa(table: pd.DataFrame, *, network: str, low_level: pd.DataFrame | None = None) -> Figure:
     """Draw both similarities over layers with 95 % intervals, and say their trends at the lines' ends.
 
     Parameters
@@ -34,6 +34,9 @@ def draw_network_rsa(table: pd.DataFrame, *, network: str) -> Figure:
         The network's rows, trends included; columns of :data:`analysis.rsa.run.COLUMNS`.
     network : str
         Its name, for the axis.
+    low_level : DataFrame, optional
+        Similarities of the images by what no network has seen (places ``"pixels"`` and ``"Gabor"``), left of the
+        layers.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def draw_network_rsa(table: pd.DataFrame, *, network: str) -> Figure:
         ends[kind] = float(found[f"RE-{kind}"]["effect"].iloc[-1])
     rule_at_zero(axes)
     axes.set_xticks(range(1, len(layers) + 1))
-    axes.set_xlim(0.6, len(layers) + 0.4)
+    axes.set_xlim(0.6 if low_level is None else _draw_low_level(axes, low_level), len(layers) + 0.4)
     axes.set_xlabel(f"Layer of the network “{network}” ({len(layers)}: softmax output)", labelpad=20)
     axes.set_ylabel("Similarity of RDMs (Spearman's ρ)")
     axes.spines["bottom"].set_visible(False)
@@ -60,6 +63,19 @@ def draw_network_rsa(table: pd.DataFrame, *, network: str) -> Figure:
     _draw_key(axes)
     _name_lines(axes, table, ends=ends, last=len(layers))
     return figure
+
+
+def _draw_low_level(axes: Axes, table: pd.DataFrame) -> float:
+    """Draw what images share before any layer, as short lines; give the left end of the axis."""
+    places = list(table["place"].unique())
+    for k, place in enumerate(places):
+        x = 0.2 - 0.85 * (len(places) - 1 - k)
+        for kind in ("AI", "AN"):
+            row = table[(table["place"] == place) & (table["comparison"] == f"RE-{kind}")].iloc[0]
+            axes.hlines(row["effect"], x - 0.24, x + 0.24, color=COLORS[kind], linewidth=2.2, zorder=2)
+        axes.annotate(place, (x, 0), xycoords=("data", "axes fraction"), xytext=(0, -5), ha="center", va="top",
+                      textcoords="offset points", fontsize=7, color=MUTED)
+    return 0.2 - 0.85 * len(places) + 0.4
 
 
 def _draw_line(axes: Axes, part: pd.DataFrame, *, kind: str) -> None:

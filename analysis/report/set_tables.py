@@ -1,0 +1,76 @@
+"""The tables of the report of a set alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.report.scorecard import Line
+from analysis.report.tables import TextTable, say_statistic
+from analysis.report.wording import say_number, say_probability
+from stimuli.manifest import TYPES
+
+_MARKS = {"holds": "✓", "does not hold": "✗", "not tested": "–"}
+_MEASURES = {"luminance": "Luminance (% of white)", "rms_contrast": "RMS contrast", "red_green": "Red–green (a*)",
+             "blue_yellow": "Blue–yellow (b*)", "chroma": "Chroma"}
+
+
+def claims_table(scored: Mapping[str, tuple[Line, ...]]) -> TextTable:
+    """Set the claims about the network, a line for each network."""
+    rows = [(line.id, line.claim, f"{line.paper}; holds if: {line.rule}", name, line.here,
+             f"{_MARKS[line.verdict]} {line.verdict}")
+            for lines in zip(*scored.values(), strict=True) if lines[0].id.startswith("N")
+            for name, line in zip(scored, lines, strict=True)]
+    return TextTable(("Id", "Claim", "The paper", "Network", "Here", "Verdict"), tuple(rows), n_text=6)
+
+
+def check_table(verdict: Mapping[str, Any]) -> TextTable:
+    """Sum the check up by type: how many pass, their P and contrast."""
+    rows = []
+    for kind in TYPES:
+        ones = [one for one in verdict["images"] if one["type"] == kind]
+        passed = sum(not one["failures"] for one in ones)
+        p = [one["p"] for one in ones if one["p"] is not None]
+        contrast = [one["contrast"] for one in ones if one["contrast"] is not None]
+        rows.append((kind, f"{passed} of {len(ones)}",
+                     f"{say_probability(min(p), digits=4)} to {say_probability(max(p), digits=4)}" if p else "–",
+                     f"{say_number(min(contrast), digits=1)} to {say_number(max(contrast), digits=1)}" if contrast
+                     else "–"))
+    return TextTable(("Type", "Pass", "P of the category aimed at", "RMS contrast (grey levels)"), tuple(rows))
+
+
+def transfer_table(verdict: Mapping[str, Any]) -> TextTable:
+    """Tell what other networks answer, a line for each network and type; no rows without other networks."""
+    rows = [(other["network"], row["type"], f"{row['n']} of {row['n'] + row['n_incomparable']}",
+             "–" if row["top1_intended"] is None else f"{100 * row['top1_intended']:.0f} %",
+             say_number(row["p_intended"], digits=3), say_number(row["p_original"], digits=3))
+            for other in verdict["transfers"] for row in other["rows"]]
+    return TextTable(("Network", "Type", "Compared", "Top-1 intended", "P intended", "P original"), tuple(rows),
+                     n_text=2)
+
+
+def confounds_table(low_level: pd.DataFrame) -> TextTable:
+    """Set the similarities by pixels and by Gabor energies."""
+    kinds = ("RE-AI", "RE-AN", "RE-AI minus RE-AN")
+    rows = []
+    for place, part in low_level.groupby("place", sort=False):
+        found = {row.comparison: row for row in part.itertuples()}
+        rows.append((str(place), *(say_statistic(found[kind]) for kind in kinds)))
+    return TextTable(("Compared by", *(kind.replace(" minus ", " − ") for kind in kinds)), tuple(rows))
+
+
+def measures_table(measures: pd.DataFrame) -> TextTable:
+    """Set the measures of the images by type: median and quartiles."""
+    rows = []
+    for kind in TYPES:
+        part = measures[measures["type"] == kind]
+        rows.append((kind, *(_quartiles(part[name]) for name in _MEASURES)))
+    return TextTable(("Type", *_MEASURES.values()), tuple(rows))
+
+
+def _quartiles(values: pd.Series) -> str:
+    low, middle, high = np.percentile(values.to_numpy(dtype=np.float64), [25, 50, 75])
+    return f"{say_number(middle)} ({say_number(low)} to {say_number(high)})"

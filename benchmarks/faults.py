@@ -12,12 +12,16 @@ out, and said to be.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -38,14 +42,17 @@ SHORT: dict[str, dict[str, object]] = {
     "stimuli": {"per_class": 2}, "display": {"width_px": 640, "height_px": 480, "refresh_hz": 60.0},
     "main": {"runs": 2, "lead_in_s": 2.0, "lead_out_s": 2.0, "blank_s": 0.5, "image_s": 0.5}, **MAIN_ALONE}
 SPEED = 15.0
-ROOM_MIB = 48
+ROOM_MIB = 160
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A fault: how the process ends, what it says, what the record names; `inside` is what the run's process does."""
+    """A fault: how the process ends, what it says, what the record names; `inside` is what the run's process does.
 
-    code: int
+    A run whose words nobody takes any more may end with any status: its record says how it went.
+    """
+
+    code: int | None
     said: str
     named: str
     inside: str = "none"
@@ -58,6 +65,10 @@ class Kind:
 KINDS = {
     "kill -9": Kind(-9, "", "", from_outside="kill"),
     "SIGTERM": Kind(143, "", "terminated", from_outside="terminate"),
+    "Ctrl-C": Kind(130, "", "interrupted", from_outside="interrupt"),
+    "hang-up": Kind(0, "", r'"complete":true', from_outside="hang up"),
+    "terminal closed": Kind(0, "", r'"complete":true', from_outside="terminal"),
+    "nobody reads": Kind(None, "", r'"complete":true', from_outside="pipe"),
     "disk full": Kind(2, "No space left on device", "journal failed: No space left", from_outside="fill",
                       wants_root=True),
     "read-only folder": Kind(2, "[Rr]ead-only", "", from_outside="read-only", wants_root=True),
@@ -97,7 +108,7 @@ def main() -> None:
             done[f"{'windowed' if windowed else 'virtual'}: {name}"] += 1
             where = "window" if windowed else "virtual"
             print(f"{k + 1:3d} {where:7s} {name:20s} {'; '.join(wrong) or 'holds'}", flush=True)
-        whole = _play(layout, run=1, windowed=False, extra=("--repeat",))
+        whole = _play(layout, run=1, extra=("--repeat",))
         errors = bids_errors(layout.root)
     for name, n in sorted(done.items()):
         print(f"{n:4d} {name}")
@@ -122,13 +133,13 @@ def small_disk(place: Path) -> Iterator[bool]:
             subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def _arguments(layout: Layout, *, run: int, windowed: bool, scanner: str = "emulated") -> list[str]:
-    shown = ("--display", "window", "--windowed") if windowed else ("--display", "virtual")
+def _arguments(layout: Layout, *, run: int, windowed: str, scanner: str = "emulated") -> list[str]:
+    shown = ("--display", windowed, "--windowed") if windowed else ("--display", "virtual")
     return ["run", "--study", str(layout.root), "--sub", "01", "--ses", "01", "--run", str(run), "--scanner", scanner,
             *shown]
 
 
-def _play(layout: Layout, *, run: int, windowed: bool, extra: tuple[str, ...] = ()) -> int:
+def _play(layout: Layout, *, run: int, windowed: str = "", extra: tuple[str, ...] = ()) -> int:
     return subprocess.run([sys.executable, "run_session.py", *_arguments(layout, run=run, windowed=windowed), *extra],
                           cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode
 
@@ -139,9 +150,10 @@ def trial(layout: Layout, name: str, *, number: int, windowed: bool, rng: Genera
     before = set(layout.root.rglob("*_journal.jsonl"))
     truth = layout.root.parent.parent / f"truth-{number}"
     scanner = "serial" if kind.inside == "serial" and windowed else "emulated"
+    shown = "" if not windowed else "window" if kind.from_outside == "server" else "xvfb"
     at_s = float(rng.uniform(1.0, 20.0))
     command = [sys.executable, "benchmarks/faulty_run.py", str(truth), kind.inside, str(at_s), str(SPEED), "--",
-               *_arguments(layout, run=1, windowed=windowed, scanner=scanner), "--repeat",
+               *_arguments(layout, run=1, windowed=shown, scanner=scanner), "--repeat",
                *(word for flag in kind.flags for word in ("--fault", flag))]
     server, environment = None, {key: value for key, value in os.environ.items() if key != "DISPLAY"}
     if kind.from_outside == "server":
@@ -149,10 +161,10 @@ def trial(layout: Layout, name: str, *, number: int, windowed: bool, rng: Genera
     if kind.from_outside == "read-only":
         remount(layout, "ro")
     kept = contents(layout)
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               env={**environment, "PYTHONPATH": str(ROOT)}, start_new_session=True)
-    filler = act(kind, process, layout=layout, server=server, before=before, at_s=at_s / (1.0 if windowed else SPEED))
-    said, _ = process.communicate(timeout=180)
+    process, terminal = start(kind, command, environment={**environment, "PYTHONPATH": str(ROOT)})
+    filler = act(kind, process, layout=layout, server=server, terminal=terminal, before=before,
+                 at_s=at_s / (1.0 if windowed else SPEED))
+    said = process.communicate(timeout=180)[0] or ""
     if filler is not None:
         filler.unlink()
     if kind.from_outside == "read-only":
@@ -164,18 +176,56 @@ def trial(layout: Layout, name: str, *, number: int, windowed: bool, rng: Genera
     return judge_end(kind, process.returncode, said) + judge_record(layout, kind, before=before, truth=truth)
 
 
+def start(kind: Kind, command: list[str], *, environment: dict[str, str]) -> tuple[subprocess.Popen[str], int | None]:
+    """Start a run in a session of its own, with a pipe or, to be closed, a terminal to write to."""
+    if kind.from_outside != "terminal":
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                env=environment, start_new_session=True), None
+    ours, theirs = pty.openpty()
+
+    def take() -> None:
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, text=True,
+                               env={**environment, "TERM": "xterm"}, preexec_fn=take)  # noqa: PLW1509 - no threads
+    os.close(theirs)
+    return process, ours
+
+
+def pass_time(seconds: float, *, terminal: int | None) -> None:
+    """Wait, and take what is written to a terminal meanwhile, as its window does."""
+    if terminal is None:
+        time.sleep(seconds)
+        return
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if select.select([terminal], [], [], left)[0]:
+            try:
+                os.read(terminal, 65536)
+            except OSError:
+                return
+
+
 def act(kind: Kind, process: subprocess.Popen[str], *, layout: Layout, server: subprocess.Popen[bytes] | None,
-        before: set[Path], at_s: float) -> Path | None:
+        terminal: int | None, before: set[Path], at_s: float) -> Path | None:
     """Do what is done from outside, `at_s` after the run's journal has begun."""
     if kind.from_outside in ("", "read-only"):
         return None
     while set(layout.root.rglob("*_journal.jsonl")) == before and process.poll() is None:
-        time.sleep(0.01)
-    time.sleep(at_s + (3.0 if server is not None else 0.3))
+        pass_time(0.01, terminal=terminal)
+    pass_time(at_s + (3.0 if server is not None else 0.3), terminal=terminal)
     if kind.from_outside == "kill":
         process.kill()
     if kind.from_outside == "terminate":
         process.send_signal(signal.SIGTERM)
+    if kind.from_outside in ("interrupt", "hang up"):
+        process.send_signal(signal.SIGINT if kind.from_outside == "interrupt" else signal.SIGHUP)
+    if terminal is not None:
+        os.close(terminal)
+    if kind.from_outside == "pipe" and process.stdout is not None:
+        process.stdout.close()
+        process.stdout = None
     if server is not None:
         server.kill()
     return fill(layout.root.parent / "filler") if kind.from_outside == "fill" else None
@@ -215,7 +265,7 @@ def contents(layout: Layout) -> dict[Path, tuple[int, int]]:
 def judge_end(kind: Kind, code: int, said: str) -> list[str]:
     """Check exit status and message."""
     flat = " ".join(said.split())
-    found = [] if code == kind.code else [f"ended with {code}, not {kind.code}: {flat[-300:]}"]
+    found = [] if kind.code in (None, code) else [f"ended with {code}, not {kind.code}: {flat[-300:]}"]
     if kind.said and not re.search(kind.said, flat):
         found.append(f"did not say {kind.said!r}: {flat[-300:]}")
     if "Traceback" in flat:

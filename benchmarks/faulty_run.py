@@ -123,7 +123,7 @@ def main() -> None:
     """Spoil what is to be spoilt, then run the command."""
     truth, kind, at_s, speed = sys.argv[1:5]
     sys.argv[1:] = sys.argv[sys.argv.index("--") + 1:]
-    windowed = "window" in sys.argv
+    windowed = bool({"window", "xvfb"} & set(sys.argv))
     clock: Any = SteppedClock() if windowed else PacedClock(float(speed))
     fault = Fault(kind, at_s=float(at_s), clock=clock)
     session.VirtualClock = lambda: clock  # type: ignore[assignment,misc]

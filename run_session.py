@@ -15,12 +15,13 @@ from pathlib import Path
 import click
 
 from analysis.steps import STEPS, Request, Step
+from paradigms.console.options import accept_option, buttons_option, device_settings, fault_option, trust_option
 from subjects import cli as shared
 from subjects.cli import Name, group, json_option, main, rich_progress, say, site_option, study_option, subject_option
 from subjects.errors import LayoutError, StimulusError
 from subjects.layout import Layout
 from subjects.run_key import RunKey, label
-from subjects.settings.devices import BUTTONS, DISPLAY_HELP, DISPLAYS, SCANNERS
+from subjects.settings.devices import DISPLAY_HELP, DISPLAYS, SCANNERS
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 
@@ -164,15 +165,6 @@ def _reused(reused: bool, said: str) -> str:
     return f"{said}, reused" if reused else said
 
 
-buttons_option = click.option("--buttons", type=Name(BUTTONS), default=None,
-                              help="Which button box (default: the settings' buttons.device).")
-trust_option = click.option("--trust", is_flag=True, help="Trust the study's own tracker (hooks.tracker) on this "
-                                                          "computer from now on.")
-fault_option = click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE",
-                            help="A fault of the emulated scanner: jitter=0.005, missed=3,7, doubled=4, extra=9.5, "
-                                 "tr=1.01, stop=40, late=10. May be given again.")
-
-
 @cli.command()
 @study_option
 @subject_option
@@ -190,13 +182,13 @@ fault_option = click.option("--fault", "faults", multiple=True, metavar="NAME=VA
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
 @site_option
 @trust_option
+@accept_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing before the run has ended.")
 @json_option
 def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: str, display: str,
         repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...],
-        resume: bool, from_trial: int | None, trust: bool, quiet: bool, as_json: bool) -> int:
+        resume: bool, from_trial: int | None, trust: bool, accept_changes: bool, quiet: bool, as_json: bool) -> int:
     """Play one run, show it while it is played, and log it. Ends with 0 when it is complete, 1 when it was aborted."""
-    from paradigms.console import options
     from paradigms.console.questions import folded
     from paradigms.console.watching import shown_beside, watched_run
     from paradigms.devices.tracker import Consent
@@ -204,7 +196,7 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
     from paradigms.record.run_files import last_attempt
 
     layout = Layout(study).require()
-    settings = options.device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     key = RunKey(sub, ses, task, run_number)
     attempt, real = last_attempt(layout, key) + 1, display != "virtual" and not quiet
     watched = watched_run(settings, journal=layout.journal(key, attempt=attempt),
@@ -213,7 +205,7 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
         outcome = play_run(layout, settings, key=key, scanner=scanner, display=display, repeat=repeat,
                            fullscreen=fullscreen, progress=shared.silent if real or quiet else rich_progress,
                            resume=resume or from_trial is not None, from_trial=from_trial,
-                           consent=Consent(site, trust=trust))
+                           consent=Consent(site, trust=trust), accept_changes=accept_changes)
     say({**key.entities(), **outcome.to_json()}, as_json=as_json, text=folded(outcome.summary()))
     return 0 if outcome.complete else 1
 
@@ -230,11 +222,12 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
 @site_option
 @trust_option
+@accept_option
 @json_option
 @click.option("--yes", is_flag=True, help="Take the first answer to every question (for a dry run).")
 def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscreen: bool,
             site: Path | None, yes: bool, buttons: str | None, faults: tuple[str, ...], trust: bool,
-            as_json: bool) -> int:
+            accept_changes: bool, as_json: bool) -> int:
     """Play a session: preflight, then the planned runs one by one: start, watch, verdict, repeat or go on.
 
     Each run plays in a process of its own. Ends with 0 when no planned run is left, 1 otherwise. With --json, what is
@@ -243,7 +236,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from rich.console import Console, RenderableType
 
     from analysis.glm.run_design import design_of, design_panel
-    from paradigms.console import options, questions
+    from paradigms.console import questions
     from paradigms.console.run_process import find_running
     from paradigms.console.session import Played, Stage, pass_preflight, play_session
     from paradigms.devices.tracker import Consent, make_tracker
@@ -252,7 +245,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from subjects.profile import load_profile
 
     layout = Layout(study).require()
-    settings = options.device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     require_devices(load_profile(layout, sub), scanner=scanner, display=display)
     make_tracker(layout, settings, consent=Consent(site, trust=trust))
     sheet = run_sheet(layout, settings, sub=sub)
@@ -262,7 +255,8 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     console = Console(stderr=as_json)
     console.print(sheet_tables(sheet)[1])
     words = (*(() if fullscreen else ("--windowed",)), *(() if site is None else ("--site", str(site))),
-               *(("--trust",) if trust else ()), *(() if buttons is None else ("--buttons", buttons)),
+               *(("--trust",) if trust else ()), *(("--accept-changes",) if accept_changes else ()),
+               *(() if buttons is None else ("--buttons", buttons)),
                *(word for fault in faults for word in ("--fault", fault)))
     stage = Stage(scanner, display, words)
     ask = partial(questions.first_answer if yes else questions.ask, err=as_json)
@@ -304,7 +298,6 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
               fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...], trust: bool,
               as_json: bool) -> int:
     """Check that a session can begin: files, clock, refresh, every button, a pulse. Ends with 0 if it can, else 1."""
-    from paradigms.console import options
     from paradigms.console.panels import preflight_panel
     from paradigms.console.preflight import make_preflight
     from paradigms.console.questions import folded
@@ -312,7 +305,7 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
     from paradigms.devices.tracker import Consent
 
     layout = Layout(study).require()
-    settings = options.device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     with typing_unseen():
         made = make_preflight(layout, settings, sub=sub, ses=ses, scanner=scanner, display=display, accepted=accept,
                               fullscreen=fullscreen, timeout_s=timeout, consent=Consent(site, trust=trust),

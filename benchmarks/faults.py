@@ -42,7 +42,7 @@ SHORT: dict[str, dict[str, object]] = {
     "stimuli": {"per_class": 2}, "display": {"width_px": 640, "height_px": 480, "refresh_hz": 60.0},
     "main": {"runs": 2, "lead_in_s": 2.0, "lead_out_s": 2.0, "blank_s": 0.5, "image_s": 0.5}, **MAIN_ALONE}
 SPEED = 15.0
-ROOM_MIB = 160
+ROOM_MIB = 64
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from subjects.layout import Layout
 from subjects.profile import load_profile, session_images
 from subjects.provenance import derive_seed
 from subjects.run_key import RunKey, label
+from subjects.settings.loading import read_resolved
 from subjects.settings.paradigms import RunLength
 from subjects.settings.study import Settings
 from subjects.store import read_json
@@ -103,11 +104,28 @@ def run_sheet(layout: Layout, settings: Settings, *, sub: str) -> RunSheet:
 
 
 def _planned(layout: Layout, settings: Settings, *, key: RunKey, length: RunLength) -> PlannedRun:
+    """Plan a run; one that was played is described by the settings that it was played with."""
+    done = [one for one in layout.find_parts(key) if _played(layout.events(one))]
+    then, was = _as_played(layout, settings, key=done[-1], length=length) if done else (settings, length)
     return PlannedRun(
-        key=key, seed=derive_seed(settings.study.seed, key.sub, key.ses, key.task, key.run, "order"),
-        n_trials=length.n_trials, duration_s=length.duration_s,
-        n_volumes=round(length.duration_s / settings.scanner.tr_s), what=length.what,
-        done=any(_played(layout.events(one)) for one in layout.find_parts(key)))
+        key=key, seed=derive_seed(then.study.seed, key.sub, key.ses, key.task, key.run, "order"),
+        n_trials=was.n_trials, duration_s=was.duration_s, n_volumes=round(was.duration_s / then.scanner.tr_s),
+        what=was.what, done=bool(done))
+
+
+def _as_played(layout: Layout, settings: Settings, *, key: RunKey, length: RunLength) -> tuple[Settings, RunLength]:
+    """Give the settings and the length of a run that was played; today's where no record of it says them."""
+    sidecar = layout.events_sidecar(key)
+    attempt = int(read_json(sidecar).get("Attempt", 1)) if sidecar.is_file() else 1
+    saved = layout.resolved_settings(key, attempt=attempt)
+    if not saved.is_file():
+        return settings, length
+    then = read_resolved(saved)
+    n_images = 3 * max(map(len, session_images(then, sub=key.sub).values()), default=0)
+    sessions = list(then.paradigms()[key.task].planned_runs(n_images=n_images))
+    found = [runs[key.run - 1] for ses, runs in enumerate(sessions, start=1)
+             if label("ses", ses) == key.ses and key.run <= len(runs)]
+    return then, found[0] if found else length
 
 
 def _played(events: Path) -> bool:

@@ -19,6 +19,7 @@ from paradigms.playing.assembly import buttons_named, opened_devices, require_de
 from paradigms.playing.engine import Devices, Terminated, play
 from paradigms.playing.resume import resumed
 from paradigms.playing.terminal import outliving_terminal, unfailing
+from paradigms.record.departures import require_unchanged
 from paradigms.record.events_files import require_free, require_new, require_same_plan, write_events
 from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome
@@ -41,7 +42,7 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
              fullscreen: bool = True, n_trials: int | None = None, until_s: float | None = None,
              resume: bool = False, from_trial: int | None = None, folder: Path | None = None,
              trigger_timeout_s: float | None = None, consent: Consent = NO_CONSENT,
-             progress: ProgressWrapper = silent) -> RunOutcome:
+             accept_changes: bool = False, progress: ProgressWrapper = silent) -> RunOutcome:
     """Play one run of the study and write its record.
 
     Parameters
@@ -70,10 +71,12 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     folder : Path, optional
         Where an excerpt's files go; default ``sourcedata/excerpts`` of the study.
     trigger_timeout_s : float, optional
-        How long to wait for the trigger. Default: for ever; in virtual time until the emulated scanner has sent its
-        last pulse.
+        How long to wait for the trigger. Default: for ever; on the emulated scanner until it has sent its last
+        pulse.
     consent : Consent
         Who agreed to run the code of a tracker that the study names.
+    accept_changes : bool
+        Play although settings differ from those of the subject's earlier runs of this task; recorded.
     progress : ProgressWrapper
         Told of every image shown.
 
@@ -100,8 +103,9 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     if resume:
         schedule = resumed(layout, schedule, from_trial=from_trial,
                            lead_s=task.resume_lead_s)
+    changed = require_unchanged(layout, settings, sub=key.sub, task=key.task, accept=accept_changes) if whole else ()
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
-    if trigger_timeout_s is None and display == "virtual":
+    if trigger_timeout_s is None and scanner == "emulated":
         trigger_timeout_s = patience_s(settings.emulated_scanner, scanner=settings.scanner,
                                        schedule=schedule)
     require_free(layout.root)
@@ -111,7 +115,8 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
             "display": display, "buttons": buttons_named(settings, scanner=scanner),
             "trigger": trigger_named(settings, scanner=scanner), "abort_key": settings.main.abort_key,
             "display_delay_s": 0.0 if display == "virtual" else settings.display.delay_s,
-            "versions": versions("adversarial-fmri", "psychopy")}
+            "versions": versions("adversarial-fmri", "psychopy"),
+            **({"accepted_changes": changed} if changed else {})}
     with outliving_terminal(), \
             _tabled(layout, key=key, attempt=attempt, journal=files.journal, whole=whole), \
             opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,

@@ -80,10 +80,10 @@ def last_scanned(layout: Layout, key: RunKey, *, before: int | None = None) -> i
     """Give the number of the last attempt (before one) that had its first pulse; None if none had."""
     numbers = [(named[1], path) for path in attempts(layout, key) if (named := key_of(path)) is not None]
     return next((number for number, path in reversed(numbers) if (before is None or number < before)
-                 and _was_scanned(path)), None)
+                 and was_scanned(path)), None)
 
 
-def _was_scanned(journal: Path) -> bool:
+def was_scanned(journal: Path) -> bool:
     """Say whether an attempt had its first pulse; one whose record is damaged can be no part of a run."""
     try:
         return time_zero(read_journal(journal)) is not None

@@ -1,0 +1,69 @@
+"""Settings that differ from those that a subject's earlier runs were played with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from paradigms.record.parts import was_scanned
+from paradigms.record.run_files import key_of
+from subjects.errors import RunLogError
+from subjects.layout import Layout
+from subjects.settings.loading import read_resolved
+from subjects.settings.study import Settings, leaves
+
+SHOWN = ("stimuli", "display", "scanner", "textures")
+"""Sections that tell what is shown and when, beside the task's own."""
+NOT_SHOWN = ("stimuli.images", "stimuli.labels", "stimuli.weights", "display.screen", "display.only_screen",
+             "display.photodiode", "scanner.arm_key", "scanner.trigger_key")
+"""Settings in them that say where things lie and with which key a run is started."""
+
+
+def changes_since(layout: Layout, settings: Settings, *, sub: str, task: str) -> tuple[str, tuple[str, ...]]:
+    """Name what differs from the settings of the subject's last run of a task that was scanned.
+
+    Returns
+    -------
+    name : str
+        That run's attempt; empty where there was none.
+    changes : tuple of str
+        Each as ``"main.n_blank: 9 then, 5 now"``. A setting that did not exist then counts as what was done then.
+    """
+    for journal in sorted(layout.root.glob(f"sourcedata/sub-{sub}/ses-*/*_task-{task}_*_journal.jsonl"),
+                          key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        named = key_of(journal)
+        if named is None or named[0].task != task or not was_scanned(journal):
+            continue
+        saved = layout.resolved_settings(named[0], attempt=named[1])
+        then, now = (_of_task(one, task) for one in (read_resolved(saved), settings))
+        return journal.name.removesuffix("_journal.jsonl"), tuple(
+            f"{key}: {then.get(key)} then, {now.get(key)} now" for key in sorted(then.keys() | now.keys())
+            if then.get(key) != now.get(key))
+    return "", ()
+
+
+def require_unchanged(layout: Layout, settings: Settings, *, sub: str, task: str, accept: bool) -> tuple[str, ...]:
+    """Refuse settings that differ from those of the subject's earlier runs of the task, unless that is accepted.
+
+    Returns
+    -------
+    tuple of str
+        The accepted changes, for the record.
+
+    Raises
+    ------
+    RunLogError
+        Naming every change.
+    """
+    name, changes = changes_since(layout, settings, sub=sub, task=task)
+    if changes and not accept:
+        raise RunLogError("settings", came="; ".join(changes), expected=f"the settings of {name}",
+                          remedy="Restore them in study.toml or the site's file, or add --accept-changes if the change "
+                                 "is meant; nothing was shown.")
+    return changes
+
+
+def _of_task(settings: Settings, task: str) -> Mapping[str, Any]:
+    tree = settings.model_dump(mode="json")
+    return {key: value for key, value in leaves({name: tree[name] for name in (*SHOWN, task) if name in tree})
+            if key not in NOT_SHOWN}

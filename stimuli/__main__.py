@@ -32,7 +32,8 @@ images_option = click.option("--images", type=_folder, default=None,
 labels_option = click.option("--labels", type=_file, default=None,
                              help="Their table of labels (default: stimuli.labels, then labels.tsv in the folder).")
 _weights = click.option("--weights", type=_file, default=None,
-                        help="Its weights: .safetensors, .npz, .pt, .pth, .caffemodel or .onnx (default: its own).")
+                        help="Its weights: .safetensors, .npz, .pt, .pth, .pth.tar, .caffemodel or .onnx (default: "
+                             "its own).")
 _preprocessing = click.option("--preprocessing", default=None,
                               help="Its preprocessing, caffe-227 for example; see the command networks.")
 _trust = click.option("--trust", is_flag=True,

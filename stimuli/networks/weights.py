@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
@@ -25,6 +25,9 @@ M = TypeVar("M", bound=nn.Module)
 _FETCH = "Fetch the file again, or name another one (--weights)."
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _COUNTERS = "num_batches_tracked"
+_LFS = b"version https://git-lfs"
+_PREFIX = "module."
+"""What torch's DataParallel puts before every name."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,15 @@ def read_weights(path: Path) -> Weights:
     Parameters
     ----------
     path : Path
-        ``.safetensors``; ``.npz``; ``.pt`` or ``.pth`` (a dict of tensors, or one under ``state_dict``);
+        ``.safetensors``; ``.npz``; ``.pt``, ``.pth`` or ``.pth.tar`` (a dict of tensors, or one under
+        ``state_dict``);
         ``.caffemodel``; ``.onnx``.
 
     Returns
     -------
     Weights
-        Names are the file's own; of Caffe's layer ``conv1`` they are ``conv1.weight`` and ``conv1.bias``, and so
+        Names are the file's own, without the ``module.`` that DataParallel puts before all of them; of
+        Caffe's layer ``conv1`` they are ``conv1.weight`` and ``conv1.bias``, and so
         for a convolution or dense layer of ONNX that is stored as ``conv1_w_0`` and ``conv1_b_0``. ONNX's come in
         the order in which the graph uses them.
 
@@ -74,12 +79,14 @@ def read_weights(path: Path) -> Weights:
         that is not finite; the tensor is named.
     """
     path = Path(path)
-    if path.suffix not in READERS:
+    ending = next((one for one in READERS if path.name.endswith(one)), None)
+    if ending is None:
         _refuse(str(path), f"the ending {path.suffix!r}", f"one of {', '.join(READERS)}",
                 "Convert the weights, to .safetensors for example.")
     if not path.is_file():
         _refuse(str(path), "no such file", "a file of weights", "Correct the path (--weights, stimuli.weights).")
-    found = READERS[path.suffix](path)
+    _require_content(path)
+    found = without_prefix(READERS[ending](path))
     if not found.tensors:
         _refuse(str(path), "a file without weights", "named tensors", _FETCH)
     for name, values in found.tensors.items():
@@ -87,6 +94,21 @@ def read_weights(path: Path) -> Weights:
             _refuse(f"{path}: {name}", f"{int((~torch.isfinite(values)).sum())} values that are NaN or infinite",
                     "finite weights", _FETCH)
     return found
+
+
+def _require_content(path: Path) -> None:
+    """Refuse the small text that Git leaves in place of a large file."""
+    with path.open("rb") as file:
+        if file.read(len(_LFS)) == _LFS:
+            _refuse(str(path), "a Git LFS pointer, not the file that it stands for", "the weights themselves",
+                    "Fetch them with `git lfs pull` in the folder that they were cloned to.")
+
+
+def without_prefix(weights: Weights) -> Weights:
+    """Take DataParallel's ``module.`` off, where it stands before every name."""
+    if not all(name.startswith(_PREFIX) for name in weights.tensors):
+        return weights
+    return replace(weights, tensors={name.removeprefix(_PREFIX): values for name, values in weights.tensors.items()})
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -110,6 +132,10 @@ def _read_npz(path: Path) -> Weights:
 
 
 def _read_torch(path: Path) -> Weights:
+    if _is_torchscript(path):
+        _refuse(str(path), "a TorchScript program, whose code would run", "tensors by name",
+                "Where you trust it, save its weights alone: "
+                "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth').")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on the pickle's protocol; what matters comes as an error
@@ -125,15 +151,23 @@ def _read_torch(path: Path) -> Weights:
     return Weights(path, _floats(_state_dict(loaded, path=path)))
 
 
+def _is_torchscript(path: Path) -> bool:
+    """Tell a program from tensors: both are archives, and only a program's holds constants and code."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
 def _state_dict(loaded: Any, *, path: Path) -> dict[str, Tensor]:
-    """Find the tensors by name, below a training script's wrapper and without DataParallel's ``module.``."""
+    """Find the tensors by name, below a training script's wrapper."""
     inner = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), dict)), loaded) \
         if isinstance(loaded, dict) else None
     if not inner or not all(isinstance(name, str) and isinstance(values, Tensor) for name, values in inner.items()):
         _refuse(str(path), f"a {type(loaded).__name__} that is not tensors by name", "a state dict",
                 "Save model.state_dict() alone.")
-    wrapped = all(name.startswith("module.") for name in inner)
-    return {name.removeprefix("module.") if wrapped else name: values for name, values in inner.items()}
+    return inner
 
 
 def _read_caffe(path: Path) -> Weights:
@@ -185,7 +219,7 @@ def _as_dense(tensor: Tensor, name: str, *, graph: Any) -> Tensor:
 
 READERS: Mapping[str, Callable[[Path], Weights]] = MappingProxyType({
     ".safetensors": _read_safetensors, ".npz": _read_npz, ".pt": _read_torch, ".pth": _read_torch,
-    ".caffemodel": _read_caffe, ".onnx": _read_onnx})
+    ".pth.tar": _read_torch, ".caffemodel": _read_caffe, ".onnx": _read_onnx})
 """Ending of a file's name -> its reader."""
 
 

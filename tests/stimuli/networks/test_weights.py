@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,10 @@ WRITERS: dict[str, Callable[[Path, dict[str, np.ndarray]], object]] = {
     "old.pth": lambda path, arrays: torch.save(_torch(arrays), path, _use_new_zipfile_serialization=False),
     "wrapped.pth": lambda path, arrays: torch.save({"epoch": 3, "state_dict": _torch(
         {f"module.{name}": values for name, values in arrays.items()})}, path),
+    "checkpoint.pth.tar": lambda path, arrays: torch.save({"epoch": 3, "state_dict": _torch(arrays)}, path),
+    "wrapped.safetensors": lambda path, arrays: save_file(
+        {f"module.{name}": values for name, values in arrays.items()}, path),
+    "wrapped.npz": lambda path, arrays: np.savez(path, **{f"module.{name}": values for name, values in arrays.items()}),
 }
 
 
@@ -120,6 +125,27 @@ def test_other_bytes_are_refused(tmp_path: Path, ending: str, content: bytes) ->
         read_weights(path)
 
 
+@pytest.mark.parametrize("ending", [".safetensors", ".npz", ".pth", ".pth.tar", ".caffemodel", ".onnx"])
+def test_what_git_leaves_in_place_of_a_large_file_is_named(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    path.write_text(f"version https://git-lfs.example/spec/v1\noid sha256:{'0' * 64}\nsize 12\n", encoding="utf-8")
+    with pytest.raises(NetworkError, match=r"a Git LFS pointer, not the file .*`git lfs pull`"):
+        read_weights(path)
+
+
+def test_a_prefix_of_some_names_alone_is_theirs(tmp_path: Path) -> None:
+    save_file({"module.a": np.ones(2, np.float32), "b": np.ones(2, np.float32)}, tmp_path / "a.safetensors")
+    assert set(read_weights(tmp_path / "a.safetensors").tensors) == {"module.a", "b"}
+
+
+def test_a_torchscript_program_is_named_and_not_run(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:  # as torch.jit.save lays it out
+        for name in ("a/data.pkl", "a/code/__torch__.py", "a/constants.pkl", "a/version"):
+            archive.writestr(name, b"\x80\x02.")
+    with pytest.raises(NetworkError, match=r"a TorchScript program, .*torch\.jit\.load\(FILE\)\.state_dict\(\)"):
+        read_weights(tmp_path / "a.pt")
+
+
 @pytest.mark.parametrize("name", ["a.safetensors", "a.npz", "a.pt", "a.onnx"])
 def test_a_file_cut_short_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -144,7 +170,7 @@ def test_values_outside_an_onnx_file_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_and_a_missing_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(NetworkError, match=r"the ending '.h5'; expected one of .safetensors, .npz, .pt, .pth, .caffem"):
+    with pytest.raises(NetworkError, match=r"the ending '.h5'; expected one of .safetensors, .npz, .pt, .pth, .pth"):
         read_weights(tmp_path / "a.h5")
     with pytest.raises(NetworkError, match=r"a.pt: no such file; .*\(--weights, stimuli.weights\)"):
         read_weights(tmp_path / "a.pt")

@@ -112,7 +112,7 @@ def _pairs(view: RunView, now_s: float | None) -> list[tuple[Text, Text]]:
         _pair("pulses missed", str(view.n_missed), bad=view.n_missed > 0),
         _pair("doubled or off the grid", str(view.n_amiss), bad=view.n_amiss > 0),
         _pair("shown", f"{view.n_shown} of {_n_shown(view)}"),
-        _pair("late by a frame", f"{changes.n_late} of {changes.n_changes}  (worst {1e3 * changes.worst_s:.1f} ms)",
+        _pair("late by a frame", f"{changes.n_late} of {changes.n_changes}, worst {1e3 * changes.worst_s:.0f} ms",
               bad=not changes.times_fit(view.bounds)),
         *_movie(view),
         _pair("last button", _last_button(view, now_s)), _pair(_right(view), _hits(view), bad=_few(view)),

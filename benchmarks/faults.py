@@ -95,6 +95,8 @@ def main() -> None:
     parser.add_argument("--in-turn", action="store_true", help="every kind in turn, instead of at random")
     parser.add_argument("--only", nargs="+", choices=list(KINDS))
     options = parser.parse_args()
+    for sign in (signal.SIGINT, signal.SIGHUP):  # a shell's background job ignores them, and hands that on to the runs
+        signal.signal(sign, signal.SIG_DFL)
     rng, failed, done = np.random.default_rng(options.seed), 0, Counter[str]()
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder) / "disk") as rooted:
         layout = make_console_study(Path(folder) / "disk" / "study", **SHORT)

@@ -95,6 +95,7 @@ class Spoilt:
         """Give the presses, more of them with a key that is stuck, and the abort key when nothing ever comes."""
         found = list(self._device.presses())
         now = self._fault.clock.now()
+        self._fault.began = min(self._fault.began, now)
         while self._fault.kind == "stuck" and self._fault.told < 40:
             again = self._fault.zero + self._fault.at_s + REPEAT_S * self._fault.told
             if again > now:
@@ -112,7 +113,7 @@ class Fault:
 
     def __init__(self, kind: str, *, at_s: float, clock: Any) -> None:
         self.kind, self.at_s, self.clock, self.told = kind, at_s, clock, 0
-        self.began, self.zero = clock.now(), float("inf")
+        self.began = self.zero = float("inf")
 
     def is_due(self) -> bool:
         """Say whether its moment has come."""

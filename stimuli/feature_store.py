@@ -53,7 +53,9 @@ class FeatureStore:
     image_ids : tuple of str
         Rows of every layer.
     n_units : mapping of str to int
-        Columns of each layer.
+        Columns of each layer and reading.
+    readings : tuple of str
+        Other readings of the last layer, which are no layers: ``"logits"``. Files of release 0.1.0 have none.
     """
 
     path: Path
@@ -63,6 +65,7 @@ class FeatureStore:
     layers: tuple[str, ...]
     image_ids: tuple[str, ...]
     n_units: Mapping[str, int]
+    readings: tuple[str, ...] = ()
 
     def read(self, layer: str, *, image_ids: Sequence[str] | None = None, units: slice | None = None) -> Units:
         """Read one layer's responses.
@@ -70,7 +73,7 @@ class FeatureStore:
         Parameters
         ----------
         layer : str
-            One of :attr:`layers`.
+            One of :attr:`layers` or :attr:`readings`.
         image_ids : sequence of str, optional
             Rows, in the order wanted; an image may be asked for twice. Default: all, as stored.
         units : slice, optional
@@ -125,7 +128,7 @@ class FeatureStore:
         StoreError
             At the first layer with NaN or infinity.
         """
-        for layer in self.layers:
+        for layer in (*self.layers, *self.readings):
             for units, values in self.blocks(layer, max_units=_CHUNK_UNITS):
                 if not np.isfinite(values).all():
                     raise StoreError(str(self.path), came=f"responses that are not finite in {layer}, units "
@@ -134,7 +137,7 @@ class FeatureStore:
         return self
 
     def _require(self, layer: str) -> None:
-        if layer not in self.layers:
+        if layer not in (*self.layers, *self.readings):
             raise StoreError(str(self.path), came=f"no layer {layer!r}", expected="a layer of the file",
                              remedy=nearest(layer, self.layers))
 
@@ -177,9 +180,10 @@ def _describe(path: Path, file: h5py.File) -> FeatureStore:
     layers = tuple(str(name) for name in file.attrs["layers"])
     image_ids = _image_ids(path, file)
     groups = _own(file, "layers", kind=h5py.Group, path=path)
-    n_units = {name: _count_units(path, groups, name, n_images=len(image_ids)) for name in layers}
+    readings = tuple(str(name) for name in file.attrs.get("readings", ()))
+    n_units = {name: _count_units(path, groups, name, n_images=len(image_ids)) for name in (*layers, *readings)}
     named: dict[str, Any] = {name: str(file.attrs[name]) for name in ("network", "network_digest", "tap")}
-    return FeatureStore(path=path, layers=layers, image_ids=image_ids, n_units=n_units, **named)
+    return FeatureStore(path=path, layers=layers, image_ids=image_ids, n_units=n_units, readings=readings, **named)
 
 
 def _image_ids(path: Path, file: h5py.File) -> tuple[str, ...]:
@@ -248,7 +252,7 @@ class FeatureWriter:
         The final file, usually ``Layout.features(network)``.
     attributes : mapping
         ``network``, ``network_digest``, ``tap``, ``layers`` (in order of depth), and ``image_ids``: the rows, in the
-        order in which batches are added.
+        order in which batches are added. ``readings``, if any, are added like layers.
     dtype : {"float32", "float16"}
         As which responses are stored.
     batch : int
@@ -263,7 +267,8 @@ class FeatureWriter:
     def __init__(self, path: Path, *, attributes: Mapping[str, Any], dtype: str, batch: int) -> None:
         self.path, self._part, self._note = Path(path), part_path(Path(path)), _note_path(Path(path))
         self._attributes, self._dtype, self._batch = dict(attributes), dtype, batch
-        self._ids, self._layers = list(attributes["image_ids"]), list(attributes["layers"])
+        self._ids, self._readings = list(attributes["image_ids"]), list(attributes.get("readings", ()))
+        self._layers = [*attributes["layers"], *self._readings]
         if len(set(self._ids)) != len(self._ids):
             raise StoreError(str(path), came="an image twice", expected="every image once",
                              remedy="Name each image once.")
@@ -347,7 +352,9 @@ class FeatureWriter:
         with h5py.File(self._part, "w") as file:
             file.attrs.update({**FEATURES.stamp(), **{key: self._attributes[key]
                                                       for key in ("network", "network_digest", "tap")}})
-            file.attrs["layers"] = self._layers
+            file.attrs["layers"] = self._layers[:len(self._layers) - len(self._readings)]
+            if self._readings:
+                file.attrs["readings"] = self._readings
             file.create_dataset("image_ids", data=self._ids, dtype=h5py.string_dtype())
             group = file.create_group("layers", track_order=True)
             for name in self._layers:

@@ -21,6 +21,7 @@ from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import SavedFigure, save
 from analysis.report.figures.timing import RunTiming, draw_timing
 from analysis.report.records import StudyRecords, SubjectRecords
+from analysis.rsa.readings import SOFTMAX, split_readings
 from stimuli.manifest import TYPES, Manifest, Stimulus, read_pixels
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import network_label
@@ -196,7 +197,7 @@ def _brain(records: StudyRecords) -> PlannedFigure:
 
 
 def _network(records: StudyRecords, *, low_level: pd.DataFrame | None = None) -> PlannedFigure:
-    table, name = records.network, records.about.name
+    table, name = split_readings(records.network)[SOFTMAX], records.about.name
     layers = table[~table["comparison"].str.startswith("trend")]
     caption = (f"The same similarities in the layers of the network “{name}”; {_n(layers)} images. Markers and lines: "
                f"{_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "

@@ -134,6 +134,7 @@ class Report:
     def tell(self) -> str:
         """Say what the page holds, in a few words."""
         lines = json.loads(self.scorecard.read_text(encoding="utf-8"))
+        lines = [line for line in lines if not line["reading"]]
         counts = Counter(line["verdict"] for line in lines)
         return (f"{read_json(sidecar_path(self.path))['Figures']} figures; of {len(lines)} claims "
                 f"{counts['holds']} hold, {counts['does not hold']} do not, {counts['not tested']} not tested")

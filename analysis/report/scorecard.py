@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
 
 from analysis.report.wording import say_number, say_p, say_share
+from analysis.rsa.compare import DEGENERATE
+from analysis.rsa.readings import LOGITS, SOFTMAX, split_readings
 from subjects.errors import AnalysisError
 
 Verdict = Literal["holds", "does not hold", "not tested"]
 ALPHA = 0.05
 ALMOST_ALL = 0.9
-N_LAYERS = 8
+N_LAYERS, N_EARLY = 8, 6
 KEYS = {"brain": ("sub", "place", "comparison"), "network": ("place", "comparison"),
         "encoding": ("sub", "roi", "layer", "type")}
 COMMANDS = {"brain": "python -m analysis rsa", "network": "python -m analysis rsa",
@@ -39,6 +41,8 @@ class Line:
     here : str
         This study's numbers, or why there are none.
     verdict : {"holds", "does not hold", "not tested"}
+    reading : str
+        ``"logits"`` where the last layer is read otherwise than in the paper.
     """
 
     id: str
@@ -47,6 +51,7 @@ class Line:
     rule: str
     here: str
     verdict: Verdict
+    reading: str = ""
 
     def __post_init__(self) -> None:
         if self.verdict not in ("holds", "does not hold", "not tested"):
@@ -91,24 +96,32 @@ def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = N
     Returns
     -------
     tuple of Line
-        In the order of the protocol. A claim whose table is not given is not tested.
+        In the order of the protocol. A claim whose table is not given is not tested. Behind a claim on the network
+        it is given again by the logits of the last layer, where the table has them.
 
     Raises
     ------
     AnalysisError
         If a table lacks a column, has a row twice, lacks a subject's row for a place, or has a p outside (0, 1].
     """
-    tables = {"brain": brain, "network": network, "encoding": encoding}
-    for source, table in tables.items():
+    readings = {} if network is None else split_readings(network)
+    tables = {"brain": brain, "network": readings.get(SOFTMAX), "encoding": encoding}
+    for source, table in [*tables.items(), *(("network", table) for table in readings.values())]:
         if table is not None:
             require_whole(table, source=source)
-    return tuple(_line(claim, tables) for claim in CLAIMS)
+    lines: list[Line] = []
+    for claim in CLAIMS:
+        lines.append(_line(claim, tables))
+        if claim.source == "network" and LOGITS in readings:
+            other = _line(claim, {"network": readings[LOGITS]})
+            lines.append(replace(other, id=f"{claim.id} by {LOGITS}", reading=LOGITS))
+    return tuple(lines)
 
 
 def tally(lines: Sequence[Line]) -> dict[Verdict, int]:
-    """Count the verdicts."""
+    """Count the verdicts on the claims as the paper reads them; other readings are not counted."""
     kinds: tuple[Verdict, ...] = ("holds", "does not hold", "not tested")
-    return {kind: sum(line.verdict == kind for line in lines) for kind in kinds}
+    return {kind: sum(line.verdict == kind and not line.reading for line in lines) for kind in kinds}
 
 
 def _line(claim: Claim, tables: Mapping[str, pd.DataFrame | None]) -> Line:
@@ -122,6 +135,7 @@ def _line(claim: Claim, tables: Mapping[str, pd.DataFrame | None]) -> Line:
         here = f"the claim speaks of {N_LAYERS} layers; this network has {len(layers_of(table))}"
         return Line(claim.id, claim.claim, claim.paper, claim.rule, here, "not tested")
     holds, here = claim.decide(table)
+    here += _say_degenerate(table) if claim.source == "network" else ""
     return Line(claim.id, claim.claim, claim.paper, claim.rule, here, "holds" if holds else "does not hold")
 
 
@@ -221,9 +235,21 @@ def _network_difference(network: pd.DataFrame) -> tuple[bool, str]:
     rows = _layers(network, "RE-AI minus RE-AN")
     higher = (rows["effect"] < 0) & (rows["p"] < ALPHA)
     names = [str(k) for k, is_higher in enumerate(higher, start=1) if is_higher]
-    said = f"higher in layer {', '.join(names)}" if names else "higher in no layer"
-    return names == [str(N_LAYERS)], (f"{said}; layer 7 {say_p(rows['p'].iloc[-2])}, "
-                                      f"layer 8 {say_p(rows['p'].iloc[-1])}")
+    said = f"RE-AN higher in layer {', '.join(names)}" if names else "RE-AN higher in no layer"
+    early = rows.iloc[:N_EARLY]
+    n_early = _below(early[early["effect"] > 0], ALPHA)
+    return names == [str(N_LAYERS)] and n_early == N_EARLY, (
+        f"RE-AI higher in {say_share(n_early, N_EARLY)} of layers 1–6; {said}; layer 7 {say_p(rows['p'].iloc[-2])}, "
+        f"layer 8 {say_p(rows['p'].iloc[-1])}")
+
+
+def _say_degenerate(network: pd.DataFrame) -> str:
+    """Name the layers whose dissimilarities hardly differ."""
+    if "test" not in network:
+        return ""
+    flagged = _layers(network, "RE-AN")["test"].astype(str).str.contains(DEGENERATE)
+    names = [str(k) for k, is_flagged in enumerate(flagged, start=1) if is_flagged]
+    return f"; {DEGENERATE} in layer {', '.join(names)}" if names else ""
 
 
 def _layers(network: pd.DataFrame, comparison: str) -> pd.DataFrame:
@@ -268,8 +294,10 @@ CLAIMS = (
     Claim("N2", "Network: RE-AN at null in layers 1–2, above it in 3–8, rising",
           "Mann-Kendall p < .001", "p ≥ .05 in layers 1–2, p < .05 in 3–8; τ > 0 with p < .05", "network",
           _network_an),
-    Claim("N3", "Network: RE-AN above RE-AI in layer 8 only", "layer 8 p < .05; layer 7 p = .375",
-          "RE-AN higher, with p < .05, in layer 8 and in no other", "network", _network_difference),
+    Claim("N3", "Network: RE-AI above RE-AN in layers 1–6, RE-AN above RE-AI in layer 8 only",
+          "layers 1–6 p < .05; layer 7 p = .375; layer 8 p < .05",
+          "RE-AI higher, with p < .05, in layers 1–6; RE-AN higher, with p < .05, in layer 8 and in no other",
+          "network", _network_difference),
     Claim("E1", "Encoding models generalise to AI", "113/120 models p < .05",
           "p < .05 in at least 90 % of the models", "encoding", _encoding_ai),
     Claim("E2", "Encoding models do not generalise to AN", "111/120 models p > .05",

@@ -14,6 +14,7 @@ from analysis.regions.labels import ROIS
 from analysis.report.open_choices import OPEN_CHOICES
 from analysis.report.records import RunRecord, StudyRecords
 from analysis.report.wording import say_number, say_p, say_probability
+from analysis.rsa.compare import DEGENERATE
 from analysis.rsa.resampling import noise_ceiling
 from analysis.running import Digests
 from stimuli.manifest import TYPES
@@ -159,14 +160,22 @@ def ceiling_table(records: StudyRecords) -> TextTable:
 
 
 def network_table(records: StudyRecords) -> TextTable:
-    """Set every similarity in the network, one line a layer; the trends over layers below."""
+    """Set every similarity in the network, one line a layer and the last by logits too; the trends over layers below.
+
+    Layers whose dissimilarities hardly differ are called degenerate.
+    """
     table = records.network
+    degenerate = table["test"].astype(str).str.contains(DEGENERATE)
+    flagged = {place: f"{place} (degenerate)" for place in table.loc[degenerate, "place"]}
     trend = table["comparison"].str.startswith("trend ")
-    layers = _statistics(table[~trend], lines=("place",), kinds=("RE-AI", "RE-AN", "RE-AI minus RE-AN"),
-                         heads=("Layer",))
-    rows: list[Any] = list(table[trend].itertuples())
-    found = {row.comparison: f"τ = {say_number(row.effect)}, {say_p(row.p)}" for row in rows}
-    return TextTable(layers.columns, (*layers.rows, ("trend", found["trend RE-AI"], found["trend RE-AN"], "–")))
+    layers = _statistics(table[~trend].replace({"place": flagged}), lines=("place",),
+                         kinds=("RE-AI", "RE-AN", "RE-AI minus RE-AN"), heads=("Layer",))
+    trends = []
+    for place, part in table[trend].groupby("place", sort=False):
+        rows: list[Any] = list(part.itertuples())
+        found = {row.comparison: f"τ = {say_number(row.effect)}, {say_p(row.p)}" for row in rows}
+        trends.append((str(place).replace("layers", "trend", 1), found["trend RE-AI"], found["trend RE-AN"], "–"))
+    return TextTable(layers.columns, (*layers.rows, *trends))
 
 
 def encoding_table(records: StudyRecords) -> TextTable:

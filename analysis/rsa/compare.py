@@ -26,6 +26,8 @@ from subjects.settings.analysis import RsaSettings
 Floats = NDArray[np.float64]
 COMPARED = ("AN", "AI")
 DIFFERENCE = "RE-AI minus RE-AN"
+DEGENERATE = "degenerate dissimilarities"
+ALIKE, MOST_ALIKE = 0.002, 0.9
 MOST_FLAT = 0.05
 """Share of the draws of features that may leave a pattern constant; where more do, no interval is given."""
 
@@ -106,9 +108,25 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         low, high, said = _feature_interval(draws[kind], effect=effect, percent=percent, features=drawn)
         statistics[f"RE-{kind}"] = Statistic(
             effect, low, high, p=upper_p(effect, null), n=len(labels), n_resamples=len(null), seed=seed,
-            ceiling=ceiling, test=f"{shuffled}, one-sided; {said}")
+            ceiling=ceiling, test=f"{shuffled}, one-sided; {said}{say_degenerate(rdms)}")
     statistics[DIFFERENCE] = _difference(rdms, settings=settings, seed=seed)
     return Similarities(statistics, rdms)
+
+
+def say_degenerate(rdms: Mapping[str, RDM]) -> str:
+    """Say which types' dissimilarities hardly differ; empty if none.
+
+    An RDM is degenerate if more than :data:`MOST_ALIKE` of its dissimilarities are within :data:`ALIKE` of their
+    median, as a share of it: their ranks, which Spearman's rho compares, then hang on digits that mean nothing.
+    """
+    shares = {kind: _share_alike(rdm.condensed) for kind, rdm in rdms.items()}
+    named = [f"{kind} {100 * share:.0f} %" for kind, share in shares.items() if share > MOST_ALIKE]
+    return f"; {DEGENERATE}: {', '.join(named)} of them within {100 * ALIKE:g} % of their median" if named else ""
+
+
+def _share_alike(dissimilarities: Floats) -> float:
+    middle = float(np.median(dissimilarities))
+    return float(np.mean(np.abs(dissimilarities - middle) <= ALIKE * abs(middle)))
 
 
 def _feature_interval(draws: Floats, *, effect: float, percent: float, features: str) -> tuple[float, float, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,10 @@ from analysis.regions.labels import ROIS
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns
 from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
 from analysis.rsa.rdm import compute_rdm, load_rdms, save_rdms
+from analysis.rsa.readings import LOGITS, by_logits
 from analysis.rsa.resampling import split_half_ceiling
 from analysis.statistics.results import RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
+from analysis.statistics.statistic import Statistic
 from analysis.steps import Origin, Request, Work
 from stimuli.feature_store import FeatureStore
 from stimuli.manifest import TYPES, Manifest, read_manifest
@@ -152,11 +154,10 @@ class NetworkRsa:
         store = open_features(self.network, study=self.layout.root)
         found = layer_similarities(store, read_manifest(self.layout.manifest), settings=self.rsa, seed=self.seed,
                                    progress=progress)
-        effects = {f"RE-{kind}": [place.statistics[f"RE-{kind}"].effect for place in found.values()]
-                   for kind in COMPARED}
         named = [(layer, comparison, statistic) for layer, place in found.items()
                  for comparison, statistic in place.statistics.items()]
-        named += [("layers", comparison, statistic) for comparison, statistic in layer_trends(effects).items()]
+        named += [(place, comparison, statistic) for place, trends in reading_trends(found, layers=store.layers).items()
+                  for comparison, statistic in trends.items()]
         rows = [statistic_row(statistic, system="network", sub="", place=place, comparison=comparison)
                 for place, comparison, statistic in named]
         return lambda: self._save(found, rows)
@@ -174,18 +175,29 @@ class NetworkRsa:
 
 def layer_similarities(store: FeatureStore, manifest: Manifest, *, settings: RsaSettings, seed: int,
                        progress: ProgressWrapper) -> dict[str, Similarities]:
-    """Compare the types in every layer of a network."""
+    """Compare the types in every layer of a network, and in its last layer by the logits where they are stored."""
     labels = tuple(sorted(manifest.base_images))  # the draws do not depend on the order of the manifest's rows
     ids = [manifest.get(base_image=name, type=kind).image_id for kind in TYPES for name in labels]
     found = {}
-    for layer in progress(store.layers, label=f"RSA network-{store.network}", total=len(store.layers)):
-        values = store.read(layer, image_ids=ids)
+    stored = {**{layer: layer for layer in store.layers},
+              **{by_logits(store.layers[-1]): name for name in store.readings if name == LOGITS}}
+    for layer, name in progress(stored.items(), label=f"RSA network-{store.network}", total=len(stored)):
+        values = store.read(name, image_ids=ids)
         responses = {kind: values[k * len(labels):(k + 1) * len(labels)] for k, kind in enumerate(TYPES)}
         found[layer] = compare_types(responses, labels=labels, settings=settings, percent=95,
                                      seed=derive_seed(seed, store.network, layer, "rsa"),
                                      features="units", n_groups=settings.unit_groups,
                                      where=f"network-{store.network} {layer}")
     return found
+
+
+def reading_trends(found: Mapping[str, Similarities], *, layers: Sequence[str]) -> dict[str, dict[str, Statistic]]:
+    """Test the trends over the layers, and again with the last layer by the logits, which is never a layer more."""
+    readings = {"layers": list(layers)}
+    if by_logits(layers[-1]) in found:
+        readings[by_logits("layers")] = [*layers[:-1], by_logits(layers[-1])]
+    return {name: layer_trends({f"RE-{kind}": [found[place].statistics[f"RE-{kind}"].effect for place in places]
+                                for kind in COMPARED}) for name, places in readings.items()}
 
 
 def save(paths: tuple[Path, Path], found: Mapping[str, Similarities], *, rows: list[dict[str, Any]]) -> None:

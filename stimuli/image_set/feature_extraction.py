@@ -17,6 +17,7 @@ from stimuli.image_set.set_network import NetworkChoice, load_other_network, loa
 from stimuli.image_set.set_rules import require_rows
 from stimuli.image_set.transfer import fit_side
 from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels, read_set_network
+from stimuli.networks.protocol import LOGITS, read_logits
 from stimuli.networks.registry import Images, Network, cpu_threads
 from subjects.cli import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
@@ -63,8 +64,9 @@ class Extracted:
 
     def record(self) -> dict[str, Any]:
         """Give what ``features --json`` prints."""
+        layers = {name: self.store.n_units[name] for name in self.store.layers}
         return {"path": self.store.path, "network": self.store.network, "network_digest": self.store.network_digest,
-                "set_network": self.set_network, "tap": self.store.tap, "layers": dict(self.store.n_units),
+                "set_network": self.set_network, "tap": self.store.tap, "layers": layers,
                 "n_images": self.n_images, "reused": self.reused, "n_resumed": self.n_resumed}
 
 
@@ -90,8 +92,8 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
     Returns
     -------
     Extracted
-        In ``derivatives/features``; reused if images and network are the same by content. An interrupted attempt is
-        continued, and the result is the same.
+        In ``derivatives/features``, the logits beside the layers as another reading of the last one; reused if images
+        and network are the same by content. An interrupted attempt is continued, and the result is the same.
 
     Raises
     ------
@@ -139,7 +141,8 @@ def _plan(layout: Layout, manifest: Manifest, *, network: Network, stimuli: Stim
     resampled = other and stimuli.size_px != network.input_size
     return _Plan(layout.features(network.name), manifest, network, stimuli.batch,
                  {"image_ids": [one.image_id for one in manifest.stimuli], "tap": network.tap,
-                  "dtype": stimuli.features_dtype, **({"resampled_from_px": stimuli.size_px} if resampled else {})})
+                  "dtype": stimuli.features_dtype, "readings": [LOGITS],
+                  **({"resampled_from_px": stimuli.size_px} if resampled else {})})
 
 
 def _current(plan: _Plan) -> FeatureStore | None:
@@ -152,7 +155,7 @@ def _current(plan: _Plan) -> FeatureStore | None:
         log.warning("%s Made anew.", error)
         return None
     same = (store.image_ids, store.layers, store.tap) == (tuple(plan.image_ids), plan.network.layers, plan.network.tap)
-    return store if same else None
+    return store if same and store.readings == (LOGITS,) else None
 
 
 def _require_own_name(plan: _Plan) -> None:
@@ -173,7 +176,7 @@ def _write(plan: _Plan, *, layout: Layout, progress: ProgressWrapper) -> int:
     sweep(plan.path.parent, older_than_s=0.0)
     writer = FeatureWriter(plan.path, dtype=plan.parameters["dtype"], batch=plan.batch, attributes={
         "network": network.name, "network_digest": network.digest, "tap": network.tap, "layers": network.layers,
-        "image_ids": ids})
+        "readings": [LOGITS], "image_ids": ids})
     resumed = writer.n_filled
     _fill(writer, plan, stimuli_dir=layout.stimuli, progress=progress)
     sidecar_path(plan.path).unlink(missing_ok=True)
@@ -200,7 +203,8 @@ def _fill(writer: FeatureWriter, plan: _Plan, *, stimuli_dir: Path, progress: Pr
         images = deque(reading.submit(read, wanted) for wanted in batches)
         written: Future[None] | None = None
         for wanted in batches:
-            responses = network.features(images.popleft().result(), batch=batch)
+            shown = images.popleft().result()
+            responses = {**network.features(shown, batch=batch), LOGITS: read_logits(network, shown)}
             if written is not None:
                 written.result()
             else:

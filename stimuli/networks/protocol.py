@@ -177,6 +177,17 @@ class TorchNetwork:
                 yield to_tensor(images[start:start + batch])
 
 
+LOGITS = "logits"
+"""The reading of the last layer before its softmax."""
+
+
+def read_logits(network: Network, images: Images) -> NDArray[np.float32]:
+    """Give what a network's softmax is made from, (n, n_classes), for images (n, side, side, 3)."""
+    with torch.no_grad():
+        logits: NDArray[np.float32] = network.logits(to_tensor(images)).float().numpy()
+    return logits
+
+
 def to_tensor(images: NDArray[np.generic]) -> Tensor:
     """Turn (n, h, w, 3) in 0..255 into float32 (n, 3, h, w) in [0, 1].
 

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from analysis.report.scorecard import CLAIMS, Line, layers_of, score, tally
+from analysis.rsa.compare import DEGENERATE
+from analysis.rsa.readings import split_readings
 from subjects.errors import AnalysisError
 from tests.analysis.paper_tables import brain_table, changed, encoding_table, network_table
 
@@ -90,9 +92,48 @@ def test_the_numbers_are_this_studys() -> None:
     assert _here("B1") == "15/15 p < .05, 15/15 p < .005; largest p < .001"
     assert _here("B1", brain=changed(brain_table(), {**BRAIN, "comparison": "RE-AI"}, p=0.0123)) == (
         "15/15 p < .05, 14/15 p < .005; largest p = .012")
-    assert _here("N3") == "higher in layer 8; layer 7 p = .375, layer 8 p = .002"
+    assert _here("N3") == ("RE-AI higher in 6/6 of layers 1–6; RE-AN higher in layer 8; layer 7 p = .375, "
+                           "layer 8 p = .002")
     assert _here("N2") == "p < .05 in 0/2 of layers 1–2, 6/6 of 3–8; τ = 1.00, p < .001"
     assert _here("B3", brain=brain_table(("01",))) == "5/5 higher, 5/5 with p < .05; largest p = .002"
+
+
+def _with_logits(**changes: object) -> pd.DataFrame:
+    """The paper's table, and the last layer and the trends again by logits, with some values changed."""
+    table = network_table()
+    again = table[table["place"].isin(["layer8", "layers"])].copy()
+    again["place"] = again["place"] + " by logits"
+    for name, value in changes.items():
+        again.loc[again["place"] == "layer8 by logits", name] = value
+    return pd.concat([table, again], ignore_index=True)
+
+
+def test_the_networks_claims_are_given_by_both_readings_and_counted_once() -> None:
+    plain, both = score(network=network_table()), score(network=_with_logits(p=0.9))
+    assert [line.id for line in both if line.reading] == ["N1 by logits", "N2 by logits", "N3 by logits"]
+    found = {line.id: line.verdict for line in both}
+    assert {line.id: line.verdict for line in both if not line.reading} == {line.id: line.verdict for line in plain}
+    assert (found["N1"], found["N2"], found["N3"]) == ("holds",) * 3
+    assert (found["N1 by logits"], found["N2 by logits"], found["N3 by logits"]) == ("does not hold",) * 3
+    assert tally(both) == tally(plain)
+
+
+def test_the_logits_are_never_a_ninth_layer() -> None:
+    readings = split_readings(_with_logits(effect=-0.5))
+    for table in readings.values():
+        assert layers_of(table) == tuple(f"layer{k}" for k in range(1, 9))
+        assert len(table) == len(network_table())
+    last = readings["logits"].query("place == 'layer8' and comparison == 'RE-AI'")
+    assert last["effect"].tolist() == [-0.5]
+    pd.testing.assert_frame_equal(readings["softmax"], network_table().reset_index(drop=True))
+    assert list(split_readings(network_table())) == ["softmax"]
+
+
+def test_a_layer_whose_dissimilarities_hardly_differ_is_named() -> None:
+    table = network_table().assign(test="label permutation")
+    table.loc[(table["place"] == "layer8") & (table["comparison"] == "RE-AN"), "test"] += f"; {DEGENERATE}: RE 98 %"
+    assert _here("N1", network=table).endswith("; degenerate dissimilarities in layer 8")
+    assert DEGENERATE not in _here("N1")
 
 
 def test_rows_may_come_in_any_order() -> None:

@@ -65,15 +65,15 @@ def test_the_networks_claims(seed: int, share: float) -> None:
     late = [cells[layer, "RE-AN"][1] < 0.05 for layer in LAYERS[2:]]
     tau_ai, p_ai = cells["layers", "trend RE-AI"]
     tau_an, p_an = cells["layers", "trend RE-AN"]
-    higher = []
+    higher, lower = [], []
     for k, layer in enumerate(LAYERS, start=1):
         effect, p = cells[layer, "RE-AI minus RE-AN"]
-        if effect < 0 and p < 0.05:
-            higher.append(k)
+        if p < 0.05:
+            (higher if effect < 0 else lower).append(k)
     assert _verdicts(network=table) == {
         "N1": ai and tau_ai < 0 and p_ai < 0.05,
         "N2": not any(early) and all(late) and tau_an > 0 and p_an < 0.05,
-        "N3": higher == [8],
+        "N3": higher == [8] and lower[:6] == [1, 2, 3, 4, 5, 6],
     }
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from analysis.regions.labels import ROIS
-from analysis.rsa.compare import DIFFERENCE, compare_types, layer_trends
-from analysis.rsa.rdm import compute_rdm, load_rdms
-from analysis.rsa.run import COLUMNS
+from analysis.rsa.compare import DEGENERATE, DIFFERENCE, compare_types, layer_trends, say_degenerate
+from analysis.rsa.rdm import RDM, compute_rdm, load_rdms
+from analysis.rsa.run import COLUMNS, layer_similarities, reading_trends
+from stimuli.feature_store import open_store, write_store
+from subjects.cli import silent
 from subjects.errors import AnalysisError, StudyError
 from subjects.provenance import rng, sidecar_path
 from subjects.settings.loading import load_settings
@@ -166,6 +170,49 @@ def test_one_constant_pattern_names_place_type_and_image():
     responses["AN"][4] = 0
     with pytest.raises(AnalysisError, match=r"sub-01 V3, AN: 1 constant pattern\(s\), first 'dogs-05'"):
         compare_types(responses, labels=names(), settings=QUICK, seed=3, percent=68, where="sub-01 V3")
+
+
+def test_dissimilarities_that_hardly_differ_are_called_degenerate():
+    """One-hot patterns are all equally unlike; random ones are not."""
+    found = compare_types(one_hot(tail=1e-6), labels=names(), settings=QUICK, seed=3, percent=95).statistics
+    assert f"{DEGENERATE}: RE 100 %, AN 100 %, AI 100 % of them within 0.2 % of their median" in found["RE-AN"].test
+    plain = compare_types(similar_responses(), labels=names(), settings=QUICK, seed=3, percent=95).statistics
+    assert DEGENERATE not in plain["RE-AN"].test
+
+
+@pytest.mark.parametrize(("n_far", "degenerate"), [(18, True), (19, False), (20, False)])
+def test_an_rdm_is_degenerate_if_more_than_nine_in_ten_are_alike(n_far: int, degenerate: bool):
+    values = np.full(190, 0.9)
+    values[:n_far] = np.linspace(0.1, 0.5, n_far)
+    values[n_far:] += np.linspace(0, 0.0005, 190 - n_far)
+    rdms = {"RE": RDM(names(), values, "correlation")}
+    assert bool(say_degenerate(rdms)) == degenerate
+
+
+def test_the_last_layer_is_read_by_its_logits_too_and_trends_have_as_many_layers(tmp_path):
+    """Softmax and logits of 20 images: what is stored beside the layers is compared as a reading of the last."""
+    generator = np.random.default_rng(2)
+    layers = {f"layer{k}": generator.normal(size=(60, 30)) for k in (1, 2, 3)}
+    logits = 2 * generator.normal(size=(60, 10))
+    layers["layer4"] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    manifest = SimpleNamespace(base_images=names(), get=lambda **of: SimpleNamespace(
+        image_id=f"{of['base_image']} {of['type']}"))
+    ids = [f"{name} {kind}" for name in names() for kind in ("RE", "AN", "AI")]
+    write_store(tmp_path / "f.h5", {**layers, "logits": logits}, network="n", network_digest="0", tap="none",
+                layers=list(layers), readings=["logits"], image_ids=ids)
+    store = open_store(tmp_path / "f.h5")
+    assert (store.layers, store.readings) == (tuple(layers), ("logits",))
+    found = layer_similarities(store, manifest, settings=QUICK, seed=1, progress=silent)  # type: ignore[arg-type]
+    assert list(found) == [*layers, "layer4 by logits"]
+    places = {kind: [row for row, name in enumerate(ids) if name.endswith(kind)] for kind in ("RE", "AN")}
+    wanted = [compute_rdm(logits[rows].astype(np.float32), labels=names()).condensed for rows in places.values()]
+    effect = found["layer4 by logits"].statistics["RE-AN"].effect
+    assert effect == pytest.approx(spearmanr(*wanted).statistic, abs=1e-6)
+    trends = reading_trends(found, layers=store.layers)
+    assert {name: {one.n for one in of.values()} for name, of in trends.items()} == {
+        "layers": {4}, "layers by logits": {4}}
+    effects = [found[name].statistics["RE-AN"].effect for name in ("layer1", "layer2", "layer3", "layer4 by logits")]
+    assert trends["layers by logits"]["trend RE-AN"].effect == pytest.approx(kendalltau(range(4), effects).statistic)
 
 
 def test_layer_trends_are_exact_mann_kendall_tests():

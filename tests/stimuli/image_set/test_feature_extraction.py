@@ -26,7 +26,7 @@ from stimuli.manifest import read_image, read_manifest, read_pixels
 from stimuli.networks import registry as networks
 from stimuli.networks.registry import TorchNetwork
 from subjects.errors import ManifestError, NetworkError, StoreError
-from subjects.provenance import digest_file
+from subjects.provenance import digest_file, sidecar_path
 from subjects.settings.loading import load_settings
 from tests.stimuli.tiny import NAMES, Study, linear_network, make_study
 
@@ -171,6 +171,31 @@ def test_batches_change_nothing_beyond_rounding(built: Study, batch: int) -> Non
     wanted = networks.load_network("tiny").features(images, batch=7)
     for name in store.layers:
         np.testing.assert_allclose(store.read(name), wanted[name], atol=1e-5)
+
+
+def test_the_logits_are_a_reading_beside_the_layers(built: Study, tiny: TorchNetwork) -> None:
+    store = extract(built.layout, built.settings).store
+    assert (store.layers, store.readings) == (("layer1", "layer2"), ("logits",))
+    logits = store.read("logits").astype(np.float64)
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(softmax, store.read("layer2"), atol=1e-5)
+    assert "logits" not in extract(built.layout, built.settings).record()["layers"]
+
+
+def test_features_of_a_release_without_logits_are_read_and_made_anew_when_asked(built: Study) -> None:
+    made = extract(built.layout, built.settings).store
+    with h5py.File(made.path, "r+") as file:
+        del file.attrs["readings"], file["layers"]["logits"]
+    beside = sidecar_path(made.path)
+    content = json.loads(beside.read_text())
+    del content["parameters"]["readings"]
+    beside.write_text(json.dumps({**content, "digest": digest_file(made.path, verify=True)}))
+    old = open_store(made.path)
+    assert (old.layers, old.readings) == (made.layers, ())
+    with pytest.raises(StoreError, match="no layer 'logits'; expected a layer of the file"):
+        old.read("logits")
+    again = extract(built.layout, built.settings)
+    assert (again.reused, again.store.readings) == (False, ("logits",))
 
 
 def test_a_changed_image_leaves_nothing_behind(built: Study) -> None:

@@ -20,10 +20,10 @@ _MEASURES = {"luminance": "Luminance (% of white)", "rms_contrast": "RMS contras
 
 def claims_table(scored: Mapping[str, tuple[Line, ...]]) -> TextTable:
     """Set the claims about the network, a line for each network."""
+    ids = dict.fromkeys(line.id for lines in scored.values() for line in lines if line.id.startswith("N"))
     rows = [(line.id, line.claim, f"{line.paper}; holds if: {line.rule}", name, line.here,
              f"{_MARKS[line.verdict]} {line.verdict}")
-            for lines in zip(*scored.values(), strict=True) if lines[0].id.startswith("N")
-            for name, line in zip(scored, lines, strict=True)]
+            for wanted in ids for name, lines in scored.items() for line in lines if line.id == wanted]
     return TextTable(("Id", "Claim", "The paper", "Network", "Here", "Verdict"), tuple(rows), n_text=6)
 
 

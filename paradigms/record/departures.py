@@ -15,8 +15,8 @@ from subjects.settings.study import Settings, leaves
 SHOWN = ("stimuli", "display", "scanner", "textures")
 """Sections that tell what is shown and when, beside the task's own."""
 NOT_SHOWN = ("stimuli.images", "stimuli.labels", "stimuli.weights", "display.screen", "display.only_screen",
-             "display.photodiode", "display.most_skipped", "display.longest_gap_s", "display.most_late", "scanner.arm_key",
-             "scanner.trigger_key")
+             "display.photodiode", "display.most_skipped", "display.longest_gap_s", "display.most_late",
+             "scanner.arm_key", "scanner.trigger_key")
 """Settings in them that say where things lie, what counts as a fault, and with which key a run is started."""
 
 

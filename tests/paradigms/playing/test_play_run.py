@@ -124,7 +124,10 @@ def test_responses_on_disk_equal_those_in_the_journal(console: Layout) -> None:
     for row in images.itertuples():
         own = [(t, key) for t, key in presses if row.onset <= t < row.onset + 4.0]
         assert (row.response == own[0][1]) if own else row.response != row.response
-        assert row.correct == int(bool(own) and own[0][1] == row.correct_response)
+        if row.trial_type == "AN":  # made from noise: no answer is right
+            assert row.correct != row.correct
+        else:
+            assert row.correct == int(bool(own) and own[0][1] == row.correct_response)
     assert 0.85 < images["correct"].mean() < 1.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,8 @@ from subjects.store import read_table
 LABELS_FILE = "labels.tsv"
 CLASS_ALIASES = MappingProxyType({"aquatic_animals": "aquatic", "aquatic animals": "aquatic"})
 """Names that tables of labels give a class -> the name that the settings give it."""
+
+log = logging.getLogger(__name__)
 
 _TEXT = ("file", "wnid", "category", "class", "imagenet_index")
 
@@ -150,11 +153,35 @@ def _folder_rows(folder: Path) -> Iterator[tuple[str, Label]]:
     if not below:
         _refuse(str(folder), f"neither class folders nor {LABELS_FILE}", "folders named by wnid, or a table of labels",
                 "Name the table with --labels, or sort the photographs into folders.")
+    deeper = []
     for place in below:
-        label = _label(place.name, where=str(place))
+        label = _label(_class_name(place), where=str(place))
         for path in sorted(place.iterdir()):
             if path.is_file() and not path.name.startswith("."):
                 yield f"{place.name}/{path.name}", label
+            elif path.is_dir() and not path.name.startswith("."):
+                deeper.append(path)
+    if deeper:
+        log.warning("%d folder(s) inside the folders of categories are not read, the first %s", len(deeper), deeper[0])
+
+
+def _class_name(place: Path) -> str:
+    """Give the wnid or category of a folder: ``n02085620``, or ``n02085620-Chihuahua`` as in Stanford Dogs.
+
+    Raises
+    ------
+    StimulusError
+        If the folders of categories lie one level below: their folder is named.
+    """
+    wnid, _, rest = place.name.replace("_", "-").partition("-")
+    if _is_wnid(wnid) and rest:
+        return wnid
+    if place.name not in _known():
+        inside = [path.name for path in sorted(place.iterdir()) if path.is_dir() and _is_wnid(path.name[:9])]
+        if inside:
+            _refuse(str(place.parent), f"a folder {place.name!r} that holds the folders of categories ({inside[0]})",
+                    "the folder that holds them", f"Name {place} instead (--images, stimuli.images).")
+    return place.name
 
 
 def _table_rows(table: Path, folder: Path) -> Iterator[tuple[str, Label]]:

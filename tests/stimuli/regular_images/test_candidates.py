@@ -44,6 +44,13 @@ def test_class_folders_are_read_by_wnid(tmp_path: Path) -> None:
                                  ("n07753592/c.png", "n07753592", "banana", "fruits", 954)]
 
 
+def test_stanfords_folders_are_read_and_folders_inside_them_are_counted(tmp_path: Path,
+                                                                        caplog: pytest.LogCaptureFixture) -> None:
+    _files(tmp_path, "n02085620-Chihuahua/a.JPEG", "n02085620-Chihuahua/more/b.JPEG")
+    assert _listed(tmp_path) == [("n02085620-Chihuahua/a.JPEG", "n02085620", "Chihuahua", "dogs", 151)]
+    assert "1 folder(s) inside the folders of categories are not read, the first" in caplog.text
+
+
 def test_categories_outside_the_study_are_counted_and_left_out(tmp_path: Path) -> None:
     outside = next(one for one in imagenet_categories() if one.class_name is None)
     _files(tmp_path, "n02085620/a.JPEG", f"{outside.wnid}/b.JPEG", f"{outside.wnid}/c.JPEG")
@@ -120,6 +127,7 @@ def test_a_table_that_is_no_table_or_missing_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("files", "said"), [
     (("n02085621/a.JPEG",), "n02085621: the unknown wnid 'n02085621'; expected one of ImageNet's 1000 wnids"),
     (("dalmation/a.JPEG",), "the unknown category 'dalmation'; .*Did you mean 'dalmatian'"),
+    (("train/n02085620/a.JPEG",), r"a folder 'train' that holds the folders of categories \(n02085620\)"),
     (("a.JPEG",), "neither class folders nor labels.tsv; expected folders named by wnid, or a table of labels"),
 ])
 def test_folders_that_cannot_be_labelled_are_refused(tmp_path: Path, files: tuple[str, ...], said: str) -> None:

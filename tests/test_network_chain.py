@@ -32,8 +32,7 @@ SMALL = {
     "encoding": {"candidates": [1, 2], "folds": 5, "n_permutations": 50, "n_subsamples": 50},
 }
 FEW = {"re_p": 1e-12, "shortfall": "best"}
-EASY = {**FEW, "an_p": 0.9, "ai_p": 0.9, "an_ceiling_p": 0.9999, "an_min_contrast": 2.0, "an_contrast_tolerance": 50.0,
-        "max_iterations": 200}
+EASY = {**FEW, "an_p": 0.9, "ai_p": 0.9, "an_ceiling_p": 0.9999, "an_min_contrast": 6.0, "an_contrast_tolerance": 50.0}
 OWN = '''
 from stimuli.networks.registry import TorchNetwork, load_network
 
@@ -60,7 +59,7 @@ KINDS = {
     "demo": Kind(("demo",), "demo", photographs=False),
     "alexnet-caffe": Kind(("alexnet-caffe", "--weights", "alexnet.caffemodel"), "alexnet-caffe"),
     "alexnet-torchvision": Kind(("alexnet-torchvision",), "alexnet-torchvision", 224),
-    "underscore": Kind(("squeezenet1_0",), "squeezenet1_0", 224, trained=True),
+    "underscore": Kind(("squeezenet1_0", "--preprocessing", "caffe-227"), "squeezenet1_0", trained=True),
     "own": Kind(("own_network:load",), "our_own", photographs=False),
 }
 

@@ -9,7 +9,8 @@ right by construction:
 - **layer**: the network's layer that the region follows (:data:`~analysis.simulation.ground_truth.LAYERS`).
 
 Each source is scored on its principal components over the RE images, brought to variance 1, and weighted by the square
-root of its share (:data:`SHARES`); early regions follow the pixels, late ones the categories.
+root of its share (:data:`SHARES`); early regions follow the pixels, late ones the categories. The Gabor energies are
+not those of :mod:`analysis.rsa.low_level`, which describe images in the analysis: the two share no code on purpose.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _joint_failures(manifest: Manifest, stimuli: StimuliSettings) -> Iterator[st
         reached = dict.fromkeys(class_of.get(one.target_category or "", "unknown") for one in aims
                                 if one.class_name == kind)
         if len(reached) > 1:
-            yield f"the AI of class {kind} aim at classes {', '.join(reached)}, wanted one (stimuli.ai_draw)"
+            yield f"the AI of class {kind} have targets in {', '.join(reached)}, wanted one (stimuli.ai_draw)"
 
 
 def _duplicate_failures(manifest: Manifest, stimuli: StimuliSettings, *, pixels: Mapping[str, Pixels]) -> Iterator[str]:

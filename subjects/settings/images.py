@@ -91,7 +91,8 @@ class StimuliSettings(Section):
         "the least likely one, any one, or named in `ai_target_table`.", source="protocol 1, open")
     ai_draw: Literal["derangement", "class_to_class", "independent"] = described("derangement",
         'How `ai_target = "other_class"` draws: every category of the study is the target once; the same, and all of a '
-        "class aim at one other class; or every image by itself, so that some categories are drawn twice and others "
+        "class have targets in one other class; or every image by itself, so that some categories are drawn twice and "
+        "others "
         "never.", source="protocol 1, open", since="0.2.0", before="independent")
     ai_target_table: str | None = described(None,
         'Table with columns `base_image` and `target`; it belongs to `ai_target = "table"`.',

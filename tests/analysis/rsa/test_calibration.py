@@ -28,9 +28,9 @@ def _p_values(found: Drawn, *, subject: int) -> dict[str, float]:
     return {name: one.p for name, one in compared.statistics.items() if name in ("RE-AN", "RE-AI")}
 
 
-def _rejected(world: str, *, smoothness: float, reliability: float, n: int) -> dict[str, int]:
+def _rejected(world: str, *, smoothness: float, reliability: float, n: int, side: int = 14) -> dict[str, int]:
     found = draw(world, rng=np.random.default_rng(11), n_subjects=n, reliability=reliability,
-                 smoothness_mm=smoothness, noise_smoothness_mm=smoothness, offset_sd=1.0)
+                 smoothness_mm=smoothness, noise_smoothness_mm=smoothness, offset_sd=1.0, side=side)
     values = [_p_values(found, subject=k) for k in range(n)]
     return {name: sum(one[name] <= 0.05 for one in values) for name in ("RE-AN", "RE-AI")}
 
@@ -44,9 +44,9 @@ def test_null_subjects_are_called_a_finding_at_the_nominal_rate(smoothness: floa
 
 
 @pytest.mark.slow
-def test_unrelated_images_are_found_at_the_nominal_rate_and_near_copies_far_more_often() -> None:
-    """Responses as reliable as real ones: AN of the world `paper` are tuned, but without relation to RE."""
+def test_unrelated_images_are_found_at_the_nominal_rate_and_near_copies_nearly_always() -> None:
+    """24 by 24 mm, responses as reliable as real ones: AN of the world `paper` are tuned, but unrelated to RE."""
     low, high = binom.ppf([0.005, 0.995], N, 0.05)
-    found = _rejected("paper", smoothness=2.5, reliability=0.2, n=N)
+    found = _rejected("paper", smoothness=2.5, reliability=0.2, n=N, side=24)
     assert low <= found["RE-AN"] <= high
-    assert found["RE-AI"] >= 0.6 * N, "measured: .72 on 14 by 14 mm"
+    assert found["RE-AI"] >= 0.9 * N

@@ -25,6 +25,26 @@ def logged_runs(request: Request) -> None:
         require_runs(request.layout, sub=sub)
 
 
+def played_runs(request: Request) -> None:
+    """See that every subject has runs of some paradigm, and that retinotopic ones have their apertures.
+
+    Raises
+    ------
+    AnalysisError
+        Naming what is missing, and where it comes from.
+    """
+    for sub in request.subjects:
+        mapped = request.layout.find_runs(sub, "retinotopy")
+        if not (mapped or request.layout.find_runs(sub, "lo") or request.layout.find_runs(sub, "motion")):
+            require_runs(request.layout, sub=sub)
+        for key in mapped:
+            path = request.layout.derivative("apertures", sub=sub, suffix="apertures.npz", ses=key.ses, task=key.task,
+                                             run=key.run)
+            if not path.is_file():
+                raise AnalysisError(str(path), came="no such file", expected="the apertures that this run showed",
+                                    remedy="Restore it, or play the run again with --repeat.")
+
+
 def features(request: Request) -> None:
     """See that the network's responses are there, and are those of the network that the set was made with."""
     require_manifest(request.layout)

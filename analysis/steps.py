@@ -205,13 +205,15 @@ class Done:
 
 
 NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:logged_runs",
+         "any runs": "analysis.needs:played_runs",
          "features": "analysis.needs:features", "network half": "analysis.report.set_files:make_network_half"}
 """What steps may need beside the results of others, and the function that sees to it."""
 
 STEPS = {step.name: step for step in (
-    Step(name="simulate", title="virtual BOLD", product="virtual BOLD", needs=("virtual", "runs", "features"),
+    Step(name="simulate", title="virtual BOLD", product="virtual BOLD", needs=("virtual", "any runs", "features"),
          planner="analysis.simulation.bold:plan", options=("null", "world"),
-         help="Make a virtual subject's BOLD from the logged events. Refused for volunteers."),
+         help="Make a virtual subject's BOLD of every logged run of all paradigms, and keep the truth beside it. "
+              "Refused for volunteers."),
     Step(name="glm", title="GLM", product="betas", needs=("runs",), planner="analysis.glm.estimate:plan",
          help="Estimate the response to every image and presentation, in percent signal change."),
     Step(name="rsa", title="RSA", product="similarities", needs=("glm", "features"), planner="analysis.rsa.run:plan",

@@ -191,7 +191,7 @@ class Layout:
             folder = folder / f"sub-{sub}"
         return folder / "_".join([*parts, suffix])
 
-    def bold(self, pipeline: str, *, key: RunKey, hemi: str, space: str | None = None) -> Path:
+    def bold(self, pipeline: str, *, key: RunKey, hemi: str, space: str | None = None, den: str | None = None) -> Path:
         """Path of a surface time series, as fMRIPrep spells it.
 
         Parameters
@@ -204,6 +204,8 @@ class Layout:
             ``"L"`` or ``"R"``.
         space : str, optional
             The surface space for writing; without it the one file present is found.
+        den : str, optional
+            The mesh's density, where it is not the space's own.
 
         Raises
         ------
@@ -213,7 +215,8 @@ class Layout:
         folder = self.derivatives(pipeline) / f"sub-{key.sub}" / f"ses-{key.ses}" / "func"
         stem = f"{self.run_name(key)}_hemi-{label('hemi', hemi)}"
         if space is not None:
-            return folder / f"{stem}_space-{label('space', space)}_bold.func.gii"
+            density = "" if den is None else f"_den-{label('den', den)}"
+            return folder / f"{stem}_space-{label('space', space)}{density}_bold.func.gii"
         found = sorted(folder.glob(f"{stem}_space-*_bold.func.gii"))
         if len(found) != 1:
             came = "no such file" if not found else f"{len(found)} files in different spaces"

@@ -34,7 +34,7 @@ class SubjectData:
     source : {"fmriprep", "simulated"}
         Pipeline that the time series come from.
     runs : tuple of RunKey
-        Logged runs of the main experiment, in order.
+        Logged runs of one paradigm, in order.
     events : mapping of RunKey to Path
         Their events tables.
     bold : mapping of (RunKey, str) to Path
@@ -111,7 +111,7 @@ def labels_path(layout: Layout, *, source: str, sub: str, hemi: str) -> Path:
     return anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix="desc-rois_dseg.label.gii")
 
 
-def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto") -> SubjectData:
+def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto", task: str = TASK) -> SubjectData:
     """Find a subject's files.
 
     Parameters
@@ -120,6 +120,8 @@ def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto") -> Subj
     sub : str
     pipeline : str
         ``analysis.bold``: a pipeline, or ``"auto"`` for the only one that has time series of this subject.
+    task : str
+        The paradigm: ``"main"``, ``"retinotopy"``, ``"lo"`` or ``"motion"``.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto") -> Subj
     """
     remedy = _remedy(layout, sub=sub)
     source = choose_source(layout, sub=sub, pipeline=pipeline, remedy=remedy)
-    runs = layout.find_runs(sub, TASK)
+    runs = layout.find_runs(sub, task)
     found = {(key, hemi): _find_bold(layout, source, key=key, hemi=hemi) for key in runs for hemi in HEMISPHERES}
     return SubjectData(
         sub=sub, source=source, runs=runs, events={key: layout.events(key) for key in runs},

@@ -21,6 +21,7 @@ _FOVEA_MM = 18.0  # how fast a band widens along the calcarine
 _REACH_MM = 64.0  # how far from the pole the bands go
 _V4_MM = ((-38.0, 26.0), (6.0, 16.0))  # an ellipse: centre and half axis along the calcarine, and beyond V3
 _LO_MM = ((0.0, 21.0), (41.0, 17.0))  # the same, along the calcarine and away from it
+_MOTION_MM = ((16.0, 11.0), (52.0, 9.0))  # hMT+, the same: part of it lies in LO
 _RIM_MM = 6.0
 
 
@@ -47,14 +48,35 @@ def schematic_regions(surface: Surface) -> NDArray[np.int16]:
     the order of those that Dougherty et al. (2003) measured; nothing else is claimed.
     """
     along, away = calcarine_coordinates(surface)
-    widening = _FOVEA + (1 - _FOVEA) * (1 - np.exp(-np.abs(along) / _FOVEA_MM))
-    borders = {name: width * widening for name, width in _BAND_MM.items()}
+    borders = band_borders(along)
     labels = np.zeros(surface.n_vertices, dtype=np.int16)
     labels[_within(_LO_MM, along, away)] = 5
     labels[_within(_V4_MM, along, away - borders["V3"])] = 4
     for k, border in reversed(list(enumerate(borders.values(), start=1))):
         labels[away < border] = np.where(np.hypot(along, away) < _REACH_MM, k, 0)[away < border]
     return labels
+
+
+def band_borders(along: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Give how far from the calcarine cut V1, V2 and V3 end at places along it; see :func:`schematic_regions`.
+
+    Parameters
+    ----------
+    along : float64 array, (n_vertices,)
+        mm from the occipital pole.
+
+    Returns
+    -------
+    dict of str to float64 array
+        Area to its outer border in mm.
+    """
+    widening = _FOVEA + (1 - _FOVEA) * (1 - np.exp(-np.abs(along) / _FOVEA_MM))
+    return {name: width * widening for name, width in _BAND_MM.items()}
+
+
+def schematic_motion_area(surface: Surface) -> NDArray[np.bool_]:
+    """Draw a schematic hMT+: an ellipse in front of and above LO, which overlaps it, (n_vertices,) bool."""
+    return _within(_MOTION_MM, *calcarine_coordinates(surface))
 
 
 def _within(ellipse: tuple[tuple[float, float], ...], along: NDArray[np.float64],

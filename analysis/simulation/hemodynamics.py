@@ -138,16 +138,18 @@ def draw_shapes(lag_map: NDArray[np.float32], width_map: NDArray[np.float32], *,
 
 
 def convolve_events(amplitudes: NDArray[np.float32], *, volumes_s: Floats, onsets_s: Floats, durations_s: Floats,
-                    shapes: Shapes, reference_s: float) -> NDArray[np.float32]:
+                    shapes: Shapes, reference_s: float, which: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
     """Add up the responses to events whose size differs from vertex to vertex.
 
     Parameters
     ----------
-    amplitudes : float32 array, (n_events, n_vertices)
+    amplitudes : float32 array, (n_conditions, n_vertices)
         Height of the response to an event of the reference duration.
     volumes_s, onsets_s, durations_s, reference_s
         See :func:`event_responses`.
     shapes : Shapes
+    which : int64 array, (n_events,), optional
+        Each event's row of the amplitudes; without it every event has its own.
 
     Returns
     -------
@@ -155,9 +157,13 @@ def convolve_events(amplitudes: NDArray[np.float32], *, volumes_s: Floats, onset
         In the unit of the amplitudes.
     """
     result = np.zeros((len(volumes_s), amplitudes.shape[1]), dtype=np.float32)
+    member = None if which is None else (which[:, None] == np.arange(len(amplitudes))).astype(np.float32)
+    answering = amplitudes.any(axis=0)
     for k, shape in enumerate(shapes.kinds):
-        inside = np.flatnonzero(shapes.of == k)
+        inside = np.flatnonzero(answering & (shapes.of == k))
+        if not len(inside):
+            continue
         kernel = event_responses(volumes_s, onsets_s=onsets_s, durations_s=durations_s, shape=shape,
                                  reference_s=reference_s)
-        result[:, inside] = kernel @ amplitudes[:, inside]
+        result[:, inside] = (kernel if member is None else kernel @ member) @ amplitudes[:, inside]
     return result

@@ -20,7 +20,6 @@ from analysis.glm.estimate import betas_paths
 from analysis.regions.labels import ROIS, read_labels
 from analysis.regions.schematic import schematic_regions
 from analysis.running import Digests, require_made
-from analysis.simulation.bold import load_truth
 from analysis.simulation.ground_truth import Truth, draw_truth
 from analysis.simulation.noise import (
     NoiseModel,
@@ -31,6 +30,7 @@ from analysis.simulation.noise import (
     smooth_maps,
     smoother,
 )
+from analysis.simulation.truth_file import load_truth
 from analysis.simulation.worlds import see
 from paradigms.runlog import COLUMNS, events_sidecar
 from paradigms.tasks.main_task import make_schedule
@@ -317,7 +317,7 @@ def test_the_files_are_a_bids_derivative(logged, simulated):
     folder = layout.derivatives("simulated")
     assert read_json(folder / "dataset_description.json")["DatasetType"] == "derivative"
     names = {path.name for path in folder.rglob("*.gii")}
-    assert "sub-01_ses-01_task-main_run-1_hemi-L_space-occipital_bold.func.gii" in names
+    assert "sub-01_ses-01_task-main_run-1_hemi-L_space-fsaverage5_den-occipital0_bold.func.gii" in names
     assert len(names) == 4 * 2 + 3 * 2
     said = read_json(sidecar_path(bold_paths(layout)[0]))
     assert said["RepetitionTime"] == settings.scanner.tr_s

@@ -14,7 +14,7 @@ from analysis.glm.betas import load_betas
 from analysis.glm.design import list_conditions
 from analysis.glm.estimate import betas_paths, keep_estimable
 from analysis.glm.run_design import design_of
-from analysis.simulation.bold import load_truth
+from analysis.simulation.truth_file import load_truth
 from paradigms.playing.play_run import play_run
 from paradigms.record.plans import read_schedule
 from stimuli.feature_store import write_store

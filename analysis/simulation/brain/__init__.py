@@ -1,0 +1,1 @@
+"""The virtual brain: its mesh, areas, receptive fields and localizer responses."""

@@ -1,0 +1,129 @@
+"""One hemisphere of a virtual subject: mesh, areas, true responses, receptive fields, mean signal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from analysis.data.surface import Surface
+from analysis.data.template import load_fsaverage5, occipital_patch
+from analysis.regions.labels import ROIS
+from analysis.regions.schematic import schematic_motion_area, schematic_regions
+from analysis.simulation.brain.fields import FieldMap, Fields, analytic_map, size_fields
+from analysis.simulation.brain.localizers import IMAGE_SHARE, localizer_responses
+from analysis.simulation.ground_truth import MEAN_SPREAD, Truth, draw_truth
+from analysis.simulation.hemodynamics import Shapes, draw_shapes
+from analysis.simulation.noise import smooth_maps, smoother
+from subjects.settings.analysis import SimulateSettings
+
+TUNING_SD_MM = 2.5
+NOISE_SD_MM = 1.0
+MEAN_SIGNAL = 800.0
+MEAN_SIGNAL_SPREAD = 0.1
+
+Scores = Mapping[str, Mapping[str, NDArray[np.float64]]]
+"""Region to type to scores; see :func:`~analysis.simulation.ground_truth.score_regions`."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Hemisphere:
+    """A virtual subject's hemisphere.
+
+    Parameters
+    ----------
+    surface : Surface
+    place : FieldMap
+        Areas, and where in the visual field each vertex looks.
+    truth : Truth
+        Responses to the images of the main experiment.
+    fields : Fields
+        Population receptive fields.
+    localizers : mapping of str to float32 array, (n_vertices,)
+        Responses to the conditions of the localizers; see
+        :func:`~analysis.simulation.brain.localizers.localizer_responses`.
+    mean_signal : float32 array, (n_vertices,)
+    shapes : Shapes
+        Haemodynamic responses.
+    noise_kernel : csr_array
+    """
+
+    surface: Surface
+    place: FieldMap
+    truth: Truth
+    fields: Fields
+    localizers: Mapping[str, NDArray[np.float32]]
+    mean_signal: NDArray[np.float32]
+    shapes: Shapes
+    noise_kernel: csr_array
+
+    @property
+    def labels(self) -> NDArray[np.int16]:
+        """Regions of interest by their numbers: LO without what it shares with hMT+, as the study defines it."""
+        return np.where(self.place.motion | (self.place.areas > len(ROIS)), 0, self.place.areas).astype(np.int16)
+
+    @property
+    def objects(self) -> NDArray[np.bool_]:
+        """Vertices of LO, its overlap with hMT+ included."""
+        return np.asarray(self.place.areas == ROIS.index("LO") + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """What all virtual subjects on one mesh share.
+
+    Parameters
+    ----------
+    surface : Surface
+    place : FieldMap
+    tuning_kernel, noise_kernel : csr_array
+        See :func:`~analysis.simulation.noise.smoother`.
+    """
+
+    surface: Surface
+    place: FieldMap
+    tuning_kernel: csr_array
+    noise_kernel: csr_array
+
+
+@lru_cache(maxsize=2)
+def template_anatomy(hemi: str, *, subdivisions: int) -> Anatomy:
+    """Make the occipital patch of fsaverage5 with its schematic areas; kept, since subjects share it."""
+    patch = occipital_patch(load_fsaverage5()[hemi], subdivisions=subdivisions)
+    place = analytic_map(patch, labels=schematic_regions(patch), motion=schematic_motion_area(patch))
+    return Anatomy(patch, place, smoother(patch, sd_mm=TUNING_SD_MM), smoother(patch, sd_mm=NOISE_SD_MM))
+
+
+def draw_hemisphere(anatomy: Anatomy, scores: Scores, *, base_images: tuple[str, ...],
+                    settings: SimulateSettings, generator: Generator) -> Hemisphere:
+    """Draw one hemisphere of a virtual subject.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    scores : Scores
+    base_images : tuple of str
+    settings : SimulateSettings
+    generator : numpy.random.Generator
+    """
+    place, kernel = anatomy.place, anatomy.tuning_kernel
+    regions = np.where(place.areas > len(ROIS), 0, place.areas).astype(np.int16)
+    truth = draw_truth(scores, base_images=base_images, labels=regions, kernel=kernel, rng=generator,
+                       signal_pct=settings.signal_pct, tuning_sd_pct=settings.tuning_sd_pct)
+    mean = MEAN_SIGNAL * (1 + MEAN_SIGNAL_SPREAD * smooth_maps(1, kernel=kernel, rng=generator)[0])
+    shapes = draw_shapes(*smooth_maps(2, kernel=kernel, rng=generator), lag_sd_s=settings.hrf_lag_sd_s,
+                         width_sd=settings.hrf_width_sd)
+    maps = smooth_maps(5, kernel=kernel, rng=generator)
+    size = (settings.signal_pct * np.maximum(1 + MEAN_SPREAD * maps[4], 0.2)).astype(np.float32)
+    only_motion = place.areas > len(ROIS)
+    for responses in truth.responses.values():
+        responses[:, only_motion] = IMAGE_SHARE * size[only_motion]
+    return Hemisphere(surface=anatomy.surface, place=place, truth=truth,
+                      fields=size_fields(place, gain_pct=settings.signal_pct, maps=maps[:4]),
+                      localizers=localizer_responses(place, mean_pct=size), mean_signal=mean, shapes=shapes,
+                      noise_kernel=anatomy.noise_kernel)

@@ -13,6 +13,7 @@ import click
 
 from analysis.steps import SET_REPORT, STEPS, Done, Request, Step
 from subjects.cli import (
+    Name,
     group,
     json_option,
     main,
@@ -57,16 +58,24 @@ REPORT_OPTIONS = (
                                                       "scanned; what is missing for it is made."),
     click.option("--network", "networks", multiple=True,
                  help="Another network than the one that the stimulus set was made with, for comparison; with "
-                      "--network-only may be given again."))
+                      "--network-only may be given again."),
+    click.option("--device", default=None, type=Name(("auto", "cpu", "cuda", "mps")),
+                 help="With --network-only: where networks compute what is missing (default: cpu)."),
+    click.option("--threads", default=None, type=click.IntRange(min=1),
+                 help="With --network-only: their CPU threads (default: the physical cores)."))
 """The options of ``report``, whose ``--network`` may be repeated."""
 
 
-def choose_report(networks: tuple[str, ...], *, network_only: bool, subjects: tuple[str, ...]) -> dict[str, Any]:
+def choose_report(networks: tuple[str, ...], *, network_only: bool, subjects: tuple[str, ...],
+                  hardware: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the options of ``report`` into what is asked of the step."""
+    words = tuple(str(word) for name, value in hardware.items() if value is not None for word in (f"--{name}", value))
     if network_only and subjects:
         raise click.UsageError("--network-only is about no subject; leave --sub out.")
     if network_only:
-        return {"others": networks}
+        return {"others": networks, "hardware": words}
+    if words:
+        raise click.UsageError(f"{words[0]} belongs to --network-only; the report of subjects asks no network.")
     if len(networks) > 1:
         raise click.UsageError("several networks are compared with --network-only; give --network once.")
     return {"network": networks[0] if networks else None}
@@ -80,7 +89,8 @@ def make_command(step: Step) -> click.Command:
         from analysis.running import run_step
 
         if step.whom == "all":
-            asked.update(choose_report(networks, network_only=network_only, subjects=subjects))
+            hardware = {name: asked.pop(name) for name in ("device", "threads")}
+            asked.update(choose_report(networks, network_only=network_only, subjects=subjects, hardware=hardware))
         request = open_request(study, site=site, subjects=subjects if sub is None else (sub,),
                                everybody=step.whom == "all" and not network_only, **asked)
         done = run_step(SET_REPORT.name if network_only else step.name, request)

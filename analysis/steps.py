@@ -41,6 +41,8 @@ class Request:
         A network other than the one that the stimulus set was made with, for comparison.
     others : tuple of str
         Networks that a report of the set alone compares with the set's own.
+    hardware : tuple of str
+        Options of ``python -m stimuli`` that say where networks compute what a report of the set alone needs.
     null : bool
         Simulate subjects who respond to every image alike.
     world : str, optional
@@ -55,6 +57,7 @@ class Request:
     subjects: tuple[str, ...]
     network: str | None = None
     others: tuple[str, ...] = ()
+    hardware: tuple[str, ...] = ()
     null: bool = False
     world: str | None = None
     verify: bool = False

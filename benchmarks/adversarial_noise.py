@@ -29,6 +29,7 @@ from analysis.statistics.statistic import two_sided_p, upper_p
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check
 from stimuli.manifest import TYPES, Manifest, read_image, read_manifest
+from stimuli.networks.hardware import Hardware
 from stimuli.networks.protocol import read_logits
 from stimuli.networks.registry import Network, cpu_threads, network_of
 from subjects.dataset import init_study
@@ -62,7 +63,7 @@ def measure(name: str, stimuli: Mapping[str, Any], *, folder: Path) -> None:
         init_study(layout, name=name, seed=20210, changes={"stimuli": dict(stimuli)})
     settings = load_settings(layout.root)
     began = time.process_time()
-    build(layout, settings)
+    build(layout, settings, hardware=Hardware(threads=1))
     seconds = time.process_time() - began
     manifest, network = read_manifest(layout.manifest), network_of(settings.stimuli, root=layout.root)
     rows = {kind: [one for one in manifest.stimuli if one.type == kind] for kind in ("AN", "AI")}
@@ -80,7 +81,8 @@ def measure(name: str, stimuli: Mapping[str, Any], *, folder: Path) -> None:
     targets = {one.target_index for one in rows["AI"]}
     print(f"  AI above .99 {int((p['AI'] > 0.99).sum())}/{n}, at {len(targets)} categories, "
           f"L2 median {np.median([one.l2 for one in rows['AI']]):.2f}")
-    print(f"  check: {check(layout, settings).n_failed} of {len(manifest)} images fail", flush=True)
+    failed = check(layout, settings, hardware=Hardware(threads=1)).n_failed
+    print(f"  check: {failed} of {len(manifest)} images fail", flush=True)
     for line in claims(manifest, layout=layout, network=network):
         print(f"  {line}", flush=True)
 

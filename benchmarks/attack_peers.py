@@ -27,6 +27,7 @@ from stimuli.image_set.build import build
 from stimuli.image_set.check import check
 from stimuli.image_set.measures import l2
 from stimuli.manifest import read_manifest, read_pixels
+from stimuli.networks.hardware import Hardware
 from stimuli.networks.protocol import TorchNetwork
 from stimuli.networks.registry import Network, cpu_threads, network_of, to_pixels, to_tensor
 from stimuli.perturbation.ascent import ascend
@@ -129,9 +130,9 @@ def make_set(folder: Path, photographs: Path, mean_image: Path) -> tuple[Layout,
     layout = init_study(Layout(folder / "study"), name="peers", seed=20210, changes=changes)
     settings = load_settings(layout.root)
     began = time.process_time()
-    build(layout, settings, progress=rich_progress)
+    build(layout, settings, hardware=Hardware(threads=1), progress=rich_progress)
     seconds = time.process_time() - began
-    verdict = check(layout, settings)
+    verdict = check(layout, settings, hardware=Hardware(threads=1))
     print(f"set: {verdict.n_images - verdict.n_failed} of {verdict.n_images} hold at 8 bit, {seconds:.0f} CPU s")
     return layout, settings
 

@@ -34,6 +34,7 @@ from stimuli.image_set.feature_extraction import extract
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from stimuli.networks import registry as networks
 from stimuli.networks.alexnet import CaffeAlexNet
+from stimuli.networks.hardware import Hardware
 from stimuli.networks.preprocessing import find_preprocessing
 from stimuli.networks.registry import TorchNetwork, cpu_threads, to_tensor
 from subjects.dataset import init_study
@@ -88,11 +89,11 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def extracted(layout: Layout, settings: Settings, *, network: TorchNetwork) -> None:
+def extracted(layout: Layout, settings: Settings, *, network: TorchNetwork, threads: int = 1) -> None:
     """Extract from the beginning."""
     layout.features(network.name).unlink(missing_ok=True)
     networks.NETWORKS = {"caffe": lambda: network}
-    extract(layout, settings)
+    extract(layout, settings, hardware=Hardware(threads=threads))
 
 
 def peak_mib(root: Path) -> dict[str, float]:
@@ -124,7 +125,7 @@ def main() -> None:
             for name, order in peers.items():
                 alone[name].append(measured(lambda order=order: passes(network, images, batch=asked.batch,
                                                                        layout=order)))
-            ours.append(measured(lambda: extracted(layout, settings, network=network)))
+            ours.append(measured(lambda: extracted(layout, settings, network=network, threads=asked.threads)))
         size = layout.features("caffe").stat().st_size / 2**20
         assert open_store(layout.features("caffe")).layers == network.layers
         print(f"120 images, batches of {asked.batch}, {asked.threads} thread(s), medians of {asked.repeats}, "

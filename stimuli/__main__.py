@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from subjects.cli import group, json_option, main, rich_progress, say, study_option
+from subjects.cli import Name, group, json_option, main, rich_progress, say, study_option
 from subjects.errors import NetworkError, StoreError
 from subjects.layout import Layout
 
@@ -23,8 +23,17 @@ def cli() -> None:
     pass
 
 
-threads_option = click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1),
-                              help="CPU threads of the network.")
+_threads = click.option("--threads", default=None, type=click.IntRange(min=1),
+                        help="CPU threads of the network (default: the physical cores, at most OMP_NUM_THREADS).")
+_device = click.option("--device", default="cpu", show_default=True, type=Name(("auto", "cpu", "cuda", "mps")),
+                       help="Where the network computes; auto: a GPU where there is one. Images are judged on the CPU.")
+
+
+def hardware_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where the network computes."""
+    return _device(_threads(command))
+
+
 _folder = click.Path(path_type=Path, file_okay=False, resolve_path=True)
 _file = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
 images_option = click.option("--images", type=_folder, default=None,
@@ -86,9 +95,9 @@ def _settings(study: Path, *, images: Path | None, labels: Path | None) -> Setti
 @labels_option
 @overwrite_option
 @json_option
-@threads_option
-def build(study: Path, overwrite: bool, as_json: bool, threads: int, images: Path | None, labels: Path | None,
-          **chosen: Any) -> None:
+@hardware_options
+def build(study: Path, overwrite: bool, as_json: bool, device: str, threads: int | None, images: Path | None,
+          labels: Path | None, **chosen: Any) -> None:
     """Make the RE, AN and AI images and their manifest, unless they are there and up to date.
 
     A set whose making was interrupted is completed. A set made with other settings is
@@ -96,12 +105,14 @@ def build(study: Path, overwrite: bool, as_json: bool, threads: int, images: Pat
     """
     from stimuli.image_set.build import below_threshold, build_record
     from stimuli.image_set.build import build as make
+    from stimuli.networks.hardware import Hardware
     from subjects.profile import require_even_shares
 
     layout, asked = Layout(study).require(), _asked(**chosen)
     settings = _settings(study, images=images, labels=labels)
     require_even_shares(settings.stimuli, n_sessions=settings.main.sessions)
-    made = make(layout, settings, asked=asked, overwrite=overwrite, threads=threads, progress=rich_progress)
+    made = make(layout, settings, asked=asked, overwrite=overwrite, hardware=Hardware(device, threads),
+                progress=rich_progress)
     record = build_record(made, path=layout.manifest)
     state = "already up to date" if made.reused else "made"
     say(record, as_json=as_json, text=[*below_threshold(made), (f"{record['n_images']} images of network "
@@ -114,15 +125,16 @@ def build(study: Path, overwrite: bool, as_json: bool, threads: int, images: Pat
 @images_option
 @labels_option
 @json_option
-@threads_option
-def candidates(study: Path, as_json: bool, threads: int, images: Path | None, labels: Path | None,
-               **chosen: Any) -> int:
+@hardware_options
+def candidates(study: Path, as_json: bool, device: str, threads: int | None, images: Path | None,
+               labels: Path | None, **chosen: Any) -> int:
     """Screen the photographs for RE, and make no image.
 
     Writes stimuli/candidates.tsv: every candidate, its P and why it is not taken. Ends with 0 if every class has its
     images, with 1 if one falls short, with 2 if something cannot be read.
     """
     from stimuli.image_set.set_network import load_for_candidates
+    from stimuli.networks.hardware import Hardware, place
     from stimuli.regular_images.candidate_report import (
         below_lines,
         report_path,
@@ -133,9 +145,10 @@ def candidates(study: Path, as_json: bool, threads: int, images: Path | None, la
 
     layout, asked = Layout(study).require(), _asked(**chosen)
     settings = _settings(study, images=images, labels=labels)
+    hardware = Hardware(device, threads)
     stimuli, network = load_for_candidates(layout, settings.stimuli, asked=asked)
-    made = screen_only(layout, stimuli, seed=settings.study.seed, network=network, threads=threads,
-                       progress=rich_progress)
+    made = screen_only(layout, stimuli, seed=settings.study.seed, network=place(network, hardware=hardware),
+                       hardware=hardware, progress=rich_progress)
     table = selection_table(made, classes=stimuli.classes, title=f"P > {stimuli.re_p:g}, one photograph a category")
     say(selection_record(made, classes=stimuli.classes, path=report_path(layout)), as_json=as_json,
         text=[table, *below_lines(made), (f"{len(made.verdicts)} candidates, network {network.name}: "
@@ -151,9 +164,9 @@ def candidates(study: Path, as_json: bool, threads: int, images: Path | None, la
 @click.option("--also-weights", type=_file, default=None, help="Weights of the one network that --also names.")
 @click.option("--also-preprocessing", default=None, help="Preprocessing of the one network that --also names.")
 @json_option
-@threads_option
-def check(study: Path, as_json: bool, threads: int, also: tuple[str, ...], also_weights: Path | None,
-          also_preprocessing: str | None, **chosen: Any) -> int:
+@hardware_options
+def check(study: Path, as_json: bool, device: str, threads: int | None, also: tuple[str, ...],
+          also_weights: Path | None, also_preprocessing: str | None, **chosen: Any) -> int:
     """Check every rule from the files alone.
 
     Ends with 0 only if every image passes under the network that the set was made with, with 1 if a rule is
@@ -162,11 +175,13 @@ def check(study: Path, as_json: bool, threads: int, also: tuple[str, ...], also_
     from stimuli.files import build_again
     from stimuli.image_set.check import check as check_set
     from stimuli.image_set.check_tables import verdict_parts
+    from stimuli.networks.hardware import Hardware
 
     layout, settings, asked = Layout(study).require(), _load(study), _asked(**chosen)
     others = _others(also, layout=layout, settings=settings, weights=also_weights,
                      preprocessing=_from_here(also_preprocessing))
-    verdict = check_set(layout, settings, asked=asked, also=others, threads=threads, progress=rich_progress)
+    verdict = check_set(layout, settings, asked=asked, also=others, hardware=Hardware(device, threads),
+                        progress=rich_progress)
     remedy = [] if verdict.ok else [f"To make the set again: {build_again(layout.stimuli)}."]
     say(verdict.to_json(), as_json=as_json, text=[*verdict_parts(verdict), *remedy])
     return 0 if verdict.ok else 1
@@ -228,14 +243,17 @@ def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrit
               help="How responses are stored (default: stimuli.features_dtype).")
 @replace_option
 @json_option
-@threads_option
-def features(study: Path, threads: int, dtype: str | None, overwrite: bool, as_json: bool, **chosen: Any) -> None:
+@hardware_options
+def features(study: Path, device: str, threads: int | None, dtype: str | None, overwrite: bool, as_json: bool,
+             **chosen: Any) -> None:
     """Extract every layer's responses to the whole set, for the analysis. An interrupted extraction is continued."""
     from stimuli.image_set.feature_extraction import describe, extract
+    from stimuli.networks.hardware import Hardware
 
     layout, asked = Layout(study).require(), _asked(**chosen)
     settings = _load(study, {} if dtype is None else {"stimuli.features_dtype": dtype})
-    made = extract(layout, settings, asked=asked, overwrite=overwrite, threads=threads, progress=rich_progress)
+    made = extract(layout, settings, asked=asked, overwrite=overwrite, hardware=Hardware(device, threads),
+                   progress=rich_progress)
     say(made.record(), as_json=as_json, text=describe(made))
 
 

@@ -37,7 +37,8 @@ def make_network_half(request: Request) -> None:
             require_features(network, study=one.layout.root)
         except AnalysisError as error:
             log.info("%s", error)
-            run_stimuli("features", *([] if network.of_set else ["--network", network.name]), study=one.layout.root)
+            run_stimuli("features", *([] if network.of_set else ["--network", network.name]), *request.hardware,
+                        study=one.layout.root)
         run_step("rsa", one)
     run_step("confounds", request)
 
@@ -89,11 +90,11 @@ def check_set(request: Request) -> tuple[dict[str, Any], tuple[str, ...]]:
     also = [word for name in others for word in ("--also", name)]
     notes: tuple[str, ...] = ()
     try:
-        said = run_stimuli("check", "--json", *also, study=study, accepted=(0, 1))
+        said = run_stimuli("check", "--json", *also, *request.hardware, study=study, accepted=(0, 1))
     except AnalysisError as error:
         if not also:
             raise
         log.warning("%s", error)
         notes = (f"Other networks were not asked about the images: {error.came}",)
-        said = run_stimuli("check", "--json", study=study, accepted=(0, 1))
+        said = run_stimuli("check", "--json", *request.hardware, study=study, accepted=(0, 1))
     return dict(json.loads(said)), notes

@@ -25,7 +25,8 @@ from stimuli.manifest import (
     read_manifest,
     read_pixels,
 )
-from stimuli.networks.registry import Network, cpu_threads
+from stimuli.networks.hardware import ON_CPU, Hardware, computing, made_on, place
+from stimuli.networks.registry import Network
 from stimuli.perturbation.start_image import keep_start
 from stimuli.perturbation.targets import choose_targets, read_targets
 from stimuli.regular_images.base_images import BaseImage, plan_base_images
@@ -50,7 +51,7 @@ class Built:
 
 
 def build(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = None, overwrite: bool = False,
-          threads: int = 1, progress: ProgressWrapper = silent) -> Built:
+          hardware: Hardware = ON_CPU, progress: ProgressWrapper = silent) -> Built:
     """Make the study's stimulus set, or find it made.
 
     Parameters
@@ -64,8 +65,9 @@ def build(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
         there.
     overwrite : bool
         Make the set anew; the images that are there are moved to ``stimuli/replaced``.
-    threads : int
-        CPU threads of the network. The same number on the same kind of machine gives the same bytes.
+    hardware : Hardware
+        Where the network computes. The same device and threads on the same kind of machine give the same bytes; on
+        any, every image is judged on the CPU as it was written. The sidecar says which (``made_on``).
     progress : ProgressWrapper
         Told of images.
 
@@ -88,7 +90,7 @@ def build(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
     require_own_folder(layout)
     asked = asked or NetworkChoice()
     stimuli = settings_for_build(layout, settings.stimuli, asked=asked, anew=overwrite)
-    network = load_for_build(layout, stimuli, asked=asked)
+    network = place(load_for_build(layout, stimuli, asked=asked), hardware=hardware)
     _require_fit(network, stimuli)
     plan = make_plan(layout, stimuli, network=network, seed=settings.study.seed, progress=progress)
     if not overwrite and is_current(layout.manifest, inputs=plan.origin.inputs, parameters=plan.origin.parameters):
@@ -100,7 +102,7 @@ def build(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
         require_free(layout, plan.origin)
     _require_faint_start(plan)
     drawn = plan_base_images(stimuli, class_names=network.class_names) if plan.photographs is None else ()
-    with locked(layout.stimuli, what="the stimulus set"), cpu_threads(threads):
+    with locked(layout.stimuli, what="the stimulus set"), computing(hardware):
         return Built(_make(plan, drawn, overwrite=overwrite, progress=progress), stimuli, reused=False)
 
 
@@ -110,7 +112,8 @@ def _make(plan: Plan, drawn: tuple[BaseImage, ...], *, overwrite: bool, progress
     targets = None if plan.targets is None else read_targets(plan.targets, bases=bases, class_names=names)
     choose_targets(bases, stimuli=plan.stimuli, seed=plan.seed, table=targets)  # says now if there is no way
     records = records_of(plan.record, photographs=photographs_record(plan.stimuli, root=layout.root))
-    unfinished = open_unfinished(layout, plan.origin, records=records, overwrite=overwrite)
+    unfinished = open_unfinished(layout, plan.origin, records=records, here=made_on(plan.network),
+                                 overwrite=overwrite)
     if plan.start is not None:
         keep_start(layout, plan.stimuli, start=plan.start)
     maker = Maker(unfinished, plan=plan, bases=bases, targets=targets)

@@ -14,7 +14,8 @@ from stimuli.image_set.set_network import NetworkChoice, load_set_network, setti
 from stimuli.image_set.set_rules import set_failures
 from stimuli.image_set.transfer import Transfer, transfer
 from stimuli.manifest import Manifest, Pixels, read_manifest, read_pixels
-from stimuli.networks.registry import Network, cpu_threads
+from stimuli.networks.hardware import ON_CPU, Hardware, computing, place
+from stimuli.networks.registry import Network
 from stimuli.perturbation.start_image import with_kept_mean
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
@@ -70,7 +71,7 @@ class Verdict:
 
 
 def check(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = None, also: Sequence[Network] = (),
-          threads: int = 1, progress: ProgressWrapper = silent) -> Verdict:
+          hardware: Hardware = ON_CPU, progress: ProgressWrapper = silent) -> Verdict:
     """Check every rule of the set from manifest and PNG files.
 
     Parameters
@@ -81,8 +82,8 @@ def check(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
         Where the weights of the set's network are now, where they were moved.
     also : sequence of Network
         Other networks that are asked about the same images.
-    threads : int
-        CPU threads of the networks.
+    hardware : Hardware
+        Where the other networks compute. The set's own judges on the CPU.
     progress : ProgressWrapper
         Told of images.
 
@@ -103,11 +104,12 @@ def check(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
     network = with_kept_mean(layout, stimuli, network=load_set_network(layout, stimuli, asked=asked))
     pixels = {one.image_id: read_pixels(layout.stimuli, one)
               for one in progress(manifest.stimuli, label="reading images", total=len(manifest))}
-    with cpu_threads(threads):
+    others = [place(other, hardware=hardware) for other in also]
+    with computing(hardware):
         verdicts = tuple(progress(_check_all(manifest, pixels, network=network, stimuli=stimuli),
                                   label="checking images", total=len(manifest)))
-        transfers = tuple(transfer(manifest, pixels, network=other, batch=stimuli.batch)
-                          for other in progress(also, label="asking other networks", total=len(also))) if also else ()
+        bar = progress(others, label="asking other networks", total=len(others)) if others else iter(())
+        transfers = tuple(transfer(manifest, pixels, network=other, batch=stimuli.batch) for other in bar)
     low = tuple(one.file for one in verdicts if fills_shortfall(one.type, p=one.p, stimuli=stimuli))
     return Verdict(verdicts, tuple(set_failures(manifest, stimuli, pixels=pixels)), network.name, low, transfers)
 

@@ -75,6 +75,8 @@ class UnfinishedSet:
         What the set is made from.
     records : mapping
         What later commands need to know: ``network`` and, for photographs, ``photographs``.
+    made_on : list of mapping
+        Every device, with its threads, on which a part was made.
     rows : dict of (str, str) to Stimulus
         Base image and type to the row of an image that is on disk.
     """
@@ -82,6 +84,7 @@ class UnfinishedSet:
     layout: Layout
     origin: Origin
     records: Mapping[str, Any]
+    made_on: list[Mapping[str, Any]] = field(default_factory=list)
     rows: dict[tuple[str, str], Stimulus] = field(default_factory=dict)
 
     def has(self, base_images: Iterable[str], *, kind: str) -> bool:
@@ -98,14 +101,15 @@ class UnfinishedSet:
         rows = [dataclasses.asdict(row) for row in self.rows.values()]
         moving = {} if replaces is None else {"replaces": replaces.name}
         write_json(unfinished_path(self.layout), {**UNFINISHED.stamp(), **self.origin.record(), **self.records,
-                                                  **moving, "rows": rows}, overwrite=True)
+                                                  "made_on": self.made_on, **moving, "rows": rows}, overwrite=True)
 
     def finish(self, order: Iterable[tuple[str, str]]) -> Manifest:
         """Write manifest and sidecar in this order of (base image, type), and remove the note."""
         manifest = Manifest(tuple(self.rows[place] for place in order))
         write_manifest(self.layout.manifest, manifest, overwrite=True)
+        images = digest_json([one.image_id for one in manifest.stimuli])
         sidecar(self.layout.manifest, inputs=self.origin.inputs, parameters=self.origin.parameters, form=MANIFEST,
-                extra={**self.records, "images": digest_json([one.image_id for one in manifest.stimuli])})
+                extra={**self.records, "made_on": self.made_on, "images": images})
         unfinished_path(self.layout).unlink()
         return manifest
 
@@ -115,7 +119,8 @@ def records_of(network: SetNetwork, *, photographs: Mapping[str, str | None]) ->
     return {"network": dataclasses.asdict(network), **({"photographs": dict(photographs)} if photographs else {})}
 
 
-def open_unfinished(layout: Layout, origin: Origin, *, records: Mapping[str, Any], overwrite: bool) -> UnfinishedSet:
+def open_unfinished(layout: Layout, origin: Origin, *, records: Mapping[str, Any], here: Mapping[str, Any],
+                    overwrite: bool) -> UnfinishedSet:
     """Continue an unfinished set, or begin one.
 
     Parameters
@@ -126,6 +131,8 @@ def open_unfinished(layout: Layout, origin: Origin, *, records: Mapping[str, Any
         What the set shall be made from.
     records : mapping
         See :class:`UnfinishedSet`.
+    here : mapping
+        Device and threads of this attempt; see :func:`stimuli.networks.hardware.made_on`.
     overwrite : bool
         Move a set of another origin to ``stimuli/replaced``.
 
@@ -141,7 +148,7 @@ def open_unfinished(layout: Layout, origin: Origin, *, records: Mapping[str, Any
     """
     sweep(layout.stimuli, older_than_s=0.0)
     note = _read_note(layout, overwrite=overwrite)
-    unfinished = UnfinishedSet(layout, origin, records)
+    unfinished = UnfinishedSet(layout, origin, records, [here])
     if note is None or origin.differences(note):
         if not overwrite:
             _require_free(layout, origin, note)
@@ -152,6 +159,8 @@ def open_unfinished(layout: Layout, origin: Origin, *, records: Mapping[str, Any
         _replace(unfinished, layout.stimuli / REPLACED / note["replaces"])
     else:
         unfinished.rows = _whole_rows(layout, note["rows"])
+        earlier = note.get("made_on")
+        unfinished.made_on = [*(one for one in (earlier if isinstance(earlier, list) else []) if one != here), here]
     return unfinished
 
 

@@ -17,8 +17,9 @@ from stimuli.image_set.set_network import NetworkChoice, load_other_network, loa
 from stimuli.image_set.set_rules import require_rows
 from stimuli.image_set.transfer import fit_side
 from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels, read_set_network
+from stimuli.networks.hardware import ON_CPU, Hardware, computing, made_on, place
 from stimuli.networks.protocol import LOGITS, read_logits
-from stimuli.networks.registry import Images, Network, cpu_threads
+from stimuli.networks.registry import Images, Network
 from subjects.cli import ProgressWrapper, silent
 from subjects.dataset import describe_derivative
 from subjects.errors import StoreError
@@ -71,7 +72,7 @@ class Extracted:
 
 
 def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = None, overwrite: bool = False,
-            threads: int = 1, progress: ProgressWrapper = silent) -> Extracted:
+            hardware: Hardware = ON_CPU, progress: ProgressWrapper = silent) -> Extracted:
     """Read every layer's responses to every image of the set.
 
     Parameters
@@ -84,8 +85,9 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
         input are resampled (bicubic). Default: the network that the set was made with.
     overwrite : bool
         Make the file anew even if it is current.
-    threads : int
-        CPU threads of the network.
+    hardware : Hardware
+        Where the network computes; the first image of every batch is read on the CPU as well. The sidecar says which
+        (``MadeOn``).
     progress : ProgressWrapper
         Told of images.
 
@@ -105,13 +107,14 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
     own, manifest = read_set_network(layout.manifest), read_manifest(layout.manifest)
     require_rows(manifest, stimuli, path=layout.manifest)
     other = asked.name not in (None, own.name, own.function)
-    network = (load_other_network if other else load_set_network)(layout, stimuli, asked=asked)
+    network = place((load_other_network if other else load_set_network)(layout, stimuli, asked=asked),
+                    hardware=hardware)
     plan = _plan(layout, manifest, network=network, stimuli=stimuli, other=other)
     found = None if overwrite else _current(plan)
     if found is not None:
         return Extracted(found, reused=True, set_network=own.name)
     _require_own_name(plan)
-    with locked(layout.stimuli, what="the stimulus set"), cpu_threads(threads):
+    with locked(layout.stimuli, what="the stimulus set"), computing(hardware):
         resumed = _write(plan, layout=layout, progress=progress)
     return Extracted(open_store(plan.path), reused=False, n_resumed=resumed, set_network=own.name)
 
@@ -183,7 +186,7 @@ def _write(plan: _Plan, *, layout: Layout, progress: ProgressWrapper) -> int:
     writer.finish()
     describe_derivative(layout, "features")
     sidecar(plan.path, inputs=plan.inputs, parameters=plan.parameters,
-            extra={"Sources": sources(plan.path, inputs={"manifest": layout.manifest})})
+            extra={"MadeOn": made_on(network), "Sources": sources(plan.path, inputs={"manifest": layout.manifest})})
     return resumed
 
 

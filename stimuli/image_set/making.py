@@ -115,8 +115,8 @@ def make_plan(layout: Layout, stimuli: StimuliSettings, *, network: Network, see
               progress: ProgressWrapper = silent) -> Plan:
     """Find what a set will be made from; nothing is chosen and nothing written yet."""
     start = find_start(layout, stimuli, network=network, progress=progress)
-    network = network if start is None else WithMeanImage(network, start.mean)
     photographs = photographs_of(layout, stimuli, seed=seed, network=network, progress=progress)
+    network = network if start is None else WithMeanImage(network, start.mean)
     return Plan(layout, stimuli, seed, network, start, photographs, _target_table(layout, stimuli))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus
+from stimuli.networks.hardware import CLOSE, answer
 from stimuli.networks.registry import Network
 
 
@@ -110,13 +111,19 @@ def transfer(manifest: Manifest, pixels: Mapping[str, Pixels], *, network: Netwo
     for first in range(0, len(known), batch):
         part = known[first:first + batch]
         shown = np.stack([fit_side(pixels[one.image_id], side=network.input_size) for one in part])
-        rows = network.probabilities(shown, batch=batch)
+        rows = answer(network, shown, batch=batch, doubtful=_is_close)
         images += [_answer(one, probabilities=row, places=places, names=network.class_names)
                    for one, row in zip(part, rows, strict=True)]
     named = dict.fromkeys(name for one in manifest.stimuli for name in (one.category, _intended(one)))
     rows_of_types = tuple(_row(kind, manifest=manifest, images=images) for kind in TYPES)
     return Transfer(network.name, network.digest, network.input_size, rows_of_types,
                     tuple(name for name in named if name not in places), tuple(images))
+
+
+def _is_close(probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say where the two most probable categories are so close that a device might confuse them."""
+    second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
+    return np.asarray(first - second < CLOSE)
 
 
 def _intended(one: Stimulus) -> str:

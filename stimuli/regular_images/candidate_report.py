@@ -13,7 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from stimuli.files import require_own_folder
-from stimuli.networks.registry import Network, cpu_threads
+from stimuli.networks.hardware import ON_CPU, Hardware, computing, made_on
+from stimuli.networks.registry import Network
 from stimuli.regular_images.base_images import BaseImage, Choice
 from stimuli.regular_images.candidates import Listing, digest_of, list_candidates
 from stimuli.regular_images.category_choice import BELOW, CHOSEN, SPARE, Selection, require_names, require_pins, select
@@ -23,15 +24,18 @@ from subjects.cli import ProgressWrapper, silent
 from subjects.errors import StimulusError
 from subjects.layout import Layout
 from subjects.profile import base_images
-from subjects.provenance import FileFormat, is_current, sidecar
+from subjects.provenance import FileFormat, is_current, sidecar, sidecar_path
 from subjects.settings.images import StimuliSettings
-from subjects.store import locked, read_table, write_table
+from subjects.store import locked, read_json, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("file", "wnid", "category", "class", "width", "height", "aspect", "P", "verdict", "rule", "reason", "note")
-CANDIDATES = FileFormat("candidate table", version=1)
+COLUMNS = ("file", "wnid", "category", "class", "width", "height", "aspect", "P", "rank", "top", "P_top",
+           "verdict", "rule", "reason", "note")
+CANDIDATES = FileFormat("candidate table", version=2)
+"""Version 2 has what the network takes each candidate for."""
+
 _SHAPE_P = ("size_px", "resize", "min_px", "min_aspect", "max_aspect")
 
 
@@ -84,13 +88,19 @@ class Photographs:
         """Screen every candidate, or take P from a report that is current; choose, and write the report."""
         path, stimuli = report_path(self.layout), self.stimuli
         inputs = {"network": self.network.digest, "candidates": self.digest}
-        parameters = {name: getattr(stimuli, name) for name in _SHAPE_P}
-        rows = _read_rows(path, self.listing) if is_current(path, inputs=inputs, parameters=parameters) else \
-            list(self.progress(screen(self.listing, network=self.network, stimuli=stimuli, digests=self._digests),
-                               label="screening candidates", total=len(self.listing.candidates)))
+        parameters = {**{name: getattr(stimuli, name) for name in _SHAPE_P}, "columns": list(COLUMNS)}
+        here = made_on(self.network)
+        if is_current(path, inputs=inputs, parameters=parameters):
+            rows = _read_rows(path, self.listing)
+            here = read_json(sidecar_path(path)).get("MadeOn", here)
+        else:
+            rows = list(self.progress(
+                screen(self.listing, network=self.network, stimuli=stimuli, digests=self._digests),
+                label="screening candidates", total=len(self.listing.candidates)))
         selection = select(rows, stimuli=stimuli, seed=self.seed)
         write_table(path, _table(selection), overwrite=True)
-        sidecar(path, inputs=inputs, parameters=parameters, form=CANDIDATES, extra={"network": self.network.name})
+        sidecar(path, inputs=inputs, parameters=parameters, form=CANDIDATES,
+                extra={"network": self.network.name, "MadeOn": here})
         return selection
 
     @cached_property
@@ -152,8 +162,8 @@ def photographs_of(layout: Layout, stimuli: StimuliSettings, *, seed: int, netwo
     return None
 
 
-def screen_only(layout: Layout, stimuli: StimuliSettings, *, seed: int, network: Network, threads: int = 1,
-                progress: ProgressWrapper = silent) -> Selection:
+def screen_only(layout: Layout, stimuli: StimuliSettings, *, seed: int, network: Network,
+                hardware: Hardware = ON_CPU, progress: ProgressWrapper = silent) -> Selection:
     """Screen a study's photographs and write the report of every candidate.
 
     Raises
@@ -166,7 +176,7 @@ def screen_only(layout: Layout, stimuli: StimuliSettings, *, seed: int, network:
         raise StimulusError("stimuli.images", came="none", expected="a folder of photographs",
                             remedy="Name one with --images; the RE of this study are drawn.")
     require_own_folder(layout)
-    with locked(layout.stimuli, what="the table of candidates"), cpu_threads(threads):
+    with locked(layout.stimuli, what="the table of candidates"), computing(hardware):
         selection = photographs.selection
     require_pins(selection, stimuli)
     return selection
@@ -180,9 +190,10 @@ def _table(selection: Selection) -> pd.DataFrame:
         row, candidate = one.screened, one.screened.candidate
         aspect = None if row.width is None or row.height is None else round(row.width / row.height, 4)
         rows.append((candidate.file, candidate.wnid or None, candidate.category, candidate.class_name, row.width,
-                     row.height, aspect, row.p, one.verdict, one.rule or None, _line(one.reason), _line(row.note)))
+                     row.height, aspect, row.p, row.rank, row.top, row.p_top, one.verdict,
+                     one.rule or None, _line(one.reason), _line(row.note)))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({"width": "Int64", "height": "Int64"})
+    return table.astype({"width": "Int64", "height": "Int64", "rank": "Int64"})
 
 
 def _line(text: str) -> str | None:
@@ -195,7 +206,8 @@ def _read_rows(path: Path, listing: Listing) -> list[Screened]:
     table = read_table(path, text_columns=COLUMNS).astype(object)
     rows = table.where(table.notna(), None).to_dict("records")
     return [Screened(candidate, _whole(row["width"]), _whole(row["height"]),
-                     p=float(row["P"]), note=row["note"] or "") if row["P"] is not None else
+                     p=float(row["P"]), rank=_whole(row["rank"]), top=row["top"], p_top=float(row["P_top"]),
+                     note=row["note"] or "") if row["P"] is not None else
             Screened(candidate, _whole(row["width"]), _whole(row["height"]), rule=row["rule"], reason=row["reason"],
                      note=row["note"] or "")
             for candidate, row in zip(listing.candidates, rows, strict=True)]

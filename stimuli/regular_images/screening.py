@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stimuli.manifest import Pixels
+from stimuli.networks.hardware import CLOSE, answer
 from stimuli.networks.registry import Network
 from stimuli.regular_images.candidates import Candidate, Listing
 from stimuli.regular_images.photographs import Facts, read_facts, read_photograph, to_square
@@ -31,6 +33,12 @@ class Screened:
         Of the upright photograph; None if its header could not be read.
     p : float or None
         Probability of its category on the pixels that would be shown; None if it was rejected before.
+    rank : int or None
+        Place of its category among the network's outputs by their probabilities: 1 for the most probable one.
+    top : str or None
+        The most probable category: what the network takes it for.
+    p_top : float or None
+        Its probability.
     rule : {"", "file", "copy", "size"}
         The rule by which it was rejected before the network was asked; empty if the network was.
     reason : str
@@ -43,6 +51,9 @@ class Screened:
     width: int | None = None
     height: int | None = None
     p: float | None = None
+    rank: int | None = None
+    top: str | None = None
+    p_top: float | None = None
     rule: str = ""
     reason: str = ""
     note: str = ""
@@ -69,19 +80,48 @@ def screen(listing: Listing, *, network: Network, stimuli: StimuliSettings,
         One a candidate, in their order. A photograph that cannot be used carries its reason and
         stops no other.
     """
-    twins = _twins(listing, digests or {})
+    twins, judge = _twins(listing, digests or {}), _Judge(network, stimuli)
     waiting = iter(listing.candidates)
     while batch := list(islice(waiting, stimuli.batch)):
         prepared = [_prepare(listing, one, stimuli=stimuli, side=network.input_size)
                     if one.file not in twins else _twin(one, of=twins[one.file]) for one in batch]
-        images = [pixels for _, pixels in prepared if pixels is not None]
-        probabilities = iter(network.probabilities(np.stack(images), batch=stimuli.batch) if images else ())
+        asked = [(row.candidate, pixels) for row, pixels in prepared if pixels is not None]
+        answers = iter(judge.ask(asked) if asked else ())
         for row, pixels in prepared:
-            if pixels is None:
-                yield row
-            else:
-                p = round(float(next(probabilities)[row.candidate.category_index]), P_DIGITS)
-                yield Screened(row.candidate, row.width, row.height, p=p, note=row.note)
+            yield row if pixels is None else _judged(row, next(answers), names=network.class_names)
+
+
+def _judged(row: Screened, probabilities: NDArray[np.float64], *, names: Sequence[str]) -> Screened:
+    own, top = probabilities[row.candidate.category_index], int(probabilities.argmax())
+    return replace(row, p=round(float(own), P_DIGITS), rank=1 + int((probabilities > own).sum()), top=names[top],
+                   p_top=round(float(probabilities[top]), P_DIGITS))
+
+
+class _Judge:
+    """Asks a network about candidates; the CPU judges every one of those that may be chosen.
+
+    May be chosen: whose P reaches the threshold, or the highest P of its category so far, or misses one of them by less
+    than devices differ. A candidate that ends as the best of its category was at least the best so far when it came.
+    """
+
+    def __init__(self, network: Network, stimuli: StimuliSettings) -> None:
+        self._network, self._stimuli = network, stimuli
+        self._best: dict[int, float] = {}
+
+    def ask(self, asked: Sequence[tuple[Candidate, Pixels]]) -> NDArray[np.float64]:
+        """Give (n, n_classes)."""
+        outputs = [candidate.category_index for candidate, _ in asked]
+
+        def doubtful(probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+            rows = zip(probabilities, outputs, strict=True)
+            return np.array([self._may_be_chosen(float(row[output]), output) for row, output in rows])
+
+        return answer(self._network, np.stack([pixels for _, pixels in asked]), batch=self._stimuli.batch,
+                      doubtful=doubtful)
+
+    def _may_be_chosen(self, p: float, output: int) -> bool:
+        best = self._best[output] = max(p, self._best.get(output, 0.0))
+        return p >= min(best, self._stimuli.re_p) - CLOSE
 
 
 def _twins(listing: Listing, digests: Mapping[str, str]) -> dict[str, str]:

@@ -65,10 +65,10 @@ class Commands:
 
 
 def make(layout: Layout, monkeypatch: pytest.MonkeyPatch, *, others: tuple[str, ...] = (),
-         **how: Any) -> tuple[Page, Commands]:
+         hardware: tuple[str, ...] = (), **how: Any) -> tuple[Page, Commands]:
     commands = Commands(layout, **how)
     monkeypatch.setattr(set_files.subprocess, "run", commands)
-    done = run(SET_REPORT.name, layout, load_settings(layout.root), others=others)
+    done = run(SET_REPORT.name, layout, load_settings(layout.root), others=others, hardware=hardware)
     return Page(done.works[0].outputs[0].read_text(encoding="utf-8")), commands
 
 
@@ -100,6 +100,13 @@ def test_other_networks_are_compared_on_the_same_set(study: Layout, monkeypatch:
         {"demo": ["N1", "N2", "N3"], "other": ["N1", "N2", "N3"]}
 
 
+def test_the_device_is_handed_to_every_command_that_asks_a_network(study: Layout,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    _, commands = make(study, monkeypatch, others=("other",), hardware=("--device", "cuda", "--threads", "2"))
+    assert {words[0]: "--device cuda --threads 2" in " ".join(words) for words in commands.asked} == \
+        {"features": True, "check": True, "sheet": False}
+
+
 def test_a_network_that_cannot_be_asked_is_named_on_the_page(study: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     make(study, monkeypatch, others=("other",))
     page, _ = make(study, monkeypatch, others=("other",), refuse="--also")
@@ -121,6 +128,7 @@ def test_a_command_that_fails_is_named_with_what_it_said(study: Layout, monkeypa
 @pytest.mark.parametrize(("words", "said"), [
     (["--network-only", "--sub", "01"], "--network-only is about no subject"),
     (["--network", "a", "--network", "b"], "several networks are compared with --network-only"),
+    (["--device", "cuda"], "--device belongs to --network-only"),
 ])
 def test_options_that_do_not_go_together_are_refused(study: Layout, words: list[str], said: str) -> None:
     done = CliRunner().invoke(cli, ["report", "--study", str(study.root), *words])

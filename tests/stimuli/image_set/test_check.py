@@ -19,6 +19,7 @@ from stimuli.image_set.build import build
 from stimuli.image_set.check import Verdict, check, check_image
 from stimuli.image_set.check_tables import failure_lines, summary, verdict_table
 from stimuli.manifest import Manifest, Stimulus, image_id_of, read_manifest, write_manifest
+from stimuli.networks.hardware import Hardware
 from stimuli.networks.registry import TorchNetwork
 from subjects.errors import ManifestError
 from tests.stimuli.tiny import NAMES, Study, make_study
@@ -280,7 +281,7 @@ def test_limits_are_held_exactly(built: Study, tiny: TorchNetwork) -> None:
 def test_batches_and_threads_change_no_verdict(built: Study) -> None:
     one_by_one = built.settings.model_copy(update={
         "stimuli": built.settings.stimuli.model_copy(update={"batch": 1})})
-    a, b = check(built.layout, built.settings), check(built.layout, one_by_one, threads=2)
+    a, b = check(built.layout, built.settings), check(built.layout, one_by_one, hardware=Hardware(threads=2))
     assert [one.base_image for one in a.images] == [one.base_image for one in b.images]
     np.testing.assert_allclose([one.p for one in a.images], [one.p for one in b.images], atol=1e-6)
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Settings, Manifest]:
     layout = init_study(Layout(tmp_path_factory.mktemp("demo") / "study"), name="demo", seed=20210)
     settings = load_settings(layout.root)
-    return layout, settings, build(layout, settings, threads=1).manifest
+    return layout, settings, build(layout, settings).manifest
 
 
 def test_all_120_hold(made: tuple[Layout, Settings, Manifest]) -> None:

@@ -82,7 +82,11 @@ def test_every_candidate_is_in_the_report_with_what_a_plain_loop_finds(photos: S
         assert row["category"] == row["file"].split("/")[0]
         if 2 / 3 < aspect < 1.5:
             probabilities = tiny.probabilities(square[None])[0]
-            assert row["P"] == pytest.approx(probabilities[NAMES.index(row["category"])], abs=2e-6)
+            # this network's logits are sums of large terms in float32: another batch, another kernel, another digit
+            assert row["P"] == pytest.approx(probabilities[NAMES.index(row["category"])], abs=5e-5)
+            assert row["P_top"] == pytest.approx(probabilities.max(), abs=5e-5)
+            assert row["top"] == NAMES[probabilities.argmax()]
+            assert row["rank"] == 1 + sum(probabilities > probabilities[NAMES.index(row["category"])])
         else:
             assert (row["verdict"], row["rule"]) == ("rejected", "size")
             assert np.isnan(row["P"])

@@ -22,13 +22,13 @@ from subjects.cli import (
     say,
     site_option,
     study_option,
-    subject_option,
 )
 from subjects.layout import Layout
 from subjects.upkeep.cleaning import clean
 
 WHOM = {
-    "one": subject_option,
+    "one": click.option("--sub", "subjects", multiple=True, required=True,
+                        help="Subject label, for example 01; may be given again."),
     "any": click.option("--sub", "sub", default=None, help="Subject label, for example 01."),
     "all": click.option("--sub", "subjects", multiple=True,
                         help="Subject label; may be given again. Default: all subjects."),
@@ -38,6 +38,8 @@ WHOM = {
 
 verify_option = click.option("--verify", is_flag=True, help="Digest every file anew instead of trusting its size and "
                                                             "time of last change.")
+jobs_option = click.option("--jobs", "n_jobs", type=click.IntRange(min=1), default=1, show_default=True,
+                           help="How many subjects or networks are worked on at a time.")
 STEP_OPTIONS = {
     "null": click.option("--null", is_flag=True, help="A subject whose responses do not depend on the images."),
     "world": click.option("--world", type=click.Choice(("paper", "cnn-like", "both", "null", "pixels")), default=None,
@@ -98,7 +100,7 @@ def make_command(step: Step) -> click.Command:
 
     verify = () if step.whom == "all" else (verify_option,)
     own = REPORT_OPTIONS if step.whom == "all" else tuple(STEP_OPTIONS[name] for name in step.options)
-    for option in reversed((study_option, WHOM[step.whom], *own, *verify, site_option, json_option)):
+    for option in reversed((study_option, WHOM[step.whom], *own, *verify, jobs_option, site_option, json_option)):
         command = option(command)
     return cli.command(step.name, help=step.help)(command)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from analysis.jobs import run_jobs
 from analysis.steps import NEEDS, SET_REPORT, STEPS, Done, Origin, Request, Work, imported
+from subjects.cli import ProgressWrapper
 from subjects.errors import AnalysisError, StoreError, StudyError
 from subjects.provenance import digest_file, is_current, sidecar, sidecar_path, sources
 from subjects.store import read_json, sweep, write_json
@@ -72,17 +75,17 @@ def run_step(name: str, request: Request) -> Done:
             require_made(need, request, digests=digests)
         else:
             imported(NEEDS[need])(request)
-    works, reused = step.plan(request), []
-    for work in works:
-        if not work.always and is_whole(work, digests=digests):
-            log.info("%s of %s: current, reused", step.product, work.name)
-            reused.append(work.name)
-        else:
-            _make(work, request=request, digests=digests, command=request.command(name, sub=work.sub))
-    return Done(step=step, works=works, reused=tuple(reused))
+    works = step.plan(request)
+    reused = tuple(work.name for work in works if not work.always and is_whole(work, digests=digests))
+    for work_name in reused:
+        log.info("%s of %s: current, reused", step.product, work_name)
+    run_jobs([partial(_make, work, digests=digests, command=request.command(name, sub=work.sub))
+              for work in works if work.name not in reused],
+             n_jobs=request.n_jobs, label=step.title, progress=request.progress)
+    return Done(step=step, works=works, reused=reused)
 
 
-def _make(work: Work, *, request: Request, digests: Digests, command: str) -> None:
+def _make(work: Work, progress: ProgressWrapper, *, digests: Digests, command: str) -> None:
     """Replace a work's files so that nobody takes a mixture of older and newer ones for whole, even if this is killed.
 
     A mark stands beside them, and no sidecar, from before the first file is replaced until after the last.
@@ -91,7 +94,7 @@ def _make(work: Work, *, request: Request, digests: Digests, command: str) -> No
     origins = {path: digests.of(origin) for path, origin in named.items()}  # before anything is computed from them
     for folder in {path.parent for path in work.outputs}:
         sweep(folder)
-    write = work.make(request.progress)
+    write = work.make(progress)
     write_json(work.mark, {"command": command}, overwrite=True)
     for path in work.outputs:
         sidecar_path(path).unlink(missing_ok=True)

@@ -49,6 +49,8 @@ class Request:
         Simulate subjects of this world instead of the settings'.
     verify : bool
         Digest every file anew instead of trusting size and time of last change.
+    n_jobs : int
+        How many works (subjects, for most steps) are made at a time, each in a process of its own.
     progress : ProgressWrapper
     """
 
@@ -61,6 +63,7 @@ class Request:
     null: bool = False
     world: str | None = None
     verify: bool = False
+    n_jobs: int = 1
     progress: ProgressWrapper = silent
 
     def command(self, name: str, *, sub: str | None = None) -> str:

@@ -30,7 +30,8 @@ WINGS = {
 }
 """Each folder's wings from the ground up; wings of one floor do not import one another (modules may)."""
 
-GROUND = {"paradigms": {"schedule", "program", "detection", "runlog"}, "analysis": {"steps", "running", "needs"}}
+GROUND = {"paradigms": {"schedule", "program", "detection", "runlog"},
+          "analysis": {"steps", "jobs", "running", "needs"}}
 """Modules of a folder that its wings stand on or hand over, without a floor of their own; circles are tested apart."""
 
 HEAVY = {"torch": {"stimuli"}, "torchvision": {"stimuli"}, "psychopy": {"paradigms.devices.window"}}

@@ -1,0 +1,90 @@
+"""Jobs side by side give what they give one after another: results, errors, and what was logged."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+import pytest
+
+from analysis.jobs import available_jobs, run_jobs
+from subjects.cli import ProgressWrapper
+from subjects.errors import AnalysisError
+from tests.analysis.fabricated import make_study
+from tests.analysis.running_steps import run
+
+T = TypeVar("T")
+log = logging.getLogger("analysis.test")
+
+
+class Seen:
+    """A progress wrapper that remembers its labels and counts."""
+
+    def __init__(self) -> None:
+        self.passed: dict[str, int] = {}
+
+    def __call__(self, iterable: Iterable[T], *, label: str, total: int | None = None) -> Iterator[T]:
+        """Pass the items on and count them."""
+        for item in iterable:
+            self.passed[label] = self.passed.get(label, 0) + 1
+            yield item
+
+
+def job(number: int, progress: ProgressWrapper) -> tuple[int, int]:
+    log.warning("job %d", number)
+    log.info("more of job %d", number)
+    return sum(progress(range(number + 1), label="inside")), os.getpid()
+
+
+def failing(number: int, _: ProgressWrapper) -> int:
+    if number:
+        raise AnalysisError(f"file {number}", came="nothing", expected="something", remedy="Make it.")
+    return number
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_results_and_words_come_in_the_order_of_the_calls(n_jobs: int, caplog: pytest.LogCaptureFixture) -> None:
+    seen = Seen()
+    made = run_jobs([partial(job, k) for k in range(4)], n_jobs=n_jobs, label="jobs", progress=seen)
+    assert [total for total, _ in made] == [0, 1, 3, 6]
+    assert (os.getpid() in {process for _, process in made}) == (n_jobs == 1)
+    assert seen.passed == ({"inside": 10} if n_jobs == 1 else {"jobs": 4})
+    assert [one.message for one in caplog.records] == [f"job {k}" for k in range(4)]
+
+
+def test_a_worker_is_as_talkative_as_the_process_that_asked(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="analysis"):
+        run_jobs([partial(job, k) for k in range(2)], n_jobs=2, label="jobs")
+    assert [one.message for one in caplog.records] == ["job 0", "more of job 0", "job 1", "more of job 1"]
+
+
+def test_the_first_calls_error_comes_back_whole() -> None:
+    with pytest.raises(AnalysisError) as raised:
+        run_jobs([partial(failing, k) for k in range(3)], n_jobs=2, label="jobs")
+    assert (raised.value.where, raised.value.remedy) == ("file 1", "Make it.")
+
+
+def test_closures_travel_and_no_jobs_is_a_mistake() -> None:
+    base = 5
+    assert run_jobs([lambda _, k=k: base + k for k in range(3)], n_jobs=2, label="jobs") == [5, 6, 7]
+    assert run_jobs([], n_jobs=2, label="jobs") == []
+    with pytest.raises(ValueError, match="0 jobs"):
+        run_jobs([lambda _: 1], n_jobs=0, label="jobs")
+    assert 1 <= available_jobs() <= (os.cpu_count() or 1)
+
+
+def test_a_step_gives_the_same_tables_with_jobs(tmp_path: Path) -> None:
+    tables = []
+    for n_jobs in (1, 2):
+        layout, settings = make_study(tmp_path / str(n_jobs))
+        done = run("rsa", layout, settings, n_jobs=n_jobs)
+        assert (len(done.works), done.reused) == (2, ())
+        tables.append([pd.read_table(work.outputs[0]) for work in done.works])
+        assert run("rsa", layout, settings, n_jobs=n_jobs).all_reused
+    for one, other in zip(*tables, strict=True):
+        pd.testing.assert_frame_equal(one, other, rtol=1e-6)

@@ -215,7 +215,7 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from analysis.glm.run_design import design_of, design_panel
     from paradigms.console import questions
     from paradigms.console.run_process import find_running
-    from paradigms.console.session import Played, Stage, pass_preflight, play_session
+    from paradigms.console.session import Played, Session, Stage, pass_preflight
     from paradigms.devices.tracker import Consent, make_tracker
     from paradigms.playing.assembly import require_devices
     from subjects.plan import run_sheet, sheet_tables
@@ -244,8 +244,8 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
             design = design_of(layout, key=one.key, attempt=one.attempt)
             return None if design is None else design_panel(design, width=min(64, console.width - 32))
 
-        played += play_session(layout, settings, sub=sub, ses=ses, stage=stage, console=console, ask=ask,
-                               describe=describe)
+        walk = Session(layout, settings, stage=stage, ask=ask, console=console, describe=describe)
+        played += walk.play(sub=sub, ses=ses)
     left = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
     say({"sub": sub, "ses": ses, "complete": not left, "left": [run.key.entities() for run in left],
          "attempts": [{**one.key.entities(), "attempt": one.attempt, "complete": one.complete, "said": one.said}

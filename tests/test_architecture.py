@@ -240,6 +240,37 @@ def test_public_callables_take_few_positional_arguments() -> None:
     assert many == []
 
 
+def _handed_on(source: str) -> list[str]:
+    """Name the functions that take all settings for nothing but to hand them to other functions."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+            if one.annotation is None or ast.unparse(one.annotation).strip("'\"") not in ("Settings", "Settings | None"):
+                continue
+            calls = [call for call in ast.walk(node) if isinstance(call, ast.Call)]
+            given = {id(value) for call in calls for value in (*call.args, *(word.value for word in call.keywords))}
+            uses = [use for use in ast.walk(node) if isinstance(use, ast.Name) and use.id == one.arg
+                    and isinstance(use.ctx, ast.Load)]
+            if uses and all(id(use) in given for use in uses):
+                found.append(node.name)
+    return found
+
+
+def test_few_functions_hand_all_settings_on() -> None:
+    paths = {**_modules(), "run_session": ROOT / "run_session.py"}
+    found = [f"{name}.{one}" for name, path in paths.items() for one in _handed_on(path.read_text(encoding="utf-8"))]
+    assert len(found) <= 10, found
+
+
+@pytest.mark.parametrize(("body", "n"), [
+    ("return g(1, settings)", 1), ("return g(settings=settings)", 1), ("return g(settings.main)", 0),
+    ("return g(settings, settings.main)", 0), ("return None", 0)])
+def test_settings_that_are_handed_on_are_found(body: str, n: int) -> None:
+    assert len(_handed_on(f"def f(settings: Settings) -> None:\n    {body}")) == n
+
+
 @pytest.mark.parametrize(("arguments", "most_s"), [
     (["-c", "import analysis"], 0.5),
     (["-m", "subjects", "--help"], 0.5), (["-m", "stimuli", "--help"], 0.5), (["-m", "analysis", "--help"], 0.5),

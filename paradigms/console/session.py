@@ -104,18 +104,18 @@ def pass_preflight(layout: Layout, *, sub: str, ses: str, stage: Stage, ask: Ask
             return answer == ANYWAY
 
 
-def play_session(layout: Layout, settings: Settings, *, sub: str, ses: str, stage: Stage, ask: Ask,
-                 console: Console, describe: Describe = lambda _: None) -> Iterator[Played]:
-    """Play the planned runs of a session, as the operator answers.
+def _nothing_more(_: Played) -> None:
+    """Show no more than the verdict."""
 
-    A run that is being played already (by a session whose terminal was closed, for example) is followed first.
+
+@dataclass
+class Session:
+    """Walks through a subject's session as the operator answers.
 
     Parameters
     ----------
     layout, settings
         The study.
-    sub, ses : str
-        Subject and session.
     stage : Stage
         Devices of every run.
     ask : callable
@@ -125,56 +125,115 @@ def play_session(layout: Layout, settings: Settings, *, sub: str, ses: str, stag
     describe : callable
         Gives what is shown after each verdict, for example the design that the attempt will give. What goes wrong in
         it is told and ends nothing.
-
-    Yields
-    ------
-    Played
-        Every attempt. Runs that were completed before are passed over.
+    left : bool
+        Whether the operator has left it.
     """
-    walk = _Walk(layout, settings, stage=stage, ask=ask, console=console, describe=describe)
-    running = find_running(layout, sub=sub)
-    if running is not None:
-        yield from walk.after(follow_run(layout, settings, running=running, stage=stage, console=console))
-    waiting = [run.key for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
-    for k, key in enumerate(waiting, start=1):
-        if walk.left:
-            return
-        cut = open_trial(layout, key) if walk.can_resume(key) else None
-        state = f", cut short at trial {cut[0]} of {cut[1]}" if cut else ""
-        answer = ask(f"{key.task} run {key.run} ({k} of {len(waiting)} to play{state}): when the subject is ready",
-                     (START, *((RESUME,) if cut else ()), SKIP, LEAVE))
-        walk.left = answer == LEAVE
-        if answer in (START, RESUME):
-            yield from walk.after(play_one(layout, settings, key=key, stage=stage, console=console, how=answer))
-
-
-@dataclass
-class _Walk:
-    """A walk through a session; `left` once the operator has left it."""
 
     layout: Layout
     settings: Settings
     stage: Stage
     ask: Ask
     console: Console
-    describe: Describe
+    describe: Describe = _nothing_more
     left: bool = False
 
-    def after(self, played: Played) -> Iterator[Played]:
+    def play(self, *, sub: str, ses: str) -> Iterator[Played]:
+        """Play the planned runs of a session.
+
+        A run that is being played already (by a session whose terminal was closed, for example) is followed first.
+
+        Yields
+        ------
+        Played
+            Every attempt. Runs that were completed before are passed over.
+        """
+        running = find_running(self.layout, sub=sub)
+        if running is not None:
+            yield from self._after(self.follow(running))
+        sheet = run_sheet(self.layout, self.settings, sub=sub)
+        waiting = [run.key for run in sheet.runs if run.ses == ses and not run.done]
+        for k, key in enumerate(waiting, start=1):
+            if self.left:
+                return
+            cut = open_trial(self.layout, key) if self._can_resume(key) else None
+            state = f", cut short at trial {cut[0]} of {cut[1]}" if cut else ""
+            answer = self.ask(f"{key.task} run {key.run} ({k} of {len(waiting)} to play{state}): "
+                              "when the subject is ready", (START, *((RESUME,) if cut else ()), SKIP, LEAVE))
+            self.left = answer == LEAVE
+            if answer in (START, RESUME):
+                yield from self._after(self.play_one(key, how=answer))
+
+    def play_one(self, key: RunKey, *, how: str = START) -> Played:
+        """Play one run in a process of its own, show it while it is played, and then its verdict.
+
+        `how` is ``"start"``, ``"repeat"`` or ``"resume"``. The process outlives this one and its terminal; Ctrl-C here
+        ends the run, which records that.
+
+        A run whose process was killed or crashed is recovered from its journal at once. Whether it is complete is what
+        its journal says.
+        """
+        attempt = last_attempt(self.layout, key) + 1
+        journal, plan = self.layout.journal(key, attempt=attempt), self.layout.schedule(key, attempt=attempt)
+        with heard(self.stage.command(self.layout, key=key, how=how)) as (child, told):
+            view = None
+            try:
+                view = self._watch(journal, plan, alive=lambda: child.poll() is None)
+            except KeyboardInterrupt:
+                interrupt(child)
+            child.wait()
+            out, err = told()
+        if view is None and plan.is_file():
+            view = self._watch(journal, plan, alive=lambda: False)
+        said = (err or out).strip().splitlines()[-1:] or [f"ended with status {child.returncode}"]
+        if view is not None:
+            self.console.print(verdict_panel(view))
+        if child.returncode not in (0, 1):
+            self.console.print(said[0], style="bold red", highlight=False, markup=False)
+            for one in recover(self.layout):
+                self._tell(one.summary())
+        return Played(key, attempt, complete=journal.is_file() and has_end(journal, complete=True), said=said[0])
+
+    def follow(self, running: Attempt) -> Played:
+        """Show a run that another process plays, until it ends, and then its verdict.
+
+        Ctrl-C here ends the view alone.
+        """
+        key, journal = running.key, running.journal
+        self._tell(f"{key.task} run {key.run} is being played now (attempt {running.number}): following it")
+        try:
+            view = self._watch(journal, self.layout.schedule(key, attempt=running.number), alive=lambda: running.alive)
+        except KeyboardInterrupt:
+            self._tell("the run goes on; start `session` again to follow it")
+            raise
+        recovered = settle(self.layout, journal)
+        if view is not None:
+            self.console.print(verdict_panel(view))
+        if recovered is not None:
+            self._tell(recovered.summary())
+        complete = has_end(journal, complete=True)
+        return Played(key, running.number, complete=complete, said="complete" if complete else "not complete")
+
+    def _watch(self, journal: Path, plan: Path, *, alive: Callable[[], bool]) -> RunView | None:
+        """Show the run until its process ends; give the last view, None if it never began."""
+        watched = watched_run(self.settings, journal=journal, plan=plan, scanner=self.stage.scanner,
+                              display=self.stage.display)
+        return watch(watched, alive=alive, console=self.console)
+
+    def _after(self, played: Played) -> Iterator[Played]:
         """Ask what is to be done after an attempt, and play the run again as often as that is wanted."""
         while True:
             self._show_more(played)
             yield played
             key = played.key
-            rest = (RESUME,) if self.can_resume(key) else ()
+            rest = (RESUME,) if self._can_resume(key) else ()
             answer = self.ask(f"{key.task} run {key.run} is {'complete' if played.complete else 'not complete'}",
                               (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
             self.left = answer == LEAVE
             if answer not in (REPEAT, RESUME):
                 return
-            played = play_one(self.layout, self.settings, key=key, stage=self.stage, console=self.console, how=answer)
+            played = self.play_one(key, how=answer)
 
-    def can_resume(self, key: RunKey) -> bool:
+    def _can_resume(self, key: RunKey) -> bool:
         """Say whether runs of a task can be resumed."""
         return task_of(key.task, self.settings).resume_lead_s is not None
 
@@ -187,62 +246,5 @@ class _Walk:
         if more is not None:
             self.console.print(more, highlight=False, markup=False)
 
-
-def play_one(layout: Layout, settings: Settings, *, key: RunKey, stage: Stage, console: Console,
-             how: str = START) -> Played:
-    """Play one run in a process of its own, show it while it is played, and then its verdict.
-
-    `how` is ``"start"``, ``"repeat"`` or ``"resume"``. The process outlives this one and its terminal; Ctrl-C here
-    ends the run, which records that.
-
-    A run whose process was killed or crashed is recovered from its journal at once. Whether it is complete is what
-    its journal says.
-    """
-    attempt = last_attempt(layout, key) + 1
-    journal, plan = layout.journal(key, attempt=attempt), layout.schedule(key, attempt=attempt)
-    with heard(stage.command(layout, key=key, how=how)) as (child, told):
-        view = None
-        try:
-            view = _watch(journal, plan, alive=lambda: child.poll() is None, settings=settings, stage=stage,
-                          console=console)
-        except KeyboardInterrupt:
-            interrupt(child)
-        child.wait()
-        out, err = told()
-    if view is None and plan.is_file():
-        view = _watch(journal, plan, alive=lambda: False, settings=settings, stage=stage, console=console)
-    said = (err or out).strip().splitlines()[-1:] or [f"ended with status {child.returncode}"]
-    if view is not None:
-        console.print(verdict_panel(view))
-    if child.returncode not in (0, 1):
-        console.print(said[0], style="bold red", highlight=False, markup=False)
-        for one in recover(layout):
-            console.print(one.summary(), highlight=False, markup=False)
-    return Played(key, attempt, complete=journal.is_file() and has_end(journal, complete=True), said=said[0])
-
-
-def follow_run(layout: Layout, settings: Settings, *, running: Attempt, stage: Stage, console: Console) -> Played:
-    """Show a run that another process plays, until it ends, and then its verdict. Ctrl-C here ends the view alone."""
-    key, journal = running.key, running.journal
-    console.print(f"{key.task} run {key.run} is being played now (attempt {running.number}): following it",
-                  highlight=False, markup=False)
-    try:
-        view = _watch(journal, layout.schedule(key, attempt=running.number), alive=lambda: running.alive,
-                      settings=settings, stage=stage, console=console)
-    except KeyboardInterrupt:
-        console.print("the run goes on; start `session` again to follow it", highlight=False)
-        raise
-    recovered = settle(layout, journal)
-    if view is not None:
-        console.print(verdict_panel(view))
-    if recovered is not None:
-        console.print(recovered.summary(), highlight=False, markup=False)
-    complete = has_end(journal, complete=True)
-    return Played(key, running.number, complete=complete, said="complete" if complete else "not complete")
-
-
-def _watch(journal: Path, plan: Path, *, alive: Callable[[], bool], settings: Settings, stage: Stage,
-           console: Console) -> RunView | None:
-    """Show the run until its process ends; give the last view, None if it never began."""
-    watched = watched_run(settings, journal=journal, plan=plan, scanner=stage.scanner, display=stage.display)
-    return watch(watched, alive=alive, console=console)
+    def _tell(self, said: str) -> None:
+        self.console.print(said, highlight=False, markup=False)

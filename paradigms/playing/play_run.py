@@ -19,7 +19,7 @@ from paradigms.playing.assembly import buttons_named, opened_devices, require_de
 from paradigms.playing.engine import Devices, Terminated, play
 from paradigms.playing.resume import resumed
 from paradigms.playing.terminal import outliving_terminal, unfailing
-from paradigms.record.departures import require_unchanged
+from paradigms.record.departures import changes_since, require_accepted
 from paradigms.record.events_files import require_free, require_new, require_same_plan, write_events
 from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome
@@ -103,7 +103,8 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
     if resume:
         schedule = resumed(layout, schedule, from_trial=from_trial,
                            lead_s=task.resume_lead_s)
-    changed = require_unchanged(layout, settings, sub=key.sub, task=key.task, accept=accept_changes) if whole else ()
+    changed = require_accepted(*changes_since(layout, settings, sub=key.sub, task=key.task),
+                               accept=accept_changes) if whole else ()
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     if trigger_timeout_s is None and scanner == "emulated":
         trigger_timeout_s = patience_s(settings.emulated_scanner, scanner=settings.scanner,

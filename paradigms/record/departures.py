@@ -43,8 +43,8 @@ def changes_since(layout: Layout, settings: Settings, *, sub: str, task: str) ->
     return "", ()
 
 
-def require_unchanged(layout: Layout, settings: Settings, *, sub: str, task: str, accept: bool) -> tuple[str, ...]:
-    """Refuse settings that differ from those of the subject's earlier runs of the task, unless that is accepted.
+def require_accepted(name: str, changes: tuple[str, ...], *, accept: bool) -> tuple[str, ...]:
+    """Refuse changes that :func:`changes_since` has found, unless they are accepted.
 
     Returns
     -------
@@ -56,7 +56,6 @@ def require_unchanged(layout: Layout, settings: Settings, *, sub: str, task: str
     RunLogError
         Naming every change.
     """
-    name, changes = changes_since(layout, settings, sub=sub, task=task)
     if changes and not accept:
         raise RunLogError("settings", came="; ".join(changes), expected=f"the settings of {name}",
                           remedy="Restore them in study.toml or the site's file, or add --accept-changes if the change "

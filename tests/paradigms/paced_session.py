@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from paradigms.console.session import LEAVE, START, Stage, play_session
+from paradigms.console.session import LEAVE, START, Session, Stage
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
@@ -38,8 +38,8 @@ def once(question: str, choices: Sequence[str]) -> str:
 def main() -> None:
     study, speed = sys.argv[1:]
     stage = PacedStage("emulated", "virtual", speed=speed)
-    for played in play_session(Layout(Path(study)), load_settings(Path(study)), sub="01", ses="01", stage=stage,
-                               ask=once, console=Console()):
+    walk = Session(Layout(Path(study)), load_settings(Path(study)), stage=stage, ask=once, console=Console())
+    for played in walk.play(sub="01", ses="01"):
         print(f"complete: {played.complete}", flush=True)
 
 

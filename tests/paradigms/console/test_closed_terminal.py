@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from paradigms.console.run_process import find_running
-from paradigms.console.session import LEAVE, ON, Stage, play_session
+from paradigms.console.session import LEAVE, ON, Session, Stage
 from paradigms.record.journal import Journal
 from paradigms.record.recovery import settle
 from paradigms.record.run_files import attempts
@@ -104,8 +104,8 @@ def test_a_session_started_again_follows_the_run_that_goes_on(layout: Layout, lo
     assert running is not None
     assert (running.key, running.number) == (RUN, 1)
     console, answers = Console(file=io.StringIO(), record=True, width=100), Answers([ON])
-    found = list(play_session(layout, load_settings(layout.root), sub="01", ses="01", ask=answers, console=console,
-                              stage=Stage("emulated", "virtual")))
+    walk = Session(layout, load_settings(layout.root), stage=Stage("emulated", "virtual"), ask=answers, console=console)
+    found = list(walk.play(sub="01", ses="01"))
     assert [(one.key, one.attempt, one.complete) for one in found] == [(RUN, 1, True)]
     said = console.export_text()
     assert "main run 1 is being played now (attempt 1): following it" in said

@@ -24,9 +24,9 @@ from paradigms.console.session import (
     START,
     Describe,
     Played,
+    Session,
     Stage,
     pass_preflight,
-    play_session,
 )
 from paradigms.record.parts import open_trial
 from paradigms.record.run_files import attempts
@@ -55,8 +55,9 @@ class Answers:
 def walked(layout: Layout, answers: Answers, *, stage: Stage | None = None,
            describe: Describe = lambda _: None) -> tuple[list[Played], str]:
     console = Console(file=io.StringIO(), record=True, width=100)
-    found = list(play_session(layout, load_settings(layout.root), sub="01", ses="01", console=console, ask=answers,
-                              stage=stage or Stage("emulated", "virtual"), describe=describe))
+    walk = Session(layout, load_settings(layout.root), stage=stage or Stage("emulated", "virtual"), ask=answers,
+                   console=console, describe=describe)
+    found = list(walk.play(sub="01", ses="01"))
     return found, console.export_text()
 
 

@@ -143,7 +143,7 @@ def store_features(rehearsal: Rehearsal) -> str:
 
 def play_scans(rehearsal: Rehearsal) -> str:
     """Play every run of every subject in virtual time, through the engine that plays real ones."""
-    from subjects.plan import run_sheet
+    from subjects.plan.run_sheet import run_sheet
 
     planned = [item for sub in rehearsal.subjects
                for item in run_sheet(rehearsal.layout, rehearsal.settings, sub=sub).runs]
@@ -218,7 +218,8 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     from paradigms.console.session import Played, Session, Stage, pass_preflight
     from paradigms.devices.tracker import Consent, make_tracker
     from paradigms.playing.assembly import require_devices
-    from subjects.plan import run_sheet, sheet_tables
+    from subjects.plan.run_sheet import run_sheet
+    from subjects.plan.sheet_tables import sheet_tables
     from subjects.profile import load_profile
 
     layout = Layout(study).require()

@@ -32,7 +32,7 @@ from stimuli.image_set.feature_extraction import extract
 from stimuli.manifest import read_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.plan import run_sheet
+from subjects.plan.run_sheet import run_sheet
 from subjects.profile import register
 from subjects.provenance import derive_seed, rng
 from subjects.run_key import label

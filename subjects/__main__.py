@@ -35,8 +35,9 @@ def init(study: Path, name: str, seed: int, as_json: bool) -> None:
 @subject_option
 @click.option("--swap-keys", is_flag=True, help="Exchange the two buttons for this subject.")
 @click.option("--virtual", is_flag=True, help="The subject is simulated.")
+@site_option
 @json_option
-def add(study: Path, sub: str, swap_keys: bool, virtual: bool, as_json: bool) -> None:
+def add(study: Path, sub: str, swap_keys: bool, virtual: bool, site: Path | None, as_json: bool) -> None:
     """Add a subject by pseudonym. No name, birth date or contact is ever stored."""
     from dataclasses import asdict
 
@@ -44,7 +45,7 @@ def add(study: Path, sub: str, swap_keys: bool, virtual: bool, as_json: bool) ->
     from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
-    settings = load_settings(study)  # a study that cannot be read gets no subject
+    settings = load_settings(study, site=site)  # a study that cannot be read gets no subject
     require_even_shares(settings.stimuli, n_sessions=settings.main.sessions)
     profile = register(layout, sub, swap_keys=swap_keys, virtual=virtual)
     say(asdict(profile), as_json=as_json, text=f"subject added: {sub}")
@@ -56,8 +57,9 @@ def add(study: Path, sub: str, swap_keys: bool, virtual: bool, as_json: bool) ->
 @site_option
 @json_option
 def plan(study: Path, sub: str, site: Path | None, as_json: bool) -> None:
-    """Print the run sheet: which images in which session, runs, seeds."""
-    from subjects.plan import run_sheet, sheet_record, sheet_tables
+    """Print the run sheet: which images in which session, runs, seeds, the scans between them."""
+    from subjects.plan.run_sheet import run_sheet
+    from subjects.plan.sheet_tables import sheet_record, sheet_tables
     from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
@@ -82,6 +84,96 @@ def settings(study: Path | None, site: Path | None, as_json: bool, markdown: boo
         Layout(study).require()
     found = load_settings(study, site=site).model_dump(mode="json")
     say(found, as_json=as_json, text=as_toml(found))
+
+
+@cli.command()
+@study_option
+@subject_option
+@click.option("--ses", required=True, help="Session label, for example 01.")
+@click.option("--scan", "kind", required=True, help="What was scanned: localizer, 'field map' or T1.")
+@click.option("--number", type=click.IntRange(min=1), default=None,
+              help="Which of them (default: the first that is not ticked off).")
+@click.option("--series", type=click.IntRange(min=1), default=None, help="The scanner's number of the series.")
+@click.option("--undo", is_flag=True, help="Take a tick back.")
+@click.option("--anyway", is_flag=True, help="Keep a series number that something else of the session has.")
+@site_option
+@json_option
+def tick(study: Path, sub: str, ses: str, kind: str, number: int | None, series: int | None, undo: bool, anyway: bool,
+         site: Path | None, as_json: bool) -> None:
+    """Tick off a scan beside the runs, with the time and, where it is known, the number of its series."""
+    from subjects.errors import ScheduleError
+    from subjects.plan import checklist
+    from subjects.plan.run_sheet import run_sheet
+    from subjects.plan.series_numbers import require_free_number
+    from subjects.settings.loading import load_settings
+
+    layout = Layout(study).require()
+    sheet = run_sheet(layout, load_settings(study, site=site), sub=sub)
+    if ses not in sheet.sessions:
+        raise ScheduleError("session", came=repr(ses), expected=f"one of {', '.join(sheet.sessions)}",
+                            remedy="See `python -m subjects plan`.")
+    if undo and number is None:
+        raise click.UsageError("--undo wants --number: which tick is to be taken back")
+    scan = checklist.find_scan(sheet.scans, ses=ses, kind=kind, number=number)
+    if series is not None and not anyway:
+        require_free_number(layout, series, sub=sub, ses=ses, mine=f"{scan.kind} {scan.number}")
+    if undo:
+        checklist.untick(layout, scan, sub=sub)
+    else:
+        checklist.tick(layout, scan, sub=sub, series=series)
+    said = "open again" if undo else "ticked off"
+    say({"sub": sub, "ses": ses, "scan": scan.kind, "number": scan.number, "done": not undo, "series": series},
+        as_json=as_json, text=f"{scan.name}: {said}")
+
+
+@cli.command()
+@study_option
+@subject_option
+@click.option("--ses", required=True, help="Session label, for example 01.")
+@click.option("--task", required=True, help="Which paradigm, for example main.")
+@click.option("--run", "run_number", required=True, type=click.IntRange(min=1), help="Run number, from 1.")
+@click.option("--attempt", type=click.IntRange(min=1), default=None, help="Which attempt (default: the last).")
+@click.option("--number", required=True, type=click.IntRange(min=1), help="The scanner's number of the series.")
+@click.option("--anyway", is_flag=True, help="Keep a series number that something else of the session has.")
+@json_option
+def series(study: Path, sub: str, ses: str, task: str, run_number: int, attempt: int | None, number: int, anyway: bool,
+           as_json: bool) -> None:
+    """Enter the scanner's series of an attempt at a run."""
+    from subjects.plan.series_numbers import last_played, note_series, require_free_number
+    from subjects.run_key import RunKey
+
+    layout, key = Layout(study).require(), RunKey(sub, ses, task, run_number)
+    which = last_played(layout, key) if attempt is None else attempt
+    if not anyway:
+        require_free_number(layout, number, sub=sub, ses=ses, mine=f"{task} run {run_number}, attempt {which}")
+    note_series(layout, key, attempt=which, number=number)
+    say({**key.entities(), "attempt": which, "series": number}, as_json=as_json,
+        text=f"{task} run {run_number}, attempt {which}: series {number}")
+
+
+@cli.command()
+@study_option
+@subject_option
+@click.option("--json-folder", "folder", required=True, type=click.Path(path_type=Path),
+              help="Where the images' JSON files are, at any depth.")
+@click.option("--ses", default=None, help="One session alone.")
+@click.option("--offset", "offset_s", type=float, default=None,
+              help="Scanner's clock minus the console's UTC, in seconds (default: estimated).")
+@click.option("--write", is_flag=True, help="Keep the numbers of the series that fit with their attempts.")
+@json_option
+def match(study: Path, sub: str, folder: Path, ses: str | None, offset_s: float | None, write: bool,
+          as_json: bool) -> int:
+    """Join the scanner's series to the attempts at runs by the clock. Ends with 1 where something does not fit."""
+    from subjects.plan.match import keep_match, match_lines, match_subject
+    from subjects.profile import load_profile
+
+    layout = Layout(study).require()
+    load_profile(layout, sub)
+    found = match_subject(layout, sub=sub, folder=folder, ses=ses, offset_s=offset_s)
+    n_kept = keep_match(layout, found) if write else 0
+    say({**found.to_json(), "kept": n_kept}, as_json=as_json,
+        text=[*match_lines(found), *([f"kept with {n_kept} attempts"] if write else [])])
+    return 0 if found.fits else 1
 
 
 cli.add_command(clean)

@@ -163,6 +163,14 @@ class Layout:
         """Spell the path of the settings in force at that run."""
         return self.attempt_file("settings.json", key, attempt=attempt)
 
+    def series(self, key: RunKey, *, attempt: int = 1) -> Path:
+        """Spell the path of the record that names the scanner's series of an attempt."""
+        return self.attempt_file("series.json", key, attempt=attempt)
+
+    def scans(self, sub: str, ses: str) -> Path:
+        """Spell the path of the record of what was scanned beside a session's runs."""
+        return self.source_dir(sub, ses) / f"sub-{sub}_ses-{ses}_scans.json"
+
     def events(self, key: RunKey) -> Path:
         """Spell the path of a run's BIDS events table."""
         return self.raw(key.sub, key.ses) / f"{self.run_name(key)}_events.tsv"
@@ -255,3 +263,21 @@ class Layout:
         names = (path.name for path in self.root.glob(f"sub-{sub}/ses-*/func/*_events.tsv"))
         return tuple(sorted(RunKey(sub, match[1], task, int(match[3]), part=int(match[2] or 1))
                             for name in names if (match := pattern.match(name))))
+
+
+_JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
+                      r"_attempt-(?P<attempt>\d+)_journal\.jsonl\Z")
+
+
+def key_of(journal: Path) -> tuple[RunKey, int] | None:
+    """Read run and attempt out of a journal's name; None for a name that is no attempt's.
+
+    Examples
+    --------
+    >>> key_of(Path("sub-01_ses-02_task-main_run-3_attempt-04_journal.jsonl"))
+    (RunKey(sub='01', ses='02', task='main', run=3), 4)
+    """
+    match = _JOURNAL.match(journal.name)
+    if match is None:
+        return None
+    return RunKey(match["sub"], match["ses"], match["task"], int(match["run"])), int(match["attempt"])

@@ -247,7 +247,8 @@ def _handed_on(source: str) -> list[str]:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-            if one.annotation is None or ast.unparse(one.annotation).strip("'\"") not in ("Settings", "Settings | None"):
+            told = "" if one.annotation is None else ast.unparse(one.annotation).strip("'\"")
+            if told not in ("Settings", "Settings | None"):
                 continue
             calls = [call for call in ast.walk(node) if isinstance(call, ast.Call)]
             given = {id(value) for call in calls for value in (*call.args, *(word.value for word in call.keywords))}

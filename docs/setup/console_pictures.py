@@ -32,7 +32,8 @@ from paradigms.runlog import read_journal
 from paradigms.tasks.catalogue import task_of
 from stimuli.textures.render import render
 from subjects.layout import Layout
-from subjects.plan import run_sheet, sheet_tables
+from subjects.plan.run_sheet import run_sheet
+from subjects.plan.sheet_tables import sheet_tables
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings

@@ -30,7 +30,7 @@ from paradigms.tasks.protocol import Pictures, Task
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import ScheduleError, StudyError
 from subjects.layout import Layout
-from subjects.plan import PlannedRun, RunSheet, run_sheet
+from subjects.plan.run_sheet import PlannedRun, RunSheet, run_sheet
 from subjects.profile import load_profile
 from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paradigms.devices.platforms.system import of_its_own
-from paradigms.record.run_files import key_of
-from subjects.layout import Layout
+from subjects.layout import Layout, key_of
 from subjects.run_key import RunKey
 from subjects.store import is_locked
 

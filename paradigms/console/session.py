@@ -24,7 +24,7 @@ from paradigms.record.run_files import last_attempt
 from paradigms.runlog import has_end
 from paradigms.tasks.catalogue import task_of
 from subjects.layout import Layout
-from subjects.plan import run_sheet
+from subjects.plan.run_sheet import run_sheet
 from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 

@@ -29,8 +29,8 @@ from paradigms.devices.platforms.system import of_its_own
 from paradigms.devices.platforms.terminals import typing_unseen
 from paradigms.record.changes import Changes
 from paradigms.record.plans import read_schedule
-from paradigms.record.run_files import key_of
 from paradigms.tasks.catalogue import task_of
+from subjects.layout import key_of
 from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from paradigms.record.parts import was_scanned
-from paradigms.record.run_files import key_of
 from subjects.errors import RunLogError
-from subjects.layout import Layout
+from subjects.layout import Layout, key_of
 from subjects.settings.loading import read_resolved
 from subjects.settings.study import Settings, leaves
 

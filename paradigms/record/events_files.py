@@ -30,6 +30,7 @@ from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import task_of
 from subjects.errors import RunLogError
 from subjects.layout import Layout
+from subjects.plan.series_numbers import series_told
 from subjects.provenance import digest_bytes
 from subjects.run_key import RunKey
 from subjects.settings.display import DisplaySettings
@@ -144,7 +145,8 @@ def _write_attempt(layout: Layout, key: RunKey, *, attempt: int, place: Path, sa
     schedule = read_schedule(layout.schedule(key, attempt=attempt))
     records = read_journal(layout.journal(key, attempt=attempt))
     write_pair(place, records=records, schedule=schedule, settings=settings, attempt=attempt,
-               earlier=earlier_attempts(layout, key, attempt=attempt), said=said)
+               earlier=earlier_attempts(layout, key, attempt=attempt),
+               said={**said, **series_told(layout, key, attempt=attempt)})
     write_outputs(layout, task_of(key.task, settings), schedule=schedule, records=records, attempt=attempt,
                   current=True)
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paradigms.record.plans import read_schedule
-from paradigms.record.run_files import attempts, key_of
+from paradigms.record.run_files import attempts
 from paradigms.runlog import Record, is_complete, of_kind, read_journal, time_zero
 from paradigms.schedule import Event, Schedule
 from subjects.errors import RunLogError
-from subjects.layout import Layout
+from subjects.layout import Layout, key_of
 from subjects.run_key import RunKey
 
 

@@ -16,11 +16,12 @@ from paradigms.record.events_files import (
 from paradigms.record.journal import restore
 from paradigms.record.outputs import write_outputs
 from paradigms.record.plans import read_schedule
-from paradigms.record.run_files import earlier_attempts, key_of
+from paradigms.record.run_files import earlier_attempts
 from paradigms.runlog import Record, has_end, is_complete, of_kind, read_journal, time_zero
 from paradigms.tasks.catalogue import task_of
 from subjects.errors import RunLogError, StudyError
-from subjects.layout import Layout
+from subjects.layout import Layout, key_of
+from subjects.plan.series_numbers import series_told
 from subjects.run_key import RunKey
 from subjects.settings.loading import read_resolved
 from subjects.store import is_locked
@@ -196,7 +197,8 @@ def _recover_one(layout: Layout, cut: _Cut) -> Recovered:
         return Recovered(cut.journal, path, complete=True, n_events=len(_rows_of(path)), n_records=len(cut.records))
     path = archived if events.exists() else events
     write_pair(path, records=cut.records, schedule=schedule, settings=settings, attempt=cut.attempt,
-               earlier=earlier_attempts(layout, cut.key, attempt=cut.attempt), said={})
+               earlier=earlier_attempts(layout, cut.key, attempt=cut.attempt),
+               said=series_told(layout, cut.key, attempt=cut.attempt))
     write_outputs(layout, task_of(cut.key.task, settings), schedule=schedule, records=cut.records, attempt=cut.attempt,
                   current=path == events)
     return Recovered(cut.journal, path, complete=cut.complete, n_events=len(_rows_of(path)),

@@ -9,23 +9,6 @@ from pathlib import Path
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 
-_JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"
-                      r"_attempt-(?P<attempt>\d+)_journal\.jsonl\Z")
-
-
-def key_of(journal: Path) -> tuple[RunKey, int] | None:
-    """Read run and attempt out of a journal's name; None for a name that is no attempt's.
-
-    Examples
-    --------
-    >>> key_of(Path("sub-01_ses-02_task-main_run-3_attempt-04_journal.jsonl"))
-    (RunKey(sub='01', ses='02', task='main', run=3), 4)
-    """
-    match = _JOURNAL.match(journal.name)
-    if match is None:
-        return None
-    return RunKey(match["sub"], match["ses"], match["task"], int(match["run"])), int(match["attempt"])
-
 
 @dataclass(frozen=True)
 class RunFiles:

@@ -33,6 +33,7 @@ from subjects.settings.devices import (
 from subjects.settings.display import DisplaySettings
 from subjects.settings.images import StimuliSettings, TexturesSettings
 from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, ParadigmSettings, RetinotopySettings
+from subjects.settings.scans import ScansSettings
 from subjects.settings.section import Section, described
 
 
@@ -68,6 +69,7 @@ class Settings(Section):
     retinotopy: RetinotopySettings = Field(default_factory=RetinotopySettings)
     lo: LoSettings = Field(default_factory=LoSettings)
     motion: MotionSettings = Field(default_factory=MotionSettings)
+    scans: ScansSettings = Field(default_factory=ScansSettings)
     glm: GlmSettings = Field(default_factory=GlmSettings)
     roi: RoiSettings = Field(default_factory=RoiSettings)
     rsa: RsaSettings = Field(default_factory=RsaSettings)

@@ -15,7 +15,8 @@ from rich.console import Console
 from subjects.dataset import describe_derivative, init_study
 from subjects.errors import LayoutError, ProfileError, ScheduleError, StudyError
 from subjects.layout import Layout, network_label
-from subjects.plan import run_sheet, sheet_tables
+from subjects.plan.run_sheet import run_sheet
+from subjects.plan.sheet_tables import sheet_tables
 from subjects.profile import SubjectProfile, base_images, load_profile, register, session_images
 from subjects.run_key import RunKey, label
 from subjects.settings.loading import load_settings

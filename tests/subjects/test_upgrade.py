@@ -22,7 +22,7 @@ from stimuli.texture_table import read_textures
 from subjects import machine
 from subjects.errors import LayoutError, StimulusError
 from subjects.layout import STUDY_FORMAT, Layout
-from subjects.plan import run_sheet
+from subjects.plan.run_sheet import run_sheet
 from subjects.provenance import agree, digest_file
 from subjects.settings.history import REMOVED, RENAMED
 from subjects.settings.loading import load_settings, read_resolved

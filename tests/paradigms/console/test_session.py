@@ -32,7 +32,7 @@ from paradigms.record.parts import open_trial
 from paradigms.record.run_files import attempts
 from paradigms.runlog import TABLE, read_events
 from subjects.layout import Layout
-from subjects.plan import run_sheet
+from subjects.plan.run_sheet import run_sheet
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.store import read_json, read_table, write_json, write_table

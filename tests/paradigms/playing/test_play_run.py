@@ -30,7 +30,7 @@ from paradigms.record.run_files import attempts, last_attempt
 from paradigms.runlog import COLUMNS, of_kind, read_events, read_journal
 from subjects.errors import DeviceError, ManifestError, ProfileError, RunLogError, ScheduleError
 from subjects.layout import Layout
-from subjects.plan import run_sheet
+from subjects.plan.run_sheet import run_sheet
 from subjects.profile import session_images
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings

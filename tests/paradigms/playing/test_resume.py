@@ -21,7 +21,7 @@ from paradigms.tasks.catalogue import task_of
 from run_session import cli
 from subjects.errors import RunLogError, ScheduleError
 from subjects.layout import Layout
-from subjects.plan import run_sheet
+from subjects.plan.run_sheet import run_sheet
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings

@@ -25,7 +25,7 @@ from paradigms.tasks.catalogue import TASKS, task_of
 from stimuli.textures.render import render
 from subjects.errors import ManifestError, RunLogError, ScheduleError
 from subjects.layout import Layout
-from subjects.plan import run_sheet
+from subjects.plan.run_sheet import run_sheet
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings

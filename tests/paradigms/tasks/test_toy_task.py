@@ -27,7 +27,7 @@ from paradigms.tasks.protocol import Picture, Pictures, Task
 from paradigms.tasks.scoring import Judged, Score, score_detection
 from subjects.errors import ScheduleError
 from subjects.layout import Layout
-from subjects.plan import run_sheet
+from subjects.plan.run_sheet import run_sheet
 from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed
 from subjects.run_key import RunKey

@@ -38,7 +38,6 @@ from subjects.settings.study import Settings
 
 DEMO_SEED = 20210
 STDERR = 2
-TASKS = tuple(Settings().paradigms())
 
 
 @dataclass(frozen=True)
@@ -239,13 +238,16 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     stage = Stage(scanner, display, words)
     ask = partial(questions.first_answer if yes else questions.ask, err=as_json)
     played: list[Played] = []
-    if find_running(layout, sub=sub) or pass_preflight(layout, sub=sub, ses=ses, stage=stage, ask=ask,
-                                                       out=STDERR if as_json else None):
+    on = stage if find_running(layout, sub=sub) else pass_preflight(layout, sub=sub, ses=ses, stage=stage, ask=ask,
+                                                                    out=STDERR if as_json else None)
+    if on is not None:
         def describe(one: Played) -> RenderableType | None:
             design = design_of(layout, key=one.key, attempt=one.attempt)
             return None if design is None else design_panel(design, width=min(64, console.width - 32))
 
-        walk = Session(layout, settings, stage=stage, ask=ask, console=console, describe=describe)
+        scanned = scanner != "emulated" and not yes
+        walk = Session(layout, settings, stage=on, ask=ask, console=console, describe=describe,
+                       ask_number=partial(questions.ask_number, err=as_json) if scanned else None)
         played += walk.play(sub=sub, ses=ses)
     left = [run for run in run_sheet(layout, settings, sub=sub).runs if run.ses == ses and not run.done]
     say({"sub": sub, "ses": ses, "complete": not left, "left": [run.key.entities() for run in left],

@@ -13,7 +13,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,27 +208,62 @@ def locked(folder: Path, *, what: str) -> Iterator[None]:
         os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
-        if os.name != "nt":
-            path.unlink(missing_ok=True)
-        os.close(file)
+        give_lock(path, file)
 
 
 def _take(path: Path, *, what: str) -> int:
-    """Open and lock the file at a path; one that its last holder removed meanwhile is not taken for it."""
+    """Open and lock the file at a path, or name who holds it."""
+    file = take_lock(path)
+    if file is not None:
+        return file
+    try:
+        who = path.read_text(encoding="utf-8", errors="replace")[:200]
+    except OSError:
+        who = ""
+    raise StoreError(str(path.parent), came=f"{what} being written by {who or 'another process'}",
+                     expected="one process at a time", remedy="Wait until it has ended; nothing was written.")
+
+
+def take_lock(path: Path, *, patience_s: float = 0.0) -> int | None:
+    """Open, make and lock the file at a path; one that its last holder removed meanwhile is not taken for it.
+
+    Parameters
+    ----------
+    path : Path
+    patience_s : float
+        How long to try: whoever only asks whether the file is locked holds it for a moment.
+
+    Returns
+    -------
+    int or None
+        The descriptor of an empty file, to be given back to :func:`give_lock`; None if another process has locked it.
+    """
+    until = time.monotonic() + patience_s
     while True:
         file = os.open(path, as_bytes(os.O_RDWR | os.O_CREAT), 0o644)
-        if not try_lock(file):
-            who = os.read(file, 200).decode("utf-8", "replace") or "another process"
+        if try_lock(file):
+            try:
+                if path.stat().st_ino == os.fstat(file).st_ino:
+                    os.ftruncate(file, 0)
+                    return file
+            except FileNotFoundError:
+                pass
+        elif time.monotonic() >= until:
             os.close(file)
-            raise StoreError(str(path.parent), came=f"{what} being written by {who}", expected="one process at a time",
-                             remedy="Wait until it has ended; nothing was written.")
-        try:
-            if path.stat().st_ino == os.fstat(file).st_ino:
-                os.ftruncate(file, 0)
-                return file
-        except FileNotFoundError:
-            pass
+            return None
+        else:
+            time.sleep(0.02)
         os.close(file)
+
+
+def give_lock(path: Path, file: int) -> None:
+    """Unlock a file that :func:`take_lock` has locked, and remove it."""
+    if os.name != "nt":
+        path.unlink(missing_ok=True)
+    os.close(file)
+    if os.name == "nt":
+        with suppress(OSError):  # another process has opened it
+            path.unlink()
 
 
 def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:

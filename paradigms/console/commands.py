@@ -38,29 +38,34 @@ TASKS = tuple(Settings().paradigms())
 @site_option
 @trust_option
 @accept_option
+@click.option("--accept-settings", "accepted_digest", default=None, hidden=True,
+              help="Digest of the settings whose changes the operator has confirmed.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing before the run has ended.")
 @json_option
 def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: str, display: str,
         repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...],
-        resume: bool, from_trial: int | None, trust: bool, accept_changes: bool, quiet: bool, as_json: bool) -> int:
+        resume: bool, from_trial: int | None, trust: bool, accept_changes: bool, accepted_digest: str | None,
+        quiet: bool, as_json: bool) -> int:
     """Play one run, show it while it is played, and log it. Ends with 0 when it is complete, 1 when it was aborted."""
-    from paradigms.console.questions import folded
-    from paradigms.console.watching import shown_beside, watched_run
-    from paradigms.devices.tracker import Consent
-    from paradigms.playing.play_run import play_run
-    from paradigms.record.run_files import last_attempt
+    from paradigms.record.run_files import claimed, last_attempt
 
-    layout = Layout(study).require()
-    settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
-    key = RunKey(sub, ses, task, run_number)
+    layout, key = Layout(study).require(), RunKey(sub, ses, task, run_number)
     attempt, real = last_attempt(layout, key) + 1, display != "virtual" and not quiet
-    watched = watched_run(settings, journal=layout.journal(key, attempt=attempt),
-                          plan=layout.schedule(key, attempt=attempt), scanner=scanner, display=display)
-    with shown_beside(watched, err=as_json) if real else nullcontext():
-        outcome = play_run(layout, settings, key=key, scanner=scanner, display=display, repeat=repeat,
-                           fullscreen=fullscreen, progress=shared.silent if real or quiet else rich_progress,
-                           resume=resume or from_trial is not None, from_trial=from_trial,
-                           consent=Consent(site, trust=trust), accept_changes=accept_changes)
+    with claimed(layout, key, attempt=attempt):  # before anything that takes time: a session that begins now finds it
+        from paradigms.console.questions import folded
+        from paradigms.console.watching import shown_beside, watched_run
+        from paradigms.devices.tracker import Consent
+        from paradigms.playing.play_run import play_run
+
+        settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
+        watched = watched_run(settings, journal=layout.journal(key, attempt=attempt),
+                              plan=layout.schedule(key, attempt=attempt), scanner=scanner, display=display)
+        with shown_beside(watched, err=as_json) if real else nullcontext():
+            outcome = play_run(layout, settings, key=key, scanner=scanner, display=display, repeat=repeat,
+                               fullscreen=fullscreen, progress=shared.silent if real or quiet else rich_progress,
+                               resume=resume or from_trial is not None, from_trial=from_trial,
+                               consent=Consent(site, trust=trust),
+                               accept_changes=accept_changes or accepted_digest == settings.digest)
     say({**key.entities(), **outcome.to_json()}, as_json=as_json, text=folded(outcome.summary()))
     return 0 if outcome.complete else 1
 
@@ -80,10 +85,11 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
 @site_option
 @trust_option
+@accept_option
 @json_option
 def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accept: tuple[str, ...], timeout: float,
               fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...], trust: bool,
-              as_json: bool) -> int:
+              accept_changes: bool, as_json: bool) -> int:
     """Check that a session can begin: files, clock, refresh, every button, a pulse. Ends with 0 if it can, else 1."""
     from paradigms.console.panels import preflight_panel
     from paradigms.console.preflight import make_preflight
@@ -94,8 +100,9 @@ def preflight(study: Path, sub: str, ses: str, scanner: str, display: str, accep
     layout = Layout(study).require()
     settings = device_settings(study, site=site, scanner=scanner, buttons=buttons, faults=faults)
     with typing_unseen():
-        made = make_preflight(layout, settings, sub=sub, ses=ses, scanner=scanner, display=display, accepted=accept,
-                              fullscreen=fullscreen, timeout_s=timeout, consent=Consent(site, trust=trust),
+        made = make_preflight(layout, settings, sub=sub, ses=ses, scanner=scanner, display=display,
+                              accepted=(*accept, *(("settings",) if accept_changes else ())), fullscreen=fullscreen,
+                              timeout_s=timeout, consent=Consent(site, trust=trust),
                               progress=rich_progress, tell=lambda said: click.echo(folded(said), err=as_json))
     say({"sub": sub, "ses": ses, **made.to_json()}, as_json=as_json, text=[preflight_panel(made, sub=sub, ses=ses)])
     return 0 if made.passed else 1

@@ -24,6 +24,7 @@ from paradigms.devices.tracker import NO_CONSENT, Consent, make_tracker
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing.assembly import opened_devices, require_devices
 from paradigms.playing.engine import Devices
+from paradigms.record.departures import changes_since
 from paradigms.record.recovery import recoverable
 from paradigms.tasks.catalogue import task_of
 from paradigms.tasks.protocol import Pictures, Task
@@ -33,6 +34,7 @@ from subjects.layout import Layout
 from subjects.plan.run_sheet import PlannedRun, RunSheet, run_sheet
 from subjects.profile import load_profile
 from subjects.settings.display import DisplaySettings
+from subjects.settings.loading import read_resolved
 from subjects.settings.study import Settings
 from subjects.store import read_json, write_json
 
@@ -134,17 +136,20 @@ def check_records(layout: Layout) -> Finding:
     return Finding("records", ok=not waiting, came=came, remedy="Run `python run_session.py recover` first.")
 
 
-def check_settings(layout: Layout, settings: Settings, *, sub: str) -> Finding:
-    """Name every setting that differs from those of the subject's last run."""
+def check_settings(layout: Layout, settings: Settings, *, sub: str, tasks: Sequence[str] = ()) -> Finding:
+    """Name every setting that differs from those of the subject's last run, and what runs of some tasks would refuse.
+
+    A run refuses what differs in what it shows from the last one *of its task*, which may be longer ago.
+    """
     last = newest(layout.root, f"sourcedata/sub-{sub}/ses-*/*_settings.json")
     if last is None:
         return Finding("settings", ok=True, came="no earlier run of this subject")
-    before = dict(read_json(last))
-    before.pop("digest", None)
-    changed = list(differences(before, settings.model_dump(mode="json")))
+    before, now = (one.model_dump(mode="json") for one in (read_resolved(last), settings))
+    since = [changes_since(layout, settings, sub=sub, task=task)[1] for task in tasks]
+    changed = dict.fromkeys([*differences(before, now), *(one for changes in since for one in changes)])
     came = f"as in {last.name.removesuffix('_settings.json')}" if not changed else "; ".join(changed)
     return Finding("settings", ok=not changed, came=came,
-                   remedy="Restore study.toml, or go on if the change is meant (--accept settings).")
+                   remedy="Restore study.toml, or go on if the change is meant (--accept-changes).")
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> Iterator[str]:
@@ -309,7 +314,8 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
     sheet = run_sheet(layout, settings, sub=sub)
     first, tasks = _planned(sheet, ses=ses)[0], [task_of(name, settings) for name in _tasks(sheet, ses=ses)]
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
-    found = [check_disk(layout), check_records(layout), check_settings(layout, settings, sub=sub),
+    found = [check_disk(layout), check_records(layout),
+             check_settings(layout, settings, sub=sub, tasks=[task.name for task in tasks]),
              check_images(layout, tasks, sub=sub, ses=ses, progress=progress), check_clock(clock)]
     if found[3].ok:
         schedule = task_of(first.task, settings).make_schedule(key=first.key, profile=profile,
@@ -321,8 +327,9 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
                                       tell=_say_nothing if display == "virtual" else tell)
     made = Preflight(tuple(found), tuple(accepted))
     if found[0].ok:
-        write_json(_report_path(layout, sub=sub, ses=ses), {**made.to_json(), "scanner": scanner, "display": display,
-                                                           "wall": time.time()})
+        write_json(_report_path(layout, sub=sub, ses=ses), {
+            **made.to_json(), "scanner": scanner, "display": display, "settings_digest": settings.digest,
+            "wall": time.time()})
     return made
 
 
@@ -343,10 +350,27 @@ def _look_at_devices(devices: Devices, settings: Settings, *, keys: tuple[str, .
 
 
 def _report_path(layout: Layout, *, sub: str, ses: str) -> Path:
-    folder = layout.source_dir(sub, ses)
-    stem = f"sub-{sub}_ses-{ses}_preflight-"
-    taken = [int(path.stem.removeprefix(stem)) for path in folder.glob(f"{stem}*.json")]
-    return folder / f"{stem}{max(taken, default=0) + 1:02d}.json"
+    last = last_report(layout, sub=sub, ses=ses)
+    return _reports(layout, sub=sub, ses=ses, n=1 if last is None else int(last.stem.rpartition("-")[2]) + 1)
+
+
+def _reports(layout: Layout, *, sub: str, ses: str, n: int) -> Path:
+    return layout.source_dir(sub, ses) / f"sub-{sub}_ses-{ses}_preflight-{n:02d}.json"
+
+
+def last_report(layout: Layout, *, sub: str, ses: str) -> Path | None:
+    """Give the record of a session's last preflight; None if there was none."""
+    found = layout.source_dir(sub, ses).glob(f"sub-{sub}_ses-{ses}_preflight-*.json")
+    return max(found, key=lambda path: int(path.stem.rpartition("-")[2]), default=None)
+
+
+def confirmed_changes(report: Path | None) -> str:
+    """Give the digest of settings whose changes an operator has seen in a preflight; empty where none had changed."""
+    if report is None:
+        return ""
+    told = read_json(report)
+    changed = any(one["name"] == "settings" and not one["ok"] for one in told["findings"])
+    return str(told["settings_digest"]) if changed else ""
 
 
 def newest(folder: Path, pattern: str) -> Path | None:

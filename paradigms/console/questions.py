@@ -51,3 +51,21 @@ def first_answer(question: str, choices: Sequence[str], *, err: bool = False) ->
     """Take the first choice, and say so."""
     click.echo(f"{question}: {choices[0]}", err=err)
     return choices[0]
+
+
+def ask_number(question: str, *, err: bool = False) -> int | None:
+    """Ask the operator for a number from 1; Enter, or the end of a file of answers, says that it is not known."""
+    forget_typed()
+    while True:
+        try:
+            said = click.prompt(f"{question} [number, or Enter]", default="", show_default=False, err=err).strip()
+        except click.Abort:
+            if is_typed():
+                raise
+            click.echo("", err=err)
+            return None
+        if not said:
+            return None
+        if said.isdecimal() and int(said) > 0:
+            return int(said)
+        click.echo("a whole number from 1, please, or Enter", err=err)

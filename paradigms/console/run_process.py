@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paradigms.devices.platforms.system import of_its_own
+from paradigms.record.run_files import find_claim
 from subjects.layout import Layout, key_of
 from subjects.run_key import RunKey
 from subjects.store import is_locked
@@ -53,22 +54,29 @@ def interrupt(child: subprocess.Popen[str]) -> None:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at a run that some process is playing now."""
+    """One attempt at a run that some process is opening or playing now."""
 
+    layout: Layout
     key: RunKey
     number: int
-    journal: Path
+
+    @property
+    def journal(self) -> Path:
+        """Its record, which may not be there yet."""
+        return self.layout.journal(self.key, attempt=self.number)
 
     @property
     def alive(self) -> bool:
-        """Whether its journal is still held by the process that writes it."""
-        return is_locked(self.journal)
+        """Whether the process that plays it is there: it holds the journal or, before and after that, its claim."""
+        held = self.journal.is_file() and is_locked(self.journal)
+        return held or find_claim(self.layout, sub=self.key.sub) == (self.key, self.number)
 
 
 def find_running(layout: Layout, *, sub: str) -> Attempt | None:
-    """Find the attempt that is being played for a subject now, whoever started it; None if there is none."""
+    """Find the attempt that is being opened or played for a subject now, whoever started it; None if there is none."""
     for journal in sorted(layout.root.glob(f"sourcedata/sub-{sub}/ses-*/*_journal.jsonl")):
         named = key_of(journal)
         if named is not None and is_locked(journal):
-            return Attempt(*named, journal)
-    return None
+            return Attempt(layout, *named)
+    claim = find_claim(layout, sub=sub)
+    return None if claim is None else Attempt(layout, *claim)

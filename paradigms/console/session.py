@@ -9,12 +9,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console, RenderableType
 
 from paradigms.console.panels import verdict_panel
+from paradigms.console.preflight import confirmed_changes, last_report
 from paradigms.console.run_process import Attempt, find_running, heard, interrupt
 from paradigms.console.run_state import RunView
 from paradigms.console.watching import watch, watched_run
@@ -23,17 +25,24 @@ from paradigms.record.recovery import recover, settle
 from paradigms.record.run_files import last_attempt
 from paradigms.runlog import has_end
 from paradigms.tasks.catalogue import task_of
+from subjects.errors import RunLogError
 from subjects.layout import Layout
+from subjects.plan.checklist import Scan, tick
 from subjects.plan.run_sheet import run_sheet
+from subjects.plan.series_numbers import note_series, require_free_number
+from subjects.plan.sheet_tables import session_panel
 from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 
 Ask = Callable[[str, Sequence[str]], str]
 """(question, choices, the first being the default) -> the choice."""
+AskNumber = Callable[[str], "int | None"]
+"""question -> the number; None where it is not known."""
 Describe = Callable[["Played"], RenderableType | None]
 """What more is to be shown of an attempt that was played."""
 
 START, SKIP, REPEAT, RESUME, ON, LEAVE = "start", "skip", "repeat", "resume", "go on", "leave"
+DONE, LATER = "done", "later"
 AGAIN, ANYWAY = "look again", "go on anyway"
 
 
@@ -68,16 +77,24 @@ class Stage:
         As for a single run.
     options : tuple of str
         Further options of `run_session.py run`.
+    accepted : str
+        Digest of the settings whose changes the operator has confirmed.
     """
 
     scanner: str
     display: str
     options: tuple[str, ...] = ()
+    accepted: str = ""
 
     def command(self, layout: Layout, *, key: RunKey, how: str = START) -> list[str]:
         """Spell the command that plays one run: from its start, once more, or the rest of it."""
         words = [*self._words("run", layout, sub=key.sub, ses=key.ses), "--task", key.task, "--run", str(key.run)]
-        return [*words, "--quiet", *([f"--{how}"] if how in (REPEAT, RESUME) else [])]
+        accepted = ["--accept-settings", self.accepted] if self.accepted else []
+        return [*words, "--quiet", *accepted, *([f"--{how}"] if how in (REPEAT, RESUME) else [])]
+
+    def accepting(self, digest: str) -> Stage:
+        """Give the stage whose runs accept that settings have changed, if they are those of a digest."""
+        return replace(self, accepted=digest)
 
     def preflight(self, layout: Layout, *, sub: str, ses: str) -> list[str]:
         """Spell the command that looks at everything before a session."""
@@ -88,20 +105,31 @@ class Stage:
                 "--scanner", self.scanner, "--display", self.display, *self.options]
 
 
-def pass_preflight(layout: Layout, *, sub: str, ses: str, stage: Stage, ask: Ask, out: int | None = None) -> bool:
-    """Look at everything before a session, as often as the operator wants; say whether it begins.
+def pass_preflight(layout: Layout, *, sub: str, ses: str, stage: Stage, ask: Ask,
+                   out: int | None = None) -> Stage | None:
+    """Look at everything before a session, as often as the operator wants.
 
     The looking is done by a process of its own, which needs the subject's display; it shows its findings on this
     terminal (or writes them to the file descriptor `out`) and keeps them in sourcedata.
+
+    Returns
+    -------
+    Stage or None
+        Where the session plays; None if it does not begin. Where the operator goes on although settings have changed,
+        its runs accept those settings, and no others: what is changed after the preflight was not shown to anyone.
     """
     while True:
+        before = last_report(layout, sub=sub, ses=ses)
         done = subprocess.run(stage.preflight(layout, sub=sub, ses=ses), check=False, stdout=out)
         if done.returncode == 0:
-            return True
+            return stage
         answer = ask("the preflight found faults" if done.returncode == 1 else "the preflight could not be made",
                      (LEAVE, AGAIN, ANYWAY))
+        if answer == ANYWAY:
+            report = last_report(layout, sub=sub, ses=ses)
+            return stage.accepting("" if report == before else confirmed_changes(report))
         if answer != AGAIN:
-            return answer == ANYWAY
+            return None
 
 
 def _nothing_more(_: Played) -> None:
@@ -125,6 +153,9 @@ class Session:
     describe : callable
         Gives what is shown after each verdict, for example the design that the attempt will give. What goes wrong in
         it is told and ends nothing.
+    ask_number : callable, optional
+        Asks for a number of the scanner's series, None where it is not known. Without it neither series nor scans
+        beside the runs are asked for: nothing is scanned.
     left : bool
         Whether the operator has left it.
     """
@@ -135,6 +166,7 @@ class Session:
     ask: Ask
     console: Console
     describe: Describe = _nothing_more
+    ask_number: AskNumber | None = None
     left: bool = False
 
     def play(self, *, sub: str, ses: str) -> Iterator[Played]:
@@ -152,16 +184,52 @@ class Session:
             yield from self._after(self.follow(running))
         sheet = run_sheet(self.layout, self.settings, sub=sub)
         waiting = [run.key for run in sheet.runs if run.ses == ses and not run.done]
-        for k, key in enumerate(waiting, start=1):
-            if self.left:
-                return
-            cut = open_trial(self.layout, key) if self._can_resume(key) else None
-            state = f", cut short at trial {cut[0]} of {cut[1]}" if cut else ""
-            answer = self.ask(f"{key.task} run {key.run} ({k} of {len(waiting)} to play{state}): "
-                              "when the subject is ready", (START, *((RESUME,) if cut else ()), SKIP, LEAVE))
-            self.left = answer == LEAVE
-            if answer in (START, RESUME):
-                yield from self._after(self.play_one(key, how=answer))
+        for item in list(sheet.session(ses)):
+            if isinstance(item, Scan):
+                self._see_scanned(item, sub=sub)
+            elif not item.done and not self.left:
+                self.show_progress(sub=sub, ses=ses)
+                yield from self._play_planned(item.key, of=waiting)
+        for item in run_sheet(self.layout, self.settings, sub=sub).scans:  # what was put off
+            if item.ses == ses:
+                self._see_scanned(item, sub=sub)
+
+    def _play_planned(self, key: RunKey, *, of: Sequence[RunKey]) -> Iterator[Played]:
+        """Ask what is to be done with a run that waits, and play it."""
+        cut = open_trial(self.layout, key) if self._can_resume(key) else None
+        state = f", cut short at trial {cut[0]} of {cut[1]}" if cut else ""
+        answer = self.ask(f"{key.task} run {key.run} ({of.index(key) + 1} of {len(of)} to play{state}): "
+                          "when the subject is ready", (START, *((RESUME,) if cut else ()), SKIP, LEAVE))
+        self.left = answer == LEAVE
+        if answer in (START, RESUME):
+            yield from self._after(self.play_one(key, how=answer))
+
+    def show_progress(self, *, sub: str, ses: str) -> None:
+        """Show how far the session has come: runs and scans, what is done, and when what was ticked off."""
+        self.console.print(session_panel(run_sheet(self.layout, self.settings, sub=sub), ses=ses))
+
+    def _see_scanned(self, scan: Scan, *, sub: str) -> None:
+        """Have a scan beside the runs ticked off, with the number of its series if it is known."""
+        if self.ask_number is None or scan.done_wall is not None or self.left:
+            return
+        answer = self.ask(f"{scan.name}: when it has been scanned", (DONE, LATER, LEAVE))
+        self.left = answer == LEAVE
+        if answer == DONE:
+            tick(self.layout, scan, sub=sub)
+            self._ask_series(f"{scan.kind} {scan.number}", sub=sub, ses=scan.ses,
+                             note=lambda number: tick(self.layout, scan, sub=sub, series=number))
+
+    def _ask_series(self, what: str, *, sub: str, ses: str, note: Callable[[int], None]) -> None:
+        """Ask for the scanner's series of something until it is one of its own, or is not known."""
+        ask = self.ask_number
+        while ask is not None and (number := ask(f"the scanner's series of {what}")) is not None:
+            try:
+                require_free_number(self.layout, number, sub=sub, ses=ses, mine=what)
+            except RunLogError as error:
+                self._tell(str(error))
+                continue
+            note(number)
+            return
 
     def play_one(self, key: RunKey, *, how: str = START) -> Played:
         """Play one run in a process of its own, show it while it is played, and then its verdict.
@@ -199,18 +267,19 @@ class Session:
         Ctrl-C here ends the view alone.
         """
         key, journal = running.key, running.journal
-        self._tell(f"{key.task} run {key.run} is being played now (attempt {running.number}): following it")
+        state = "played" if journal.is_file() else "opened"
+        self._tell(f"{key.task} run {key.run} is being {state} now (attempt {running.number}): following it")
         try:
             view = self._watch(journal, self.layout.schedule(key, attempt=running.number), alive=lambda: running.alive)
         except KeyboardInterrupt:
             self._tell("the run goes on; start `session` again to follow it")
             raise
-        recovered = settle(self.layout, journal)
+        recovered = settle(self.layout, journal) if journal.is_file() else None
         if view is not None:
             self.console.print(verdict_panel(view))
         if recovered is not None:
             self._tell(recovered.summary())
-        complete = has_end(journal, complete=True)
+        complete = journal.is_file() and has_end(journal, complete=True)
         return Played(key, running.number, complete=complete, said="complete" if complete else "not complete")
 
     def _watch(self, journal: Path, plan: Path, *, alive: Callable[[], bool]) -> RunView | None:
@@ -223,8 +292,11 @@ class Session:
         """Ask what is to be done after an attempt, and play the run again as often as that is wanted."""
         while True:
             self._show_more(played)
+            key, attempt = played.key, played.attempt
+            if self.layout.journal(key, attempt=attempt).is_file():
+                self._ask_series(f"{key.task} run {key.run}, attempt {attempt}", sub=key.sub, ses=key.ses,
+                                 note=partial(self._note_series, key, attempt))
             yield played
-            key = played.key
             rest = (RESUME,) if self._can_resume(key) else ()
             answer = self.ask(f"{key.task} run {key.run} is {'complete' if played.complete else 'not complete'}",
                               (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
@@ -232,6 +304,9 @@ class Session:
             if answer not in (REPEAT, RESUME):
                 return
             played = self.play_one(key, how=answer)
+
+    def _note_series(self, key: RunKey, attempt: int, number: int) -> None:
+        note_series(self.layout, key, attempt=attempt, number=number)
 
     def _can_resume(self, key: RunKey) -> bool:
         """Say whether runs of a task can be resumed."""

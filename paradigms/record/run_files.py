@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.run_key import RunKey
+from subjects.store import give_lock, is_locked, take_lock
+
+CLAIM_S = 1.0
+"""How long a claim is tried for: whoever only looks whether there is one holds it for a moment."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +61,46 @@ def earlier_attempts(layout: Layout, key: RunKey, *, attempt: int) -> list[str]:
     """Name the journals of the attempts before one, relative to the study, so that a record links to them."""
     mine = layout.journal(key, attempt=attempt).name
     return [path.relative_to(layout.root).as_posix() for path in attempts(layout, key) if path.name < mine]
+
+
+def _claim_of(layout: Layout, sub: str) -> Path:
+    return layout.profile(sub).with_name(f"sub-{sub}_playing.lock")
+
+
+@contextlib.contextmanager
+def claimed(layout: Layout, key: RunKey, *, attempt: int) -> Iterator[None]:
+    """Tell every other process that an attempt at a run is being opened or played; the claim ends with this process.
+
+    The journal tells as much once it is there; devices and pictures take some seconds before.
+
+    Raises
+    ------
+    RunLogError
+        If another process opens or plays a run of the subject.
+    """
+    path = _claim_of(layout, key.sub)
+    if not path.parent.is_dir():  # no such subject, which is told in its time
+        yield
+        return
+    file = take_lock(path, patience_s=CLAIM_S)
+    if file is None:
+        raise RunLogError(f"sub-{key.sub}", came="a run that is being opened or played now",
+                          expected="one run at a time",
+                          remedy="Wait until it ends; `run_session.py session` follows it. Nothing was changed.")
+    try:
+        os.write(file, json.dumps({**key.entities(), "attempt": attempt}).encode())
+        yield
+    finally:
+        give_lock(path, file)
+
+
+def find_claim(layout: Layout, *, sub: str) -> tuple[RunKey, int] | None:
+    """Give the run and attempt that some process has claimed for a subject; None if there is none."""
+    path = _claim_of(layout, sub)
+    try:
+        if not is_locked(path):
+            return None
+        told = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):  # none, given up, or claimed at this moment
+        return None
+    return RunKey(told["sub"], told["ses"], told["task"], int(told["run"])), int(told["attempt"])

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,9 +17,12 @@ from rich.console import Console
 
 import run_session
 from analysis.glm.run_design import design_of
+from paradigms.console.run_process import find_running
 from paradigms.console.session import (
     AGAIN,
     ANYWAY,
+    DONE,
+    LATER,
     LEAVE,
     ON,
     REPEAT,
@@ -28,11 +35,14 @@ from paradigms.console.session import (
     Stage,
     pass_preflight,
 )
+from paradigms.playing.play_run import play_run
 from paradigms.record.parts import open_trial
-from paradigms.record.run_files import attempts
-from paradigms.runlog import TABLE, read_events
+from paradigms.record.run_files import attempts, claimed
+from paradigms.runlog import TABLE, read_events, read_journal
+from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.plan.run_sheet import run_sheet
+from subjects.plan.series_numbers import series_of
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.store import read_json, read_table, write_json, write_table
@@ -200,13 +210,130 @@ def test_a_preflight_with_faults_is_asked_about(small_console: Layout, answers: 
         path.unlink()
     operator = Answers(list(answers))
     stage = Stage("emulated", "virtual")
-    assert pass_preflight(small_console, sub="01", ses="01", stage=stage, ask=operator) is begins
+    assert pass_preflight(small_console, sub="01", ses="01", stage=stage, ask=operator) == (stage if begins else None)
     assert operator.asked == [("the preflight found faults", (LEAVE, AGAIN, ANYWAY))] * len(answers)
     assert len(list(small_console.source_dir("01", "01").glob("*_preflight-*.json"))) == len(answers)
 
 
 def test_a_good_preflight_asks_nothing(small_console: Layout) -> None:
     assert pass_preflight(small_console, sub="01", ses="01", stage=Stage("emulated", "virtual"), ask=Answers([]))
+
+
+def _changed(layout: Layout) -> None:
+    """Scan a run, then have the study show its images for another time."""
+    play_run(layout, load_settings(layout.root), key=RUN, scanner="emulated", display="virtual")
+    text = layout.settings_file.read_text(encoding="utf-8")
+    layout.settings_file.write_text(text.replace("lead_in_s = 6.0", "lead_in_s = 8.0"), encoding="utf-8")
+
+
+def test_going_on_over_changed_settings_accepts_those_that_were_shown_and_no_others(small_console: Layout) -> None:
+    _changed(small_console)
+    stage = pass_preflight(small_console, sub="01", ses="01", stage=Stage("emulated", "virtual"), ask=Answers([ANYWAY]))
+    assert stage is not None
+    assert stage.accepted == load_settings(small_console.root).digest
+    found, _ = walked(small_console, Answers([START, LEAVE]), stage=stage)
+    assert found[0].complete
+    assert "main.lead_in_s: 6.0 then, 8.0 now" in read_journal(
+        small_console.journal(replace(RUN, run=2)))[0]["accepted_changes"]
+    text = small_console.settings_file.read_text(encoding="utf-8")
+    small_console.settings_file.write_text(text.replace("lead_in_s = 8.0", "lead_in_s = 10.0"), encoding="utf-8")
+    child = subprocess.run(stage.command(small_console, key=replace(RUN, run=2), how=REPEAT), capture_output=True,
+                           text=True, check=False)
+    assert child.returncode == 2
+    assert "main.lead_in_s: 8.0 then, 10.0 now" in child.stderr
+
+
+def test_going_on_over_other_faults_accepts_no_settings(small_console: Layout) -> None:
+    for path in small_console.stimuli.rglob("*_AN.png"):
+        path.unlink()
+    stage = pass_preflight(small_console, sub="01", ses="01", stage=Stage("emulated", "virtual"), ask=Answers([ANYWAY]))
+    assert stage is not None
+    assert stage.accepted == ""
+
+
+def test_a_session_takes_accept_changes_with_its_preflight(small_console: Layout) -> None:
+    _changed(small_console)
+    words = ["session", "--study", str(small_console.root), "--sub", "01", "--ses", "01", "--scanner", "emulated",
+             "--display", "virtual", "--yes", "--accept-changes"]
+    done = CliRunner().invoke(run_session.cli, words, standalone_mode=False)
+    assert (done.exception, done.return_value) == (None, 0)
+
+
+@dataclass(frozen=True)
+class ScannedStage(Stage):
+    """Plays on the emulated scanner in virtual time what the session takes for a scan."""
+
+    def command(self, layout: Layout, *, key: RunKey, how: str = START) -> list[str]:
+        return Stage("emulated", "virtual").command(layout, key=key, how=how)
+
+
+def test_scans_are_ticked_off_between_the_runs_and_series_are_asked_for(small_console: Layout) -> None:
+    numbers: list[int | None] = [1, 2, 2, 3, None, None, 9]
+    questions: list[str] = []
+
+    def number_of(question: str) -> int | None:
+        questions.append(question)
+        return numbers.pop(0)
+
+    console = Console(file=io.StringIO(), record=True, width=100)
+    answers = Answers([DONE, DONE, LATER, START, ON, DONE, START, ON, LATER, DONE, LEAVE])
+    walk = Session(small_console, load_settings(small_console.root), stage=ScannedStage("emulated", "virtual"),
+                   ask=answers, console=console, ask_number=number_of)
+    assert [one.complete for one in walk.play(sub="01", ses="01")] == [True, True]
+    asked = [question.partition(":")[0] for question, _ in answers.asked]
+    assert asked == ["localizer", "field map 1 of 3", "field map 2 of 3", "main run 1 (1 of 2 to play)",
+                     "main run 1 is complete", "field map 3 of 3", "main run 2 (2 of 2 to play)",
+                     "main run 2 is complete", "T1", "field map 2 of 3", "T1"]
+    assert questions == [f"the scanner's series of {what}" for what in (
+        "localizer 1", "field map 1", "main run 1, attempt 1", "main run 1, attempt 1", "field map 3",
+        "main run 2, attempt 1", "field map 2")]
+    said = console.export_text()
+    assert "2, the series of field map 1; expected a number of its own" in said.replace("\n", " ")
+    assert series_of(small_console, RUN, attempt=1) == 3
+    assert read_events(small_console.events(RUN)).attrs["sidecar"]["SeriesNumber"] == 3
+    done = {one.name: one.series for one in run_sheet(
+        small_console, load_settings(small_console.root), sub="01").scans if one.ses == "01" and one.done_wall}
+    assert done == {"localizer": 1, "field map 1 of 3": 2, "field map 2 of 3": 9, "field map 3 of 3": None}
+    assert re.search(r"main run 1 +done +series 3", said)
+    assert walk.left
+
+
+def test_a_run_that_is_being_opened_is_followed(small_console: Layout) -> None:
+    """A terminal was closed while devices were opened: there is no journal yet, and there shall be no preflight."""
+    settings = load_settings(small_console.root)
+    assert find_running(small_console, sub="01") is None
+    began = threading.Event()
+
+    def play() -> None:
+        with claimed(small_console, RUN, attempt=1):
+            began.wait(10.0)
+            play_run(small_console, settings, key=RUN, scanner="emulated", display="virtual")
+
+    player = threading.Thread(target=play)
+    player.start()
+    while find_running(small_console, sub="01") is None:
+        time.sleep(0.01)
+    running = find_running(small_console, sub="01")
+    assert running is not None
+    assert (running.key, running.number, running.journal.exists()) == (RUN, 1, False)
+    with pytest.raises(RunLogError, match="being opened or played now"), claimed(small_console, RUN, attempt=1):
+        pass
+    threading.Timer(0.3, began.set).start()
+    found, said = walked(small_console, Answers([ON, LEAVE]))
+    player.join()
+    assert [(one.key, one.attempt, one.complete) for one in found] == [(RUN, 1, True)]
+    assert "main run 1 is being opened now (attempt 1): following it" in said
+    assert "this run can be used" in said
+    assert find_running(small_console, sub="01") is None
+
+
+def test_a_run_that_never_began_is_not_complete(small_console: Layout) -> None:
+    with claimed(small_console, RUN, attempt=1):
+        running = find_running(small_console, sub="01")
+    assert running is not None
+    walk = Session(small_console, load_settings(small_console.root), stage=Stage("emulated", "virtual"),
+                   ask=Answers([]), console=Console(file=io.StringIO()))
+    assert walk.follow(running).complete is False
 
 
 def test_a_preflight_that_cannot_be_made_is_told_apart(small_console: Layout) -> None:

@@ -233,6 +233,11 @@ class Layout:
                               remedy="Run the preprocessing (or `python -m analysis simulate`), or keep one space.")
         return found[0]
 
+    def confounds(self, pipeline: str, key: RunKey) -> Path:
+        """Spell the path of a run's table of confounds, as fMRIPrep spells it."""
+        folder = self.derivatives(pipeline) / f"sub-{key.sub}" / f"ses-{key.ses}" / "func"
+        return folder / f"{self.run_name(key)}_desc-confounds_timeseries.tsv"
+
     def features(self, network: str) -> Path:
         """Spell the path of a network's unit responses to the stimulus set."""
         return self.derivatives("features") / f"network-{network_label(network)}_features.h5"

@@ -18,7 +18,7 @@ triangles split N times. The truth is in one file, see :mod:`analysis.simulation
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,12 @@ from analysis.simulation.brain.hemisphere import (
     draw_hemisphere,
     template_anatomy,
 )
+from analysis.simulation.confounds import confounds_table, measure_cortex
 from analysis.simulation.evoked import Drives, evoke
 from analysis.simulation.ground_truth import RESPONSE_MODEL, choose_layers, score_regions
-from analysis.simulation.noise import NoiseModel, draw_nuisances, make_noise
+from analysis.simulation.hemodynamics import Shape
+from analysis.simulation.noise import NoiseModel, Nuisances, draw_nuisances, make_noise
+from analysis.simulation.reliability import fit_session, scale_noise
 from analysis.simulation.truth_file import save_truth
 from analysis.steps import Origin, Request, Work
 from stimuli.apertures import VolumeMasks, read_volume_masks
@@ -58,12 +61,13 @@ from subjects.profile import load_profile, require_virtual
 from subjects.provenance import rng
 from subjects.run_key import RunKey
 from subjects.settings.analysis import SimulateSettings
-from subjects.store import read_json
+from subjects.store import read_json, write_table
 
 SPACE = "fsaverage5"
 RETINOTOPY = "retinotopy"
 TASKS = (TASK, RETINOTOPY, "lo", "motion")
 """The paradigms whose runs are simulated."""
+_EVERY = 16  # of so many vertices one is looked at for the table of confounds
 
 
 def plan(request: Request) -> tuple[Work, ...]:
@@ -131,10 +135,36 @@ class VirtualSubject:
                                             task=key.task, run=key.run) for key in self.runs if key.task == RETINOTOPY}
 
     @property
+    def confounds(self) -> dict[RunKey, Path]:
+        """Run to its table of confounds."""
+        return {key: self.layout.confounds(SIMULATED, key) for key in self.runs}
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Everything that is made."""
         anatomy = [path for hemi in HEMISPHERES for path in (*self._surfaces(hemi).values(), self._labels(hemi))]
-        return (self.truth_path, *anatomy, *self.bold.values())
+        return (self.truth_path, *anatomy, *self.bold.values(), *self.confounds.values())
+
+    @cached_property
+    def noise(self) -> NoiseModel:
+        """The noise: as set, or scaled to the reliability that is asked for."""
+        model, asked = noise_model(self.settings), self.settings.reliability
+        if asked is None:
+            return model
+        main = [key for key in self.runs if key.task == TASK]
+        if not main:
+            raise AnalysisError("simulate.reliability", came=f"no run of the main experiment of sub-{self.sub}",
+                                expected="one at least: reliability is that of its images",
+                                remedy="Play one, or unset simulate.reliability.")
+        first = [(self.runs[key], count_volumes(self.runs[key])) for key in main if key.ses == main[0].ses]
+        shapes = [Shape(lag_s=far * self.settings.hrf_lag_sd_s) for far in (-1.2, 0.0, 1.2)]
+        fitted = fit_session(first, model=model, tr_s=self.tr_s, shapes=shapes, signal_pct=self.settings.signal_pct,
+                             tuning_sd_pct=self.settings.tuning_sd_pct, rng=rng(self.seed, self.sub, "reliability"))
+        try:
+            return scale_noise(model, reliability=asked, fitted=fitted)
+        except ValueError as error:
+            raise AnalysisError("simulate.reliability", came=str(error), expected="noise, tuning, and less than that",
+                                remedy="Ask for less, or set tuning_sd_pct and the parts of the noise.") from error
 
     def _surfaces(self, hemi: str) -> dict[str, Path]:
         return surface_paths(self.layout, source=SIMULATED, sub=self.sub, hemi=hemi)
@@ -182,15 +212,30 @@ class VirtualSubject:
             save_surface(one.surface, paths["midthickness"], flat_path=paths["flat"], overwrite=True)
             write_labels(self._labels(hemi), one.labels, hemi=hemi, overwrite=True)
         save_truth(self.truth_path, hemispheres)
-        drives = {hemi: Drives(one.fields) for hemi, one in hemispheres.items()}
+        said: dict[Path, dict[str, Any]] = {path: {"Simulated": True} for path in self.files}
+        said[self.truth_path] |= {"Layers": dict(layers), "World": self.settings.world, "Noise": asdict(self.noise),
+                                  "Content": self.settings.content}
+        drives, samples = {hemi: Drives(one.fields) for hemi, one in hemispheres.items()}, list[NDArray[np.float32]]()
         for (key, hemi), path in progress(self.bold.items(), label=f"BOLD sub-{self.sub}", total=len(self.bold)):
             made = self.simulate(hemispheres[hemi], key=key, movies=movies, drives=drives[hemi])
             write_timeseries(path, made, hemi=hemi, tr_s=self.tr_s, overwrite=True)
-        said: dict[Path, dict[str, Any]] = {path: {"Simulated": True} for path in self.files}
-        for (key, _), path in self.bold.items():
-            said[path] |= {"RepetitionTime": self.tr_s, "StartTime": 0.0, "TaskName": key.task}
-        said[self.truth_path] |= {"Layers": dict(layers), "World": self.settings.world,
-                                  "Content": self.settings.content}
+            said[path] |= {"RepetitionTime": self.tr_s, "StartTime": self._start_s, "SliceTimingCorrected": True,
+                           "TaskName": key.task, "Density": f"occipital patch of {SPACE}, every triangle split "
+                           f"{self.settings.subdivisions} times into four"}
+            samples = [*samples, made[:, ::_EVERY].copy()]
+            if hemi == HEMISPHERES[-1]:
+                said[self.confounds[key]] |= self._write_confounds(key, samples)
+                samples = []
+        return said
+
+    @property
+    def _start_s(self) -> float:
+        return self.settings.slice_time_ref * self.tr_s
+
+    def _write_confounds(self, key: RunKey, series: list[NDArray[np.float32]]) -> dict[str, Any]:
+        table, said = confounds_table(self._nuisances(key), measure_cortex(series), model=self.noise, tr_s=self.tr_s,
+                                      rng=rng(self.seed, self.sub, *_purpose(key), "confounds"))
+        write_table(self.confounds[key], table, overwrite=True)
         return said
 
     def _remove_others(self) -> None:
@@ -206,25 +251,32 @@ class VirtualSubject:
     def simulate(self, hemisphere: Hemisphere, *, key: RunKey, movies: Mapping[RunKey, VolumeMasks],
                  drives: Drives) -> NDArray[np.float32]:
         """Make one run's time series, (n_volumes, n_vertices)."""
-        events, model, hemi = self.runs[key], noise_model(self.settings), hemisphere.surface.hemi
-        purpose = (key.ses, key.task, key.run, *((key.part,) if key.part > 1 else ()))
-        n_volumes = count_volumes(events)
-        gain = 1 + self.settings.session_gain_sd * rng(self.seed, self.sub, key.ses, "gain").standard_normal()
-        nuisances = draw_nuisances(n_volumes, model=model, tr_s=self.tr_s,
-                                   rng=rng(self.seed, self.sub, *purpose, "nuisances"))
+        events, hemi = self.runs[key], hemisphere.surface.hemi
+        gain, offset = (1 + sd * rng(self.seed, self.sub, key.ses, name).standard_normal() for sd, name in (
+            (self.settings.session_gain_sd, "gain"), (self.settings.session_offset_sd, "offset")))
         percent = evoke(hemisphere, key, events=events, movies=movies, drives=drives,
-                        volumes_s=self.tr_s * np.arange(n_volumes, dtype=np.float64))
+                        volumes_s=self._start_s + self.tr_s * np.arange(count_volumes(events), dtype=np.float64))
         percent *= np.float32(gain)
-        percent += make_noise(nuisances, model=model, tr_s=self.tr_s, kernel=hemisphere.noise_kernel,
-                              rng=rng(self.seed, self.sub, *purpose, hemi, "noise"))
+        percent += make_noise(self._nuisances(key), model=self.noise, tr_s=self.tr_s, kernel=hemisphere.noise_kernel,
+                              rng=rng(self.seed, self.sub, *_purpose(key), hemi, "noise"))
         percent *= np.float32(0.01)
         percent += np.float32(1)
-        percent *= hemisphere.mean_signal
+        percent *= np.float32(offset) * hemisphere.mean_signal
         return percent
+
+    def _nuisances(self, key: RunKey) -> Nuisances:
+        """Draw what happens to the whole head in a run; the same whenever it is asked for."""
+        return draw_nuisances(count_volumes(self.runs[key]), model=self.noise, tr_s=self.tr_s,
+                              rng=rng(self.seed, self.sub, *_purpose(key), "nuisances"))
+
+
+def _purpose(key: RunKey) -> tuple[str | int, ...]:
+    return (key.ses, key.task, key.run, *((key.part,) if key.part > 1 else ()))
 
 
 def noise_model(settings: SimulateSettings) -> NoiseModel:
     """Take the noise's part of the settings."""
     return NoiseModel(local_sd_pct=settings.noise_sd_pct, smooth_sd_pct=settings.smooth_sd_pct,
                       global_sd_pct=settings.global_sd_pct, ar1=settings.ar1, drift_sd_pct=settings.drift_sd_pct,
-                      spikes=settings.spikes, spike_pct=settings.spike_pct)
+                      spikes=settings.spikes, spike_pct=settings.spike_pct, motion_mm=settings.motion_mm,
+                      motion_pct=settings.motion_pct, n_unsteady=settings.unsteady)

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from analysis.data.surface import Surface
+from analysis.simulation.motion import draw_motion
 
 Maps = NDArray[np.float32]
 _REACH = 2.5  # standard deviations at which a kernel ends
@@ -61,6 +62,12 @@ class NoiseModel:
         Sudden movements expected in a run.
     spike_pct : float
         Standard deviation of what one does to the signal.
+    motion_mm : float
+        How far the head drifts in a run; see :func:`~analysis.simulation.motion.draw_motion`.
+    motion_pct : float
+        Standard deviation of what the movement does to the signal.
+    n_unsteady : int
+        Volumes before the magnetisation is steady.
     """
 
     local_sd_pct: float
@@ -70,6 +77,9 @@ class NoiseModel:
     drift_sd_pct: float
     spikes: float
     spike_pct: float
+    motion_mm: float = 0.0
+    motion_pct: float = 0.0
+    n_unsteady: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +92,31 @@ class Nuisances:
         Time courses of variance 1.
     spikes : float32 array, (n_volumes, n_spikes)
         What each sudden movement does over time: a jump that the next volume takes half back.
+    motion : float64 array, (n_volumes, 6)
+        Movement of the head; see :mod:`analysis.simulation.motion`.
+    unsteady : float32 array, (n_volumes,)
+        How much brighter each volume is, as a share, before the magnetisation is steady; 0 from then on.
     """
 
     physiology: Maps
     spikes: Maps
+    motion: NDArray[np.float64]
+    unsteady: Maps
+
+    @property
+    def moved(self) -> Maps:
+        """The movement as six time courses of mean 0 and variance 1 on average; zeros where nothing moved."""
+        centred = self.motion - self.motion.mean(axis=0)
+        size = centred.std(axis=0)
+        result: Maps = (centred / np.where(size > 0, size, 1)).astype(np.float32)
+        return result
 
 
 N_SOURCES = 3
 _SLOWEST_S, _FASTEST_S = 30.0, 8.0
 """Periods of the physiological sources: breathing and heartbeat folded down by the TR, and slow changes of CO2."""
+_FIRST_EXCESS, _T1_S = 0.25, 1.4
+"""How much brighter the first volume is than the steady state, and the time constant with which that falls off."""
 
 
 def draw_nuisances(n_volumes: int, *, model: NoiseModel, tr_s: float, rng: Generator) -> Nuisances:
@@ -100,7 +126,11 @@ def draw_nuisances(n_volumes: int, *, model: NoiseModel, tr_s: float, rng: Gener
     swings = np.sqrt(2) * np.sin(phase + rng.uniform(0, 2 * np.pi, N_SOURCES))
     at = rng.integers(0, n_volumes, rng.poisson(model.spikes))
     since = np.arange(n_volumes)[:, None] - at
-    return Nuisances(swings.astype(np.float32), np.where(since >= 0, 0.5 ** np.maximum(since, 0), 0).astype(np.float32))
+    volume = np.arange(n_volumes)
+    unsteady = np.where(volume < model.n_unsteady, _FIRST_EXCESS * np.exp(-volume * tr_s / _T1_S), 0.0)
+    return Nuisances(swings.astype(np.float32), np.where(since >= 0, 0.5 ** np.maximum(since, 0), 0).astype(np.float32),
+                     draw_motion(swings[:, 0], sudden=at, drift_mm=model.motion_mm, rng=rng),
+                     unsteady.astype(np.float32))
 
 
 def make_noise(nuisances: Nuisances, *, model: NoiseModel, tr_s: float, kernel: csr_array,
@@ -134,6 +164,11 @@ def make_noise(nuisances: Nuisances, *, model: NoiseModel, tr_s: float, kernel: 
     if nuisances.spikes.shape[1]:
         result += np.float32(model.spike_pct) * (nuisances.spikes @ smooth_maps(nuisances.spikes.shape[1],
                                                                                kernel=kernel, rng=rng))
+    if model.motion_pct > 0:
+        reach = smooth_maps(nuisances.motion.shape[1], kernel=kernel, rng=rng)
+        result += np.float32(model.motion_pct / np.sqrt(len(reach))) * (nuisances.moved @ reach)
+    if model.n_unsteady:
+        result += np.float32(100) * nuisances.unsteady[:, None]
     return result
 
 

@@ -13,7 +13,7 @@
 ``localizer/intact``, ``scrambled``,            level to which blocks of each condition lead, percent signal change
 ``static``, ``moving``
 ``hrf_lag_s``, ``hrf_width``                    of Glover's response; see :mod:`analysis.simulation.hemodynamics`
-``mean_signal``                                 scanner units
+``mean_signal``                                 scanner units; 0 where there is no signal
 =============================================== ======================================================================
 """
 

@@ -105,9 +105,30 @@ class SimulateSettings(Section):
     spikes: NotNegative = described(2.0, "Sudden movements expected in a run.", since="0.2.0")
     spike_pct: NotNegative = described(2.0,
         "Standard deviation of what one does to the signal.", unit="% of the mean signal", since="0.2.0")
+    motion_mm: NotNegative = described(0.3,
+        "How far the head drifts in a run (root mean square of each direction); 0 for a head that does not move.",
+        unit="mm", since="0.2.0")
+    motion_pct: NotNegative = described(0.4,
+        "Standard deviation of what the head's movement does to the signal.", unit="% of the mean signal",
+        since="0.2.0")
+    reliability: Annotated[float, Field(gt=0, lt=1)] | None = described(None,
+        "Split-half reliability of a vertex over the RE images of a session, as least squares with SPM's response "
+        "finds it: all parts of the noise are scaled to it. Unset: the noise is as set.", unit="correlation",
+        since="0.2.0")
+    unsteady: Annotated[int, Field(ge=0, le=5)] = described(0,
+        "Volumes at the start of a run before the magnetisation is steady: brighter, and named as outliers in the "
+        "table of confounds.", unit="volumes", since="0.2.0")
+    dead_vertices: Share = described(0.0,
+        "Share of the vertices without signal, in patches, as where the signal drops out.", unit="share",
+        since="0.2.0")
+    slice_time_ref: Share = described(0.5,
+        "Moment of a volume to which slice timing was corrected, as a share of the repetition time; fMRIPrep's is .5.",
+        unit="share", since="0.2.0")
     hrf_lag_sd_s: NotNegative = described(0.5,
         "Standard deviation over vertices of the haemodynamic response's lag.", unit="s", since="0.2.0")
     hrf_width_sd: Share = described(0.1,
         "Standard deviation over vertices of its width.", unit="share", since="0.2.0")
     session_gain_sd: Share = described(0.1,
         "Standard deviation over sessions of the size of all responses.", unit="share", since="0.2.0")
+    session_offset_sd: Share = described(0.05,
+        "Standard deviation over sessions of the mean signal.", unit="share", since="0.2.0")

@@ -48,6 +48,7 @@ class Hemisphere:
         Responses to the conditions of the localizers; see
         :func:`~analysis.simulation.brain.localizers.localizer_responses`.
     mean_signal : float32 array, (n_vertices,)
+        0 where there is no signal.
     shapes : Shapes
         Haemodynamic responses.
     noise_kernel : csr_array
@@ -120,6 +121,9 @@ def draw_hemisphere(anatomy: Anatomy, scores: Scores, *, base_images: tuple[str,
                          width_sd=settings.hrf_width_sd)
     maps = smooth_maps(5, kernel=kernel, rng=generator)
     size = (settings.signal_pct * np.maximum(1 + MEAN_SPREAD * maps[4], 0.2)).astype(np.float32)
+    if settings.dead_vertices > 0:
+        dropout = smooth_maps(1, kernel=kernel, rng=generator)[0]
+        mean = np.where(dropout <= np.quantile(dropout, settings.dead_vertices), 0, mean).astype(np.float32)
     only_motion = place.areas > len(ROIS)
     for responses in truth.responses.values():
         responses[:, only_motion] = IMAGE_SHARE * size[only_motion]

@@ -9,7 +9,8 @@ from analysis.glm.hrf import canonical
 from analysis.simulation import hemodynamics
 
 EXACT = {"noise_sd_pct": 0.0, "smooth_sd_pct": 0.0, "global_sd_pct": 0.0, "drift_sd_pct": 0.0,
-         "spikes": 0.0, "session_gain_sd": 0.0, "hrf_lag_sd_s": 0.0, "hrf_width_sd": 0.0}
+         "spikes": 0.0, "motion_pct": 0.0, "session_gain_sd": 0.0, "session_offset_sd": 0.0, "slice_time_ref": 0.0,
+         "hrf_lag_sd_s": 0.0, "hrf_width_sd": 0.0}
 
 
 def use_the_fitted_response(patch: pytest.MonkeyPatch) -> None:

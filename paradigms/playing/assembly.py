@@ -64,7 +64,9 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
                       every_key=True) as console:
         pulses = planned_pulses(settings.emulated_scanner, scanner=settings.scanner, schedule=schedule)
         participant = _participant(settings, schedule=schedule, clock=clock)
-        with emulated_keys(pulses, trigger_key=key, participant=participant, clock=clock,
+        abort_s = settings.emulated_scanner.abort_s
+        others = () if abort_s is None else ((abort_s, settings.main.abort_key),)
+        with emulated_keys(pulses, trigger_key=key, participant=participant, clock=clock, others=others,
                            display_name=place.server) as emulated:
             watched = WatchedDisplay(console.display, emulated)
             yield Devices(clock, trigger=console.trigger, responses=console.responses, display=watched,
@@ -227,8 +229,14 @@ def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> 
     size = (settings.display.width_px, settings.display.height_px)
     screen = RecordingDisplay(clock, size_px=size, refresh_hz=settings.display.refresh_hz, on_flip=participant.see)
     pulses = planned_pulses(settings.emulated_scanner, scanner=settings.scanner, schedule=schedule)
-    return Devices(clock, trigger=EmulatedScanner(clock, times_s=pulses), responses=participant, display=screen,
-                   poll_s=VIRTUAL_POLL_S, prompt=participant.press_each)
+    abort_s, key = settings.emulated_scanner.abort_s, settings.main.abort_key
+
+    def started(at_s: float) -> None:
+        if abort_s is not None:
+            participant.press(key, at_s=at_s + abort_s)
+
+    return Devices(clock, trigger=EmulatedScanner(clock, times_s=pulses, on_start=started), responses=participant,
+                   display=screen, poll_s=VIRTUAL_POLL_S, prompt=participant.press_each)
 
 
 def _participant(settings: Settings, *, schedule: Schedule, clock: Clock) -> SimulatedParticipant:

@@ -116,7 +116,7 @@ class ScannerFaults(Section):
     """What the emulated scanner does wrong, on request. Volumes count from 0, dummies included.
 
     Volumes past the run's last are without effect. `extra_s` are further pulses in seconds from the first one;
-    negative ones come before it. `late_s` delays the first pulse.
+    negative ones come before it. `late_s` delays the first pulse; `abort_s` has the operator end the run.
     """
 
     jitter_s: NotNegative = described(0.0, "Standard deviation of the pulses around their times.", unit="s")
@@ -128,6 +128,9 @@ class ScannerFaults(Section):
     stop_after: Count | None = described(None,
         "Volumes after which the pulses stop; unset: they do not.", unit="volumes")
     late_s: NotNegative = described(0.0, "Delay of the first pulse.", unit="s")
+    abort_s: Positive | None = described(None,
+        "Seconds from the first volume after which the abort key is pressed; unset: it is not.", unit="s",
+        since="0.2.0")
 
     def asked(self) -> dict[str, Any]:
         """Give the faults that are asked for, by the names of the settings.

@@ -79,8 +79,12 @@ class Settings(Section):
 
     @property
     def digest(self) -> str:
-        """Digest of every value."""
-        return digest_json(self.model_dump(mode="json"))
+        """Digest of every value but the emulated scanner's faults, which are no part of a run's plan.
+
+        An emulated run that a fault cut off is resumed without it.
+        """
+        right = self.model_copy(update={"emulated_scanner": ScannerFaults()})
+        return digest_json(right.model_dump(mode="json"))
 
     def paradigms(self) -> dict[str, ParadigmSettings]:
         """Give the paradigms' sections by the names of their tasks, in the order in which a session plays them.

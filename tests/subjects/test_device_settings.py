@@ -62,7 +62,7 @@ def test_dummies_send_pulses_or_not(sends: bool, n: int) -> None:
 @pytest.mark.parametrize(("asked", "name", "value"), [
     ("jitter=0.005", "jitter_s", 0.005), ("missed=3,7", "missed", (3, 7)), ("doubled=4", "doubled", (4,)),
     ("extra=-1.5,9", "extra_s", (-1.5, 9.0)), ("tr=1.01", "tr_factor", 1.01), ("stop=40", "stop_after", 40),
-    ("late=10", "late_s", 10.0), ("jitter_s=0.1", "jitter_s", 0.1),
+    ("late=10", "late_s", 10.0), ("abort=90", "abort_s", 90.0), ("jitter_s=0.1", "jitter_s", 0.1),
 ])
 def test_faults_become_settings(asked: str, name: str, value: object) -> None:
     section = load_settings(overrides=fault_overrides([asked])).emulated_scanner

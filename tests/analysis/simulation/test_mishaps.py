@@ -68,7 +68,8 @@ def test_missed_responses_are_logged_and_change_no_bold(study):
 
 def test_an_aborted_run_is_refused_until_its_rest_is_played(study):
     layout, settings = study
-    assert not play(layout, settings, FIRST, emulated_scanner=settings.emulated_scanner.model_copy(update={"stop_after": 60}))
+    aborting = settings.emulated_scanner.model_copy(update={"abort_s": 120.5})
+    assert not play(layout, settings, FIRST, emulated_scanner=aborting)
     with pytest.raises(AnalysisError, match="a run that was not played to its end.*--resume"):
         run("simulate", layout, settings)
     assert play(layout, settings, FIRST, resume=True)
@@ -77,7 +78,7 @@ def test_an_aborted_run_is_refused_until_its_rest_is_played(study):
     data = resolve_subject(layout, sub="01")
     assert data.runs == (FIRST, REST, SECOND)
     lengths = [len(read_run(data, key, hemi="R", tr_s=2.0).data) for key in (FIRST, REST)]
-    assert lengths[0] == 60
+    assert lengths[0] == 61
     assert all(layout.confounds("simulated", key).is_file() for key in data.runs)
     run("glm", layout, settings)
     assert np.isfinite(load_betas(betas_paths(layout, sub="01")["R"]).values).all()

@@ -7,6 +7,8 @@ localizers.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -85,6 +87,7 @@ def _within(ellipse: tuple[tuple[float, float], ...], along: NDArray[np.float64]
     return ((along - centre) / half) ** 2 + ((away - centre_away) / half_away) ** 2 < 1
 
 
+@lru_cache(maxsize=2)
 def calcarine_coordinates(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Measure each vertex's place along the calcarine cut and its distance from it.
 

@@ -16,6 +16,7 @@ not those of :mod:`analysis.rsa.low_level`, which describe images in the analysi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -74,6 +75,7 @@ def _shares(n: int, side: int) -> Scores:
     return result
 
 
+@cache
 def _filters() -> list[Scores]:
     frequency = np.fft.fftfreq(SIDE_PX, 1 / SIDE_PX)
     radius = np.hypot(frequency[:, None], frequency)

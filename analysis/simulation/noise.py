@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.signal import lfilter
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, eye_array
 from scipy.spatial import cKDTree
 
 from analysis.data.surface import Surface
@@ -32,12 +32,14 @@ def smoother(surface: Surface, *, sd_mm: float) -> csr_array:
     csr_array, (n_vertices, n_vertices), float32
         Rows of unit length: white noise of variance 1 becomes a smooth map of variance 1.
     """
-    tree = cKDTree(surface.flat.astype(np.float64))
-    pairs = tree.sparse_distance_matrix(tree, _REACH * sd_mm, output_type="coo_matrix")
-    weights = np.exp(-0.5 * (pairs.data / sd_mm) ** 2)
-    lengths = np.sqrt(np.bincount(pairs.row, weights**2, minlength=surface.n_vertices))
-    return csr_array(((weights / lengths[pairs.row]).astype(np.float32), (pairs.row, pairs.col)),
-                     shape=(surface.n_vertices, surface.n_vertices))
+    n, flat = surface.n_vertices, surface.flat
+    first, second = cKDTree(flat.astype(np.float64)).query_pairs(_REACH * sd_mm, output_type="ndarray").T
+    weights = np.exp(np.float32(-0.5 / sd_mm**2) * np.square(flat[first] - flat[second]).sum(axis=1))
+    lengths = np.sqrt(1 + sum(np.bincount(end, weights**2, minlength=n) for end in (first, second)))
+    half = csr_array((weights, (first.astype(np.int32), second.astype(np.int32))), shape=(n, n))
+    kernel = csr_array(half + half.T + eye_array(n, dtype=np.float32, format="csr"))
+    kernel.data *= np.repeat((1 / lengths).astype(np.float32), np.diff(kernel.indptr))
+    return kernel
 
 
 def smooth_maps(n: int, *, kernel: csr_array, rng: Generator) -> Maps:

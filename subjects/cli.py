@@ -6,7 +6,9 @@ import json
 import logging
 import math
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from importlib import metadata
 from pathlib import Path
@@ -179,12 +181,34 @@ _verbose = click.Option(["-v", "--verbose", "verbosity"], count=True, expose_val
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to whatever standard error is now, so that lines go above a progress bar and not through it."""
+    """Writes to whatever standard error is now, so that lines go above a progress bar and not through it.
+
+    A warning is said once, however many steps give it, and laid out in lines as wide as the terminal; a file or a pipe
+    gets a line a warning.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = set[str]()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
+        """Write one message."""
         self.stream = sys.stderr
+        if record.levelno >= logging.WARNING:
+            said = super().format(record)
+            if said in self._said:
+                return
+            self._said.add(said)
         super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Break the message at words where a terminal would break it anywhere."""
+        said = super().format(record)
+        if not self.stream.isatty():
+            return said
+        width = max(40, shutil.get_terminal_size().columns - 1)
+        return "\n".join(textwrap.wrap(said, width, subsequent_indent="  ", break_long_words=False,
+                                       break_on_hyphens=False))
 
 
 class Name(click.Choice):  # type: ignore[type-arg,unused-ignore]

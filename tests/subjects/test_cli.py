@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,18 @@ def go():
     for name in ('analysis.glm', 'PIL'):
         for level in ('debug', 'info', 'warning'):
             getattr(logging.getLogger(name), level)(level + ' of ' + name)
+main(cli)
+"""
+TWICE = """
+import logging
+from subjects.cli import group, main
+@group(help='x')
+def cli(): pass
+@cli.command()
+def go():
+    for sub in ('01', '01', '02'):
+        logging.getLogger('analysis.running').warning('sub-%s: betas without a sidecar, from elsewhere: nothing says '
+                                                      'what they were made from', sub)
 main(cli)
 """
 WARNINGS = ["WARNING analysis.glm: warning of analysis.glm", "WARNING PIL: warning of PIL"]
@@ -146,3 +159,24 @@ def test_the_studys_folder_is_quoted_where_a_command_is_spelled() -> None:
     bare = [str(path) for path in (*sources, root / "run_session.py")
             if re.search(r"--study \{[a-z_.]*root\}", path.read_text(encoding="utf-8"))]
     assert bare == []
+
+
+def test_a_warning_is_said_once_and_in_a_pipe_on_one_line() -> None:
+    done = _run("-c", TWICE, "go")
+    said = "betas without a sidecar, from elsewhere: nothing says what they were made from"
+    assert done.stderr.splitlines() == [f"WARNING analysis.running: sub-{sub}: {said}" for sub in ("01", "02")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal is POSIX's")
+def test_a_warning_on_a_terminal_is_broken_at_words() -> None:
+    import pty
+
+    keeper, screen = pty.openpty()
+    done = subprocess.run([sys.executable, "-c", TWICE, "go"], stderr=screen, check=False,
+                          env={**os.environ, "COLUMNS": "60"})
+    os.close(screen)
+    lines = os.read(keeper, 10_000).decode().splitlines()
+    os.close(keeper)
+    assert done.returncode == 0
+    assert max(map(len, lines)) < 60
+    assert " ".join(line.strip() for line in lines).count("nothing says what they were made from") == 2

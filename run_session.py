@@ -73,7 +73,7 @@ def rehearse(study: Path, seed: int | None, subjects: int, no_window: bool, n_jo
     steps: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
         ("stimulus set", build_stimuli), ("check", check_stimuli), ("textures", render_textures),
         ("features", store_features), ("scans", play_scans), ("window", skip_window if no_window else play_excerpt),
-        *((step.title, partial(analyse, step=step)) for step in STEPS.values()),
+        *((step.title, partial(analyse, step=step)) for step in STEPS.values() if step.rehearsed),
     )
     for k, (name, step) in enumerate(steps, start=1):
         start = time.perf_counter()

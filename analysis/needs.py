@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.data.features import choose_network, require_features
-from analysis.running import require_file
+from analysis.running import require_file, run_step
 from analysis.steps import Request
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
@@ -49,6 +49,11 @@ def features(request: Request) -> None:
     """See that the network's responses are there, and are those of the network that the set was made with."""
     require_manifest(request.layout)
     require_features(choose_network(request.layout, request.network), study=request.layout.root)
+
+
+def low_level(request: Request) -> None:
+    """Measure the images where that was not done: seconds, from the set alone."""
+    run_step("confounds", request)
 
 
 def require_manifest(layout: Layout) -> Path:

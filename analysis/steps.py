@@ -161,6 +161,8 @@ class Step:
     whom : {"one", "any", "all", "none"}
         Whether it is about one subject; about one or none; about all together; or about the stimulus set. What is about
         all publishes, and digests every file anew.
+    rehearsed : bool
+        Whether the rehearsal of a study runs it.
     """
 
     name: str
@@ -171,6 +173,7 @@ class Step:
     planner: str
     options: tuple[str, ...] = ()
     whom: Literal["one", "any", "all", "none"] = "one"
+    rehearsed: bool = True
 
     def plan(self, request: Request) -> tuple[Work, ...]:
         """Say what this step would make; nothing is written."""
@@ -212,7 +215,8 @@ class Done:
 
 NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:logged_runs",
          "any runs": "analysis.needs:played_runs",
-         "features": "analysis.needs:features", "network half": "analysis.report.set_files:make_network_half"}
+         "features": "analysis.needs:features", "low level": "analysis.needs:low_level",
+         "network half": "analysis.report.set_files:make_network_half"}
 """What steps may need beside the results of others, and the function that sees to it."""
 
 STEPS = {step.name: step for step in (
@@ -230,10 +234,16 @@ STEPS = {step.name: step for step in (
          planner="analysis.rsa.confounds:plan",
          help="Measure luminance, contrast, colour and spatial frequencies of the images by type, and compare RE with "
               "AN and AI images by pixels and by Gabor energies."),
+    Step(name="robustness", title="robustness", product="robustness report", needs=(), whom="none", rehearsed=False,
+         planner="analysis.report.robustness.run:plan",
+         help="Make AN of other contrasts and AI towards other targets from the same RE, and say which of N1 to N3 "
+              "hang on these choices, on where layers are read and on the reading of the last one. Takes minutes; a "
+              "run that was cut short goes on where it was."),
     Step(name="encode", title="encoding", product="encoding models", needs=("glm", "features"),
          planner="analysis.encoding.run:plan", options=("network",),
          help="Train encoding models on RE images and test them on AN and AI images."),
-    Step(name="report", title="report", product="report", needs=("runs", "glm", "features", "rsa", "encode"),
+    Step(name="report", title="report", product="report",
+         needs=("runs", "glm", "features", "rsa", "encode", "low level"),
          planner="analysis.report.page:plan", options=("network",), whom="all",
          help="Draw the figures, score the paper's claims, and write one HTML page. Every file is digested anew."),
 )}

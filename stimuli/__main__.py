@@ -258,6 +258,39 @@ def features(study: Path, device: str, threads: int | None, dtype: str | None, o
 
 
 @cli.command()
+@study_option
+@click.option("--type", "kind", type=click.Choice(["AN", "AI", "own"]), required=True,
+              help="Which images are made once more; own: none, the set's responses at other taps.")
+@click.option("--contrast", type=click.FloatRange(min=0), default=None,
+              help="Least contrast of AN (stimuli.an_min_contrast); 0: the first AN that reaches P.")
+@click.option("--target", type=click.Choice(["other_class", "nearest", "least_likely", "any"]), default=None,
+              help="Rule of the AI's targets (stimuli.ai_target).")
+@click.option("--draw", type=click.Choice(["derangement", "class_to_class", "independent"]), default=None,
+              help="How other_class draws them (stimuli.ai_draw).")
+@click.option("--target-seed", type=click.IntRange(min=0), default=None, help="Seed of the draw (default: study.seed).")
+@click.option("--tap", "taps", multiple=True, help="Where responses are taken; may be given again.")
+@click.option("--out", type=_folder, required=True, help="Folder of the variant.")
+@click.option("--name", default=None, help="What its progress is called.")
+@json_option
+@threads_option
+def vary(study: Path, kind: str, contrast: float | None, target: str | None, draw: str | None, target_seed: int | None,
+         taps: tuple[str, ...], out: Path, name: str | None, as_json: bool, threads: int) -> None:
+    """Make the AN or the AI of the set once more by another choice, and take the network's responses.
+
+    The set stays as it is. `python -m analysis robustness` runs this for many choices and compares what comes of them.
+    A variant that was interrupted is completed.
+    """
+    from stimuli.image_set.variants import vary as make
+
+    given = {"stimuli.an_min_contrast": contrast, "stimuli.ai_target": target, "stimuli.ai_draw": draw,
+             "stimuli.ai_target_table": None if target is None else ""}
+    settings = _load(study, {key: value for key, value in given.items() if value is not None})
+    made = make(Layout(study).require(), settings, kind=kind, folder=out, seed=target_seed, taps=taps, threads=threads,
+                name=name or f"{kind} made otherwise", progress=rich_progress)
+    say(made.record(), as_json=as_json, text=made.summary())
+
+
+@cli.command()
 @json_option
 def networks(as_json: bool) -> None:
     """List the networks, where their weights are looked for, and the preprocessings. Loads none of them."""

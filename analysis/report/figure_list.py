@@ -17,6 +17,7 @@ from analysis.report.figures.flatmap import draw_flatmap
 from analysis.report.figures.low_level import draw_low_level
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.rdms import draw_rdms
+from analysis.report.figures.side_by_side import draw_side_by_side
 from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import SavedFigure, save
 from analysis.report.figures.timing import RunTiming, draw_timing
@@ -87,32 +88,42 @@ def draw_planned(plans: Sequence[PlannedFigure], *, folder: Path,
 def plan_figures(records: StudyRecords) -> tuple[PlannedFigure, ...]:
     """List the figures of a study in the order in which they are shown."""
     of_subjects = [plan for one in records.subjects for plan in _of_subject(records, one)]
-    return (_stimuli(records), *of_subjects, _brain(records), _network(records), _encoding(records))
+    return (_stimuli(records), *of_subjects, _brain(records), _network(records), _encoding(records),
+            _side_by_side(records), _low_level(records))
 
 
-def plan_set_figures(records: Sequence[StudyRecords], *, low_level: pd.DataFrame,
-                     measures: pd.DataFrame) -> tuple[PlannedFigure, ...]:
+def plan_set_figures(records: Sequence[StudyRecords]) -> tuple[PlannedFigure, ...]:
     """List the figures of a report of the set alone.
 
     Parameters
     ----------
     records : sequence of StudyRecords
         One a network, the set's own first.
-    low_level, measures : DataFrame
-        What ``confounds`` made.
     """
-    networks = [replace(_network(one, low_level=low_level), name=f"network-rsa-{network_label(one.about.name)}",
+    networks = [replace(_network(one, with_images=True), name=f"network-rsa-{network_label(one.about.name)}",
                         title=f"RE-AI and RE-AN similarities in the network “{one.about.name}”") for one in records]
-    return (_stimuli(records[0]), *networks, _low_level(records[0], measures))
+    return (_stimuli(records[0]), *networks, _low_level(records[0]))
 
 
-def _low_level(records: StudyRecords, measures: pd.DataFrame) -> PlannedFigure:
+def _low_level(records: StudyRecords) -> PlannedFigure:
+    measures = records.measures
     size = records.settings.main.image_deg
     caption = (f"{len(measures) // len(TYPES)} images of each type; a dot an image, a line at the median. Luminance of "
                f"sRGB pixels; a* and b* of CIELAB. Right: RMS contrast of the luminance in octave bands, median and "
                f"quartiles over images, at a side of {size:g} deg.")
     return PlannedFigure("confounds", "low-level", "Low-level properties by type", caption,
                          lambda: draw_low_level(measures, image_deg=size))
+
+
+def _side_by_side(records: StudyRecords) -> PlannedFigure:
+    table, name = split_readings(records.network)[SOFTMAX], records.about.name
+    whom = f"{len(records.subjects)} subject{'s' * (len(records.subjects) != 1)}"
+    caption = (f"RE-AI (vermilion) and RE-AN (blue) by pixels and by Gabor energies, in the layers of “{name}” and in "
+               f"the regions of {whom} (a dot each, a line at the mean where there are several). Filled: permutation "
+               "p < .05. Dotted: RE-AI that pixels and Gabor energies give; a region that is no higher need not "
+               "represent objects.")
+    return PlannedFigure("confounds", "side-by-side", "Images, network and brain side by side", caption,
+                         lambda: draw_side_by_side(records.low_level, table, records.brain, name=name))
 
 
 def _stimuli(records: StudyRecords) -> PlannedFigure:
@@ -196,14 +207,15 @@ def _brain(records: StudyRecords) -> PlannedFigure:
                          lambda: draw_brain_rsa(table))
 
 
-def _network(records: StudyRecords, *, low_level: pd.DataFrame | None = None) -> PlannedFigure:
+def _network(records: StudyRecords, *, with_images: bool = False) -> PlannedFigure:
     table, name = split_readings(records.network)[SOFTMAX], records.about.name
     layers = table[~table["comparison"].str.startswith("trend")]
     caption = (f"The same similarities in the layers of the network “{name}”; {_n(layers)} images. Markers and lines: "
                f"{_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "
                f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. "
                f"{_resamples(layers, records)}")
-    if low_level is not None:
+    low_level = records.low_level if with_images else None
+    if with_images:
         caption += " Short lines at the left: the same similarities by pixels and by Gabor energies."
     return PlannedFigure("results", "network-rsa", "RE-AI and RE-AN similarities in the network", caption,
                          lambda: draw_network_rsa(table, network=name, low_level=low_level))

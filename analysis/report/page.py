@@ -17,6 +17,7 @@ from analysis.data.features import choose_network
 from analysis.report.figure_list import ReportFigure, draw_figures
 from analysis.report.records import StudyRecords, read_records
 from analysis.report.scorecard import Line, score, tally
+from analysis.report.set_tables import confounds_table, measures_table
 from analysis.report.tables import (
     TextTable,
     brain_table,
@@ -32,6 +33,7 @@ from analysis.report.tables import (
     runs_table,
     stimuli_table,
 )
+from analysis.rsa.confounds import confound_paths
 from analysis.steps import STEPS, Origin, Request, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
@@ -111,7 +113,7 @@ class Report:
     def origin(self, _: Path) -> Origin:
         """Say what it is written from: every result file that it lists."""
         layout, of_network = self.request.layout, choose_network(self.request.layout, self.request.network)
-        files = [layout.manifest, of_network.features,
+        files = [layout.manifest, of_network.features, *confound_paths(layout),
                  *(path for name in ("glm", "rsa", "encode") for work in STEPS[name].plan(self.request)
                    for path in work.files())]
         return Origin({path.relative_to(layout.root).as_posix(): path for path in files},
@@ -144,6 +146,7 @@ def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[
     """Gather what the template sets."""
     settings = records.settings
     tables = {
+        "confounds": confounds_table(records), "measures": measures_table(records.measures),
         "stimuli": stimuli_table(records), "runs": runs_table(records), "excerpts": excerpts_table(records),
         "glm": glm_table(records),
         "brain": brain_table(records), "ceiling": ceiling_table(records),

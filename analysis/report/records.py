@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from analysis.data.features import ChosenNetwork, choose_network
 from analysis.data.sources import HEMISPHERES, SIMULATED, SubjectData, resolve_subject
+from analysis.data.stimulus_set import stimuli_as_made
 from analysis.data.surface import Surface
 from analysis.encoding.run import read_selected
 from analysis.glm.betas import load_betas
 from analysis.regions.labels import ROIS, read_labels
 from analysis.report.figures.flatmap import FlatHemisphere
+from analysis.rsa.confounds import confound_paths
 from analysis.rsa.rdm import RDM, load_rdms
 from analysis.statistics.results import read_results
 from analysis.steps import STEPS, Request, Work
@@ -25,7 +27,7 @@ from stimuli.manifest import Manifest, read_manifest
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.study import Settings
-from subjects.store import read_json
+from subjects.store import read_json, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +134,8 @@ class StudyRecords:
         Similarities in it.
     files : tuple of Path
         The result files that were read, in the order in which they were made.
+    low_level, measures : DataFrame
+        Similarities of the images by pixels and by Gabor energies, and what was measured on every image.
     """
 
     layout: Layout
@@ -141,6 +145,8 @@ class StudyRecords:
     network: pd.DataFrame
     subjects: tuple[SubjectRecords, ...]
     files: tuple[Path, ...]
+    low_level: pd.DataFrame
+    measures: pd.DataFrame
 
     @property
     def simulated(self) -> tuple[str, ...]:
@@ -186,9 +192,22 @@ def read_records(request: Request) -> StudyRecords:
                                 layout=layout)
                   for sub in request.progress(request.subjects, label="reading results", total=len(request.subjects)))
     made = [path for one in by_subject.values() for work in one.values() for path in work.files()]
-    return StudyRecords(layout, chosen, read_manifest(layout.manifest), network,
+    low_level, measures = read_low_level(layout)
+    return StudyRecords(layout, settings_of_study(layout, chosen), read_manifest(layout.manifest), network,
                         read_results(of_network.outputs[0]), found,
-                        (layout.manifest, network.features, of_network.outputs[0], *made))
+                        (layout.manifest, network.features, of_network.outputs[0], *confound_paths(layout), *made),
+                        low_level, measures)
+
+
+def settings_of_study(layout: Layout, settings: Settings) -> Settings:
+    """Give the settings under which a study was made: those of its set count as they did when it was built."""
+    return settings.model_copy(update={"stimuli": stimuli_as_made(layout, settings.stimuli)})
+
+
+def read_low_level(layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read what ``confounds`` made: similarities, and measures of every image."""
+    similarities, _, values = confound_paths(layout)
+    return read_results(similarities), read_table(values)
 
 
 def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout) -> SubjectRecords:

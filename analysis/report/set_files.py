@@ -50,7 +50,7 @@ def requests(request: Request) -> tuple[Request, ...]:
     return (own, *(replace(own, network=name) for name in names))
 
 
-def run_stimuli(name: str, *options: str, study: Path, accepted: tuple[int, ...] = (0,)) -> str:
+def run_stimuli(name: str, *options: str, study: Path, accepted: tuple[int, ...] = (0,), shown: bool = False) -> str:
     """Run ``python -m stimuli NAME`` in a process of its own, and give what it prints.
 
     Parameters
@@ -60,6 +60,8 @@ def run_stimuli(name: str, *options: str, study: Path, accepted: tuple[int, ...]
     study : Path
     accepted : tuple of int
         Exit codes that are no failure.
+    shown : bool
+        Let its progress and errors be seen as they come.
 
     Raises
     ------
@@ -67,9 +69,10 @@ def run_stimuli(name: str, *options: str, study: Path, accepted: tuple[int, ...]
         If it ends with another code; what it says on standard error is handed on.
     """
     words = ["-m", "stimuli", name, "--study", str(study), *options]
-    done = subprocess.run([sys.executable, *words], check=False, text=True, capture_output=True)
+    done = subprocess.run([sys.executable, *words], check=False, text=True, stdout=subprocess.PIPE,
+                          stderr=None if shown else subprocess.PIPE)
     if done.returncode not in accepted:
-        said = done.stderr.strip().splitlines()
+        said = ["its error is above"] if shown else done.stderr.strip().splitlines()
         raise AnalysisError(f"python {' '.join(words)}", expected="what the report needs",
                             came=f"it ended with {done.returncode}: {said[-1] if said else 'nothing said'}",
                             remedy="Run it by itself, and correct what it names.")

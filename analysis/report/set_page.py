@@ -12,7 +12,7 @@ from PIL import Image
 from analysis.data.features import choose_network
 from analysis.report.figure_list import ReportFigure, draw_planned, plan_set_figures
 from analysis.report.page import render
-from analysis.report.records import StudyRecords
+from analysis.report.records import StudyRecords, read_low_level, settings_of_study
 from analysis.report.scorecard import Line, score
 from analysis.report.set_files import check_set, requests, run_stimuli
 from analysis.report.set_tables import check_table, claims_table, confounds_table, measures_table, transfer_table
@@ -31,7 +31,7 @@ from analysis.steps import STEPS, Origin, Request, Work
 from stimuli.manifest import read_manifest
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
-from subjects.store import read_table, whole_file, write_json, write_text
+from subjects.store import whole_file, write_json, write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +97,11 @@ class SetReport:
                notes: tuple[str, ...], progress: ProgressWrapper) -> dict[Path, dict[str, Any]]:
         layout = self.request.layout
         describe_derivative(layout, "report")
-        similarities, _, values = confound_paths(layout)
-        low_level, measures = read_results(similarities), read_table(values)
         folder = self.path.with_name("figures")
-        figures = draw_planned(plan_set_figures(records, low_level=low_level, measures=measures), folder=folder,
-                               progress=progress)
+        figures = draw_planned(plan_set_figures(records), folder=folder, progress=progress)
         own = records[0]
         tables = {"claims": claims_table(scored), "check": check_table(verdict), "transfer": transfer_table(verdict),
-                  "confounds": confounds_table(low_level), "measures": measures_table(measures),
+                  "confounds": confounds_table(own), "measures": measures_table(own.measures),
                   "stimuli": stimuli_table(own), "departures": departures_table(own.settings),
                   "choices": choices_table(own.settings), "provenance": provenance_rows(own), "files": files_table(own)}
         page = SetPage(own.settings.study.name, len(own.manifest), own.about.name, own.settings.study.seed,
@@ -134,8 +131,9 @@ def read_network_records(request: Request, *, files: tuple[Path, ...]) -> StudyR
     """Gather what is known of one network; there are no subjects."""
     network = choose_network(request.layout, request.network)
     of_network = next(work for work in STEPS["rsa"].plan(request) if work.sub is None)
-    return StudyRecords(request.layout, request.settings, read_manifest(request.layout.manifest), network,
-                        read_results(of_network.outputs[0]), (), files)
+    return StudyRecords(request.layout, settings_of_study(request.layout, request.settings),
+                        read_manifest(request.layout.manifest), network, read_results(of_network.outputs[0]), (), files,
+                        *read_low_level(request.layout))
 
 
 def network_lines(lines: tuple[Line, ...]) -> tuple[Line, ...]:

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.report.records import StudyRecords
 from analysis.report.scorecard import Line
 from analysis.report.tables import TextTable, say_statistic
 from analysis.report.wording import say_number, say_probability
 from stimuli.manifest import TYPES
 
+_KINDS = ("RE-AI", "RE-AN", "RE-AI minus RE-AN")
 _MARKS = {"holds": "✓", "does not hold": "✗", "not tested": "–"}
 _MEASURES = {"luminance": "Luminance (% of white)", "rms_contrast": "RMS contrast", "red_green": "Red–green (a*)",
              "blue_yellow": "Blue–yellow (b*)", "chroma": "Chroma"}
@@ -52,14 +54,29 @@ def transfer_table(verdict: Mapping[str, Any]) -> TextTable:
                      n_text=2)
 
 
-def confounds_table(low_level: pd.DataFrame) -> TextTable:
-    """Set the similarities by pixels and by Gabor energies."""
-    kinds = ("RE-AI", "RE-AN", "RE-AI minus RE-AN")
-    rows = []
-    for place, part in low_level.groupby("place", sort=False):
-        found = {row.comparison: row for row in part.itertuples()}
-        rows.append((str(place), *(say_statistic(found[kind]) for kind in kinds)))
-    return TextTable(("Compared by", *(kind.replace(" minus ", " − ") for kind in kinds)), tuple(rows))
+def confounds_table(records: StudyRecords) -> TextTable:
+    """Set the similarities by pixels and by Gabor energies; below them, with subjects, those of layers and regions."""
+    rows = [(str(place), *_tested(part)) for place, part in records.low_level.groupby("place", sort=False)]
+    if records.subjects:
+        layers = records.network[~records.network["comparison"].astype(str).str.startswith("trend")]
+        rows += [(f"network, {place}", *_tested(part)) for place, part in layers.groupby("place", sort=False)]
+        rows += [(f"brain, {place}", *_over_subjects(part))
+                 for place, part in records.brain.groupby("place", sort=False)]
+    return TextTable(("Compared by", *(kind.replace(" minus ", " − ") for kind in _KINDS)), tuple(rows))
+
+
+def _tested(part: pd.DataFrame) -> tuple[str, ...]:
+    found = {row.comparison: row for row in part.itertuples()}
+    return tuple(say_statistic(found[kind]) for kind in _KINDS)
+
+
+def _over_subjects(part: pd.DataFrame) -> tuple[str, ...]:
+    """Give mean, smallest and largest over subjects; one subject's own number as it was tested."""
+    if len(set(part["sub"])) == 1:
+        return _tested(part)
+    values = [part.loc[part["comparison"] == kind, "effect"] for kind in _KINDS]
+    return tuple(f"{say_number(float(one.mean()), digits=3)} ({say_number(float(one.min()), digits=3)} to "
+                 f"{say_number(float(one.max()), digits=3)})" for one in values)
 
 
 def measures_table(measures: pd.DataFrame) -> TextTable:

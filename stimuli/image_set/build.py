@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stimuli.files import build_again, require_own_folder
 from stimuli.image_set.checkpoint import Origin, open_unfinished, records_of, require_free
 from stimuli.image_set.image_rules import fills_shortfall
@@ -100,7 +103,7 @@ def build(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
     if not overwrite:
         _require_unchanged(layout, stimuli, origin=plan.origin)
         require_free(layout, plan.origin)
-    _require_faint_start(plan)
+    require_faint_start(plan.stimuli, plan.network.mean_image)
     drawn = plan_base_images(stimuli, class_names=network.class_names) if plan.photographs is None else ()
     with locked(layout.stimuli, what="the stimulus set"), computing(hardware):
         return Built(_make(plan, drawn, overwrite=overwrite, progress=progress), stimuli, reused=False)
@@ -150,10 +153,10 @@ def _require_fit(network: Network, stimuli: StimuliSettings) -> None:
                             remedy="Correct stimuli.size_px or choose another network.")
 
 
-def _require_faint_start(plan: Plan) -> None:
+def require_faint_start(stimuli: StimuliSettings, mean_image: NDArray[np.generic]) -> None:
     """Refuse a mean image that has the contrast of AN before there is any noise on it."""
-    asked, found = plan.stimuli.an_min_contrast, contrast_rms(plan.network.mean_image)
-    if plan.stimuli.an_contrast_tolerance is not None and 0.0 < asked <= found:
+    asked, found = stimuli.an_min_contrast, contrast_rms(mean_image)
+    if stimuli.an_contrast_tolerance is not None and 0.0 < asked <= found:
         raise StimulusError("stimuli.an_min_contrast", came=f"{asked:g} grey levels, and a mean image of {found:.1f}",
                             expected="more contrast than AN start with",
                             remedy='Raise it, or set stimuli.mean_image = "channels" to start from an even colour.')

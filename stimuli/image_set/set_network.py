@@ -187,7 +187,8 @@ def renew_record(layout: Layout, network: SetNetwork, *, photographs: Mapping[st
             write_json(beside, {**content, **new}, overwrite=True)
 
 
-def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice | None = None) -> Network:
+def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice | None = None,
+                     tap: str | None = None) -> Network:
     """Load the network that a study's set was made with.
 
     Parameters
@@ -198,6 +199,8 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
         What the settings name; where that is something else, the set's record is followed, with a warning.
     asked : NetworkChoice, optional
         ``weights`` may name the new place of a file that was moved; a name may repeat the set's own.
+    tap : str, optional
+        Read its layers elsewhere than the set's record says.
 
     Raises
     ------
@@ -214,7 +217,7 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
     _warn(record, stimuli, root=layout.root)
     name = stimuli.network if record.tap is None and ":" in stimuli.network else record.loaded_as
     _require_consent(layout, name, asked=asked, where=None if name == stimuli.network else str(layout.manifest))
-    parts = _parts(record, stimuli)
+    parts = {**_parts(record, stimuli), **({} if tap is None else {"tap": tap})}
     chosen = replace(asked, name=None).applied(stimuli.model_copy(update={"network": name, **parts}))
     _require_weights(layout, record, chosen)
     network = network_of(chosen, root=layout.root)

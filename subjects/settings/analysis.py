@@ -51,6 +51,22 @@ class RsaSettings(Section):
         since="0.2.0", before=0)
 
 
+class RobustnessSettings(Section):
+    """What is made otherwise to see how much of N1 to N3 hangs on it; see ``python -m analysis robustness``."""
+
+    contrasts: tuple[NotNegative, ...] = described((0.0, 6.0, 12.0, 24.0),
+        "Least contrasts with which AN are made beside the set's own; 0: the first AN that reaches P.",
+        unit="grey levels", since="0.2.0")
+    target_seeds: Annotated[int, Field(ge=0)] = described(4,
+        "Further draws of the AI's targets by the set's own rule.", unit="draws", since="0.2.0")
+    target_rules: tuple[Literal["derangement", "class_to_class", "independent", "nearest", "least_likely", "any"],
+                        ...] = described(("class_to_class", "nearest"),
+        "Other rules of the AI's targets.", since="0.2.0")
+    taps: tuple[str, ...] = described(("after norm and pool", "before norm and pool"),
+        "Where layers are read, by the names that the network offers; the set's own first or last or not at all.",
+        since="0.2.0")
+
+
 class EncodingSettings(Section):
     """Forward encoding by regularized orthogonal matching pursuit."""
 

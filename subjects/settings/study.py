@@ -16,6 +16,7 @@ from subjects.settings.analysis import (
     AnalysisSettings,
     EncodingSettings,
     GlmSettings,
+    RobustnessSettings,
     RoiSettings,
     RsaSettings,
     SimulateSettings,
@@ -73,6 +74,7 @@ class Settings(Section):
     glm: GlmSettings = Field(default_factory=GlmSettings)
     roi: RoiSettings = Field(default_factory=RoiSettings)
     rsa: RsaSettings = Field(default_factory=RsaSettings)
+    robustness: RobustnessSettings = Field(default_factory=RobustnessSettings)
     encoding: EncodingSettings = Field(default_factory=EncodingSettings)
     analysis: AnalysisSettings = Field(default_factory=AnalysisSettings)
     simulate: SimulateSettings = Field(default_factory=SimulateSettings)

@@ -21,6 +21,7 @@ from analysis.report.figures.encoding import bar_places, draw_encoding
 from analysis.report.figures.flatmap import FlatHemisphere, draw_flatmap, face_labels, widest_place
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.rdms import draw_rdms, percentiles
+from analysis.report.figures.side_by_side import draw_side_by_side
 from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import COLORS, PAPER, save, shades
 from analysis.report.figures.timing import RunTiming, draw_timing, summary
@@ -290,3 +291,20 @@ def test_the_callers_style_does_not_leak_in_or_out() -> None:
         assert mpl.rcParams["font.size"] == 33.0
         assert not axes.spines["top"].get_visible()
         assert axes.yaxis.label.get_size() == 8.0
+
+
+def test_images_network_and_brain_stand_on_one_axis() -> None:
+    low = pd.DataFrame([{"place": place, "comparison": f"RE-{kind}", "effect": effect, "p": p}
+                        for place, kind, effect, p in (("pixels", "AI", 0.95, 0.001), ("pixels", "AN", -0.1, 0.6),
+                                                       ("Gabor", "AI", 0.9, 0.001), ("Gabor", "AN", 0.2, 0.04))])
+    axes = draw_side_by_side(low, network_table(), brain_table(), name="demo").axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["pixels", "Gabor", *map(str, range(1, 9)),
+                                                                      *REGIONS]
+    drawn = {line.get_label(): line for line in axes.lines if line.get_label().startswith("RE-")}
+    assert drawn["RE-AN pixels"].get_ydata().tolist() == [-0.1]
+    assert to_rgba(drawn["RE-AN pixels"].get_markerfacecolor()) == to_rgba(PAPER)
+    assert drawn["RE-AI layer8"].get_ydata().tolist() == [0.22]
+    wanted = _rows(brain_table(), place="V4", comparison="RE-AI")["effect"].tolist()
+    assert drawn["RE-AI V4"].get_ydata().tolist() == wanted
+    dotted = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() not in ("-", "None")]
+    assert dotted == [0.95, 0.9]

@@ -97,12 +97,12 @@ def page(study: Layout, said: str) -> Page:
 
 
 @pytest.fixture(scope="module")
-def records(study: Layout) -> StudyRecords:
+def records(study: Layout, said: str) -> StudyRecords:
     return read_records(ask(study, load_settings(study.root), "01", "02"))
 
 
 def test_it_says_what_it_made(said: str) -> None:
-    assert said == "10 figures; of 12 claims 9 hold, 0 do not, 3 not tested"
+    assert said == "12 figures; of 12 claims 9 hold, 0 do not, 3 not tested"
 
 
 def test_the_page_is_whole_and_refers_to_nothing_outside(page: Page, study: Layout) -> None:
@@ -117,7 +117,7 @@ def test_the_page_is_whole_and_refers_to_nothing_outside(page: Page, study: Layo
 def test_every_figure_is_inside(page: Page, study: Layout) -> None:
     inside = {base64.b64decode(str(image["src"]).partition(",")[2]) for image in page.images}
     assert inside == {path.read_bytes() for path in study.figures.glob("*.png")}
-    assert len(inside) == 10 == len(list(study.figures.glob("*.svg")))
+    assert len(inside) == 12 == len(list(study.figures.glob("*.svg")))
     assert all(image["alt"] for image in page.images)
     widths = {image["alt"]: image["style"] for image in page.images}
     assert widths["RE-AI and RE-AN similarities in the network"] == "width: 77.8%"
@@ -134,6 +134,25 @@ def test_every_row_of_the_result_tables_is_on_the_page(page: Page) -> None:
     assert ["trend", "τ = −1.00, p < .001", "τ = 1.00, p < .001", "–"] in page.rows
     assert ["01", "V2", "layer3", "0.340 [0.310, 0.370] p < .001", "−0.030 [−0.050, −0.010] p = .500",
             "0.370 [0.330, 0.410] p = .002", "2"] in page.rows
+
+
+def test_what_pixels_give_stands_beside_network_and_brain(page: Page, records: StudyRecords) -> None:
+    """The brain's row is the mean over both subjects, with smallest and largest."""
+    found = {row[0]: row[1:] for row in page.rows if len(row) == 4}
+    pixels = records.low_level[records.low_level["place"] == "pixels"].set_index("comparison")["effect"]
+    assert found["pixels"][0].startswith(f"{pixels['RE-AI']:.3f}".replace("-", "−"))
+    assert found["network, layer8"][1] == "0.660 [0.630, 0.690] p < .001"
+    ai = records.brain[records.brain["comparison"].eq("RE-AI") & records.brain["place"].eq("V1")]["effect"]
+    assert found["brain, V1"][0] == f"{ai.mean():.3f} ({ai.min():.3f} to {ai.max():.3f})"
+    assert any(row[0] == "AN" and "to" in row[1] for row in page.rows if len(row) == 6)
+
+
+def test_the_open_points_are_those_under_which_the_set_was_made(tmp_path: Path) -> None:
+    """A set of release 0.1.0, which drew every target by itself."""
+    layout = finish_study(tmp_path / "old")
+    write_json(layout.manifest.with_suffix(".json"), {"parameters": {"ai_target": "other_class"}})
+    text = run("report", layout, load_settings(layout.root), "01", "02").works[0].outputs[0].read_text("utf-8")
+    assert any("stimuli.ai_draw = independent" in row[-1] for row in Page(text).rows if row)
 
 
 def test_the_scorecard_is_on_the_page_and_beside_it(page: Page, study: Layout) -> None:
@@ -165,7 +184,7 @@ def test_departures_and_open_points_are_listed(page: Page) -> None:
 
 def test_every_file_is_named_with_its_digest(page: Page, study: Layout, records: StudyRecords) -> None:
     found = {row[0]: row[2] for row in page.rows if len(row) == 4}
-    assert len(records.files) == 15
+    assert len(records.files) == 18
     for path in records.files:
         assert found[path.relative_to(study.root).as_posix()] == digest_file(path)
 
@@ -260,7 +279,7 @@ def test_example_images_come_from_every_class(records: StudyRecords) -> None:
 def test_figures_are_planned_in_reading_order(records: StudyRecords) -> None:
     names = [plan.name for plan in plan_figures(records)]
     assert names == ["stimuli", "sub-01_timing", "sub-01_flatmap", "sub-01_rdms", "sub-02_timing", "sub-02_flatmap",
-                     "sub-02_rdms", "brain-rsa", "network-rsa", "encoding"]
+                     "sub-02_rdms", "brain-rsa", "network-rsa", "encoding", "side-by-side", "low-level"]
 
 
 def test_the_protocols_own_settings_depart_in_nothing() -> None:
@@ -297,6 +316,7 @@ def test_selected_vertices_are_read_for_each_hemisphere(study: Layout) -> None:
 
 def test_measured_bold_has_no_banner(tmp_path: Path) -> None:
     layout = finish_study(tmp_path / "measured", subjects=("01",), source="fmriprep")
+    run("confounds", layout, load_settings(layout.root))
     records = read_records(ask(layout, load_settings(layout.root)))
     assert make_banner(records) == ""
     assert any("as labelled for this subject" in plan.caption for plan in plan_figures(records))

@@ -1,0 +1,1 @@
+"""The robustness report: N1 to N3 of a set under other choices."""

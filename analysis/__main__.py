@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from textwrap import wrap
@@ -38,6 +39,16 @@ WHOM = {
 
 verify_option = click.option("--verify", is_flag=True, help="Digest every file anew instead of trusting its size and "
                                                             "time of last change.")
+
+
+def hardware_options(where: str, command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say where networks compute; `where` begins the first one's help."""
+    device = click.option("--device", default=None, type=Name(("auto", "cpu", "cuda", "mps")),
+                          help=f"{where} (default: cpu).")
+    return device(click.option("--threads", default=None, type=click.IntRange(min=1),
+                               help="Its CPU threads (default: the physical cores).")(command))
+
+
 jobs_option = click.option("--jobs", "n_jobs", type=click.IntRange(min=1), default=1, show_default=True,
                            help="How many subjects or networks are worked on at a time.")
 STEP_OPTIONS = {
@@ -46,6 +57,7 @@ STEP_OPTIONS = {
                           help="How the subject sees AN and AI images, instead of simulate.world."),
     "network": click.option("--network", default=None, help="Another network than the one that the stimulus set was "
                                                             "made with, for comparison; its features must be there."),
+    "hardware": lambda command: hardware_options("Where the network computes", command),
 }
 """The options that a step may offer, by the field of the request that they fill."""
 
@@ -61,23 +73,19 @@ REPORT_OPTIONS = (
     click.option("--network", "networks", multiple=True,
                  help="Another network than the one that the stimulus set was made with, for comparison; with "
                       "--network-only may be given again."),
-    click.option("--device", default=None, type=Name(("auto", "cpu", "cuda", "mps")),
-                 help="With --network-only: where networks compute what is missing (default: cpu)."),
-    click.option("--threads", default=None, type=click.IntRange(min=1),
-                 help="With --network-only: their CPU threads (default: the physical cores)."))
+    partial(hardware_options, "With --network-only: where networks compute what is missing"))
 """The options of ``report``, whose ``--network`` may be repeated."""
 
 
 def choose_report(networks: tuple[str, ...], *, network_only: bool, subjects: tuple[str, ...],
-                  hardware: Mapping[str, Any]) -> dict[str, Any]:
+                  hardware: tuple[str, ...]) -> dict[str, Any]:
     """Turn the options of ``report`` into what is asked of the step."""
-    words = tuple(str(word) for name, value in hardware.items() if value is not None for word in (f"--{name}", value))
     if network_only and subjects:
         raise click.UsageError("--network-only is about no subject; leave --sub out.")
     if network_only:
-        return {"others": networks, "hardware": words}
-    if words:
-        raise click.UsageError(f"{words[0]} belongs to --network-only; the report of subjects asks no network.")
+        return {"others": networks, "hardware": hardware}
+    if hardware:
+        raise click.UsageError(f"{hardware[0]} belongs to --network-only; the report of subjects asks no network.")
     if len(networks) > 1:
         raise click.UsageError("several networks are compared with --network-only; give --network once.")
     return {"network": networks[0] if networks else None}
@@ -90,9 +98,12 @@ def make_command(step: Step) -> click.Command:
                 **asked: Any) -> None:
         from analysis.running import run_step
 
+        given = {name: asked.pop(name, None) for name in ("device", "threads")}
+        asked["hardware"] = tuple(str(word) for name, value in given.items() if value is not None
+                                  for word in (f"--{name}", value))
         if step.whom == "all":
-            hardware = {name: asked.pop(name) for name in ("device", "threads")}
-            asked.update(choose_report(networks, network_only=network_only, subjects=subjects, hardware=hardware))
+            asked.update(choose_report(networks, network_only=network_only, subjects=subjects,
+                                       hardware=asked["hardware"]))
         request = open_request(study, site=site, subjects=subjects if sub is None else (sub,),
                                everybody=step.whom == "all" and not network_only, **asked)
         done = run_step(SET_REPORT.name if network_only else step.name, request)

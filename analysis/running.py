@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.jobs import run_jobs
-from analysis.steps import NEEDS, SET_REPORT, STEPS, Done, Origin, Request, Work, imported
+from analysis.steps import NEEDS, PARTS, STEPS, Done, Origin, Request, Work, imported
 from subjects.cli import ProgressWrapper
 from subjects.errors import AnalysisError, StoreError, StudyError
 from subjects.provenance import digest_file, is_current, sidecar, sidecar_path, sources
@@ -56,7 +56,7 @@ def run_step(name: str, request: Request) -> Done:
     Parameters
     ----------
     name : str
-        A key of :data:`STEPS`, or the name of :data:`SET_REPORT`.
+        A key of :data:`STEPS` or of :data:`PARTS`.
     request : Request
 
     Returns
@@ -68,7 +68,7 @@ def run_step(name: str, request: Request) -> Done:
     StudyError
         If something is needed that is not there: it is named, with the command that makes it.
     """
-    step = SET_REPORT if name == SET_REPORT.name else STEPS[name]
+    step = PARTS[name] if name in PARTS else STEPS[name]
     digests = Digests(verify=request.verify or step.whom == "all")
     for need in step.needs:
         if need in STEPS:
@@ -79,7 +79,7 @@ def run_step(name: str, request: Request) -> Done:
     reused = tuple(work.name for work in works if not work.always and is_whole(work, digests=digests))
     for work_name in reused:
         log.info("%s of %s: current, reused", step.product, work_name)
-    run_jobs([partial(_make, work, digests=digests, command=request.command(name, sub=work.sub))
+    run_jobs([partial(_make, work, digests=digests, command=request.command(step.name, sub=work.sub))
               for work in works if work.name not in reused],
              n_jobs=request.n_jobs, label=step.title, progress=request.progress)
     return Done(step=step, works=works, reused=reused)

@@ -42,7 +42,8 @@ class Request:
     others : tuple of str
         Networks that a report of the set alone compares with the set's own.
     hardware : tuple of str
-        Options of ``python -m stimuli`` that say where networks compute what a report of the set alone needs.
+        Options of ``python -m stimuli`` that say where networks compute what a report of the set alone, or of its
+        robustness, needs.
     null : bool
         Simulate subjects who respond to every image alike.
     world : str, optional
@@ -216,7 +217,8 @@ class Done:
 NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:logged_runs",
          "any runs": "analysis.needs:played_runs",
          "features": "analysis.needs:features", "low level": "analysis.needs:low_level",
-         "network half": "analysis.report.set_files:make_network_half"}
+         "network half": "analysis.report.set_files:make_network_half",
+         "combinations": "analysis.report.robustness.run:make_combinations"}
 """What steps may need beside the results of others, and the function that sees to it."""
 
 STEPS = {step.name: step for step in (
@@ -234,8 +236,8 @@ STEPS = {step.name: step for step in (
          planner="analysis.rsa.confounds:plan",
          help="Measure luminance, contrast, colour and spatial frequencies of the images by type, and compare RE with "
               "AN and AI images by pixels and by Gabor energies."),
-    Step(name="robustness", title="robustness", product="robustness report", needs=(), whom="none", rehearsed=False,
-         planner="analysis.report.robustness.run:plan",
+    Step(name="robustness", title="robustness", product="robustness report", needs=("combinations",),
+         whom="none", rehearsed=False, options=("hardware",), planner="analysis.report.robustness.run:plan",
          help="Make AN of other contrasts and AI towards other targets from the same RE, and say which of N1 to N3 "
               "hang on these choices, on where layers are read and on the reading of the last one. Takes minutes; a "
               "run that was cut short goes on where it was."),
@@ -252,3 +254,8 @@ SET_REPORT = Step(
     name="report --network-only", title="report of the set", product="report", needs=("network half",), whom="all",
     planner="analysis.report.set_page:plan", help="As `report`, of the stimulus set and its network alone.")
 """What ``report --network-only`` runs: it needs no subject, and makes what it needs."""
+
+PARTS = {SET_REPORT.name: SET_REPORT, **{f"robustness, {what}": Step(
+    name="robustness", title=what, product=what, needs=(), whom="none", help="A part of `robustness`.",
+    planner=f"analysis.report.robustness.run:plan_{what}") for what in ("variants", "combinations")}}
+"""Steps that are no commands of their own: what others run."""

@@ -29,6 +29,7 @@ from stimuli.feature_store import open_store
 from stimuli.image_set.build import build
 from stimuli.image_set.feature_extraction import extract
 from stimuli.manifest import read_manifest
+from stimuli.networks.hardware import Hardware
 from stimuli.networks.registry import cpu_threads
 from subjects.cli import silent
 from subjects.dataset import init_study
@@ -47,7 +48,7 @@ def make_study(folder: Path, *, stimuli: dict[str, object]) -> tuple[Layout, Set
     settings = load_settings(layout.root)
     for name, step in (("build", build), ("features", extract)):
         began = time.process_time()
-        step(layout, settings)
+        step(layout, settings, hardware=Hardware(threads=1))
         print(f"{name}: {time.process_time() - began:.1f} CPU s", flush=True)
     return layout, settings
 

@@ -272,20 +272,22 @@ def features(study: Path, device: str, threads: int | None, dtype: str | None, o
 @click.option("--out", type=_folder, required=True, help="Folder of the variant.")
 @click.option("--name", default=None, help="What its progress is called.")
 @json_option
-@threads_option
+@hardware_options
 def vary(study: Path, kind: str, contrast: float | None, target: str | None, draw: str | None, target_seed: int | None,
-         taps: tuple[str, ...], out: Path, name: str | None, as_json: bool, threads: int) -> None:
+         taps: tuple[str, ...], out: Path, name: str | None, as_json: bool, device: str, threads: int | None) -> None:
     """Make the AN or the AI of the set once more by another choice, and take the network's responses.
 
     The set stays as it is. `python -m analysis robustness` runs this for many choices and compares what comes of them.
     A variant that was interrupted is completed.
     """
     from stimuli.image_set.variants import vary as make
+    from stimuli.networks.hardware import Hardware
 
     given = {"stimuli.an_min_contrast": contrast, "stimuli.ai_target": target, "stimuli.ai_draw": draw,
              "stimuli.ai_target_table": None if target is None else ""}
     settings = _load(study, {key: value for key, value in given.items() if value is not None})
-    made = make(Layout(study).require(), settings, kind=kind, folder=out, seed=target_seed, taps=taps, threads=threads,
+    made = make(Layout(study).require(), settings, kind=kind, folder=out, seed=target_seed, taps=taps,
+                hardware=Hardware(device, threads),
                 name=name or f"{kind} made otherwise", progress=rich_progress)
     say(made.record(), as_json=as_json, text=made.summary())
 

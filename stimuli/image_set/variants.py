@@ -21,8 +21,9 @@ from stimuli.image_set.measures import contrast_rms
 from stimuli.image_set.set_network import load_set_network, settings_of_set
 from stimuli.image_set.set_rules import require_rows
 from stimuli.manifest import Manifest, Pixels, image_id_of, read_image, read_manifest, read_pixels
+from stimuli.networks.hardware import ON_CPU, Hardware, computing, place
 from stimuli.networks.protocol import LOGITS, read_logits
-from stimuli.networks.registry import Network, cpu_threads
+from stimuli.networks.registry import Network
 from stimuli.perturbation.ascent import Rule, ascend
 from stimuli.perturbation.rules import interference_rule, noise_rule
 from stimuli.perturbation.start_image import with_kept_mean
@@ -88,7 +89,7 @@ class Varied:
 
 
 def vary(layout: Layout, settings: Settings, *, kind: str, folder: Path, seed: int | None = None,
-         taps: Sequence[str] = (), threads: int = 1, name: str = "variant",
+         taps: Sequence[str] = (), hardware: Hardware = ON_CPU, name: str = "variant",
          progress: ProgressWrapper = silent) -> Varied:
     """Make a variant of a set, and take its responses.
 
@@ -106,8 +107,8 @@ def vary(layout: Layout, settings: Settings, *, kind: str, folder: Path, seed: i
         Of the draw of targets. Default: the study's.
     taps : sequence of str
         Where responses are taken, by the names that the network offers. Default: where the set's are.
-    threads : int
-        CPU threads of the network.
+    hardware : Hardware
+        Where the network computes.
     name : str
         What progress is called.
     progress : ProgressWrapper
@@ -122,8 +123,8 @@ def vary(layout: Layout, settings: Settings, *, kind: str, folder: Path, seed: i
     manifest = read_manifest(layout.manifest)
     require_rows(manifest, settings.stimuli, path=layout.manifest)
     stimuli = settings_of_set(layout, settings.stimuli)
-    networks = [load_set_network(layout, stimuli, tap=tap) for tap in taps or (None,)]
-    with locked(folder, what="a variant of the stimulus set"), cpu_threads(threads):
+    networks = [place(load_set_network(layout, stimuli, tap=tap), hardware=hardware) for tap in taps or (None,)]
+    with locked(folder, what="a variant of the stimulus set"), computing(hardware):
         ended: tuple[Ended, ...] = ()
         if kind != "own":
             maker = _Maker(layout, stimuli, manifest=manifest, folder=folder, kind=kind,

@@ -123,7 +123,7 @@ def test_report_covers_all_subjects_and_says_where_it_is(copy: Layout) -> None:
     done = _run("report", "--study", str(copy.root))
     assert done.exit_code == 0, done.exception
     assert done.output.splitlines()[-1] == (
-        f"7 figures; of 12 claims 9 hold, 0 do not, 3 not tested: {copy.report}")
+        f"9 figures; of 12 claims 9 hold, 0 do not, 3 not tested: {copy.report}")
     assert copy.report.is_file()
 
 
@@ -156,7 +156,8 @@ def test_commands_hand_on_what_they_were_given(finished: Layout, monkeypatch: py
 
     monkeypatch.setattr("analysis.running.run_step", record)
     step = STEPS[command]
-    flags = {"null": ["--null"], "network": ["--network", "other"], "world": ["--world", "both"]}
+    flags = {"null": ["--null"], "network": ["--network", "other"], "world": ["--world", "both"],
+             "hardware": ["--device", "auto", "--threads", "2"]}
     given = [part for name in step.options for part in flags[name]] + ([] if step.whom == "all" else ["--verify"])
     whom = () if step.whom == "none" else ("--sub", "01")
     done = _run(command, "--study", str(finished.root), *whom, *given)
@@ -166,6 +167,7 @@ def test_commands_hand_on_what_they_were_given(finished: Layout, monkeypatch: py
     assert request.settings == load_settings(finished.root)
     assert (request.null, request.world) == ((True, "both") if "null" in step.options else (False, None))
     assert request.network == ("other" if "network" in step.options else None)
+    assert request.hardware == (tuple(flags["hardware"]) if "hardware" in step.options else ())
     assert request.verify == (step.whom != "all")
 
 
@@ -174,7 +176,7 @@ def test_results_are_told_for_programs(copy: Layout) -> None:
     assert told["step"] == "report"
     (result,) = told["results"]
     assert result["files"] == [str(copy.report)]
-    assert result["said"].startswith("7 figures; of 12 claims")
+    assert result["said"].startswith("9 figures; of 12 claims")
     told = json.loads(_run("rsa", "--study", str(copy.root), "--sub", "01", "--json").stdout)
     assert {one["name"]: one["reused"] for one in told["results"]} == {"sub-01": True, "network-demo": True}
 

@@ -23,6 +23,7 @@ from analysis.report.set_files import run_stimuli
 from analysis.rsa.choices import COLUMNS, Place, tabulate
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
 from analysis.rsa.readings import LOGITS, by_logits
+from analysis.running import run_step
 from analysis.steps import Origin, Request, Work
 from stimuli.feature_store import FeatureStore, open_store
 from stimuli.manifest import TYPES, Manifest, read_manifest, read_set_network
@@ -37,17 +38,38 @@ Extras = dict[Path, dict[str, Any]]
 
 
 def plan(request: Request) -> tuple[Work, ...]:
-    """Plan the variants, the table of all combinations, and the page."""
+    """Plan the page; it is written whenever it is asked for."""
+    return (compare(request).page_work(),)
+
+
+def plan_variants(request: Request) -> tuple[Work, ...]:
+    """Plan the variants, the set itself among them."""
+    return tuple(one.work() for one in compare(request).variants.values())
+
+
+def plan_combinations(request: Request) -> tuple[Work, ...]:
+    """Plan the table of all combinations."""
+    return (compare(request).work(),)
+
+
+def make_combinations(request: Request) -> None:
+    """Make the variants that are not there, and compare all combinations."""
+    run_step("robustness, variants", request)
+    run_step("robustness, combinations", request)
+
+
+def compare(request: Request) -> Comparison:
+    """Gather the choices that are compared, and where everything about them is."""
     layout, chosen = request.layout, request.settings
     require_manifest(layout)
     levels = choose_levels(chosen.robustness, stimuli=stimuli_as_made(layout, chosen.stimuli), seed=chosen.study.seed,
                            tap=read_set_network(layout.manifest).tap)
     whole = (Level("", "the set itself", OWN, OWN), *levels.made)
     variants = {one.label: Variant(layout=layout, level=one, taps=levels.taps, measure=chosen.rsa.dissimilarity,
-                                   place=f"{k} of {len(whole)}") for k, one in enumerate(whole, start=1)}
-    compared = Comparison(layout=layout, name=chosen.study.name, levels=levels, variants=variants, rsa=chosen.rsa,
-                          seed=chosen.study.seed)
-    return (*(one.work() for one in variants.values()), *compared.works())
+                                   place=f"{k} of {len(whole)}", hardware=request.hardware)
+                for k, one in enumerate(whole, start=1)}
+    return Comparison(layout=layout, name=chosen.study.name, levels=levels, variants=variants, rsa=chosen.rsa,
+                      seed=chosen.study.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +86,8 @@ class Variant:
         ``rsa.dissimilarity``.
     place : str
         ``"3 of 10"``, for progress.
+    hardware : tuple of str
+        Options that say where the network computes.
     """
 
     layout: Layout
@@ -71,6 +95,7 @@ class Variant:
     taps: tuple[str, ...]
     measure: str
     place: str
+    hardware: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -91,9 +116,9 @@ class Variant:
         """Have the images made and shown to the network, and compute their dissimilarities."""
         folder = self.layout.derivatives("robustness") / f"variant-{self.level.label}"
         taps = [word for tap in self.taps for word in ("--tap", tap)]
-        made = json.loads(run_stimuli("vary", "--type", self.level.kind, *self.level.options, *taps, "--out",
-                                      str(folder), "--name", f"{self.place}: {self.level.kind} {self.level.name}",
-                                      "--json", study=self.layout.root, shown=True))
+        made = json.loads(run_stimuli("vary", "--type", self.level.kind, *self.level.options, *taps, *self.hardware,
+                                      "--out", str(folder), "--name", f"{self.place}: {self.level.name}", "--json",
+                                      study=self.layout.root, shown=True))
         manifest = read_manifest(self.layout.manifest)
         ids = image_ids(manifest, made["images"], kind=self.level.kind)
         stores = [open_store(Path(path)) for path in made["features"]]
@@ -169,12 +194,15 @@ class Comparison:
         """The page."""
         return self.layout.derivatives("report") / "robustness" / "report.html"
 
-    def works(self) -> tuple[Work, Work]:
-        """Lay both out as work; the page is written whenever it is asked for."""
-        return (Work(name="all combinations", outputs=(self.table,), companions={"Claims": self.claims},
-                     origin=self.origin, make=self.make),
-                Work(name="robustness report", outputs=(self.page,), origin=self.page_origin, make=self.make_page,
-                     always=True, tell=self.tell))
+    def work(self) -> Work:
+        """Lay the table out as work."""
+        return Work(name="all combinations", outputs=(self.table,), companions={"Claims": self.claims},
+                    origin=self.origin, make=self.make)
+
+    def page_work(self) -> Work:
+        """Lay the page out as work."""
+        return Work(name="robustness report", outputs=(self.page,), origin=self.page_origin, make=self.make_page,
+                    always=True, tell=self.tell)
 
     def origin(self, _: Path) -> Origin:
         """Say what the tables are made from."""

@@ -45,6 +45,13 @@ def played_runs(request: Request) -> None:
                                     remedy="Restore it, or play the run again with --repeat.")
 
 
+def driving_features(request: Request) -> None:
+    """See that the responses are there of the network that drives virtual subjects."""
+    require_manifest(request.layout)
+    require_features(choose_network(request.layout, request.settings.simulate.network or None),
+                     study=request.layout.root)
+
+
 def features(request: Request) -> None:
     """See that the network's responses are there, and are those of the network that the set was made with."""
     require_manifest(request.layout)

@@ -215,15 +215,15 @@ class Done:
 
 
 NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:logged_runs",
-         "any runs": "analysis.needs:played_runs",
+         "any runs": "analysis.needs:played_runs", "driving features": "analysis.needs:driving_features",
          "features": "analysis.needs:features", "low level": "analysis.needs:low_level",
          "network half": "analysis.report.set_files:make_network_half",
          "combinations": "analysis.report.robustness.run:make_combinations"}
 """What steps may need beside the results of others, and the function that sees to it."""
 
 STEPS = {step.name: step for step in (
-    Step(name="simulate", title="virtual BOLD", product="virtual BOLD", needs=("virtual", "any runs", "features"),
-         planner="analysis.simulation.bold:plan", options=("null", "world"),
+    Step(name="simulate", title="virtual BOLD", product="virtual BOLD", options=("null", "world"),
+         needs=("virtual", "any runs", "driving features"), planner="analysis.simulation.bold:plan",
          help="Make a virtual subject's BOLD of every logged run of all paradigms, and keep the truth beside it. "
               "Refused for volunteers."),
     Step(name="glm", title="GLM", product="betas", needs=("runs",), planner="analysis.glm.estimate:plan",

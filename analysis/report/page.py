@@ -179,6 +179,9 @@ def make_banner(records: StudyRecords) -> str:
         if whom := tuple(one.sub for one in records.subjects if one.world == world):
             who = _who(whom)
             sentences.append(f"{who[0].upper()}{who[1:]} of the world `{world}`: {seen}.")
+    for driver in dict.fromkeys(one.driver for one in records.subjects if one.driver and one.world != "null"):
+        who = _who(tuple(one.sub for one in records.subjects if one.driver == driver and one.world != "null"))
+        sentences.append(f"{who[0].upper()}{who[1:]} driven by {driver}.")
     if records.null != records.simulated:
         sentences.append("The verdicts on brain and encoding models follow from how they were made.")
     sentences.append("The numbers show that the chain works from the logged onsets to the last figure. They are "

@@ -105,8 +105,8 @@ class GlmRecord:
 class SubjectRecords:
     """All of one subject.
 
-    `world` of a virtual one (:mod:`analysis.simulation.worlds`), None of a volunteer; `dropped` where its simulated
-    time series were dropped after the betas were estimated.
+    `world` of a virtual one (:mod:`analysis.simulation.worlds`), None of a volunteer; `driver` is what drives its
+    regions, in words; `dropped` where its simulated time series were dropped after the betas were estimated.
     """
 
     sub: str
@@ -120,6 +120,7 @@ class SubjectRecords:
     rsa: pd.DataFrame
     rdms: Mapping[str, RDM]
     encoding: pd.DataFrame
+    driver: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +221,7 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
         glm=tuple(_read_glm(path, labels=labels, sub=data.sub) for path in works["glm"].files()),
         flat=tuple(_read_flat(data.load_surface(hemi), labels=labels[hemi], selected=selected[hemi])
                    for hemi in HEMISPHERES),
-        rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table))
+        rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table), driver=_driver(layout, data))
 
 
 def _world(layout: Layout, data: SubjectData) -> str | None:
@@ -230,6 +231,17 @@ def _world(layout: Layout, data: SubjectData) -> str | None:
     parameters = read_json(record).get("parameters", {})  # without the record nobody could tell null from signal
     said = parameters if isinstance(parameters, dict) else {}
     return "null" if said.get("null") else str(said.get("world", "paper"))
+
+
+def _driver(layout: Layout, data: SubjectData) -> str:
+    """Say what drives a virtual subject's regions; empty for a volunteer, and where the record does not say."""
+    if data.source != SIMULATED:
+        return ""
+    said = read_json(layout.derivative(SIMULATED, sub=data.sub, suffix="truth.json"))
+    if "Network" not in said:
+        return ""
+    layers = f"the layers of the network {said['Network']}"
+    return f"Gabor energy, categories and {layers}" if said.get("Content") == "mixed" else layers
 
 
 def _read_run(layout: Layout, key: RunKey) -> RunRecord:

@@ -12,7 +12,9 @@ that are judged on it.
 
 Time series are named ``sub-XX_ses-XX_task-TASK_run-N_hemi-H_space-fsaverage5_den-occipitalN_bold.func.gii`` in
 ``derivatives/simulated/sub-XX/ses-XX/func``; ``den`` says that the mesh is the occipital patch of fsaverage5, its
-triangles split N times. The truth is in one file, see :mod:`analysis.simulation.truth_file`.
+triangles split N times. On the whole template (``simulate.mesh = "fsaverage5"``) it is
+``space-fsaverage5_bold.func.gii``, on a FreeSurfer subject's patch ``space-fsnative_den-occipital_bold.func.gii``
+(:mod:`analysis.simulation.brain.meshes`). The truth is in one file, see :mod:`analysis.simulation.truth_file`.
 """
 
 from __future__ import annotations
@@ -37,12 +39,10 @@ from analysis.regions.labels import write_labels
 from analysis.simulation.brain.hemisphere import (
     MEAN_SIGNAL,
     MEAN_SIGNAL_SPREAD,
-    NOISE_SD_MM,
-    TUNING_SD_MM,
     Hemisphere,
     draw_hemisphere,
-    template_anatomy,
 )
+from analysis.simulation.brain.meshes import NOISE_SD_MM, TUNING_SD_MM, anatomy, mesh_names, surface_files
 from analysis.simulation.confounds import confounds_table, measure_cortex
 from analysis.simulation.evoked import Drives, evoke
 from analysis.simulation.ground_truth import RESPONSE_MODEL, choose_layers, score_regions
@@ -63,7 +63,6 @@ from subjects.run_key import RunKey
 from subjects.settings.analysis import SimulateSettings
 from subjects.store import read_json, write_table
 
-SPACE = "fsaverage5"
 RETINOTOPY = "retinotopy"
 TASKS = (TASK, RETINOTOPY, "lo", "motion")
 """The paradigms whose runs are simulated."""
@@ -72,7 +71,8 @@ _EVERY = 16  # of so many vertices one is looked at for the table of confounds
 
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the BOLD of each virtual subject."""
-    chosen, network = request.settings, choose_network(request.layout)
+    chosen = request.settings
+    network = choose_network(request.layout, chosen.simulate.network or None)
     if request.null and request.world not in (None, "null"):
         raise AnalysisError("simulate", came=f"--null and --world {request.world}", expected="one of them",
                             remedy="Leave one out.")
@@ -95,7 +95,7 @@ class VirtualSubject:
     sub : str
         Marked virtual in its profile.
     network : ChosenNetwork
-        That the set was made with.
+        Whose layers the regions follow: by default the one that the set was made with.
     settings : SimulateSettings
     seed : int
         The study's.
@@ -124,8 +124,8 @@ class VirtualSubject:
     @property
     def bold(self) -> dict[tuple[RunKey, str], Path]:
         """Run and hemisphere to time series."""
-        density = f"occipital{self.settings.subdivisions}"
-        return {(key, hemi): self.layout.bold(SIMULATED, key=key, hemi=hemi, space=SPACE, den=density)
+        space, density = mesh_names(self.settings.mesh, subdivisions=self.settings.subdivisions)
+        return {(key, hemi): self.layout.bold(SIMULATED, key=key, hemi=hemi, space=space, den=density)
                 for key in self.runs for hemi in HEMISPHERES}
 
     @property
@@ -174,7 +174,8 @@ class VirtualSubject:
 
     def origin(self, _: Path) -> Origin:
         """Say what all files are made from."""
-        inputs: dict[str, Path | str] = {"manifest": self.layout.manifest, "features": self.network.features}
+        inputs: dict[str, Path | str] = {"manifest": self.layout.manifest, "features": self.network.features,
+                                        **surface_files(self.settings.mesh)}
         for key in self.runs:
             name = label_part(key) if key.task == TASK else f"task-{key.task}_{label_part(key)}"
             inputs[f"{name}_events"] = self.layout.events(key)
@@ -197,10 +198,12 @@ class VirtualSubject:
                                pictures=lambda one: read_pixels(self.layout.stimuli, one),
                                generator=lambda purpose: rng(self.seed, self.sub, "seen", purpose))
         movies = {key: read_volume_masks(path) for key, path in self.apertures.items()}
-        hemispheres = {hemi: draw_hemisphere(template_anatomy(hemi, subdivisions=self.settings.subdivisions), scores,
-                                             base_images=tuple(manifest.base_images), settings=self.settings,
+        chosen = self.settings
+        meshes = {hemi: anatomy(hemi, mesh=chosen.mesh, atlas=chosen.atlas, subdivisions=chosen.subdivisions)
+                  for hemi in HEMISPHERES}
+        hemispheres = {hemi: draw_hemisphere(mesh, scores, base_images=tuple(manifest.base_images), settings=chosen,
                                              generator=rng(self.seed, self.sub, hemi, "tuning"))
-                       for hemi in HEMISPHERES}
+                       for hemi, mesh in meshes.items()}
         return lambda: self._write(hemispheres, movies, layers=choose_layers(store.layers), progress=progress)
 
     def _write(self, hemispheres: Mapping[str, Hemisphere], movies: Mapping[RunKey, VolumeMasks], *,
@@ -213,15 +216,14 @@ class VirtualSubject:
             write_labels(self._labels(hemi), one.labels, hemi=hemi, overwrite=True)
         save_truth(self.truth_path, hemispheres)
         said: dict[Path, dict[str, Any]] = {path: {"Simulated": True} for path in self.files}
-        said[self.truth_path] |= {"Layers": dict(layers), "World": self.settings.world, "Noise": asdict(self.noise),
-                                  "Content": self.settings.content}
+        said[self.truth_path] |= {"Network": self.network.name, "Layers": dict(layers), "World": self.settings.world,
+                                  "Content": self.settings.content, "Noise": asdict(self.noise)}
         drives, samples = {hemi: Drives(one.fields) for hemi, one in hemispheres.items()}, list[NDArray[np.float32]]()
         for (key, hemi), path in progress(self.bold.items(), label=f"BOLD sub-{self.sub}", total=len(self.bold)):
             made = self.simulate(hemispheres[hemi], key=key, movies=movies, drives=drives[hemi])
             write_timeseries(path, made, hemi=hemi, tr_s=self.tr_s, overwrite=True)
             said[path] |= {"RepetitionTime": self.tr_s, "StartTime": self._start_s, "SliceTimingCorrected": True,
-                           "TaskName": key.task, "Density": f"occipital patch of {SPACE}, every triangle split "
-                           f"{self.settings.subdivisions} times into four"}
+                           "TaskName": key.task, "Density": f"{self.settings.mesh}, {made.shape[1]} vertices"}
             samples = [*samples, made[:, ::_EVERY].copy()]
             if hemi == HEMISPHERES[-1]:
                 said[self.confounds[key]] |= self._write_confounds(key, samples)

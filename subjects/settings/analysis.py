@@ -98,6 +98,16 @@ class SimulateSettings(Section):
 
     subdivisions: Annotated[int, Field(ge=0, le=3)] = described(2,
         "How often the template's triangles are divided in four.")
+    mesh: str = described("occipital",
+        "The cortex: `occipital`, the back of fsaverage5, refined; `fsaverage5`, all of its 10,242 vertices a "
+        "hemisphere, as fMRIPrep writes them; or the folder of a FreeSurfer subject (with surf/), whose occipital "
+        "patch is taken.", unit="name or path", since="0.2.0")
+    atlas: Literal["analytic", "benson"] = described("analytic",
+        "Areas and receptive fields: `analytic`, schematic areas with Horton and Hoyt's magnification; `benson`, the "
+        "atlas of Benson et al., which needs neuropythy.", since="0.2.0")
+    network: str = described("",
+        "Network whose layers drive the regions; its responses must have been taken with `stimuli features "
+        "--network`. Empty: the one that the set was made with.", unit="name", since="0.2.0")
     world: Literal["paper", "cnn-like", "both", "null", "pixels"] = described("paper",
         "How AN and AI images are seen: `paper`: AI like their RE, AN not; `cnn-like`: AN like their RE, AI like their "
         "target; `both`: both like their RE; `null`: all images alike; `pixels`: by their pixels alone.", since="0.2.0")

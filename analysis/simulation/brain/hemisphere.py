@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
@@ -12,18 +11,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from analysis.data.surface import Surface
-from analysis.data.template import load_fsaverage5, occipital_patch
 from analysis.regions.labels import ROIS
-from analysis.regions.schematic import schematic_motion_area, schematic_regions
-from analysis.simulation.brain.fields import FieldMap, Fields, analytic_map, size_fields
+from analysis.simulation.brain.fields import FieldMap, Fields, size_fields
 from analysis.simulation.brain.localizers import IMAGE_SHARE, localizer_responses
+from analysis.simulation.brain.meshes import Anatomy
 from analysis.simulation.ground_truth import MEAN_SPREAD, Truth, draw_truth
 from analysis.simulation.hemodynamics import Shapes, draw_shapes
-from analysis.simulation.noise import smooth_maps, smoother
+from analysis.simulation.noise import smooth_maps
 from subjects.settings.analysis import SimulateSettings
 
-TUNING_SD_MM = 2.5
-NOISE_SD_MM = 1.0
 MEAN_SIGNAL = 800.0
 MEAN_SIGNAL_SPREAD = 0.1
 
@@ -74,32 +70,6 @@ class Hemisphere:
         return np.asarray(self.place.areas == ROIS.index("LO") + 1)
 
 
-@dataclass(frozen=True, eq=False)
-class Anatomy:
-    """What all virtual subjects on one mesh share.
-
-    Parameters
-    ----------
-    surface : Surface
-    place : FieldMap
-    tuning_kernel, noise_kernel : csr_array
-        See :func:`~analysis.simulation.noise.smoother`.
-    """
-
-    surface: Surface
-    place: FieldMap
-    tuning_kernel: csr_array
-    noise_kernel: csr_array
-
-
-@lru_cache(maxsize=2)
-def template_anatomy(hemi: str, *, subdivisions: int) -> Anatomy:
-    """Make the occipital patch of fsaverage5 with its schematic areas; kept, since subjects share it."""
-    patch = occipital_patch(load_fsaverage5()[hemi], subdivisions=subdivisions)
-    place = analytic_map(patch, labels=schematic_regions(patch), motion=schematic_motion_area(patch))
-    return Anatomy(patch, place, smoother(patch, sd_mm=TUNING_SD_MM), smoother(patch, sd_mm=NOISE_SD_MM))
-
-
 def draw_hemisphere(anatomy: Anatomy, scores: Scores, *, base_images: tuple[str, ...],
                     settings: SimulateSettings, generator: Generator) -> Hemisphere:
     """Draw one hemisphere of a virtual subject.
@@ -117,6 +87,7 @@ def draw_hemisphere(anatomy: Anatomy, scores: Scores, *, base_images: tuple[str,
     truth = draw_truth(scores, base_images=base_images, labels=regions, kernel=kernel, rng=generator,
                        signal_pct=settings.signal_pct, tuning_sd_pct=settings.tuning_sd_pct)
     mean = MEAN_SIGNAL * (1 + MEAN_SIGNAL_SPREAD * smooth_maps(1, kernel=kernel, rng=generator)[0])
+    mean[anatomy.silent] = 0
     shapes = draw_shapes(*smooth_maps(2, kernel=kernel, rng=generator), lag_sd_s=settings.hrf_lag_sd_s,
                          width_sd=settings.hrf_width_sd)
     maps = smooth_maps(5, kernel=kernel, rng=generator)

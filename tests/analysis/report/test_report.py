@@ -341,6 +341,16 @@ def test_a_null_subject_is_told_apart(study: Layout, tmp_path: Path) -> None:
     assert "The verdicts on brain" not in make_banner(only)
 
 
+def test_the_banner_says_what_drives_a_virtual_subject(study: Layout, tmp_path: Path) -> None:
+    copy = Layout(shutil.copytree(study.root, tmp_path / "study"))
+    for sub, said in (("01", {"Content": "mixed", "Network": "demo"}), ("02", {"Content": "network", "Network": "x9"})):
+        write_json(copy.derivative("simulated", sub=sub, suffix="truth.json"), {"parameters": {"null": False}, **said},
+                   overwrite=True)
+    banner = make_banner(read_records(ask(copy, load_settings(copy.root), "01", "02")))
+    assert "Subject 01 is driven by Gabor energy, categories and the layers of the network demo." in banner
+    assert "Subject 02 is driven by the layers of the network x9." in banner
+
+
 def test_a_virtual_subject_without_its_truth_is_not_reported(study: Layout, tmp_path: Path) -> None:
     copy = Layout(shutil.copytree(study.root, tmp_path / "study"))
     copy.derivative("simulated", sub="02", suffix="truth.json").unlink()

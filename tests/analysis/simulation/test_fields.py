@@ -16,13 +16,14 @@ from analysis.simulation.brain.fields import (
     eccentricity,
     size_fields,
 )
-from analysis.simulation.brain.hemisphere import Anatomy, template_anatomy
+from analysis.simulation.brain.meshes import Anatomy
+from analysis.simulation.brain.meshes import anatomy as make_anatomy
 from stimuli.apertures import Wedge, degree_grid, mask
 
 
 @pytest.fixture(scope="module", params=["L", "R"])
 def anatomy(request: pytest.FixtureRequest) -> Anatomy:
-    return template_anatomy(request.param, subdivisions=0)
+    return make_anatomy(request.param, mesh="occipital", atlas="analytic", subdivisions=0)
 
 
 def elevation_deg(anatomy: Anatomy) -> np.ndarray:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis.simulation.brain.fields import AREAS
-from analysis.simulation.brain.hemisphere import template_anatomy
 from analysis.simulation.brain.localizers import RESPONSES, localizer_responses, neural_blocks
+from analysis.simulation.brain.meshes import anatomy
 from paradigms.tasks.lo_localizer import make_schedule as plan_lo
 from paradigms.tasks.motion_localizer import make_schedule as plan_motion
 from subjects.run_key import RunKey
@@ -63,7 +63,7 @@ def test_a_picture_that_stands_alone_outlasts_itself_a_little():
 
 @pytest.mark.parametrize("hemi", ["L", "R"])
 def test_areas_answer_by_the_table_and_the_overlap_to_both(hemi):
-    place = template_anatomy(hemi, subdivisions=0).place
+    place = anatomy(hemi, mesh="occipital", atlas="analytic", subdivisions=0).place
     found = localizer_responses(place, mean_pct=np.full(len(place.areas), 2.0, np.float32))
     for k, name in enumerate(AREAS, start=1):
         inside = (place.areas == k) & ~place.motion if name != "hMT+" else place.areas == k

@@ -65,10 +65,12 @@ overwrite_option = click.option("--overwrite", is_flag=True,
 replace_option = click.option("--overwrite", is_flag=True, help="Replace the file that is there.")
 
 
-def _asked(*, network: str | None, weights: Path | None, preprocessing: str | None, trust: bool) -> NetworkChoice:
+def _asked(*, network: str | None, weights: Path | None, preprocessing: str | None, trust: bool,
+           layers: tuple[str, ...] = (), taps: tuple[str, ...] = ()) -> NetworkChoice:
     from stimuli.image_set.set_network import NetworkChoice
 
-    return NetworkChoice(network, weights=weights, preprocessing=_from_here(preprocessing), trust=trust)
+    return NetworkChoice(network, weights=weights, preprocessing=_from_here(preprocessing), trust=trust, layers=layers,
+                         taps=taps)
 
 
 def _from_here(preprocessing: str | None) -> str | None:
@@ -241,6 +243,11 @@ def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrit
 @network_options("Another network than the set's, on purpose; its features go to their own file.")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default=None,
               help="How responses are stored (default: stimuli.features_dtype).")
+@click.option("--layers", multiple=True, metavar="PATTERN",
+              help="Modules that stand for the layers before the softmax, by name or pattern (default: "
+                   "stimuli.layers); may be given again.")
+@click.option("--taps", multiple=True, metavar="PATTERN",
+              help="Modules that are read beside the layers (default: stimuli.taps); may be given again.")
 @replace_option
 @json_option
 @hardware_options

@@ -107,6 +107,12 @@ OPEN_CHOICES = (
     OpenChoice("Haemodynamic response", "estimated by GLMdenoise", "SPM's canonical one", ("glm.hrf",)),
     OpenChoice("Where the responses of a network's layer are read", "“layers 1–8”", "the network's own choice: for "
                "AlexNet after normalisation and pooling of layers 1 and 2; other places on offer", ("stimuli.tap",)),
+    OpenChoice("Modules that stand for layers 1 to 8 in networks that are not AlexNet", "“layers 1–8” of AlexNet",
+               "the first block with weights; those between it and the last in six consecutive groups, the later ones "
+               "larger, of which the last block stands for the layer; the softmax (docs/stimuli.md). With SqueezeNet "
+               "and 40 photographs RE-AN rises with tau = .71 where conv1, fire2, fire4, fire6 to fire9 and the "
+               "softmax are the layers, and with .43 where all eight fires are: report the modules with the trend",
+               ("stimuli.layers",)),
     OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", ("rsa.dissimilarity",)),
     OpenChoice("Means of the two sessions, which show different images", "not said",
                "removed at every vertex, type by type: the baseline error that all images of a session share would "

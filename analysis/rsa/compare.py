@@ -28,6 +28,9 @@ COMPARED = ("AN", "AI")
 DIFFERENCE = "RE-AI minus RE-AN"
 DEGENERATE = "degenerate dissimilarities"
 ALIKE, MOST_ALIKE = 0.002, 0.9
+MOST_COUNTS = 50_000_000
+"""Counts of drawn features that are held at once, of two bytes each."""
+
 MOST_FLAT = 0.05
 """Share of the draws of features that may leave a pattern constant; where more do, no interval is given."""
 
@@ -153,14 +156,19 @@ def _difference(rdms: Mapping[str, RDM], *, settings: RsaSettings, seed: int) ->
 def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings, seed: int,
                    n_groups: int) -> dict[str, Floats]:
     """Bootstrap vertices or units, or groups of them, the same draws for all three types; NaN: a pattern constant."""
-    n_features, measure = responses["RE"].shape[1], settings.dissimilarity
-    counts = feature_counts(n_groups or n_features, n=settings.n_bootstraps, rng=rng(seed, "features"))
+    n_features, n, measure = responses["RE"].shape[1], settings.n_bootstraps, settings.dissimilarity
+    draws = rng(seed, "features")
     if n_groups:
-        groups = rng(seed, "groups").permutation(n_features)
+        groups, counts = rng(seed, "groups").permutation(n_features), feature_counts(n_groups, n=n, rng=draws)
         drawn = {kind: group_bootstraps(responses[kind], groups=groups, counts=counts, measure=measure)
                  for kind in TYPES}
     else:
-        drawn = {kind: feature_bootstraps(responses[kind], counts=counts, measure=measure) for kind in TYPES}
+        parts = list[dict[str, Floats]]()
+        at_once = max(1, MOST_COUNTS // n_features)
+        for first in range(0, n, at_once):  # the same draws as all at once, and fewer counts held
+            counts = feature_counts(n_features, n=min(at_once, n - first), rng=draws)
+            parts.append({kind: feature_bootstraps(responses[kind], counts=counts, measure=measure) for kind in TYPES})
+        drawn = {kind: np.concatenate([part[kind] for part in parts]) for kind in TYPES}
     usable = np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in drawn.values()])
     ranked = {kind: unit_ranks(values[usable]) for kind, values in drawn.items()}
     found = {kind: np.full(len(usable), np.nan) for kind in COMPARED}

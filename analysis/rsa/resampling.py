@@ -129,10 +129,12 @@ def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[np.uint16], measu
         constant (:data:`FLAT_DRAW`), as a draw without its winning unit does with a softmax: a correlation of what
         is left would be one of rounding errors.
     """
-    values = np.asarray(patterns, dtype=np.float64)
+    values = np.array(patterns, dtype=np.float64)
     centre, scale = _standard(values, measure=measure)
+    values -= centre
+    values /= scale
     pairs = np.triu_indices(len(values), 1)
-    sums = _weighted_sums((values - centre) / scale, counts=counts, pairs=pairs)
+    sums = _weighted_sums(values, counts=counts, pairs=pairs)
     return _from_sums(sums, n_conditions=len(values), total=values.shape[1], scale=scale, measure=measure)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from analysis.data.features import ChosenNetwork, choose_network, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
@@ -20,14 +20,15 @@ from analysis.rsa.resampling import split_half_ceiling
 from analysis.statistics.results import RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
 from analysis.statistics.statistic import Statistic
 from analysis.steps import Origin, Request, Work
-from stimuli.feature_store import FeatureStore
+from stimuli.feature_store import FeatureStore, open_store
 from stimuli.manifest import TYPES, Manifest, read_manifest
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
+from subjects.errors import StoreError
 from subjects.layout import Layout, network_label
-from subjects.provenance import derive_seed
+from subjects.provenance import derive_seed, sidecar_path
 from subjects.settings.analysis import RoiSettings, RsaSettings
-from subjects.store import write_table
+from subjects.store import read_json, write_table
 
 COLUMNS = ("system", "sub", "place", "comparison", *STATISTIC_COLUMNS, "ceiling_low", "ceiling_high", "correction")
 _CEILING = "split-half: Spearman of RE RDMs, presentation 1 and 2 (low), Spearman-Brown corrected (high)"
@@ -43,8 +44,9 @@ def plan(request: Request) -> tuple[Work, ...]:
                          seed=chosen.study.seed)
     of_brains = [Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, origin=one.origin, make=one.make,
                       check=one.check) for one in brains]
-    return (*of_brains, Work(name=f"network-{network.network.name}", outputs=network.paths, origin=network.origin,
-                             make=network.make, check=network.check))
+    networks = (network, replace(network, of="taps")) if has_taps(network.network) else (network,)
+    return (*of_brains, *(Work(name=one.name, outputs=one.paths, origin=one.origin, make=one.make, check=one.check)
+                          for one in networks))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,18 +132,26 @@ class NetworkRsa:
     rsa : RsaSettings
     seed : int
         The study's.
+    of : {"layers", "taps"}
+        The layers and their trends, or what was read beside them, without trends and in files of its own.
     """
 
     layout: Layout
     network: ChosenNetwork
     rsa: RsaSettings
     seed: int
+    of: Literal["layers", "taps"] = "layers"
+
+    @property
+    def name(self) -> str:
+        """What it is of, for people."""
+        return f"network-{self.network.name}" + (", taps" if self.of == "taps" else "")
 
     @property
     def paths(self) -> tuple[Path, Path]:
         """The table (columns :data:`COLUMNS`), and the RDMs behind it."""
-        label = network_label(self.network.name)
-        table, rdms = (self.layout.derivative("rsa", suffix=suffix, network=label) for suffix in ("rsa.tsv", "rdms.h5"))
+        entities = {"network": network_label(self.network.name), **({"desc": "taps"} if self.of == "taps" else {})}
+        table, rdms = (self.layout.derivative("rsa", suffix=suffix, **entities) for suffix in ("rsa.tsv", "rdms.h5"))
         return table, rdms
 
     def origin(self, _: Path) -> Origin:
@@ -150,16 +160,15 @@ class NetworkRsa:
                       {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json")})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
-        """Compare the image types in every layer."""
+        """Compare the image types in every layer, or in every tap."""
         store = open_features(self.network, study=self.layout.root)
-        found = layer_similarities(store, read_manifest(self.layout.manifest), settings=self.rsa, seed=self.seed,
-                                   progress=progress)
-        named = [(layer, comparison, statistic) for layer, place in found.items()
-                 for comparison, statistic in place.statistics.items()]
-        named += [(place, comparison, statistic) for place, trends in reading_trends(found, layers=store.layers).items()
-                  for comparison, statistic in trends.items()]
+        named = {name: name for name in store.taps} if self.of == "taps" else named_layers(store)
+        found = place_similarities(store, named, manifest=read_manifest(self.layout.manifest), settings=self.rsa,
+                                   seed=self.seed, progress=progress)
+        trends = reading_trends(found, layers=store.layers) if self.of == "layers" else {}
         rows = [statistic_row(statistic, system="network", sub="", place=place, comparison=comparison)
-                for place, comparison, statistic in named]
+                for place, statistics in {**{name: here.statistics for name, here in found.items()}, **trends}.items()
+                for comparison, statistic in statistics.items()]
         return lambda: self._save(found, rows)
 
     def _save(self, found: Mapping[str, Similarities], rows: list[dict[str, Any]]) -> Extras:
@@ -173,21 +182,46 @@ class NetworkRsa:
         load_rdms(self.paths[1])
 
 
-def layer_similarities(store: FeatureStore, manifest: Manifest, *, settings: RsaSettings, seed: int,
-                       progress: ProgressWrapper) -> dict[str, Similarities]:
-    """Compare the types in every layer of a network, and in its last layer by the logits where they are stored."""
+def has_taps(network: ChosenNetwork) -> bool:
+    """Say whether a network was read beside its layers; of dropped responses the sidecar tells."""
+    try:
+        if network.features.is_file():
+            return bool(open_store(network.features).taps)
+        return bool(read_json(sidecar_path(network.features)).get("parameters", {}).get("taps"))
+    except StoreError:
+        return False
+
+
+def named_layers(store: FeatureStore) -> dict[str, str]:
+    """Name every layer as a place of the table, and the last one by the logits where they are stored."""
+    return {**{layer: layer for layer in store.layers},
+            **{by_logits(store.layers[-1]): name for name in store.readings if name == LOGITS}}
+
+
+def place_similarities(store: FeatureStore, named: Mapping[str, str], *, manifest: Manifest, settings: RsaSettings,
+                       seed: int, progress: ProgressWrapper) -> dict[str, Similarities]:
+    """Compare the types in some places of a network.
+
+    Parameters
+    ----------
+    store : FeatureStore
+    named : mapping of str to str
+        Place in the table to what is read of the store. One is held at a time.
+    manifest : Manifest
+    settings : RsaSettings
+    seed : int
+        The study's.
+    progress : ProgressWrapper
+    """
     labels = tuple(sorted(manifest.base_images))  # the draws do not depend on the order of the manifest's rows
-    ids = [manifest.get(base_image=name, type=kind).image_id for kind in TYPES for name in labels]
+    ids = {kind: [manifest.get(base_image=name, type=kind).image_id for name in labels] for kind in TYPES}
     found = {}
-    stored = {**{layer: layer for layer in store.layers},
-              **{by_logits(store.layers[-1]): name for name in store.readings if name == LOGITS}}
-    for layer, name in progress(stored.items(), label=f"RSA network-{store.network}", total=len(stored)):
-        values = store.read(name, image_ids=ids)
-        responses = {kind: values[k * len(labels):(k + 1) * len(labels)] for k, kind in enumerate(TYPES)}
-        found[layer] = compare_types(responses, labels=labels, settings=settings, percent=95,
-                                     seed=derive_seed(seed, store.network, layer, "rsa"),
+    for place, name in progress(named.items(), label=f"RSA network-{store.network}", total=len(named)):
+        responses = {kind: store.read(name, image_ids=rows) for kind, rows in ids.items()}
+        found[place] = compare_types(responses, labels=labels, settings=settings, percent=95,
+                                     seed=derive_seed(seed, store.network, place, "rsa"),
                                      features="units", n_groups=settings.unit_groups,
-                                     where=f"network-{store.network} {layer}")
+                                     where=f"network-{store.network} {place}")
     return found
 
 

@@ -33,8 +33,8 @@ def dissimilarities(patterns: Floats, *, measure: str) -> Floats:
     centred = patterns - patterns.mean(axis=-1, keepdims=True)
     norms = lengths(centred)[..., None]
     flat = norms <= FLAT * lengths(patterns)[..., None]
-    scaled = centred / np.where(flat, np.nan, norms)
-    return np.clip(1.0 - _products(scaled)[..., rows, columns], 0.0, 2.0)
+    centred /= np.where(flat, np.nan, norms)
+    return np.clip(1.0 - _products(centred)[..., rows, columns], 0.0, 2.0)
 
 
 def lengths(patterns: Floats) -> Floats:

@@ -6,13 +6,14 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stimuli.feature_store import FeatureStore, FeatureWriter, open_store
+from stimuli.feature_store import FeatureStore, open_store
+from stimuli.feature_writer import FeatureWriter
 from stimuli.image_set.set_network import NetworkChoice, load_other_network, load_set_network
 from stimuli.image_set.set_rules import require_rows
 from stimuli.image_set.transfer import fit_side
@@ -30,6 +31,9 @@ from subjects.settings.study import Settings
 from subjects.store import locked, sweep
 
 log = logging.getLogger(__name__)
+
+MOST_BYTES = 32 * 2**20
+"""Of one batch's responses. Three batches are held at once: read, copied, and on their way to the disk."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,11 @@ class Extracted:
 
     def record(self) -> dict[str, Any]:
         """Give what ``features --json`` prints."""
-        layers = {name: self.store.n_units[name] for name in self.store.layers}
+        layers, taps = ({name: self.store.n_units[name] for name in names}
+                        for names in (self.store.layers, self.store.taps))
         return {"path": self.store.path, "network": self.store.network, "network_digest": self.store.network_digest,
                 "set_network": self.set_network, "tap": self.store.tap, "layers": layers,
+                "taps": taps, "places": dict(self.store.places),
                 "n_images": self.n_images, "reused": self.reused, "n_resumed": self.n_resumed}
 
 
@@ -144,7 +150,8 @@ def _plan(layout: Layout, manifest: Manifest, *, network: Network, stimuli: Stim
     resampled = other and stimuli.size_px != network.input_size
     return _Plan(layout.features(network.name), manifest, network, stimuli.batch,
                  {"image_ids": [one.image_id for one in manifest.stimuli], "tap": network.tap,
-                  "dtype": stimuli.features_dtype, "readings": [LOGITS],
+                  "dtype": stimuli.features_dtype, "readings": [LOGITS], "taps": list(_taps(network)),
+                  **({"places": _places(network)} if _places(network) else {}),
                   **({"resampled_from_px": stimuli.size_px} if resampled else {})})
 
 
@@ -158,7 +165,32 @@ def _current(plan: _Plan) -> FeatureStore | None:
         log.warning("%s Made anew.", error)
         return None
     same = (store.image_ids, store.layers, store.tap) == (tuple(plan.image_ids), plan.network.layers, plan.network.tap)
-    return store if same and store.readings == (LOGITS,) else None
+    beside = (store.readings, store.taps) == ((LOGITS,), _taps(plan.network))
+    return store if same and beside and dict(store.places) == _places(plan.network) else None
+
+
+def _taps(network: Network) -> tuple[str, ...]:
+    """Name what is read beside the layers; a network of a class of one's own need not know the word."""
+    return tuple(getattr(network, "taps", ()))
+
+
+def _places(network: Network) -> dict[str, str]:
+    return dict(getattr(network, "places", {}))
+
+
+def count_at_a_time(network: Network, *, batch: int) -> int:
+    """Say how many images go through a network together, so that their responses stay below :data:`MOST_BYTES`.
+
+    Parameters
+    ----------
+    network : Network
+        Asked about one image.
+    batch : int
+        At most so many.
+    """
+    image = np.zeros((1, network.input_size, network.input_size, 3), dtype=np.uint8)
+    n_units = sum(units.size for units in network.features(image, batch=1).values())
+    return max(1, min(batch, MOST_BYTES // (4 * n_units)))
 
 
 def _require_own_name(plan: _Plan) -> None:
@@ -177,9 +209,11 @@ def _write(plan: _Plan, *, layout: Layout, progress: ProgressWrapper) -> int:
     """Write the file and its sidecar; give how many images an interrupted attempt had left."""
     network, ids = plan.network, plan.image_ids
     sweep(plan.path.parent, older_than_s=0.0)
+    plan = replace(plan, batch=count_at_a_time(network, batch=plan.batch))
     writer = FeatureWriter(plan.path, dtype=plan.parameters["dtype"], batch=plan.batch, attributes={
         "network": network.name, "network_digest": network.digest, "tap": network.tap, "layers": network.layers,
-        "readings": [LOGITS], "image_ids": ids})
+        "readings": [LOGITS], "taps": list(_taps(network)), "places": list(_places(network).values()),
+        "image_ids": ids})
     resumed = writer.n_filled
     _fill(writer, plan, stimuli_dir=layout.stimuli, progress=progress)
     sidecar_path(plan.path).unlink(missing_ok=True)
@@ -230,4 +264,6 @@ def describe(made: Extracted) -> str:
         f"extracted, {made.n_resumed} of them by an earlier attempt" if made.n_resumed else "extracted"
     whose = f"network {made.store.network}" if made.store.network == made.set_network else \
         f"network {made.store.network}, not the set's ({made.set_network})"
-    return f"{made.n_layers} layers x {made.n_images} images of {whose} {state}: {made.store.path} ({size:.1f} MiB)"
+    beside = f" and {len(made.store.taps)} taps" if made.store.taps else ""
+    return (f"{made.n_layers} layers{beside} x {made.n_images} images of {whose} {state}: {made.store.path} "
+            f"({size:.1f} MiB)")

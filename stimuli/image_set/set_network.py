@@ -34,6 +34,8 @@ class NetworkChoice:
         Its weights file.
     preprocessing : str or None
         Its preprocessing.
+    layers, taps : tuple of str
+        Modules that stand for its layers, and that are read beside them; see :mod:`stimuli.networks.named_taps`.
     trust : bool
         Whether code that the study's own files name may run on this computer.
     """
@@ -41,15 +43,19 @@ class NetworkChoice:
     name: str | None = None
     weights: Path | None = None
     preprocessing: str | None = None
+    layers: tuple[str, ...] = ()
+    taps: tuple[str, ...] = ()
     trust: bool = False
 
     def applied(self, stimuli: StimuliSettings) -> StimuliSettings:
-        """Give the settings with this choice; another network leaves the study's weights and preprocessing out."""
+        """Give the settings with this choice; another network leaves out what the study says of its own."""
         other = self.name is not None and self.name != stimuli.network
         changes: dict[str, Any] = {"network": self.name, "preprocessing": self.preprocessing,
-                                   "weights": None if self.weights is None else str(self.weights.resolve())}
+                                   "weights": None if self.weights is None else str(self.weights.resolve()),
+                                   "layers": self.layers or None, "taps": self.taps or None}
         given = {key: value for key, value in changes.items() if value is not None}
-        return stimuli.model_copy(update={**({"weights": None, "preprocessing": None} if other else {}), **given})
+        left_out = {"weights": None, "preprocessing": None, "layers": (), "taps": ()} if other else {}
+        return stimuli.model_copy(update={**left_out, **given})
 
 
 def unfinished_path(layout: Layout) -> Path:
@@ -217,7 +223,9 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
     _warn(record, stimuli, root=layout.root)
     name = stimuli.network if record.tap is None and ":" in stimuli.network else record.loaded_as
     _require_consent(layout, name, asked=asked, where=None if name == stimuli.network else str(layout.manifest))
-    parts = {**_parts(record, stimuli), **({} if tap is None else {"tap": tap})}
+    parts: dict[str, Any] = {**_parts(record, stimuli), **({} if tap is None else {"tap": tap})}
+    if stimuli.network != name and "network" in stimuli.model_fields_set:
+        parts |= {"layers": (), "taps": ()}  # those of the network that the settings name
     chosen = replace(asked, name=None).applied(stimuli.model_copy(update={"network": name, **parts}))
     _require_weights(layout, record, chosen)
     network = network_of(chosen, root=layout.root)

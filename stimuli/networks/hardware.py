@@ -11,7 +11,7 @@ import copy
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -176,6 +176,16 @@ class OnDevice:
     def tap(self) -> str:
         """Where in a layer the taps sit."""
         return self.judge.tap
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """What is read beside the layers."""
+        return self.judge.taps
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Layer to path of the module that it reads."""
+        return self.judge.places
 
     @property
     def mean_image(self) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -87,6 +87,10 @@ class TorchNetwork:
         From RGB (n, 3, side, side) in [0, 1] to what the module takes; differentiable, on the images' device.
     device : torch.device
         Where the module is. Images come from the CPU, and what is given goes back to it.
+    taps : tuple of str
+        What is read beside the layers, and is none of them.
+    places : mapping of str to str
+        Layer -> path of the module that it reads, as far as that is known.
 
     Notes
     -----
@@ -102,6 +106,8 @@ class TorchNetwork:
     module: Tapped = field(repr=False)
     preprocess: Callable[[Tensor], Tensor] = field(repr=False)
     device: torch.device = CPU
+    taps: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         shape = self.mean_image.shape
@@ -164,10 +170,11 @@ class TorchNetwork:
         Returns
         -------
         dict of str to float32 array, (n, n_units)
-            In order of depth; a layer's maps are flattened as (channel, row, column).
+            In order of depth, then the taps beside the layers; a layer's maps are flattened as (channel, row, column).
         """
         parts = [self.module.forward_layers(self._prepared(part)) for part in self._batches(images, batch=batch)]
-        units = {name: [part[name].flatten(1).float().cpu().numpy() for part in parts] for name in self.layers}
+        units = {name: [part.pop(name).flatten(1).float().cpu().numpy() for part in parts]
+                 for name in (*self.layers, *self.taps)}
         return {name: those[0] if len(those) == 1 else np.concatenate(those) for name, those in units.items()}
 
     def _batches(self, images: Images, *, batch: int) -> Iterator[Tensor]:

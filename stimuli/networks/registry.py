@@ -10,6 +10,7 @@ from typing import Any
 
 from stimuli.networks.alexnet import TAPS
 from stimuli.networks.caffe_alexnet import NAME, usual_path
+from stimuli.networks.named_taps import tap_network
 from stimuli.networks.preprocessing import PREPROCESSINGS
 from stimuli.networks.protocol import Images, Network, Tapped, TorchNetwork, cpu_threads, to_pixels, to_tensor
 from stimuli.networks.torchvision_networks import default_weights, torchvision_names, weights_path
@@ -101,9 +102,9 @@ def network_of(settings: StimuliSettings, *, name: str | None = None, root: Path
     Parameters
     ----------
     settings : StimuliSettings
-        ``network``, ``weights``, ``preprocessing`` and ``tap``.
+        ``network``, ``weights``, ``preprocessing``, ``tap``, ``layers`` and ``taps``.
     name : str, optional
-        Another network; weights and preprocessing of the settings are not its, and are left out then.
+        Another network; weights, preprocessing, layers and taps of the settings are not its, and are left out then.
     root : Path, optional
         The study's folder, from where relative paths start. Default: the working directory.
 
@@ -119,7 +120,8 @@ def network_of(settings: StimuliSettings, *, name: str | None = None, root: Path
         kind, _, file = preprocessing.partition(":")
         preprocessing = f"{kind}:{folder / file}"
     weights = None if settings.weights is None else folder / settings.weights
-    return load_network(settings.network, weights=weights, preprocessing=preprocessing, tap=settings.tap)
+    network = load_network(settings.network, weights=weights, preprocessing=preprocessing, tap=settings.tap)
+    return tap_network(network, layers=settings.layers, taps=settings.taps)
 
 
 def _load_own(name: str, given: Mapping[str, Any]) -> Network:

@@ -9,7 +9,8 @@ its last block hands on. AlexNet's layers come out as its five convolutions and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,15 +160,21 @@ class HookedModule(nn.Module):
 
     def forward_layers(self, x: Tensor) -> dict[str, Tensor]:
         """Give every layer's output, the softmax last; copies, so that no ReLU in place can change them."""
-        read: dict[str, Tensor] = {}
-        handles = [self.module.get_submodule(place).register_forward_hook(_copy_to(read, layer))
-                   for layer, place in self.places.items()]
-        try:
+        with read_places(self.module, self.places) as read:
             logits = self.module(x)
-        finally:
-            for handle in handles:
-                handle.remove()
         return {**{layer: read[layer] for layer in self.places}, self.layers[-1]: torch.softmax(logits, dim=1)}
+
+
+@contextmanager
+def read_places(root: nn.Module, places: Mapping[str, str]) -> Iterator[dict[str, Tensor]]:
+    """Copy what modules hand on inside the block: name of a place -> output of the module of that path."""
+    read: dict[str, Tensor] = {}
+    handles = [root.get_submodule(path).register_forward_hook(_copy_to(read, name)) for name, path in places.items()]
+    try:
+        yield read
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _copy_to(read: dict[str, Tensor], layer: str) -> Any:

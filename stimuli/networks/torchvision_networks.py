@@ -73,7 +73,8 @@ def load_torchvision(name: str, *, called: str | None = None, weights: Path | No
     digest = digest_json({"architecture": architecture, "weights": digest_weights(module),
                           "preprocessing": process.record(), "class_names": names})
     return TorchNetwork(name=called or name, digest=digest, class_names=names, layers=hooked.layers, tap=hooked.tap,
-                        mean_image=process.mean_image, module=hooked.eval(), preprocess=process)
+                        mean_image=process.mean_image, module=hooked.eval(), preprocess=process,
+                        places=hooked.places)
 
 
 def default_weights(name: str) -> Any:

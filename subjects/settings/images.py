@@ -24,6 +24,13 @@ class StimuliSettings(Section):
     tap: str | None = described(None,
         "Where layers 1 and 2 are read, by the names that the network offers; unset: the network's own "
         "choice.", source="protocol 8, open")
+    layers: tuple[str, ...] = described((),
+        "Modules of the network that stand for its layers before the softmax, by name or pattern (docs/stimuli.md); "
+        "unset: AlexNet's own layers, and of other networks those of the rule.", source="protocol 8, open",
+        since="0.2.0")
+    taps: tuple[str, ...] = described((),
+        "Modules that are read and compared beside the layers, by name or pattern; they are no layers in trends, "
+        "counts and encoding models.", since="0.2.0")
     classes: tuple[str, ...] = described(("dogs", "birds", "cars", "fruits", "aquatic"),
         "Classes of things, in the order of the manifest.", source="protocol 1")
     animal_classes: tuple[str, ...] = described(("dogs", "birds", "aquatic"),

@@ -15,7 +15,8 @@ from PIL import Image
 from analysis.__main__ import cli
 from analysis.report import set_files
 from analysis.steps import SET_REPORT
-from stimuli.feature_store import open_store, write_store
+from stimuli.feature_store import open_store
+from stimuli.feature_writer import write_store
 from stimuli.manifest import TYPES, read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from analysis.regions.labels import ROIS
+from analysis.rsa import compare
 from analysis.rsa.compare import DEGENERATE, DIFFERENCE, compare_types, layer_trends, say_degenerate
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms
-from analysis.rsa.run import COLUMNS, layer_similarities, reading_trends
-from stimuli.feature_store import open_store, write_store
+from analysis.rsa.run import COLUMNS, named_layers, place_similarities, reading_trends
+from analysis.statistics.results import read_results
+from stimuli.feature_store import open_store
+from stimuli.feature_writer import FeatureWriter, write_store
 from subjects.cli import silent
 from subjects.errors import AnalysisError, StudyError
 from subjects.provenance import rng, sidecar_path
@@ -202,7 +209,8 @@ def test_the_last_layer_is_read_by_its_logits_too_and_trends_have_as_many_layers
                 layers=list(layers), readings=["logits"], image_ids=ids)
     store = open_store(tmp_path / "f.h5")
     assert (store.layers, store.readings) == (tuple(layers), ("logits",))
-    found = layer_similarities(store, manifest, settings=QUICK, seed=1, progress=silent)  # type: ignore[arg-type]
+    found = place_similarities(store, named_layers(store), manifest=manifest, settings=QUICK,  # type: ignore[arg-type]
+                               seed=1, progress=silent)
     assert list(found) == [*layers, "layer4 by logits"]
     places = {kind: [row for row, name in enumerate(ids) if name.endswith(kind)] for kind in ("RE", "AN")}
     wanted = [compute_rdm(logits[rows].astype(np.float32), labels=names()).condensed for rows in places.values()]
@@ -213,6 +221,48 @@ def test_the_last_layer_is_read_by_its_logits_too_and_trends_have_as_many_layers
         "layers": {4}, "layers by logits": {4}}
     effects = [found[name].statistics["RE-AN"].effect for name in ("layer1", "layer2", "layer3", "layer4 by logits")]
     assert trends["layers by logits"]["trend RE-AN"].effect == pytest.approx(kendalltau(range(4), effects).statistic)
+
+
+def test_draws_of_many_features_are_the_same_when_fewer_counts_are_held(monkeypatch):
+    settings = RsaSettings(n_permutations=5, n_bootstraps=50, unit_groups=0)
+    whole = compare_types(similar_responses(), labels=names(), settings=settings, seed=3, percent=95).statistics
+    monkeypatch.setattr(compare, "MOST_COUNTS", 50 * 7)  # 7 draws of 50 features at once, the last time one
+    parts = compare_types(similar_responses(), labels=names(), settings=settings, seed=3, percent=95).statistics
+    for name, one in whole.items():
+        assert (parts[name].low, parts[name].high) == pytest.approx((one.low, one.high), abs=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc, in KiB")
+@pytest.mark.parametrize("n_groups", [2000, 0])
+def test_a_layer_of_390000_units_is_compared_below_a_gigabyte(tmp_path, n_groups):
+    ids = [f"{name} {kind}" for name in names(40) for kind in ("RE", "AN", "AI")]
+    writer = FeatureWriter(tmp_path / "f.h5", dtype="float32", batch=20, attributes={
+        "network": "n", "network_digest": "0", "tap": "none", "layers": ["layer1"], "image_ids": ids})
+    for k in range(6):
+        writer.append({"layer1": np.random.default_rng(k).random((20, 390_000), dtype=np.float32)})
+    writer.finish()
+    code = f"""
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from analysis.rsa.run import named_layers, place_similarities
+from analysis.statistics.results import read_results
+from stimuli.feature_store import open_store
+from subjects.cli import silent
+from subjects.settings.study import RsaSettings
+store = open_store({str(tmp_path / 'f.h5')!r})
+manifest = SimpleNamespace(base_images={names(40)!r},
+                           get=lambda **of: SimpleNamespace(image_id=f"{{of['base_image']}} {{of['type']}}"))
+place_similarities(store, named_layers(store), manifest=manifest, seed=1, progress=silent,
+                   settings=RsaSettings(n_permutations=20, n_bootstraps=200, unit_groups={n_groups}))
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True,
+                          cwd=Path(__file__).resolve().parents[3])
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) < 1e9 / 1024, done.stdout
 
 
 def test_layer_trends_are_exact_mann_kendall_tests():
@@ -257,6 +307,28 @@ def test_a_subjects_similarities_are_found_and_written(fabricated):
         assert abs(by_name.loc[(roi, "RE-AN"), "effect"]) < 0.3
         assert 0.5 < by_name.loc[(roi, "RE-AI"), "ceiling_low"] < by_name.loc[(roi, "RE-AI"), "ceiling_high"] < 1
     assert (layout.derivatives("rsa") / "dataset_description.json").is_file()
+
+
+def test_taps_beside_the_layers_have_a_table_of_their_own_and_change_no_trend(tmp_path):
+    """The network's table is the same with taps and without; one tap is a layer under another name."""
+    layout, settings = make_study(tmp_path / "study")
+    plain = table_of("rsa", layout, settings, work="network-demo")
+    store = open_store(layout.features("demo"))
+    values = {layer: store.read(layer) for layer in store.layers}
+    taps = {f"tap features.{k}": values["layer3"] if k == 4 else values["layer1"] + k for k in range(12)}
+    write_store(store.path, {**values, **taps}, network="demo", network_digest=store.network_digest, tap="none",
+                layers=store.layers, taps=list(taps), image_ids=store.image_ids)
+    done = run("rsa", layout, settings)
+    assert [one.name for one in done.works] == ["sub-01", "network-demo", "network-demo, taps"]
+    pd.testing.assert_frame_equal(read_results(done.works[1].outputs[0]), plain)
+    beside = read_results(done.works[2].outputs[0])
+    assert done.works[2].outputs[0].name == "network-demo_desc-taps_rsa.tsv"
+    assert list(dict.fromkeys(beside["place"])) == list(taps)
+    assert set(beside["comparison"]) == {"RE-AN", "RE-AI", DIFFERENCE}
+    effects = [table.set_index(["place", "comparison"]).loc[(place, "RE-AI"), "effect"]
+               for table, place in ((beside, "tap features.4"), (plain, "layer3"))]
+    assert effects[0] == effects[1]
+    assert run("rsa", layout, settings).all_reused
 
 
 def test_the_written_rdms_are_those_of_the_patterns(fabricated):

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stimuli.feature_store import open_store, part_path
+from stimuli.feature_store import open_store
+from stimuli.feature_writer import part_path
 from stimuli.image_set import feature_extraction as extraction
 from stimuli.image_set.build import build
 from stimuli.image_set.feature_extraction import describe, extract
@@ -218,6 +219,8 @@ def _cut_at(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real, seen = TorchNetwork.features, []
 
     def dying(self: TorchNetwork, images: np.ndarray, **given: int) -> dict[str, np.ndarray]:
+        if given.get("batch") == 1:  # the one image by which units are counted
+            return real(self, images, **given)
         seen.append(len(images))
         if len(seen) > n:
             raise KeyboardInterrupt

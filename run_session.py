@@ -134,7 +134,7 @@ def render_textures(rehearsal: Rehearsal) -> str:
 
 def store_features(rehearsal: Rehearsal) -> str:
     """Take the 8 layers' responses to the 120 images."""
-    from stimuli.image_set.feature_extraction import extract
+    from stimuli.image_set.exports.feature_extraction import extract
 
     made = extract(rehearsal.layout, rehearsal.settings, progress=rich_progress)
     return _reused(made.reused, f"{made.n_layers} layers x {made.n_images} images")

@@ -2,7 +2,7 @@
 
     python benchmarks/features.py [--batch 20] [--repeats 3] [--threads 1]
 
-Full widths, random weights. Ours is `stimuli.image_set.feature_extraction.extract`: PNGs are read and verified,
+Full widths, random weights. Ours is `stimuli.image_set.exports.feature_extraction.extract`: PNGs are read and verified,
 every layer is taken and written to HDF5, batch by batch onto the disk. The peer passes the same batches forward and
 keeps nothing. Both run in
 turn in one process, the peer with pixels channels first (as torch lays them out by itself) and channels last (as
@@ -30,7 +30,7 @@ import torch
 from PIL import Image
 
 from stimuli.feature_store import open_store
-from stimuli.image_set.feature_extraction import extract
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from stimuli.networks import registry as networks
 from stimuli.networks.alexnet import CaffeAlexNet

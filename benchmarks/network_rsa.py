@@ -24,10 +24,10 @@ import numpy as np
 from adversarial_noise import photographs
 
 from analysis.rsa.compare import Similarities
-from analysis.rsa.run import layer_similarities
+from analysis.rsa.run import named_layers, place_similarities
 from stimuli.feature_store import open_store
 from stimuli.image_set.build import build
-from stimuli.image_set.feature_extraction import extract
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.manifest import read_manifest
 from stimuli.networks.hardware import Hardware
 from stimuli.networks.registry import cpu_threads
@@ -57,7 +57,8 @@ def similarities(layout: Layout, settings: Settings, *, groups: int) -> tuple[fl
     """Compare the types in every layer; give CPU seconds and what was found."""
     store = open_store(layout.features(read_manifest(layout.manifest).stimuli[0].network))
     began = time.process_time()
-    found = layer_similarities(store, read_manifest(layout.manifest), progress=silent, seed=settings.study.seed,
+    found = place_similarities(store, named_layers(store), manifest=read_manifest(layout.manifest), progress=silent,
+                               seed=settings.study.seed,
                                settings=settings.rsa.model_copy(update={"unit_groups": groups}))
     return time.process_time() - began, found
 

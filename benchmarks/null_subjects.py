@@ -28,7 +28,7 @@ from analysis.statistics.statistic import upper_p
 from analysis.steps import Request
 from paradigms.playing.play_run import play_run
 from stimuli.image_set.build import build
-from stimuli.image_set.feature_extraction import extract
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.manifest import read_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout

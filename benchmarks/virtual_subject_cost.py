@@ -24,7 +24,7 @@ MOST_S, MOST_GB = 60.0, 2.0
 
 def prepare(root: Path, *, runs: int) -> None:
     """Log a study of noise images as planned."""
-    from stimuli.feature_store import write_store
+    from stimuli.image_set.exports.feature_writer import write_store
     from stimuli.manifest import read_manifest
     from subjects.settings.loading import load_settings
     from tests.analysis.simulation.test_bold import log_run

@@ -254,7 +254,7 @@ def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrit
 def features(study: Path, device: str, threads: int | None, dtype: str | None, overwrite: bool, as_json: bool,
              **chosen: Any) -> None:
     """Extract every layer's responses to the whole set, for the analysis. An interrupted extraction is continued."""
-    from stimuli.image_set.feature_extraction import describe, extract
+    from stimuli.image_set.exports.feature_extraction import describe, extract
     from stimuli.networks.hardware import Hardware
 
     layout, asked = Layout(study).require(), _asked(**chosen)

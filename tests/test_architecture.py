@@ -22,9 +22,8 @@ DOORS = {
 WINGS = {
     "subjects": ({"errors"}, {"run_key", "layout", "store", "machine"}, {"provenance"}, {"settings"},
                  {"profile", "dataset"}, {"plan"}, {"cli"}, {"upkeep"}, {"__main__"}),
-    "stimuli": ({"categories", "files", "manifest", "apertures", "texture_table", "feature_store", "feature_writer"},
-                {"drawings"}, {"networks"}, {"regular_images"}, {"perturbation", "textures"}, {"image_set"},
-                {"__main__"}),
+    "stimuli": ({"categories", "files", "manifest", "apertures", "texture_table", "feature_store"}, {"drawings"},
+                {"networks"}, {"regular_images"}, {"perturbation", "textures"}, {"image_set"}, {"__main__"}),
     "paradigms": ({"devices"}, {"emulation"}, {"tasks"}, {"record"}, {"playing"}, {"console"}),
     "analysis": ({"data", "statistics"}, {"glm"}, {"regions"}, {"rsa", "encoding"}, {"simulation", "report"},
                  {"__main__"}),

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stimuli.feature_store import FeatureWriter
 from stimuli.image_set.build import require_faint_start
+from stimuli.image_set.exports.feature_writer import FeatureWriter
 from stimuli.image_set.making import write_png
 from stimuli.image_set.measures import contrast_rms
 from stimuli.image_set.set_network import load_set_network, settings_of_set
@@ -232,7 +232,8 @@ def _take(network: Network, images: Mapping[str, Path], *, folder: Path, batch: 
     batches = [left[first:first + batch] for first in range(0, len(left), batch)]
     for part in progress(batches, label=f"responses {network.tap}", total=len(batches)):
         shown = np.stack([_unchanged(file, image_id) for image_id, file in part])
-        writer.append({**network.features(shown, batch=batch), LOGITS: read_logits(network, shown)})
+        found = network.features(shown, batch=batch)
+        writer.append({**{layer: found[layer] for layer in network.layers}, LOGITS: read_logits(network, shown)})
     writer.finish()
     return path
 

@@ -15,7 +15,7 @@ from analysis.data.sources import labels_path, surface_paths
 from analysis.data.surface import Surface, save_surface
 from analysis.glm.betas import Betas, save_betas
 from analysis.regions.labels import ROIS, write_labels
-from stimuli.feature_writer import write_store
+from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout

@@ -17,7 +17,7 @@ from analysis.regions.labels import write_labels
 from analysis.rsa.rdm import compute_rdm, save_rdms
 from analysis.steps import STEPS, Request
 from paradigms.runlog import COLUMNS as EVENT_COLUMNS
-from stimuli.feature_writer import write_store
+from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stimuli.feature_store import open_store
-from stimuli.feature_writer import FeatureWriter, part_path, write_store
+from stimuli.image_set.exports.feature_writer import FeatureWriter, part_path, write_store
 from subjects.errors import StoreError
 
 IDS = tuple(f"px-{k:016x}" for k in range(7))

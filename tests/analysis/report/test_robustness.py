@@ -18,7 +18,7 @@ from analysis.rsa.choices import COLUMNS
 from analysis.running import run_step
 from analysis.statistics.results import read_results
 from analysis.steps import Request
-from stimuli.feature_store import write_store
+from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout, network_label

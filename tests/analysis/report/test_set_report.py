@@ -16,7 +16,7 @@ from analysis.__main__ import cli
 from analysis.report import set_files
 from analysis.steps import SET_REPORT
 from stimuli.feature_store import open_store
-from stimuli.feature_writer import write_store
+from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import TYPES, read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout

@@ -19,7 +19,7 @@ from analysis.rsa.rdm import RDM, compute_rdm, load_rdms
 from analysis.rsa.run import COLUMNS, named_layers, place_similarities, reading_trends
 from analysis.statistics.results import read_results
 from stimuli.feature_store import open_store
-from stimuli.feature_writer import FeatureWriter, write_store
+from stimuli.image_set.exports.feature_writer import FeatureWriter, write_store
 from subjects.cli import silent
 from subjects.errors import AnalysisError, StudyError
 from subjects.provenance import rng, sidecar_path

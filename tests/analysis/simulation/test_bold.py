@@ -34,7 +34,7 @@ from analysis.simulation.truth_file import load_truth
 from analysis.simulation.worlds import see
 from paradigms.runlog import COLUMNS, events_sidecar
 from paradigms.tasks.main_task import make_schedule
-from stimuli.feature_writer import write_store
+from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import TYPES, Manifest, Stimulus, write_manifest
 from subjects.dataset import init_study
 from subjects.errors import AnalysisError

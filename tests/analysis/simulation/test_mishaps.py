@@ -12,7 +12,7 @@ from analysis.data.timeseries import count_volumes, read_run, read_sessions
 from analysis.glm.betas import load_betas
 from analysis.glm.estimate import betas_paths
 from paradigms.playing.play_run import play_run
-from stimuli.feature_store import write_store
+from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout

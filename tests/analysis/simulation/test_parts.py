@@ -17,7 +17,7 @@ from analysis.glm.run_design import design_of
 from analysis.simulation.truth_file import load_truth
 from paradigms.playing.play_run import play_run
 from paradigms.record.plans import read_schedule
-from stimuli.feature_writer import write_store
+from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import TYPES, read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout

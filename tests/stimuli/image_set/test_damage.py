@@ -25,7 +25,7 @@ from stimuli import files
 from stimuli.image_set import checkpoint
 from stimuli.image_set.build import build
 from stimuli.image_set.checkpoint import UNFINISHED
-from stimuli.image_set.feature_extraction import extract
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.image_set.set_network import unfinished_path
 from stimuli.manifest import MANIFEST, Manifest, read_image, read_manifest, write_manifest
 from subjects.errors import StimulusError, StoreError, StudyError

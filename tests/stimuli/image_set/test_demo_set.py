@@ -9,7 +9,7 @@ import pytest
 
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check
-from stimuli.image_set.feature_extraction import extract
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.manifest import Manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout

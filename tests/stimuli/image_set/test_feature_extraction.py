@@ -18,10 +18,10 @@ import pytest
 from PIL import Image
 
 from stimuli.feature_store import open_store
-from stimuli.feature_writer import part_path
-from stimuli.image_set import feature_extraction as extraction
 from stimuli.image_set.build import build
-from stimuli.image_set.feature_extraction import describe, extract
+from stimuli.image_set.exports import feature_extraction as extraction
+from stimuli.image_set.exports.feature_extraction import describe, extract
+from stimuli.image_set.exports.feature_writer import part_path
 from stimuli.image_set.set_network import NetworkChoice
 from stimuli.manifest import read_image, read_manifest, read_pixels
 from stimuli.networks import registry as networks

@@ -19,7 +19,7 @@ from analysis.statistics.results import read_results
 from analysis.steps import Request
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check
-from stimuli.image_set.feature_extraction import extract
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.manifest import read_manifest
 from stimuli.networks.registry import network_of
 from stimuli.regular_images.candidate_report import report_path

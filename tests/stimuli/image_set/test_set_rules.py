@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stimuli.image_set.build import build
-from stimuli.image_set.feature_extraction import extract
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.image_set.set_rules import require_rows, row_failures
 from stimuli.manifest import Manifest, Stimulus, read_manifest, write_manifest
 from subjects.errors import ManifestError

@@ -25,7 +25,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check
-from stimuli.image_set.feature_extraction import extract
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.image_set.transfer import transfer
 from stimuli.manifest import read_manifest, read_pixels
 from stimuli.networks import hardware

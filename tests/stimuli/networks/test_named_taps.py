@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from stimuli.feature_store import open_store
-from stimuli.image_set import feature_extraction
-from stimuli.image_set.feature_extraction import count_at_a_time, extract
+from stimuli.image_set.exports import feature_extraction
+from stimuli.image_set.exports.feature_extraction import count_at_a_time, extract
 from stimuli.image_set.set_network import NetworkChoice
 from stimuli.networks import registry
 from stimuli.networks.named_taps import NamedTaps, find_modules, passed_modules, tap_network
@@ -303,7 +303,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from stimuli.image_set.feature_extraction import extract
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.networks import registry
 from stimuli.networks.registry import TorchNetwork
 from subjects.layout import Layout

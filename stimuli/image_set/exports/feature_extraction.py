@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from stimuli.feature_store import FeatureStore, open_store
-from stimuli.feature_writer import FeatureWriter
+from stimuli.image_set.exports.feature_writer import FeatureWriter
 from stimuli.image_set.set_network import NetworkChoice, load_other_network, load_set_network
 from stimuli.image_set.set_rules import require_rows
 from stimuli.image_set.transfer import fit_side

@@ -1,0 +1,1 @@
+"""What other programs read of a set: responses of a network, perturbations before they were rounded."""

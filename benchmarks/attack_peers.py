@@ -21,7 +21,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -124,6 +124,7 @@ def fmn(model: TwoLogits, images: Tensor) -> Tensor:
 
 
 FIRST: dict[str, Attack] = {"torchattacks PGDL2": pgd, "foolbox L2CW 3x40": carlini_wagner}
+LAYOUTS = {"torch": "torch's default layout", "lent": "our network's layout lent"}
 SMALLEST: dict[str, Attack] = {"adv-lib DDN 100": ddn, "adv-lib FMN 100": fmn}
 
 
@@ -176,7 +177,9 @@ def settings_of(network: str, data: Path) -> dict[str, Any]:
 
 def make_set(folder: Path, stimuli: dict[str, Any]) -> tuple[Layout, Settings]:
     """Make and check the whole set."""
-    layout = init_study(Layout(folder / "study"), name="peers", seed=20210, changes={"stimuli": stimuli})
+    layout = Layout(folder)
+    if not layout.settings_file.exists():
+        init_study(layout, name="peers", seed=20210, changes={"stimuli": stimuli})
     settings = load_settings(layout.root)
     began = time.process_time()
     build(layout, settings, hardware=Hardware(threads=1), progress=rich_progress)
@@ -199,13 +202,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--network", choices=("squeezenet", "efficientnet"), default="squeezenet")
     parser.add_argument("--images", type=int, default=12)
-    parser.add_argument("--search", type=int, default=StimuliSettings().ai_search)
+    parser.add_argument("--search", type=int, default=100, help="steps of our smallest AI; the peers' have 100")
+    parser.add_argument("--study", type=Path, help="a study that has the set, or where it is kept")
+    parser.add_argument("--layouts", nargs="+", choices=tuple(LAYOUTS), default=list(LAYOUTS),
+                        help="how the peers' images lie in memory")
     asked = parser.parse_args()
     if not (asked.data / "imagenet-sample").is_dir():
         print(f"left out: there is no folder of photographs in {asked.data}; name another with --data")
         return
     with tempfile.TemporaryDirectory() as folder, cpu_threads(1):
-        layout, settings = make_set(Path(folder), settings_of(asked.network, asked.data))
+        layout, settings = make_set(asked.study or Path(folder) / "study", settings_of(asked.network, asked.data))
         network = with_kept_mean(layout, settings.stimuli, network=network_of(settings.stimuli, root=layout.root))
         manifest = read_manifest(layout.manifest)
         rows = [one for one in manifest.stimuli if one.type == "AI"]
@@ -214,11 +220,12 @@ def main() -> None:
                            for one in rows])
         targets = np.array([one.target_index for one in rows], dtype=np.int64)
         compare(network, starts, targets=targets, stimuli=settings.stimuli, search=asked.search,
+                layouts=asked.layouts,
                 own=np.array([one.category_index for one in rows], dtype=np.int64))
 
 
 def compare(network: Network, starts: Pixels, *, targets: np.ndarray, own: np.ndarray, stimuli: StimuliSettings,
-            search: int) -> None:
+            search: int, layouts: Sequence[str]) -> None:
     """Run every attack on the same images, and print the ratios that are asked for."""
     inner = getattr(network, "network", network)
     if not isinstance(inner, TorchNetwork):
@@ -230,9 +237,9 @@ def compare(network: Network, starts: Pixels, *, targets: np.ndarray, own: np.nd
            starts=np.repeat(np.rint(network.mean_image).astype(np.uint8)[None], len(own), axis=0))
     first = report("AI, first hit", lambda: ours(network, starts, targets=targets, stimuli=stimuli), **here)
     small = report(f"AI, minimal ({search})", lambda: ours(network, starts, targets=targets, stimuli=least), **here)
-    for lent, how in ((False, "torch's default layout"), (True, "our network's layout lent")):
-        model = TwoLogits(inner, torch.from_numpy(targets), lent=lent).eval()
-        print(f"peers with {how}")
+    for name in layouts:
+        model = TwoLogits(inner, torch.from_numpy(targets), lent=name == "lent").eval()
+        print(f"peers with {LAYOUTS[name]}")
         theirs = {name: report(name, partial(attack_with, attack, model, images), **here)
                   for name, attack in {**FIRST, **SMALLEST}.items()}
         best = min(theirs[name].seconds_valid for name in FIRST)

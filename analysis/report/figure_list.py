@@ -22,7 +22,7 @@ from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import SavedFigure, save
 from analysis.report.figures.timing import RunTiming, draw_timing
 from analysis.report.records import StudyRecords, SubjectRecords
-from analysis.rsa.readings import SOFTMAX, split_readings
+from analysis.rsa.readings import LOGITS, SOFTMAX, split_readings
 from stimuli.manifest import TYPES, Manifest, Stimulus, read_pixels
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import network_label
@@ -208,17 +208,20 @@ def _brain(records: StudyRecords) -> PlannedFigure:
 
 
 def _network(records: StudyRecords, *, with_images: bool = False) -> PlannedFigure:
-    table, name = split_readings(records.network)[SOFTMAX], records.about.name
+    readings, name = split_readings(records.network), records.about.name
+    table, logits = readings[SOFTMAX], readings.get(LOGITS)
     layers = table[~table["comparison"].str.startswith("trend")]
     caption = (f"The same similarities in the layers of the network “{name}”; {_n(layers)} images. Markers and lines: "
                f"{_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "
                f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. "
                f"{_resamples(layers, records)}")
+    if logits is not None:
+        caption += " Diamonds: the last layer by its logits instead of their softmax; the lines are the softmax's."
     low_level = records.low_level if with_images else None
     if with_images:
         caption += " Short lines at the left: the same similarities by pixels and by Gabor energies."
     return PlannedFigure("results", "network-rsa", "RE-AI and RE-AN similarities in the network", caption,
-                         lambda: draw_network_rsa(table, network=name, low_level=low_level))
+                         lambda: draw_network_rsa(table, network=name, low_level=low_level, logits=logits))
 
 
 def _encoding(records: StudyRecords) -> PlannedFigure:
@@ -232,8 +235,9 @@ def _encoding(records: StudyRecords) -> PlannedFigure:
 
 
 def _tests(table: pd.DataFrame, name: str, *, column: str = "comparison") -> str:
-    """Give the test of a kind of row in its own words."""
-    return "; ".join(dict.fromkeys(table.loc[table[column] == name, "test"].astype(str)))
+    """Give the test of a kind of row in its own words, what several rows share said once."""
+    said = table.loc[table[column] == name, "test"].astype(str)
+    return "; ".join(dict.fromkeys(part for one in said for part in one.split("; ")))
 
 
 def _n(table: pd.DataFrame) -> str:

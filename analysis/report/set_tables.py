@@ -38,10 +38,15 @@ def check_table(verdict: Mapping[str, Any]) -> TextTable:
         p = [one["p"] for one in ones if one["p"] is not None]
         contrast = [one["contrast"] for one in ones if one["contrast"] is not None]
         rows.append((kind, f"{passed} of {len(ones)}",
-                     f"{say_probability(min(p), digits=4)} to {say_probability(max(p), digits=4)}" if p else "–",
-                     f"{say_number(min(contrast), digits=1)} to {say_number(max(contrast), digits=1)}" if contrast
-                     else "–"))
+                     _range([say_probability(edge, digits=4) for edge in (min(p), max(p))] if p else []),
+                     _range([say_number(edge, digits=1) for edge in (min(contrast), max(contrast))]
+                            if contrast else [])))
     return TextTable(("Type", "Pass", "P of the category aimed at", "RMS contrast (grey levels)"), tuple(rows))
+
+
+def _range(said: list[str]) -> str:
+    """Give smallest to largest, or the one where they read alike; a dash for none."""
+    return " to ".join(dict.fromkeys(said)) or "–"
 
 
 def transfer_table(verdict: Mapping[str, Any]) -> TextTable:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from analysis.rsa.compare import DIFFERENCE, layer_trends
+from analysis.rsa.compare import DIFFERENCE, LEAST_USABLE, layer_trends
 from analysis.rsa.rdm import RDM, spearman
 from analysis.rsa.readings import LOGITS, SOFTMAX, by_logits
 from analysis.rsa.resampling import image_bootstraps, label_permutations
@@ -72,7 +73,10 @@ def compare_choices(place: Place, *, settings: RsaSettings, seed: int) -> dict[s
     n = len(place.noise)
     for (j, contrast), (k, targets) in product(enumerate(place.noise), enumerate(place.interference)):
         effect = found["RE-AI"][targets][0] - found["RE-AN"][contrast][0]
-        found[DIFFERENCE][contrast, targets] = effect, two_sided_p(draws[:, n + k] - draws[:, j])
+        gains = draws[:, n + k] - draws[:, j]
+        usable = gains[np.isfinite(gains)]
+        p = two_sided_p(usable) if len(usable) >= LEAST_USABLE * len(gains) else 1.0
+        found[DIFFERENCE][contrast, targets] = effect, p
     return found
 
 

@@ -31,6 +31,9 @@ ALIKE, MOST_ALIKE = 0.002, 0.9
 MOST_COUNTS = 50_000_000
 """Counts of drawn features that are held at once, of two bytes each."""
 
+LEAST_USABLE = 0.5
+"""Share of the draws of images that must have two different pairs; where fewer do, the difference is not tested."""
+
 MOST_FLAT = 0.05
 """Share of the draws of features that may leave a pattern constant; where more do, no interval is given."""
 
@@ -85,7 +88,9 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     -------
     Similarities
         RE-AN and RE-AI: Spearman's rho, one-sided p from label permutations. Their difference:
-        two-sided p and 95 % interval from a bootstrap over images without pairs of one image.
+        two-sided p and 95 % interval from a bootstrap over images without pairs of one image. With a few images some
+        draws have no two different pairs: they are left out, and counted in the test's words; where most are, there is
+        no interval and p is 1.
         Draws of features that leave a pattern constant are left out of the intervals, and counted in the test's
         words; more than :data:`MOST_FLAT` of them, and RE-AN and RE-AI have no interval.
 
@@ -148,9 +153,17 @@ def _difference(rdms: Mapping[str, RDM], *, settings: RsaSettings, seed: int) ->
     n = settings.n_bootstraps
     draws = image_bootstraps(rdms["RE"], [rdms[kind] for kind in COMPARED], n=n, rng=rng(seed, "images"))
     gains = draws[:, 1] - draws[:, 0]
+    usable = gains[np.isfinite(gains)]
     effect = spearman(rdms["RE"], rdms["AI"]) - spearman(rdms["RE"], rdms["AN"])
-    return Statistic(effect, *interval(gains, percent=95), p=two_sided_p(gains), n=len(rdms["RE"]), n_resamples=n,
-                     seed=seed, test="bootstrap over images, two-sided; 95 % interval: the same")
+    said = "bootstrap over images, two-sided; 95 % interval: the same"
+    if len(usable) < n:
+        said += f"; {n - len(usable)} of {n} draws without two different pairs left out"
+    if len(usable) < LEAST_USABLE * n:
+        return Statistic(effect, np.nan, np.nan, p=1.0, n=len(rdms["RE"]), n_resamples=n, seed=seed,
+                         test=f"not tested ({said.partition('; ')[0]}): {n - len(usable)} of {n} draws have no two "
+                              "different pairs of images")
+    return Statistic(effect, *interval(usable, percent=95), p=two_sided_p(usable), n=len(rdms["RE"]), n_resamples=n,
+                     seed=seed, test=said)
 
 
 def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings, seed: int,

@@ -71,24 +71,28 @@ def image_bootstraps(fixed: RDM, others: Sequence[RDM], *, n: int, rng: np.rando
     Returns
     -------
     float64 array, (n, len(others))
+        NaN where a draw has fewer than two different pairs, which sets of a few images give.
+
+    Raises
+    ------
+    AnalysisError
+        For fewer than three images, of which no draw has two pairs.
     """
     n_images = len(fixed)
+    if n_images < 3:
+        raise AnalysisError("bootstrap over images", came=f"{n_images} images, with fewer than two different pairs",
+                            expected="at least three", remedy="Use more images.")
     draws = rng.integers(0, n_images, size=(n, n_images))
     counts = np.apply_along_axis(np.bincount, 1, draws, minlength=n_images)
     rows, columns = np.triu_indices(n_images, 1)
     weights = (counts[:, rows] * counts[:, columns]).astype(np.float64)
-    _require_pairs(weights)
+    usable = np.count_nonzero(weights, axis=1) >= 2
+    found, weights = np.full((n, len(others)), np.nan), weights[usable]
     reference = _weighted_unit_ranks(fixed.condensed, weights=weights)
-    return np.stack([np.einsum("bp,bp,bp->b", weights, reference,
-                               _weighted_unit_ranks(joined(fixed, other).condensed, weights=weights))
-                     for other in others], axis=1)
-
-
-def _require_pairs(weights: Floats) -> None:
-    fewest = int(np.count_nonzero(weights, axis=1).min())
-    if fewest < 2:
-        raise AnalysisError("bootstrap over images", came="a draw with fewer than two different pairs",
-                            expected="enough images for a correlation in every draw", remedy="Use more images.")
+    for k, other in enumerate(others):
+        ranks = _weighted_unit_ranks(joined(fixed, other).condensed, weights=weights)
+        found[usable, k] = np.einsum("bp,bp,bp->b", weights, reference, ranks)
+    return found
 
 
 def _weighted_unit_ranks(values: Floats, *, weights: Floats) -> Floats:

@@ -21,11 +21,15 @@ from analysis.report.figures.style import (
 from analysis.report.wording import say_number, say_p
 
 _DODGE = {"AI": -0.06, "AN": 0.06}
+_ASIDE = 0.9
+"""How far right of the last layer its reading by logits stands."""
+
 _DIFFERENCE = "RE-AI minus RE-AN"
 
 
 @styled
-def draw_network_rsa(table: pd.DataFrame, *, network: str, low_level: pd.DataFrame | None = None) -> Figure:
+def draw_network_rsa(table: pd.DataFrame, *, network: str, low_level: pd.DataFrame | None = None,
+                     logits: pd.DataFrame | None = None) -> Figure:
     """Draw both similarities over layers with 95 % intervals, and say their trends at the lines' ends.
 
     Parameters
@@ -37,6 +41,8 @@ def draw_network_rsa(table: pd.DataFrame, *, network: str, low_level: pd.DataFra
     low_level : DataFrame, optional
         Similarities of the images by what no network has seen (places ``"pixels"`` and ``"Gabor"``), left of the
         layers.
+    logits : DataFrame, optional
+        The same rows with the last layer by its logits, right of the layers.
 
     Returns
     -------
@@ -53,15 +59,16 @@ def draw_network_rsa(table: pd.DataFrame, *, network: str, low_level: pd.DataFra
         _draw_line(axes, found[f"RE-{kind}"], kind=kind)
         ends[kind] = float(found[f"RE-{kind}"]["effect"].iloc[-1])
     rule_at_zero(axes)
+    end = len(layers) if logits is None else _draw_logits(axes, logits, place=layers[-1], at=len(layers) + _ASIDE)
     axes.set_xticks(range(1, len(layers) + 1))
-    axes.set_xlim(0.6 if low_level is None else _draw_low_level(axes, low_level), len(layers) + 0.4)
+    axes.set_xlim(0.6 if low_level is None else _draw_low_level(axes, low_level), end + 0.4)
     axes.set_xlabel(f"Layer of the network “{network}” ({len(layers)}: softmax output)", labelpad=20)
     axes.set_ylabel("Similarity of RDMs (Spearman's ρ)")
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="x", length=0)
     mark_p_row(axes, range(1, len(layers) + 1), values=found[_DIFFERENCE]["p"].tolist(), title="p diff.")
     _draw_key(axes)
-    _name_lines(axes, table, ends=ends, last=len(layers))
+    _name_lines(axes, table, ends=ends, last=end)
     return figure
 
 
@@ -78,6 +85,22 @@ def _draw_low_level(axes: Axes, table: pd.DataFrame) -> float:
     return 0.2 - 0.85 * len(places) + 0.4
 
 
+def _draw_logits(axes: Axes, table: pd.DataFrame, *, place: str, at: float) -> float:
+    """Draw the last layer by its logits, with its intervals and p; give where it stands."""
+    here = table[table["place"] == place].set_index("comparison")
+    for kind in ("AI", "AN"):
+        row, x = here.loc[f"RE-{kind}"], at + _DODGE[kind]
+        draw_intervals(axes, [x], low=[row["low"]], high=[row["high"]], color=COLORS[kind],
+                       name=f"RE-{kind} interval by logits")
+        axes.plot([x], [row["effect"]], marker="D", markersize=4.6, color=COLORS[kind], zorder=4, linestyle="none",
+                  label=f"RE-{kind} by logits", markeredgewidth=1.1,
+                  markerfacecolor=COLORS[kind] if row["p"] < ALPHA else PAPER)
+    axes.annotate("logits", (at, 0), xycoords=("data", "axes fraction"), xytext=(0, -5), ha="center", va="top",
+                  textcoords="offset points", fontsize=7, color=MUTED)
+    mark_p_row(axes, [at], values=[float(here.loc[_DIFFERENCE, "p"])])
+    return at
+
+
 def _draw_line(axes: Axes, part: pd.DataFrame, *, kind: str) -> None:
     x = [k + _DODGE[kind] for k in range(1, len(part) + 1)]
     axes.plot(x, part["effect"], color=COLORS[kind], label=f"RE-{kind}", zorder=2)
@@ -88,7 +111,7 @@ def _draw_line(axes: Axes, part: pd.DataFrame, *, kind: str) -> None:
                   markerfacecolor=COLORS[kind] if p < ALPHA else PAPER, markeredgewidth=1.1)
 
 
-def _name_lines(axes: Axes, table: pd.DataFrame, *, ends: dict[str, float], last: int) -> None:
+def _name_lines(axes: Axes, table: pd.DataFrame, *, ends: dict[str, float], last: float) -> None:
     """Write name and trend right of each line, moved apart where the lines end close together."""
     low, high = axes.get_ylim()
     least = 0.17 * (high - low)

@@ -308,3 +308,16 @@ def test_images_network_and_brain_stand_on_one_axis() -> None:
     assert drawn["RE-AI V4"].get_ydata().tolist() == wanted
     dotted = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() not in ("-", "None")]
     assert dotted == [0.95, 0.9]
+
+
+def test_the_reading_by_logits_stands_beside_the_last_layer() -> None:
+    table = network_table()
+    logits = changed(table, {"place": "layer8", "comparison": "RE-AN"}, effect=0.9, p=0.2)
+    axes = draw_network_rsa(table, network="demo", logits=logits).axes[0]
+    found = {line.get_label(): line for line in axes.lines if line.get_label().endswith("by logits")}
+    assert found["RE-AN by logits"].get_ydata().tolist() == [0.9]
+    assert to_rgba(found["RE-AN by logits"].get_markerfacecolor()) == to_rgba(PAPER)
+    assert found["RE-AI by logits"].get_ydata().tolist() == [0.22]
+    assert all(8.5 < line.get_xdata()[0] < axes.get_xlim()[1] for line in found.values())
+    (line,) = [one for one in axes.lines if one.get_label() == "RE-AN"]
+    assert line.get_ydata()[-1] == 0.66, "the line is the softmax's"

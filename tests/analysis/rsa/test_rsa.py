@@ -416,3 +416,17 @@ def test_missing_betas_say_how_to_fit_them(fabricated):
             table_of("rsa", layout, settings)
     finally:
         away.rename(path)
+
+
+@pytest.mark.parametrize(("n_images", "said"), [(6, "draws without two different pairs left out"),
+                                                (3, "not tested (bootstrap over images, two-sided)")])
+def test_a_set_of_a_few_images_is_compared_and_says_what_its_draws_are_worth(n_images: int, said: str) -> None:
+    """Before, the whole step was refused."""
+    labels = tuple(f"image-{k}" for k in range(n_images))
+    noise = np.random.default_rng(3)
+    found = compare_types({kind: noise.normal(size=(n_images, 20)).astype(np.float32) for kind in ("RE", "AN", "AI")},
+                          labels=labels, settings=RsaSettings(n_permutations=50, n_bootstraps=200), seed=1, percent=95)
+    one = found.statistics["RE-AI minus RE-AN"]
+    assert said in one.test
+    assert (one.p == 1.0) == np.isnan(one.low) == (n_images == 3)
+    assert np.isfinite(one.effect)

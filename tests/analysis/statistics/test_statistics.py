@@ -162,6 +162,17 @@ def test_keeping_pairs_of_one_image_would_bias_upward():
     assert abs(ours - spearmanr(a.condensed, b.condensed).statistic) < 0.05
 
 
+def test_draws_of_a_few_images_without_two_pairs_have_no_correlation():
+    a, b = (RDM(names(4), rng(k).random(6), "euclidean") for k in (1, 2))
+    found = image_bootstraps(a, [b], n=60, rng=rng(5))[:, 0]
+    draws = rng(5).integers(0, 4, size=(60, 4))
+    few = np.array([len(set(draw)) < 3 for draw in draws])
+    assert 10 < few.sum() < 30
+    assert np.array_equal(np.isnan(found), few)
+    for value, draw in zip(found[~few], draws[~few], strict=True):
+        assert value == pytest.approx(explicit_image_bootstrap(a, b, draw), abs=1e-10)
+
+
 def test_an_image_bootstrap_needs_enough_images():
     a = RDM(("a", "b"), np.array([1.0]), "euclidean")
     with pytest.raises(AnalysisError, match="fewer than two different pairs"):

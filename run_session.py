@@ -37,6 +37,8 @@ from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 
 DEMO_SEED = 20210
+DEMO_CHANGES = {"prf": {"vertices": "regions", "max_vertices": 500}}
+"""Where the study of a rehearsal leaves the defaults: every vertex would take minutes."""
 STDERR = 2
 
 
@@ -70,10 +72,13 @@ def rehearse(study: Path, seed: int | None, subjects: int, no_window: bool, n_jo
     """
     rehearsal = replace(open_rehearsal(Layout(study), seed=seed, subjects=subjects),
                         n_jobs=n_jobs or min(subjects, available_jobs()))
+    tasks = {name for name, section in rehearsal.settings.paradigms().items()
+             if any(section.planned_runs(n_images=1))}
     steps: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
         ("stimulus set", build_stimuli), ("check", check_stimuli), ("textures", render_textures),
         ("features", store_features), ("scans", play_scans), ("window", skip_window if no_window else play_excerpt),
-        *((step.title, partial(analyse, step=step)) for step in STEPS.values() if step.rehearsed),
+        *((step.title, partial(analyse, step=step)) for step in STEPS.values()
+          if step.rehearsed and step.task in tasks),
     )
     for k, (name, step) in enumerate(steps, start=1):
         start = time.perf_counter()
@@ -88,7 +93,7 @@ def open_rehearsal(layout: Layout, *, seed: int | None, subjects: int) -> Rehear
     from subjects.profile import register
 
     if not layout.settings_file.is_file():
-        init_study(layout, name="Rehearsal", seed=DEMO_SEED if seed is None else seed)
+        init_study(layout, name="Rehearsal", seed=DEMO_SEED if seed is None else seed, changes=DEMO_CHANGES)
         click.echo(f"study made: {layout.root}")
     settings = load_settings(layout.root)
     if seed not in (None, settings.study.seed):

@@ -52,6 +52,18 @@ def driving_features(request: Request) -> None:
                      study=request.layout.root)
 
 
+def mapping_runs(request: Request) -> None:
+    """See that every subject has runs of retinotopic mapping.
+
+    Raises
+    ------
+    AnalysisError
+        Naming the command that plays them, or for a volunteer what may be wrong.
+    """
+    for sub in request.subjects:
+        require_runs(request.layout, sub=sub, task="retinotopy")
+
+
 def features(request: Request) -> None:
     """See that the network's responses are there, and are those of the network that the set was made with."""
     require_manifest(request.layout)
@@ -69,23 +81,24 @@ def require_manifest(layout: Layout) -> Path:
                         command=f"python -m stimuli build --study {layout.argument}")
 
 
-def require_runs(layout: Layout, *, sub: str) -> tuple[RunKey, ...]:
-    """List a subject's logged runs of the main experiment, or say where they should come from.
+def require_runs(layout: Layout, *, sub: str, task: str = "main") -> tuple[RunKey, ...]:
+    """List a subject's logged runs of a paradigm, by default the main experiment, or say where they should come from.
 
     Raises
     ------
     AnalysisError
         If there is none. A virtual subject's can be played on the emulated scanner; a volunteer's cannot.
     """
-    runs = layout.find_runs(sub, "main")
+    runs = layout.find_runs(sub, task)
     if runs:
         return runs
     if load_profile(layout, sub).virtual:
         remedy = (f"Play one with `python run_session.py run --study {layout.argument} --sub {sub} --ses 01 "
-                  "--task main --run 1 --scanner emulated --display virtual`.")
+                  f"--task {task} --run 1 --scanner emulated --display virtual`.")
     else:
         remedy = (f"Runs of this volunteer were not played yet, were cut off (`python run_session.py recover --study "
-                  f"{layout.argument}` makes their tables), or carry other names than sub-{sub}_ses-*_task-main_run-*.")
+                  f"{layout.argument}` makes their tables), or carry other names than "
+                  f"sub-{sub}_ses-*_task-{task}_run-*.")
     raise AnalysisError(str(layout.root / f"sub-{sub}"), came="no events tables", expected="at least one logged run",
                         remedy=remedy)
 

@@ -164,6 +164,8 @@ class Step:
         all publishes, and digests every file anew.
     rehearsed : bool
         Whether the rehearsal of a study runs it.
+    task : str
+        The paradigm whose runs it is about; a rehearsal leaves out what is about a paradigm without runs.
     """
 
     name: str
@@ -175,6 +177,7 @@ class Step:
     options: tuple[str, ...] = ()
     whom: Literal["one", "any", "all", "none"] = "one"
     rehearsed: bool = True
+    task: str = "main"
 
     def plan(self, request: Request) -> tuple[Work, ...]:
         """Say what this step would make; nothing is written."""
@@ -216,8 +219,8 @@ class Done:
 
 NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:logged_runs",
          "any runs": "analysis.needs:played_runs", "driving features": "analysis.needs:driving_features",
-         "features": "analysis.needs:features", "low level": "analysis.needs:low_level",
-         "network half": "analysis.report.set_files:make_network_half",
+         "mapping runs": "analysis.needs:mapping_runs", "features": "analysis.needs:features",
+         "low level": "analysis.needs:low_level", "network half": "analysis.report.set_files:make_network_half",
          "combinations": "analysis.report.robustness.run:make_combinations"}
 """What steps may need beside the results of others, and the function that sees to it."""
 
@@ -228,6 +231,14 @@ STEPS = {step.name: step for step in (
               "Refused for volunteers."),
     Step(name="glm", title="GLM", product="betas", needs=("runs",), planner="analysis.glm.estimate:plan",
          help="Estimate the response to every image and presentation, in percent signal change."),
+    Step(name="apertures", title="apertures", product="contact sheets of apertures", needs=("mapping runs",),
+         task="retinotopy", planner="analysis.report.figures.prf.sheets:plan",
+         help="Draw what every retinotopy run showed, volume by volume, and name a movie that is shorter than its "
+              "run."),
+    Step(name="prf", title="pRF", product="receptive fields", needs=("mapping runs",), task="retinotopy",
+         planner="analysis.regions.prf.run:plan",
+         help="Fit population receptive fields to the retinotopy runs: angle, eccentricity, size and exponent at every "
+              "vertex, from the apertures that were truly shown. An interrupted fit goes on where it stopped."),
     Step(name="rsa", title="RSA", product="similarities", needs=("glm", "features"), planner="analysis.rsa.run:plan",
          options=("network",), whom="any",
          help="Compare RE with AN and AI images by their dissimilarities, in the brain and in the network. Without "

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
     "stimuli": {"per_class": 2},
     "main": {"runs": 2},
+    "prf": {"vertices": "regions", "max_vertices": 60},
     "roi": {"vertices_per_hemisphere": 40},
     "simulate": {"subdivisions": 1},
     "rsa": {"n_permutations": 100, "n_bootstraps": 100},
@@ -98,7 +99,7 @@ def test_a_second_rehearsal_reuses_what_is_there(rehearsed: tuple[Layout, str]) 
             if path.is_file() and "report" not in path.parts}
     done = _session("rehearse", "--study", str(layout.root), "--subjects", "1", "--no-window")
     assert done.returncode == 0, done.stderr
-    for step in ("stimulus set", "features", "scans", "virtual BOLD", "GLM", "RSA", "encoding"):
+    for step in ("stimulus set", "features", "scans", "virtual BOLD", "GLM", "pRF", "RSA", "encoding"):
         assert re.search(rf"{step} .*reused", done.stdout), step
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 

@@ -16,6 +16,7 @@ from analysis.report.figures.encoding import draw_encoding
 from analysis.report.figures.flatmap import draw_flatmap
 from analysis.report.figures.low_level import draw_low_level
 from analysis.report.figures.network_rsa import draw_network_rsa
+from analysis.report.figures.prf.maps import draw_prf_inflated, draw_prf_maps
 from analysis.report.figures.rdms import draw_rdms
 from analysis.report.figures.side_by_side import draw_side_by_side
 from analysis.report.figures.stimuli import Shown, draw_stimuli
@@ -38,7 +39,7 @@ class ReportFigure:
     Parameters
     ----------
     section : str
-        Section of the page: ``"stimuli"``, ``"runs"``, ``"regions"`` or ``"results"``.
+        Section of the page: ``"stimuli"``, ``"runs"``, ``"regions"``, ``"prf"`` or ``"results"``.
     title, caption : str
     saved : SavedFigure
     """
@@ -155,7 +156,29 @@ def _shown(records: StudyRecords, one: Stimulus) -> Shown:
 
 
 def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:
-    return _timing(records, one), _flatmap(records, one), _rdms(one)
+    return _timing(records, one), _flatmap(records, one), _rdms(one), *_prf(one)
+
+
+def _prf(one: SubjectRecords) -> tuple[PlannedFigure, ...]:
+    found = one.prf
+    if found is None:
+        return ()
+    chosen = found.settings
+    thinned = " Between fitted vertices, the value of the nearest one." if chosen.max_vertices else ""
+    n_fitted = int(found.table.loc[found.table["region"] == "all", "n_fitted"].sum())
+    model = "Compressive spatial summation" if chosen.model == "css" else "Gaussian receptive fields"
+    shown = (f"Coloured where the fit explains more than {chosen.show_r2_pct:g} % of the variance and the centre lies "
+             "in the stimulated field.")
+    caption = (f"{model}, {n_fitted} vertices fitted, haemodynamic response {chosen.hrf}. {shown} Disks: the visual "
+               f"field in the colours of the maps. Size: σ/√n. Lines: borders of the regions. Variance explained: in "
+               f"the data that were fitted, drifts removed.{thinned}")
+    title = f"Population receptive fields, subject {one.sub}"
+    maps = PlannedFigure("prf", f"sub-{one.sub}_prf", title, caption, lambda: draw_prf_maps(found.hemispheres,
+                                                                                         regions=ROIS))
+    inflated = PlannedFigure("prf", f"sub-{one.sub}_prf-inflated", f"{title}, inflated", f"Angle (above) and "
+                             f"eccentricity on the inflated surfaces. {shown}",
+                             lambda: draw_prf_inflated(found.hemispheres))
+    return (maps, inflated) if found.has_inflated else (maps,)
 
 
 def _timing(records: StudyRecords, one: SubjectRecords) -> PlannedFigure:

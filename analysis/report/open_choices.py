@@ -86,6 +86,9 @@ OPEN_CHOICES = (
                "even ring gives .04 .22 .47 .73 .93), wedges 45 degrees from there. The growth is fitted to those five "
                "figures, and the side of the 45 degrees (counter-clockwise) is ours: compare with the published masks "
                "before pooling runs with them", ("retinotopy.preset", "retinotopy.wedge_start_deg")),
+    OpenChoice("Retinotopy: volumes discarded", "not given (localizers: 14 and 6 s)", "the first 14 s, within the "
+               "blank that every run begins with; the apertures of that time still enter the prediction",
+               ("prf.discard_s",)),
     OpenChoice("LO localizer: blocks", "16 s blocks of 40 images of 0.8 s, which is 32 s", "blocks of 20 images, "
                "intact and scrambled in turn; `within` on offer", ("lo.design",)),
     OpenChoice("LO localizer: scrambling", "not given", "a grid of 16 × 16 cells that change places; random phases on "

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from analysis.data.features import choose_network
 from analysis.report.figure_list import ReportFigure, draw_figures
+from analysis.report.figures.prf.records import plan_prf
 from analysis.report.records import StudyRecords, read_records
 from analysis.report.scorecard import Line, score, tally
 from analysis.report.set_tables import confounds_table, measures_table
@@ -29,6 +30,7 @@ from analysis.report.tables import (
     files_table,
     glm_table,
     network_table,
+    prf_table,
     provenance_rows,
     runs_table,
     stimuli_table,
@@ -115,7 +117,8 @@ class Report:
         layout, of_network = self.request.layout, choose_network(self.request.layout, self.request.network)
         files = [layout.manifest, of_network.features, *confound_paths(layout),
                  *(path for name in ("glm", "rsa", "encode") for work in STEPS[name].plan(self.request)
-                   for path in work.files())]
+                   for path in work.files()),
+                 *(path for work in plan_prf(self.request).values() for path in work.files())]
         return Origin({path.relative_to(layout.root).as_posix(): path for path in files},
                       {"subjects": self.request.subjects, "network": of_network.name})
 
@@ -148,7 +151,7 @@ def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[
     tables = {
         "confounds": confounds_table(records), "measures": measures_table(records.measures),
         "stimuli": stimuli_table(records), "runs": runs_table(records), "excerpts": excerpts_table(records),
-        "glm": glm_table(records),
+        "glm": glm_table(records), "prf": prf_table(records),
         "brain": brain_table(records), "ceiling": ceiling_table(records),
         "network": network_table(records), "encoding": encoding_table(records),
         "departures": departures_table(settings), "choices": choices_table(settings),

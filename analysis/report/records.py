@@ -18,6 +18,7 @@ from analysis.encoding.run import read_selected
 from analysis.glm.betas import load_betas
 from analysis.regions.labels import ROIS, read_labels
 from analysis.report.figures.flatmap import FlatHemisphere
+from analysis.report.figures.prf.records import PrfRecord, plan_prf, read_prf
 from analysis.rsa.confounds import confound_paths
 from analysis.rsa.rdm import RDM, load_rdms
 from analysis.statistics.results import read_results
@@ -26,6 +27,7 @@ from paradigms.runlog import is_complete, of_kind, read_events, read_journal
 from stimuli.manifest import Manifest, read_manifest
 from subjects.layout import Layout
 from subjects.run_key import RunKey
+from subjects.settings.analysis import PrfSettings
 from subjects.settings.study import Settings
 from subjects.store import read_json, read_table
 
@@ -106,7 +108,8 @@ class SubjectRecords:
     """All of one subject.
 
     `world` of a virtual one (:mod:`analysis.simulation.worlds`), None of a volunteer; `driver` is what drives its
-    regions, in words; `dropped` where its simulated time series were dropped after the betas were estimated.
+    regions, in words; `dropped` where its simulated time series were dropped after the betas were estimated;
+    `prf` where its receptive fields were fitted.
     """
 
     sub: str
@@ -121,6 +124,7 @@ class SubjectRecords:
     rdms: Mapping[str, RDM]
     encoding: pd.DataFrame
     driver: str = ""
+    prf: PrfRecord | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,9 +192,11 @@ def read_records(request: Request) -> StudyRecords:
     works = {name: STEPS[name].plan(request) for name in ("glm", "rsa", "encode")}
     by_subject = {sub: {name: next(work for work in found if work.sub == sub) for name, found in works.items()}
                   for sub in request.subjects}
+    for sub, work in plan_prf(request).items():
+        by_subject[sub]["prf"] = work
     of_network = next(work for work in works["rsa"] if work.sub is None)
     found = tuple(_read_subject(resolve_subject(layout, sub=sub, pipeline=chosen.analysis.bold), by_subject[sub],
-                                layout=layout)
+                                layout=layout, settings=chosen.prf)
                   for sub in request.progress(request.subjects, label="reading results", total=len(request.subjects)))
     made = [path for one in by_subject.values() for work in one.values() for path in work.files()]
     low_level, measures = read_low_level(layout)
@@ -211,17 +217,21 @@ def read_low_level(layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
     return read_results(similarities), read_table(values)
 
 
-def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout) -> SubjectRecords:
+def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout,
+                  settings: PrfSettings) -> SubjectRecords:
     labels = {hemi: read_labels(data.labels[hemi]) for hemi in HEMISPHERES}
     (table, vertices), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
     selected = read_selected(vertices)
+    flat = tuple(_read_flat(data.load_surface(hemi), labels=labels[hemi], selected=selected[hemi])
+                 for hemi in HEMISPHERES)
+    prf = read_prf(works["prf"], layout=layout, source=data.source, flat=flat, settings=settings) \
+        if "prf" in works else None
     return SubjectRecords(
         data.sub, data.source, _world(layout, data), data.dropped,
         tuple(_read_run(layout, key) for key in data.runs), read_excerpts(layout, sub=data.sub),
         glm=tuple(_read_glm(path, labels=labels, sub=data.sub) for path in works["glm"].files()),
-        flat=tuple(_read_flat(data.load_surface(hemi), labels=labels[hemi], selected=selected[hemi])
-                   for hemi in HEMISPHERES),
-        rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table), driver=_driver(layout, data))
+        flat=flat, prf=prf, rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table),
+        driver=_driver(layout, data))
 
 
 def _world(layout: Layout, data: SubjectData) -> str | None:

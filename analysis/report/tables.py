@@ -141,6 +141,18 @@ def glm_table(records: StudyRecords) -> TextTable:
     return TextTable(columns, rows, n_text=2)
 
 
+def prf_table(records: StudyRecords) -> TextTable:
+    """Tell of the receptive fields of each region: how many, how well they fit, how large they are."""
+    columns = ("Subject", "Hemisphere", "Region", "Fitted", "Shown", "R² (%)", "R², left out (%)", "Eccentricity (°)",
+               "Size (°)", "Size at 2°", "Slope", "Exponent", "Lag (s)")
+    names = ("median_r2_pct", "median_r2_cv_pct", "median_eccentricity_deg", "median_size_deg", "size_at_2_deg",
+             "size_slope", "median_exponent", "median_lag_s")
+    rows = tuple((one.sub, str(row.hemi), str(row.region), str(row.n_fitted), str(row.n_shown),
+                  *(say_number(float(getattr(row, name))) for name in names))
+                 for one in records.subjects if one.prf is not None for row in one.prf.table.itertuples())
+    return TextTable(columns, rows, n_text=3)
+
+
 def brain_table(records: StudyRecords) -> TextTable:
     """Set every similarity in the brain, one line a region and subject."""
     return _statistics(records.brain, lines=("sub", "place"), kinds=("RE-AI", "RE-AN", "RE-AI minus RE-AN"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from subjects.settings.section import Count, NotNegative, Positive, Section, Share, described
 
@@ -22,6 +22,63 @@ class GlmSettings(Section):
         "Minutes of a run for each degree of the drift polynomials.", unit="min", source="protocol 6")
     block_vertices: Count = described(4096,
         "Vertices that are fitted at a time; no result depends on it beyond rounding.", unit="vertices")
+
+
+Range = tuple[float, float]
+
+
+class PrfSettings(Section):
+    """Population receptive fields: model, response, which vertices, and apertures of one's own."""
+
+    model: Literal["css", "gaussian"] = described("css",
+        "Compressive spatial summation, whose exponent is fitted, or the Gaussian model, whose exponent is 1.",
+        source="protocol 3", since="0.2.0")
+    hrf: Literal["canonical", "fitted"] = described("canonical",
+        "Haemodynamic response: SPM's canonical double gamma, or the same with a lag and a width that are fitted at "
+        "every vertex, within `lag_s` and `width`. Fitting costs about four times as much.", since="0.2.0")
+    lag_s: Range = described((-2.0, 3.0),
+        "How much later than the canonical response a fitted one may come.", unit="s", since="0.2.0")
+    width: Range = described((0.7, 1.4),
+        "How much longer than the canonical response a fitted one may take.", unit="share", since="0.2.0")
+    discard_s: NotNegative = described(14.0,
+        "Data discarded at the start of each retinotopy run; the apertures of that time still count.", unit="s",
+        source="protocol 3, open", since="0.2.0")
+    grid_deg: Positive = described(0.24,
+        "Apertures are averaged to points this far apart before the fit; its cost grows with their number.",
+        unit="deg", since="0.2.0")
+    frame_tolerance: Share = described(0.02,
+        "Volumes whose apertures differ by no more at any point count as showing the same one.", unit="share",
+        since="0.2.0")
+    cross_validation: Literal["none", "runs", "sessions"] = described("none",
+        "Also fit without each run, or without each session, and say how much of it that fit predicts.", since="0.2.0")
+    vertices: Literal["all", "regions"] = described("all",
+        "Fit every vertex of the mesh, or those that have a region's label.", since="0.2.0")
+    max_vertices: Annotated[int, Field(ge=0)] = described(0,
+        "Fit at most so many vertices a hemisphere, spread evenly over the mesh's numbers, for a quick look; 0: all.",
+        unit="vertices", since="0.2.0")
+    show_r2_pct: Annotated[float, Field(ge=0, lt=100)] = described(10.0,
+        "Maps and tables show vertices whose fit explains more of the variance.", unit="%", since="0.2.0")
+    block_vertices: Count = described(4096,
+        "Vertices that are fitted at a time, and kept if the step is interrupted; R2 depends on it by less than .001 "
+        "points.", unit="vertices", since="0.2.0")
+    apertures: str = described("",
+        "Aperture files of one's own in place of the console's: a path within the study, with {sub}, {ses} and {run} "
+        "where they differ. npz, NIfTI or .mat. Empty: the console's export.", unit="path", since="0.2.0")
+    aperture_array: str = described("", "Name of the array in an npz or .mat file that holds several.", unit="name",
+                                    since="0.2.0")
+    aperture_width_deg: NotNegative = described(0.0,
+        "Width of the field that the apertures' pixels fill; needed where a file does not say degrees.", unit="deg",
+        since="0.2.0")
+    aperture_height_deg: NotNegative = described(0.0,
+        "Height of that field; 0: as the width, with square pixels.", unit="deg", since="0.2.0")
+    aperture_tr_s: NotNegative = described(0.0,
+        "How long a frame stands, where a file does not say it; 0: the TR.", unit="s", since="0.2.0")
+
+    @model_validator(mode="after")
+    def _ranges_ascend(self) -> PrfSettings:
+        if not (self.lag_s[0] < self.lag_s[1] and 0 < self.width[0] < self.width[1]):
+            raise ValueError("lag_s and width are ascending ranges, and width is positive")
+        return self
 
 
 class RoiSettings(Section):

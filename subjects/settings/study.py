@@ -16,6 +16,7 @@ from subjects.settings.analysis import (
     AnalysisSettings,
     EncodingSettings,
     GlmSettings,
+    PrfSettings,
     RobustnessSettings,
     RoiSettings,
     RsaSettings,
@@ -72,6 +73,7 @@ class Settings(Section):
     motion: MotionSettings = Field(default_factory=MotionSettings)
     scans: ScansSettings = Field(default_factory=ScansSettings)
     glm: GlmSettings = Field(default_factory=GlmSettings)
+    prf: PrfSettings = Field(default_factory=PrfSettings)
     roi: RoiSettings = Field(default_factory=RoiSettings)
     rsa: RsaSettings = Field(default_factory=RsaSettings)
     robustness: RobustnessSettings = Field(default_factory=RobustnessSettings)

@@ -21,6 +21,7 @@ from stimuli.image_set.measures import contrast_rms
 from stimuli.image_set.set_network import load_set_network, settings_of_set
 from stimuli.image_set.set_rules import require_rows
 from stimuli.manifest import Manifest, Pixels, image_id_of, read_image, read_manifest, read_pixels
+from stimuli.networks.alexnet import TAPS
 from stimuli.networks.hardware import ON_CPU, Hardware, computing, place
 from stimuli.networks.protocol import LOGITS, read_logits
 from stimuli.networks.registry import Network
@@ -106,7 +107,8 @@ def vary(layout: Layout, settings: Settings, *, kind: str, folder: Path, seed: i
     seed : int, optional
         Of the draw of targets. Default: the study's.
     taps : sequence of str
-        Where responses are taken, by the names that the network offers. Default: where the set's are.
+        Where responses are taken: names of taps that the network offers, or the modules that stand for its layers, by
+        names or patterns with spaces between them. Default: where the set's are.
     hardware : Hardware
         Where the network computes.
     name : str
@@ -123,19 +125,29 @@ def vary(layout: Layout, settings: Settings, *, kind: str, folder: Path, seed: i
     manifest = read_manifest(layout.manifest)
     require_rows(manifest, settings.stimuli, path=layout.manifest)
     stimuli = settings_of_set(layout, settings.stimuli)
-    networks = [place(load_set_network(layout, stimuli, tap=tap), hardware=hardware) for tap in taps or (None,)]
+    networks = {name: place(one, hardware=hardware) for name, one in _networks(layout, stimuli, taps=taps).items()}
     with locked(folder, what="a variant of the stimulus set"), computing(hardware):
         ended: tuple[Ended, ...] = ()
         if kind != "own":
             maker = _Maker(layout, stimuli, manifest=manifest, folder=folder, kind=kind,
-                           network=with_kept_mean(layout, stimuli, network=networks[0]),
+                           network=with_kept_mean(layout, stimuli, network=next(iter(networks.values()))),
                            seed=settings.study.seed if seed is None else seed)
             ended = tuple(progress(maker.make(), label=name, total=len(manifest.base_images)))
         shown = {one.image_id: variant_image(folder, one.base_image, kind=kind) for one in ended} or \
             {one.image_id: layout.stimulus(one.file) for one in manifest.stimuli}
-        files = tuple(_take(network, shown, folder=folder, batch=stimuli.batch, progress=progress)
-                      for network in networks)
+        files = tuple(_take(network, shown, tap=tap, folder=folder, batch=stimuli.batch, progress=progress)
+                      for tap, network in networks.items())
     return Varied(folder, kind, ended, files)
+
+
+def _networks(layout: Layout, stimuli: StimuliSettings, *, taps: Sequence[str]) -> dict[str, Network]:
+    """Load the set's network once for each place where it is read, by the name of the place."""
+    if not taps:
+        own = load_set_network(layout, stimuli)
+        return {own.tap: own}
+    plain = stimuli.model_copy(update={"layers": (), "taps": ()})
+    return {tap: load_set_network(layout, plain, tap=tap) if tap in TAPS else
+            load_set_network(layout, plain.model_copy(update={"layers": tuple(tap.split())})) for tap in taps}
 
 
 def variant_image(folder: Path, base_image: str, *, kind: str) -> Path:
@@ -221,16 +233,16 @@ class _Maker:
                                 "images": [asdict(one) for one in self._rows.values()]}, overwrite=True)
 
 
-def _take(network: Network, images: Mapping[str, Path], *, folder: Path, batch: int,
+def _take(network: Network, images: Mapping[str, Path], *, tap: str, folder: Path, batch: int,
           progress: ProgressWrapper) -> Path:
     """Take a network's responses to image files, which are named by their digests."""
-    path = folder / f"features_tap-{network_label(network.tap)}.h5"
+    path = folder / f"features_tap-{network_label(tap)}.h5"
     writer = FeatureWriter(path, dtype="float32", batch=batch, attributes={
-        "network": network.name, "network_digest": network.digest, "tap": network.tap, "layers": network.layers,
+        "network": network.name, "network_digest": network.digest, "tap": tap, "layers": network.layers,
         "readings": [LOGITS], "image_ids": list(images)})
     left = list(images.items())[writer.n_filled:]
     batches = [left[first:first + batch] for first in range(0, len(left), batch)]
-    for part in progress(batches, label=f"responses {network.tap}", total=len(batches)):
+    for part in progress(batches, label=f"responses {tap}", total=len(batches)):
         shown = np.stack([_unchanged(file, image_id) for image_id, file in part])
         found = network.features(shown, batch=batch)
         writer.append({**{layer: found[layer] for layer in network.layers}, LOGITS: read_logits(network, shown)})

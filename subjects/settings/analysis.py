@@ -120,7 +120,8 @@ class RobustnessSettings(Section):
                         ...] = described(("class_to_class", "nearest"),
         "Other rules of the AI's targets.", since="0.2.0")
     taps: tuple[str, ...] = described(("after norm and pool", "before norm and pool"),
-        "Where layers are read, by the names that the network offers; the set's own first or last or not at all.",
+        "Where layers are read, beside the set's own choice: names of taps that the network offers, or the modules "
+        "that stand for its layers, by names or patterns with spaces between them (docs/stimuli.md).",
         since="0.2.0")
 
 

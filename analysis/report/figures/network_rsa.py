@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -88,8 +90,10 @@ def _draw_low_level(axes: Axes, table: pd.DataFrame) -> float:
 def _draw_logits(axes: Axes, table: pd.DataFrame, *, place: str, at: float) -> float:
     """Draw the last layer by its logits, with its intervals and p; give where it stands."""
     here = table[table["place"] == place].set_index("comparison")
+    p = float(here["p"].loc[_DIFFERENCE])
     for kind in ("AI", "AN"):
-        row, x = here.loc[f"RE-{kind}"], at + _DODGE[kind]
+        row: Any = here.loc[f"RE-{kind}"]
+        x = at + _DODGE[kind]
         draw_intervals(axes, [x], low=[row["low"]], high=[row["high"]], color=COLORS[kind],
                        name=f"RE-{kind} interval by logits")
         axes.plot([x], [row["effect"]], marker="D", markersize=4.6, color=COLORS[kind], zorder=4, linestyle="none",
@@ -97,7 +101,7 @@ def _draw_logits(axes: Axes, table: pd.DataFrame, *, place: str, at: float) -> f
                   markerfacecolor=COLORS[kind] if row["p"] < ALPHA else PAPER)
     axes.annotate("logits", (at, 0), xycoords=("data", "axes fraction"), xytext=(0, -5), ha="center", va="top",
                   textcoords="offset points", fontsize=7, color=MUTED)
-    mark_p_row(axes, [at], values=[float(here.loc[_DIFFERENCE, "p"])])
+    mark_p_row(axes, [at], values=[p])
     return at
 
 

@@ -62,8 +62,9 @@ def compare(request: Request) -> Comparison:
     """Gather the choices that are compared, and where everything about them is."""
     layout, chosen = request.layout, request.settings
     require_manifest(layout)
+    tap = " ".join(chosen.stimuli.layers) or read_set_network(layout.manifest).tap
     levels = choose_levels(chosen.robustness, stimuli=stimuli_as_made(layout, chosen.stimuli), seed=chosen.study.seed,
-                           tap=read_set_network(layout.manifest).tap)
+                           tap=tap)
     whole = (Level("", "the set itself", OWN, OWN), *levels.made)
     variants = {one.label: Variant(layout=layout, level=one, taps=levels.taps, measure=chosen.rsa.dissimilarity,
                                    place=f"{k} of {len(whole)}", hardware=request.hardware)

@@ -11,6 +11,7 @@ import pytest
 
 from stimuli.feature_store import open_store
 from stimuli.image_set import variants
+from stimuli.image_set.build import build
 from stimuli.image_set.variants import variant_image, vary
 from stimuli.manifest import read_image, read_manifest, read_pixels
 from stimuli.networks.registry import TorchNetwork
@@ -18,7 +19,7 @@ from stimuli.perturbation.start_image import WithMeanImage
 from subjects.errors import StimulusError, StoreError
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
-from tests.stimuli.tiny import Study
+from tests.stimuli.tiny import Study, make_study
 
 
 def _changed(study: Study, **stimuli: object) -> Settings:
@@ -149,3 +150,15 @@ def test_the_command_as_written(built: Study, command: Callable[..., tuple[int, 
     code, said, _ = command(*words)
     assert (code, said.count("\n")) == (0, 1)
     assert said.startswith("6 AI, 6 of them as the rules ask; responses at 1 tap: ")
+
+
+def test_layers_are_read_where_they_are_named(tmp_path: Path) -> None:
+    """With the network that ships: two taps that it offers, and two modules that stand for its layers."""
+    study = make_study(tmp_path / "study", network="demo", size_px=227, per_class=1)
+    build(study.layout, study.settings)
+    taps = ("after norm and pool", "before norm and pool", "convolutions.0 convolutions.2")
+    made = vary(study.layout, study.settings, kind="own", folder=tmp_path / "own", taps=taps)
+    stores = [open_store(path) for path in made.features]
+    assert [store.tap for store in stores] == list(taps)
+    assert [len(store.layers) for store in stores] == [8, 8, 3]
+    assert stores[0].n_units["layer1"] < stores[1].n_units["layer1"]

@@ -132,12 +132,15 @@ def candidates(study: Path, as_json: bool, device: str, threads: int | None, ima
                labels: Path | None, **chosen: Any) -> int:
     """Screen the photographs for RE, and make no image.
 
-    Writes stimuli/candidates.tsv: every candidate, its P and why it is not taken. Ends with 0 if every class has its
-    images, with 1 if one falls short, with 2 if something cannot be read.
+    Writes stimuli/candidates.tsv: every candidate, its P, what the network takes it for, and why it is not taken.
+    Top-1 and top-5 stand beside the network's published figures, with a warning where they are far below: is the
+    preprocessing right? Ends with 0 if every class has its images, with 1 if one falls short, with 2 if something
+    cannot be read.
     """
     from stimuli.image_set.set_network import load_for_candidates
     from stimuli.networks.hardware import Hardware, place
     from stimuli.regular_images.candidate_report import (
+        answers_of,
         below_lines,
         report_path,
         screen_only,
@@ -152,8 +155,10 @@ def candidates(study: Path, as_json: bool, device: str, threads: int | None, ima
     made = screen_only(layout, stimuli, seed=settings.study.seed, network=place(network, hardware=hardware),
                        hardware=hardware, progress=rich_progress)
     table = selection_table(made, classes=stimuli.classes, title=f"P > {stimuli.re_p:g}, one photograph a category")
-    say(selection_record(made, classes=stimuli.classes, path=report_path(layout)), as_json=as_json,
-        text=[table, *below_lines(made), (f"{len(made.verdicts)} candidates, network {network.name}: "
+    answers = answers_of(made, network=network)
+    say({**selection_record(made, classes=stimuli.classes, path=report_path(layout)), "answers": answers.record()},
+        as_json=as_json,
+        text=[table, *below_lines(made), answers.line(), (f"{len(made.verdicts)} candidates, network {network.name}: "
                                          f"{report_path(layout)}")])
     return 0 if len(made.chosen) == stimuli.per_class * len(stimuli.classes) else 1
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from stimuli.feature_store import FeatureStore, open_store
 from stimuli.manifest import read_set_network
-from subjects.errors import AnalysisError
+from subjects.errors import AnalysisError, StoreError, nearest
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,21 @@ def open_features(network: ChosenNetwork, *, study: Path) -> FeatureStore:
     return store
 
 
+def _known_names(folder: Path) -> list[str]:
+    """Name the networks whose responses are there."""
+    names = []
+    for path in sorted(folder.glob("network-*_features.h5")):
+        try:
+            names.append(open_store(path).network)
+        except StoreError as error:
+            log.debug("%s", error)
+    return names
+
+
 def _raise_missing(network: ChosenNetwork, *, study: Path) -> None:
+    command = features_command(study, network)
+    known = [] if network.of_set else _known_names(network.features.parent)
+    remedy = f"{nearest(network.name, known)} For responses of {network.name!r} itself: `{command}`." if known else \
+        f"Make it with `{command}`."
     raise AnalysisError(str(network.features), came="no such file", expected="the network's responses to the images",
-                        remedy=f"Make it with `{features_command(study, network)}`.")
+                        remedy=remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from rich.table import Table
 
 from stimuli.files import require_own_folder
 from stimuli.networks.hardware import ON_CPU, Hardware, computing, made_on
+from stimuli.networks.published import find_published
 from stimuli.networks.registry import Network
+from stimuli.regular_images.answers import Answers, count_answers
 from stimuli.regular_images.base_images import BaseImage, Choice
 from stimuli.regular_images.candidates import Listing, digest_of, list_candidates
 from stimuli.regular_images.category_choice import BELOW, CHOSEN, SPARE, Selection, require_names, require_pins, select
@@ -30,6 +33,8 @@ from subjects.store import locked, read_json, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("file", "wnid", "category", "class", "width", "height", "aspect", "P", "rank", "top", "P_top",
            "verdict", "rule", "reason", "note")
@@ -97,10 +102,13 @@ class Photographs:
             rows = list(self.progress(
                 screen(self.listing, network=self.network, stimuli=stimuli, digests=self._digests),
                 label="screening candidates", total=len(self.listing.candidates)))
+        answers = count_answers(rows, published=find_published(self.network))
+        if answers.far_below:
+            log.warning("%s: %s", self.network.name, answers.warning())
         selection = select(rows, stimuli=stimuli, seed=self.seed)
         write_table(path, _table(selection), overwrite=True)
         sidecar(path, inputs=inputs, parameters=parameters, form=CANDIDATES,
-                extra={"network": self.network.name, "MadeOn": here})
+                extra={"network": self.network.name, "MadeOn": here, "answers": answers.record()})
         return selection
 
     @cached_property
@@ -245,6 +253,11 @@ def _counts(selection: Selection, kind: str) -> Iterator[int]:
     yield from (len(mine), rules["file"] + rules["copy"], rules["size"], rules["P"], rules["excluded"], len(passing))
     yield len({one.screened.candidate.category_index for one in passing})
     yield sum(one.verdict in (CHOSEN, BELOW) for one in mine)
+
+
+def answers_of(selection: Selection, *, network: Network) -> Answers:
+    """Count how often the network took the candidates of a selection for what they are, beside what is published."""
+    return count_answers((one.screened for one in selection.verdicts), published=find_published(network))
 
 
 def selection_record(selection: Selection, *, classes: Sequence[str], path: Path) -> dict[str, Any]:

@@ -15,7 +15,11 @@ from stimuli.networks.registry import Network
 from stimuli.regular_images.candidates import Candidate, Listing
 from stimuli.regular_images.photographs import Facts, read_facts, read_photograph, to_square
 from subjects.errors import StimulusError
+from subjects.provenance import digest_bytes
 from subjects.settings.images import StimuliSettings
+
+EMPTY = digest_bytes(b"")
+"""Digest of a file without content: two of them are no copies of one photograph."""
 
 P_DIGITS = 6
 """Digits of P that are kept: the choice is made from what the report says."""
@@ -125,9 +129,10 @@ class _Judge:
 
 
 def _twins(listing: Listing, digests: Mapping[str, str]) -> dict[str, str]:
-    """Map each file whose content came before to the one where it came first."""
+    """Map each file whose content came before to the one where it came first; no empty file is a copy of another."""
     first: dict[str, str] = {}
-    found = {one.file: first.setdefault(digests.get(one.file, one.file), one.file) for one in listing.candidates}
+    found = {one.file: first.setdefault(digests.get(one.file, one.file), one.file) for one in listing.candidates
+             if digests.get(one.file) != EMPTY}
     return {file: of for file, of in found.items() if of != file}
 
 

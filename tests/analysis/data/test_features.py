@@ -48,6 +48,10 @@ def test_another_network_is_compared_by_asking_and_has_files_of_its_own(tmp_path
     assert names == ["sub-01", "network-squeezenet1_0"]
     with pytest.raises(AnalysisError, match=r"network-none_features.h5: no such file; .*features .* --network none"):
         run("rsa", layout, settings, network="none")
+    with pytest.raises(AnalysisError, match=r"Did you mean 'squeezenet1_0'\? For responses of 'squeeznet1_0' itself: "):
+        run("encode", layout, settings, network="squeeznet1_0")
+    with pytest.raises(AnalysisError, match=r"Known here: demo, squeezenet1_0\."):
+        run("rsa", layout, settings, network="zzz")
 
 
 @pytest.mark.parametrize("step", ["rsa", "encode"])

@@ -133,6 +133,15 @@ def test_a_bad_photograph_falls_out_with_its_reason_and_stops_no_other(photos: S
     assert row["reason"] == " ".join(bad[0].reason.split())
 
 
+def test_two_empty_files_are_both_empty(photos: Study, folder: Path, tiny: TorchNetwork) -> None:
+    """They have the same bytes, and are copies of nothing."""
+    for name in ("zz_1.png", "zz_2.png"):
+        (folder / "beagle" / name).write_bytes(b"")
+    found = [one for one in _selection(photos, tiny).verdicts if "zz_" in one.screened.candidate.file]
+    assert [one.rule for one in found] == ["file", "file"]
+    assert all("empty" in one.reason for one in found)
+
+
 def test_a_copy_of_a_photograph_counts_once(photos: Study, folder: Path, tiny: TorchNetwork) -> None:
     best = _selection(photos, tiny).chosen[0].candidate
     shutil.copy(folder / best.file, folder / best.category / "zz_copy.png")

@@ -8,7 +8,8 @@ STUDY ?= study-demo
 STAMP := $(VENV)/.complete
 THREADS ?= 1
 # What the console imports: compiled at setup, so that its first start is as quick as the others.
-CONSOLE = psychopy pyglet numpy pandas scipy PIL pydantic rich click
+CONSOLE = psychopy psychtoolbox pyglet json_tricks yaml packaging serial Xlib numpy pandas scipy PIL pydantic rich click \
+  dateutil platformdirs
 UV = $(BIN)/python -m uv
 RUN = PYTHONPATH=. OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
 

@@ -22,7 +22,7 @@ import run_session
 from paradigms.devices.protocols import HardwareClock, Press
 from paradigms.emulation.fake_keys import KeySender
 from paradigms.playing import play_run as session
-from paradigms.playing.engine import Devices
+from paradigms.playing.run_devices import Devices
 from paradigms.record.journal import Journal
 from subjects.cli import main as run_command
 from subjects.errors import DeviceError

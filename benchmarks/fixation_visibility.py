@@ -59,7 +59,7 @@ def keep(folder: Path, settings: Settings, *, frame: Frame, pixels: Pixels) -> N
     """Photograph a real window with the surround and without."""
     folder.mkdir(parents=True, exist_ok=True)
     start_virtual_display(settings.display.width_px, settings.display.height_px)
-    from paradigms.devices.window import open_console
+    from paradigms.devices.console_window import open_console
 
     with open_console(settings, clock=HardwareClock(), fullscreen=False) as console:
         console.display.preload({"picture": pixels}, height_px=frame.image_px)

@@ -29,8 +29,8 @@ from benchmarks.screens_shown import EVERY, Shot, ShotDisplay, judge
 from paradigms.devices.xserver import start_virtual_display
 from paradigms.emulation.fake_keys import KeySender
 from paradigms.playing import play_run as session
-from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
+from paradigms.playing.run_devices import Devices
 from paradigms.record.plans import read_schedule
 from paradigms.runlog import of_kind, read_journal
 from paradigms.tasks.catalogue import TASKS

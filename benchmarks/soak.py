@@ -22,8 +22,8 @@ import psutil
 
 from benchmarks.paradigm_windows import opened_with
 from paradigms.emulation.fake_keys import KeySender, Tap
-from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
+from paradigms.playing.run_devices import Devices
 from paradigms.runlog import of_kind, read_journal
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings

@@ -58,14 +58,15 @@ class Program:
         Gives the changes anew at every call, in order; they may be made as they are asked for.
     keys : tuple of str
         The task's keys: other presses are recorded and answer nothing.
-    image_px : float
-        Height at which images are drawn.
+    image_px : float or None
+        Height to which images are brought before the run; None where the display stretches them as it draws: a movie of
+        many textures, whose rims are behind an aperture, is ready sooner.
     """
 
     blank: Frame
     changes: Callable[[], Iterable[Change]]
     keys: tuple[str, ...]
-    image_px: float
+    image_px: float | None
 
 
 def in_order(changes: Iterable[Change]) -> Iterator[Change]:

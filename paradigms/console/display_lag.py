@@ -18,7 +18,7 @@ from numpy.random import Generator
 from paradigms.console.geometry_card import draw_card
 from paradigms.devices.protocols import Frame, HardwareClock
 from paradigms.playing.assembly import find_place, real_devices
-from paradigms.playing.engine import Devices
+from paradigms.playing.run_devices import Devices
 from subjects.errors import DeviceError
 from subjects.settings.study import Settings
 

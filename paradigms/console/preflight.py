@@ -23,7 +23,7 @@ from paradigms.devices.protocols import Clock, Display, Frame, HardwareClock, ca
 from paradigms.devices.tracker import NO_CONSENT, Consent, make_tracker
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing.assembly import opened_devices, require_devices
-from paradigms.playing.engine import Devices
+from paradigms.playing.run_devices import Devices
 from paradigms.record.departures import changes_since
 from paradigms.record.recovery import recoverable
 from paradigms.tasks.catalogue import task_of

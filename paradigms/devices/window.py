@@ -22,35 +22,35 @@ import contextlib
 import functools
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from paradigms.devices.keyboard import Authority, KeyboardHub, KeyboardResponses, KeyboardTrigger
 from paradigms.devices.keyboard_queues import QueueClock, open_keyboards
 from paradigms.devices.platforms.focus import window_has_focus
-from paradigms.devices.platforms.system import own_home
+from paradigms.devices.platforms.system import absent, own_home
 from paradigms.devices.protocols import PHOTODIODE_PX, Clock, Frame, Pixels
 from paradigms.devices.screens import Screen
 from paradigms.devices.xserver import grab_screen, x_window_exists
 from subjects.errors import DeviceError
-from subjects.settings.devices import KeyboardSettings
 from subjects.settings.display import DisplaySettings
-from subjects.settings.study import Settings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # PsychoPy's own dependencies warn at import; nothing of ours can
-    with own_home():  # not around the windows, whose X connection looks for its key in the real home
+    # The home not around the windows, whose X connection looks for its key in the real one; the packages absent because
+    # PsychoPy can do without them, and they are a third of its start.
+    with own_home(), absent("matplotlib", "openpyxl"):
         from psychopy import logging as psychopy_logging
         from psychopy import monitors
 
     psychopy_logging.console.setLevel(psychopy_logging.CRITICAL)
     import pyglet
-    from psychopy import visual
-    from psychopy.hardware import keyboard
+    with absent("matplotlib", "openpyxl"):
+        from psychopy import visual
+        from psychopy.hardware import keyboard
 
 
 PLACED_WITHIN_S = 2.0
@@ -59,6 +59,13 @@ PLACED_WITHIN_S = 2.0
 def _take_no_notice(*_: object) -> bool:
     """Let a key pass that the keyboard reads by itself; PsychoPy's window keeps each in a list that only grows."""
     return True
+
+
+def _make_no_mipmap(_: int) -> None:
+    """Leave out the smaller copies that PsychoPy makes of every texture and mask, and never draws from."""
+
+
+pyglet.gl.glGenerateMipmap = _make_no_mipmap
 
 
 class PsychoPyDisplay:
@@ -84,7 +91,7 @@ class PsychoPyDisplay:
         self._images: dict[str, Any] = {}
         self._proportions: dict[str, float] = {}
         self._dot: Any = None
-        self._dots: Any = None
+        self._dots: tuple[tuple[int, float, int], Any] | None = None
         self._square: Any = None
         self._overlay: tuple[Pixels, Any] | None = None
         self._text: Any = None
@@ -177,16 +184,14 @@ class PsychoPyDisplay:
     def preload(self, images: Mapping[str, Pixels], *, height_px: float | None = None) -> None:
         """Put images on the graphics card at their size, and draw each once so that it is there."""
         window = self._require_window()
-        for image_id, pixels in images.items():
-            picture = Image.fromarray(pixels)
-            if height_px is not None:
-                wide = round(height_px * pixels.shape[1] / pixels.shape[0])
-                picture = picture.resize((wide, round(height_px)), Image.Resampling.BILINEAR)
-            stimulus = visual.ImageStim(window, image=picture, units="pix", size=(64, 64), interpolate=True,
-                                        autoLog=False)
-            stimulus.draw()
-            self._images[image_id] = stimulus
-            self._proportions[image_id] = pixels.shape[1] / pixels.shape[0]
+        with ThreadPoolExecutor(2) as pool:  # others are brought to their size while one goes to the card
+            pictures = pool.map(functools.partial(_at_size, height_px=height_px), images.values())
+            for (image_id, pixels), picture in zip(images.items(), pictures, strict=True):
+                stimulus = visual.ImageStim(window, image=picture, units="pix", size=(64, 64), interpolate=True,
+                                            autoLog=False)
+                stimulus.draw()
+                self._images[image_id] = stimulus
+                self._proportions[image_id] = pixels.shape[1] / pixels.shape[0]
         window.clearBuffer()
 
     def require_open(self) -> None:
@@ -269,13 +274,13 @@ class PsychoPyDisplay:
 
     def _draw_dots(self, frame: Frame) -> None:
         dots = np.asarray(frame.dots_px, dtype=np.float64)
-        if self._dots is None or self._dots.nElements != len(dots):
-            self._dots = visual.ElementArrayStim(self._window, units="pix", nElements=len(dots), elementTex=None,
-                                                 elementMask="circle", colorSpace="rgb255", autoLog=False)
-        self._dots.xys = dots
-        self._dots.sizes = frame.dot_px
-        self._dots.colors = [frame.dot_level] * 3
-        self._dots.draw()
+        look = (len(dots), frame.dot_px, frame.dot_level)
+        if self._dots is None or self._dots[0] != look:
+            self._dots = (look, visual.ElementArrayStim(
+                self._window, units="pix", nElements=len(dots), elementTex=None, elementMask="circle",
+                sizes=frame.dot_px, colorSpace="rgb255", colors=[frame.dot_level] * 3, autoLog=False))
+        self._dots[1].xys = dots
+        self._dots[1].draw()
 
     def _draw_photodiode(self, *, lit: bool) -> None:
         width, height = self.size_px
@@ -324,6 +329,15 @@ class PsychoPyDisplay:
         return window
 
 
+def _at_size(pixels: Pixels, *, height_px: float | None) -> Image.Image:
+    """Bring an image to its height on the screen, if that is given."""
+    picture = Image.fromarray(pixels)
+    if height_px is None:
+        return picture
+    wide = round(height_px * pixels.shape[1] / pixels.shape[0])
+    return picture.resize((wide, round(height_px)), Image.Resampling.BILINEAR)
+
+
 def _gone() -> DeviceError:
     return DeviceError("window", came="a window that is closed", expected="an open window",
                        remedy="Start the run again with --repeat; the record of this attempt is kept.")
@@ -338,17 +352,8 @@ def _gone_as_device_error() -> Iterator[None]:
         raise _gone() from error
 
 
-@dataclass(frozen=True)
-class Console:
-    """The real display, trigger and responses."""
-
-    display: PsychoPyDisplay
-    trigger: KeyboardTrigger
-    responses: KeyboardResponses
-
-
 @functools.cache
-def _connect_keyboard() -> Mapping[str, Any]:
+def connect_keyboard() -> Mapping[str, Any]:
     """Start PsychoPy's keyboard, once for the process; a wait for its first key would block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -356,44 +361,6 @@ def _connect_keyboard() -> Mapping[str, Any]:
 
 
 @functools.cache
-def _connect_each(wanted: tuple[str, ...]) -> Mapping[str, Any]:
+def connect_each(wanted: tuple[str, ...]) -> Mapping[str, Any]:
     """Start a queue for every keyboard, once for the process."""
     return open_keyboards(wanted, key_names=keyboard.keyNames, clock=QueueClock())
-
-
-@contextlib.contextmanager
-def open_console(settings: Settings, *, clock: Clock, fullscreen: bool = True, trigger_key: str | None = None,
-                 screen: Screen | None = None, every_key: bool = False) -> Iterator[Console]:
-    """Open window and keyboard for as long as the block lasts.
-
-    Parameters
-    ----------
-    settings : Settings
-        Display, trigger key.
-    clock : Clock
-        The hardware clock.
-    fullscreen : bool
-        See :class:`PsychoPyDisplay`.
-    trigger_key : str, optional
-        Key that is the trigger, none if empty. Default: that of the settings.
-    screen : Screen, optional
-        Which screen; default: the window system's first.
-    every_key : bool
-        Let every key of every keyboard count, whatever the settings say: sent keys come from no box.
-    """
-    key = settings.scanner.trigger_key if trigger_key is None else trigger_key
-    display = PsychoPyDisplay(settings.display, clock=clock, fullscreen=fullscreen, screen=screen)
-    asked = KeyboardSettings() if every_key else settings.keyboard
-    authority = Authority(asked.devices, frozenset({settings.scanner.arm_key, settings.main.abort_key}),
-                          in_window=display.has_focus if asked.only_in_window else None)
-    connect = functools.partial(_connect_each, asked.devices) if asked.devices else _connect_keyboard
-    hub = KeyboardHub(connect, clock=clock, trigger_key=key, authority=authority)
-    console = Console(display, KeyboardTrigger(hub), KeyboardResponses(hub))
-    devices: Sequence[Any] = (console.display, console.trigger, console.responses)
-    try:
-        for device in devices:
-            device.open()
-        yield console
-    finally:
-        for device in devices:
-            device.close()

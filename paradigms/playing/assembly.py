@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from paradigms.devices.inputs import Inputs, opened_inputs, require_name
+from paradigms.devices.platforms.system import preferred
 from paradigms.devices.protocols import Clock, Frame, HardwareClock, Pixels
 from paradigms.devices.screens import Screen, choose_screen, list_screens
 from paradigms.devices.serial_port import byte_name
@@ -15,7 +16,7 @@ from paradigms.devices.xserver import is_ours, require_display, server_name, sta
 from paradigms.emulation.fake_keys import WatchedDisplay, emulated_keys
 from paradigms.emulation.participant import SimulatedParticipant, seat_participant
 from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, planned_pulses
-from paradigms.playing.engine import Devices
+from paradigms.playing.run_devices import Devices
 from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import task_of
 from subjects.errors import DeviceError
@@ -53,7 +54,7 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
         If there is no display or not the screen that is asked for, or keys cannot be sent on this platform.
     """
     place = find_place(settings, display=display, fullscreen=fullscreen)
-    from paradigms.devices.window import open_console
+    from paradigms.devices.console_window import open_console
 
     if scanner != "emulated":
         with real_devices(settings, clock=clock, scanner=scanner, place=place, fullscreen=fullscreen) as devices:
@@ -91,7 +92,7 @@ def real_devices(settings: Settings, *, clock: Clock, scanner: str, place: Place
     fullscreen : bool
         Fill the screen.
     """
-    from paradigms.devices.window import open_console
+    from paradigms.devices.console_window import open_console
 
     key = settings.scanner.trigger_key if scanner == "keyboard" else ""
     with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key, screen=place.screen) as console:
@@ -163,7 +164,7 @@ def show_picture(picture: Pixels, *, settings: Settings, seconds: float, fullscr
     """
     display, clock = settings.display, HardwareClock()
     place = find_place(settings, display=shown, fullscreen=fullscreen)
-    from paradigms.devices.window import open_console
+    from paradigms.devices.console_window import open_console
 
     with open_console(settings, clock=clock, fullscreen=fullscreen, screen=place.screen) as console:
         console.display.preload({"picture": picture}, height_px=float(display.height_px))
@@ -218,9 +219,9 @@ def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
     if display == "virtual":
         yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker)
         return
-    with window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
-                        fullscreen=fullscreen) as devices:
-        yield replace(devices, tracker=tracker)
+    with preferred() as first, window_devices(settings, schedule=schedule, clock=clock, scanner=scanner,
+                                              display=display, fullscreen=fullscreen) as devices:
+        yield replace(devices, tracker=tracker, preferred=first)
 
 
 def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> Devices:

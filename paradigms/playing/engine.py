@@ -7,71 +7,37 @@ while the run is on is recorded as a fault, and the run goes on. Whatever happen
 
 from __future__ import annotations
 
-import logging
+import gc
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
-from paradigms.devices.protocols import Clock, Display, Frame, Pixels, Press, Pulse, ResponseDevice, TriggerSource
-from paradigms.devices.stuck_keys import StuckKeys, TellsHeld
-from paradigms.devices.tracker import NullTracker, Tracker
+from paradigms.devices.protocols import Frame, Pixels
+from paradigms.playing.intake import Aborted, Intake
+from paradigms.playing.run_devices import Devices
 from paradigms.playing.tracker_queue import TrackerQueue
-from paradigms.playing.trigger_words import missing_pulse, said_instead
+from paradigms.playing.trigger_words import missing_pulse
 from paradigms.program import ON, STEP, Change, Program, in_order
 from paradigms.record.changes import Changes
 from paradigms.record.journal import Journal
-from paradigms.record.outcome import RunOutcome, Tally, fault_text, outcome_of
+from paradigms.record.outcome import RunOutcome, Tally, outcome_of
 from paradigms.record.watchdog import PulseWatch
 from paradigms.schedule import Event, Schedule
 from subjects.errors import DeviceError
 from subjects.settings.study import Settings
 
-log = logging.getLogger(__name__)
 SYNC_MARGIN_S = 0.25
 LOOK_S = 0.5
 WAIT_POLL_S = 0.02
 """How often inputs are read while a run waits: what they are stamped does not depend on it."""
-T = TypeVar("T")
-
-
-class Aborted(Exception):  # noqa: N818 - an end, not a fault
-    """The run was ended before its time; the message says why."""
 
 
 class Terminated(SystemExit):
     """The process was asked to end (SIGTERM); its exit status is 128 and the signal's number."""
-
-
-@dataclass(frozen=True)
-class Devices:
-    """The four machines of a run.
-
-    Parameters
-    ----------
-    clock, trigger, responses, display
-        See :mod:`paradigms.devices.protocols`.
-    poll_s : float
-        How often inputs are read at least. Stamps do not depend on it; the abort key's effect does.
-    prompt : callable, optional
-        Has the emulated keyboard press each of some keys; None where a person does.
-    tracker : Tracker
-        Told of the run's edges and events.
-    where : str
-        On which X server and screen the picture is.
-    """
-
-    clock: Clock
-    trigger: TriggerSource
-    responses: ResponseDevice
-    display: Display
-    poll_s: float = 0.004
-    prompt: Callable[[Sequence[str]], None] | None = None
-    tracker: Tracker = field(default_factory=NullTracker)
-    where: str = "no screen: virtual time"
 
 
 def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Journal, settings: Settings,
@@ -107,9 +73,11 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
         Also for a run that was aborted; nothing is raised for what happens during a run but
         KeyboardInterrupt and SIGTERM, which are recorded first.
     """
-    run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings,
-               tally=Tally(changes=Changes(1.0 / settings.display.refresh_hz)),
-               on_event=on_event, pulse_watch=PulseWatch(tr_s=schedule.tr_s), arm_key=arm_key)
+    tally = Tally(changes=Changes(1.0 / settings.display.refresh_hz))
+    inputs = Intake(devices, journal, tally=tally, pulse_watch=PulseWatch(tr_s=schedule.tr_s), keys=program.keys,
+                    abort_key=settings.main.abort_key, arm_key=arm_key)
+    run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings, tally=tally,
+               inputs=inputs, on_event=on_event)
     reason = "complete"
     try:
         with run.opened(images), run.tracked():
@@ -139,17 +107,10 @@ class _Run:
     journal: Journal
     settings: Settings
     tally: Tally
+    inputs: Intake
     on_event: Callable[[Event], None] | None
-    pulse_watch: PulseWatch
-    arm_key: str | None = None
-    state: str = "closed"
-    strange: bool = False
-    safe_s: float | None = None
-    armed_s: float | None = None
     looked_s: float = -math.inf
     lit: bool = False
-    stuck: StuckKeys = field(default_factory=StuckKeys)
-    hook: TrackerQueue = field(default_factory=lambda: TrackerQueue(NullTracker()))
 
     @contextmanager
     def opened(self, images: Mapping[str, Pixels]) -> Iterator[None]:
@@ -161,6 +122,8 @@ class _Run:
                 device.open()
             devices.display.preload(images, height_px=self.program.image_px)
             self._flip(self.program.blank)
+            gc.freeze()  # what is here stays: a search through all of it would hold a frame up by a tenth of a second
+            stack.callback(gc.unfreeze)
             self.journal.write("start", sync=True, schedule_digest=self.schedule.digest, seed=self.schedule.seed,
                                size_px=devices.display.size_px, refresh_hz=devices.display.refresh_hz)
             try:
@@ -168,15 +131,20 @@ class _Run:
             finally:
                 self._drain()
 
+    @property
+    def hook(self) -> TrackerQueue:
+        """The lab's own tracker."""
+        return self.inputs.hook
+
     def _drain(self) -> None:
         """Record what came in up to the end; a device that has failed has nothing more to say."""
-        self.state = "ended"
-        self.poll()
+        self.inputs.state = "ended"
+        self.inputs.poll()
 
     @contextmanager
     def tracked(self) -> Iterator[None]:
         """Have the tracker record the run."""
-        plan, self.hook = self.schedule, TrackerQueue(self.devices.tracker)
+        plan, self.inputs.hook = self.schedule, TrackerQueue(self.devices.tracker)
         self.hook.tell("open")
         self.hook.tell("start_run", f"sub-{plan.sub}_ses-{plan.ses}_task-{plan.task}_run-{plan.run:02d}")
         try:
@@ -186,46 +154,31 @@ class _Run:
             self.hook.tell("close")
             counts = self.hook.finish()
             for said in self.hook.heard():
-                self._fault("tracker", said)
+                self.inputs.fault("tracker", said)
             for said, n in counts.items():
-                self._count_fault("tracker", said, n=n)
-
-    def _count_fault(self, device: str, said: str, *, n: int) -> None:
-        """Record how often a fault came that was recorded once."""
-        text = fault_text(device, said)
-        if n > 1:
-            self.tally.faults[self.tally.faults.index(text)] = fault_text(device, said, n=n)
-            self.journal.write("fault", device=device, said=said, n=n)
-
-    def _fault(self, device: str, said: str) -> None:
-        """Record what a device that was lost says, each thing once."""
-        text = fault_text(device, said)
-        if text not in self.tally.faults:
-            self.tally.faults.append(text)
-            log.warning("%s", text)
-            self.journal.write("fault", device=device, said=said)
+                self.inputs.count_fault("tracker", said, n=n)
 
     def wait_until_armed(self, timeout_s: float | None) -> None:
         """Wait for the operator's key, if there is to be one. An emulated keyboard presses it by itself."""
-        if self.arm_key is None:
+        if self.inputs.arm_key is None:
             return
-        self.state, self.safe_s = "safe", self.devices.clock.now()
-        self.journal.write("safe", key=self.arm_key, sync=True)
+        self.inputs.state, self.inputs.safe_s = "safe", self.devices.clock.now()
+        self.journal.write("safe", key=self.inputs.arm_key, sync=True)
         if self.devices.prompt is not None:
-            self.devices.prompt((self.arm_key,))
-        while self.armed_s is None:
-            self.poll()
+            self.devices.prompt((self.inputs.arm_key,))
+        while self.inputs.armed_s is None:
+            self.inputs.poll()
             self.journal.sync_if_due()
-            if timeout_s is not None and self.devices.clock.now() - self.safe_s > timeout_s:
+            if timeout_s is not None and self.devices.clock.now() - self.inputs.safe_s > timeout_s:
                 raise Aborted(f"not armed within {timeout_s:g} s")
             self._rest()
 
     def wait_for_trigger(self, timeout_s: float | None) -> None:
         """Wait for the first counted pulse, which is time zero by its own stamp; a double counts once."""
         clock, dummies = self.devices.clock, self.settings.scanner.n_dummy_pulses
-        self.state, self.tally.awaited, began = "waiting", True, clock.now()
+        self.inputs.state, self.tally.awaited, began = "waiting", True, clock.now()
         while self.tally.zero is None:
-            self.poll()
+            self.inputs.poll()
             self.journal.sync_if_due()
             if len(self.tally.counted) > dummies:
                 self.tally.zero = self.tally.counted[dummies]
@@ -235,15 +188,9 @@ class _Run:
                 missing = missing_pulse(self.devices.trigger, n_pulses=len(self.tally.counted), dummies=dummies)
                 raise Aborted(f"{missing} within {timeout_s:g} s")
             else:
-                self._look_for_others()
+                self.inputs.look_for_others()
                 self._rest()
-        self.state = "running"
-
-    def _look_for_others(self) -> None:
-        """Record once that something came that is no pulse while none does: a wrong speed, or another byte."""
-        if not self.tally.pulses and not self.strange and (said := said_instead(self.devices.trigger)):
-            self.strange = True
-            self.journal.write("fault", device="trigger", said=said)  # none of the run's once the pulses come
+        self.inputs.state = "running"
 
     def _rest(self) -> None:
         """Wait a little for whatever comes; less where the first change follows the trigger closely."""
@@ -268,7 +215,7 @@ class _Run:
         for change in in_order(self.program.changes()):
             self._show(change)
         self._poll_until(self._clock_time(self.schedule.duration_s))
-        self.state = "ended"
+        self.inputs.state = "ended"
 
     def _show(self, change: Change) -> None:
         deadline = self._clock_time(change.at_s)
@@ -313,84 +260,18 @@ class _Run:
 
     def _poll_until(self, t: float) -> None:
         clock = self.devices.clock
-        self.poll()
+        self.inputs.poll()
         while (now := clock.now()) < t:
             if t - now > SYNC_MARGIN_S:
                 self.journal.sync_if_due()
                 self._look_at_display()
             wait = clock.wait_until if t <= now + self.devices.poll_s else clock.rest_until
             wait(min(t, now + self.devices.poll_s))
-            self.poll()
-
-    def poll(self) -> None:
-        """Read and record whatever came in, all of it; then heed the abort key."""
-        for said in self.hook.heard():
-            self._fault("tracker", said)
-        if self.journal.refusal is not None:
-            self._fault("journal", f"{self.journal.refusal.strerror}; the run goes on, its record waits")
-        pulses = self._read("trigger", self.devices.trigger.pulses)
-        presses = self._read("buttons", self.devices.responses.presses)
-        for press in presses:
-            self._take_press(press)
-        for pulse in pulses:
-            self._take_pulse(pulse)
-        for said in self.stuck.look(self._held(), now_s=self.devices.clock.now()):
-            self._fault("buttons", said)
-        key = self.settings.main.abort_key
-        if self.state in ("safe", "waiting", "running") and any(press.key == key for press in presses):
-            raise Aborted(f"key {key!r}")
-
-    def _read(self, device: str, read: Callable[[], list[T]]) -> list[T]:
-        """Read an input; one that is lost before time zero ends the run, later it is a fault."""
-        try:
-            return read()
-        except DeviceError as error:
-            if self.state not in ("running", "ended"):
-                raise
-            self._fault(device, str(error))
-            return []
-
-    def _held(self) -> Mapping[str, float]:
-        """Ask which keys are down, where the device is told of releases."""
-        return {} if self.tells_held is None else self.tells_held.keys_down()
-
-    @cached_property
-    def tells_held(self) -> TellsHeld | None:
-        """The response device, where it is told of releases."""
-        responses = self.devices.responses
-        return responses if isinstance(responses, TellsHeld) else None
-
-    def _take_pulse(self, pulse: Pulse) -> None:
-        if self.arm_key is not None and (self.armed_s is None or pulse.stamp_s < self.armed_s):
-            self.tally.strays += 1
-            self.journal.write("stray", t=pulse.stamp_s, source=pulse.source, name=pulse.name)
-            log.warning("a pulse at %.3f s, before the run was armed, starts nothing", pulse.stamp_s)
-            return
-        tally, clock = self.tally, self.devices.clock
-        amiss, offset = self.pulse_watch.see(pulse.stamp_s), clock.wall() - clock.now()
-        tally.pulses.append(pulse.stamp_s)
-        tally.offsets_s.append(offset)
-        if amiss != "double":
-            tally.counted.append(pulse.stamp_s)
-        if amiss:
-            log.warning("pulse %d at %.3f s: %s", len(tally.pulses), pulse.stamp_s, amiss)
-        self.journal.write("pulse", t=pulse.stamp_s, n=len(tally.pulses), source=pulse.source, name=pulse.name,
-                           amiss=amiss, offset=round(offset, 6))
-
-    def _take_press(self, press: Press) -> None:
-        task = press.key in self.program.keys
-        self.tally.presses += task
-        self.journal.write("press", t=press.stamp_s, key=press.key, source=press.source, task=task)
-        if said := self.stuck.see(press.key, stamp_s=press.stamp_s):
-            self._fault("buttons", said)
-        asked_s = self.safe_s if self.state == "safe" and self.armed_s is None else None
-        if asked_s is not None and press.key == self.arm_key and press.stamp_s >= asked_s:  # not one from before
-            self.armed_s = press.stamp_s
-            self.journal.write("armed", t=press.stamp_s, sync=True)
+            self.inputs.poll()
 
     def finish(self, reason: str) -> RunOutcome:
         """Say how the run went and write its last line."""
-        self.state = "ended"
+        self.inputs.state = "ended"
         outcome = outcome_of(self.tally, schedule=self.schedule, n_dummies=self.settings.scanner.n_dummy_pulses,
                              display=self.settings.display, now_s=self.devices.clock.now(), reason=reason)
         self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=outcome.watch.to_json(),

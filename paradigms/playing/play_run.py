@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,8 +17,9 @@ from paradigms.devices.tracker import NO_CONSENT, Consent, make_tracker
 from paradigms.devices.xserver import tell_if_lost
 from paradigms.emulation.scanner_and_display import VirtualClock, patience_s
 from paradigms.playing.assembly import buttons_named, opened_devices, require_devices, trigger_named
-from paradigms.playing.engine import Devices, Terminated, play
+from paradigms.playing.engine import Terminated, play
 from paradigms.playing.resume import resumed
+from paradigms.playing.run_devices import Devices
 from paradigms.playing.terminal import outliving_terminal, unfailing
 from paradigms.record.departures import changes_since, require_accepted
 from paradigms.record.events_files import require_free, require_new, require_same_plan, write_events
@@ -123,7 +125,7 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
             opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                            fullscreen=fullscreen, tracker=tracker) as devices, \
             begun(files, schedule=schedule, settings=settings, clock=clock,
-                  said={**said, "where": devices.where}) as journal:
+                  said={**said, "where": devices.where, "preferred": devices.preferred}) as journal:
         return _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
                        trigger_timeout_s=trigger_timeout_s, progress=progress)
 
@@ -216,7 +218,9 @@ def prepare(layout: Layout, task: Task, *, key: RunKey, n_trials: int | None = N
     if until_s is not None:
         schedule = first_seconds(schedule, until_s=until_s)
     offered = {one.picture_id: one for one in task.session_pictures(sub=key.sub, ses=key.ses, pictures=pictures)}
-    return schedule, {name: offered[name].read() for name in schedule.image_ids}
+    with ThreadPoolExecutor(2) as pool:  # decoding and digesting let other threads run
+        read = pool.map(lambda name: offered[name].read(), schedule.image_ids)
+        return schedule, dict(zip(schedule.image_ids, read, strict=True))
 
 
 def write_plan(schedule: Schedule, settings: Settings, *, schedule_path: Path, settings_path: Path) -> None:

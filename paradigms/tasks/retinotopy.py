@@ -204,8 +204,7 @@ def program(schedule: Schedule, settings: Settings) -> Program:
     player = Player(schedule, settings)
     planned = moments(schedule, steps=movie_steps(schedule))
     return Program(blank=player.frame_at(-1.0), changes=partial(changes, planned, frame_at=player.frame_at),
-                   keys=(settings.retinotopy.press_key,),
-                   image_px=settings.display.px_for(settings.retinotopy.field_deg))
+                   keys=(settings.retinotopy.press_key,), image_px=None)
 
 
 class Retinotopy(DetectionTask):

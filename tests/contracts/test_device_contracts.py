@@ -48,7 +48,7 @@ def real() -> Iterator[tuple[Any, Any, HardwareClock]]:
     clock = HardwareClock()
     with contextlib.ExitStack() as stack:
         name = start_virtual_display(*SIZE)
-        from paradigms.devices.window import open_console
+        from paradigms.devices.console_window import open_console
 
         console = stack.enter_context(open_console(SMALL, clock=clock, fullscreen=False))
         sender = KeySender(name)

@@ -15,9 +15,11 @@ from paradigms.devices.protocols import Pixels
 from paradigms.devices.tracker import NullTracker, Tracker
 from paradigms.emulation.participant import SimulatedParticipant, simulated_answers
 from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, VirtualClock, pulse_times
-from paradigms.playing.engine import Devices, RunOutcome, play
+from paradigms.playing.engine import play
+from paradigms.playing.run_devices import Devices
 from paradigms.program import Program
 from paradigms.record.journal import Journal
+from paradigms.record.outcome import RunOutcome
 from paradigms.runlog import Record, read_journal
 from paradigms.schedule import Schedule
 from paradigms.tasks.main_task import make_schedule, program

@@ -11,7 +11,8 @@ import numpy as np
 
 from paradigms.devices.protocols import Frame, Press
 from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, Shown, VirtualClock
-from paradigms.playing.engine import Devices, play
+from paradigms.playing.engine import play
+from paradigms.playing.run_devices import Devices
 from paradigms.program import Program
 from paradigms.record.journal import Journal
 from paradigms.runlog import Record, read_journal

@@ -102,7 +102,7 @@ def main() -> None:
     """Listen with one keyboard named, then with the focus asked for."""
     name = start_virtual_display(640, 480)
     typist = Typist(name)
-    from paradigms.devices.window import open_console
+    from paradigms.devices.console_window import open_console
 
     size = {"width_px": 320, "height_px": 240}
     found: dict[str, Any] = {"keyboards": keyboard_names()}

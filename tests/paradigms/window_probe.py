@@ -138,7 +138,7 @@ def main() -> None:
     """Probe everything, in one window."""
     settings, clock = Settings(), HardwareClock()
     name = start_virtual_display(1920, 1080)
-    from paradigms.devices.window import open_console
+    from paradigms.devices.console_window import open_console
 
     sender = KeySender(name)
     with open_console(settings, clock=clock, fullscreen=False) as console:

@@ -14,6 +14,8 @@ from typing import Any
 
 NEW_PROCESS_GROUP = 0x200
 """CREATE_NEW_PROCESS_GROUP of winbase.h."""
+PREFERRED_NICE = -10
+"""Before what runs beside it, behind the window system and the kernel's own."""
 
 
 def of_its_own(*, platform: str = sys.platform) -> dict[str, Any]:
@@ -27,6 +29,26 @@ def take_precedence(*, system: Any = os) -> None:
     """Go before other processes where that is allowed: Linux, with the right to real-time priorities."""
     with contextlib.suppress(OSError, AttributeError):
         system.sched_setscheduler(0, system.SCHED_FIFO, system.sched_param(10))
+
+
+@contextlib.contextmanager
+def preferred(*, system: Any = os) -> Iterator[bool]:
+    """Have this process preferred to others where that is allowed; say whether it is.
+
+    Linux and macOS allow it to an administrator, Linux to whoever the limit ``nice`` of limits.conf names as well; on
+    Windows nothing is changed. Processes and threads that are started within are preferred as well.
+    """
+    try:
+        before = system.getpriority(system.PRIO_PROCESS, 0)
+        system.setpriority(system.PRIO_PROCESS, 0, PREFERRED_NICE)
+    except (OSError, AttributeError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(OSError):
+            system.setpriority(system.PRIO_PROCESS, 0, before)
 
 
 def serial_options(*, platform: str = sys.platform) -> dict[str, Any]:
@@ -64,3 +86,28 @@ def own_home() -> Iterator[None]:
         os.environ.clear()
         os.environ.update(environment)
         sys.path[:] = path
+
+
+@contextlib.contextmanager
+def absent(*names: str) -> Iterator[None]:
+    """Let packages that are not imported yet be imported by nobody for as long as the block lasts.
+
+    A package that imports them if they are there goes without.
+
+    Examples
+    --------
+    >>> with absent("json.tool"):
+    ...     try:
+    ...         import json.tool
+    ...     except ImportError:
+    ...         print("not there")
+    not there
+    """
+    modules: dict[str, Any] = sys.modules
+    hidden = [name for name in names if name not in modules]
+    modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            modules.pop(name, None)

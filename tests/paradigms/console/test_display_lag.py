@@ -12,8 +12,8 @@ from paradigms.console.display_lag import measure_lag
 from paradigms.devices.protocols import Frame, Press, Pulse
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing import play_run as playing
-from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
+from paradigms.playing.run_devices import Devices
 from paradigms.runlog import flips_seen, of_kind, read_events, read_journal
 from subjects.errors import DeviceError
 from subjects.layout import Layout

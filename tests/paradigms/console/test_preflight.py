@@ -26,8 +26,8 @@ from paradigms.console.preflight import (
 )
 from paradigms.devices.protocols import Frame, Press, Pulse
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
-from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
+from paradigms.playing.run_devices import Devices
 from paradigms.tasks.catalogue import task_of
 from stimuli.textures.render import render
 from subjects.errors import ProfileError, ScheduleError

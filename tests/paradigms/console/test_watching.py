@@ -21,8 +21,8 @@ from paradigms.console.run_state import RunView, fold
 from paradigms.console.watching import Watched, watch, watched_run
 from paradigms.devices.protocols import Press, Pulse
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
-from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run
+from paradigms.playing.run_devices import Devices
 from paradigms.record.plans import read_schedule
 from subjects.layout import Layout
 from subjects.run_key import RunKey

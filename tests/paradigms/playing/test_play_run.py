@@ -21,8 +21,9 @@ from PIL import Image
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing import assembly
 from paradigms.playing import play_run as session
-from paradigms.playing.engine import Devices, Terminated
+from paradigms.playing.engine import Terminated
 from paradigms.playing.play_run import play_run, sigterm_as_exception
+from paradigms.playing.run_devices import Devices
 from paradigms.record.journal import Journal
 from paradigms.record.plans import read_schedule
 from paradigms.record.recovery import recover

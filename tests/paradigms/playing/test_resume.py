@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from paradigms.playing import assembly
 from paradigms.playing import play_run as play_run_module
-from paradigms.playing.engine import Devices
 from paradigms.playing.play_run import play_run, prepare
+from paradigms.playing.run_devices import Devices
 from paradigms.record.parts import count_shown, open_trial, read_part
 from paradigms.record.plans import read_schedule
 from paradigms.record.recovery import recover

@@ -12,8 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from paradigms.emulation.scanner_and_display import VirtualClock
-from paradigms.playing.engine import RunOutcome
 from paradigms.record.journal import Journal
+from paradigms.record.outcome import RunOutcome
 from paradigms.runlog import Record, events_table, is_complete, read_journal, time_zero
 from paradigms.schedule import Schedule
 from subjects.settings.study import Settings

@@ -14,14 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from paradigms.console.preflight import Preflight
-from paradigms.console.run_state import RunView, detects
+from paradigms.console.run_state import RunView
 from paradigms.record.changes import Changes
 from paradigms.schedule import BLANK, Event
 
 GOOD, BAD, DIM, PLAIN = "green", "bold red", "dim", "bold"
 _COLOURS = {"waiting for the trigger": "yellow", "running": "cyan", "complete": "green", "ended early": "red"}
-LEAST_ANSWERED, LEAST_RIGHT, LEAST_HITS = 0.8, 0.75, 0.5
-"""Bounds of the verdict: share of images answered, of right answers between two keys, of changes that were detected."""
 WIDE = 100
 """Columns from which on the values of a run that is being played are shown in two columns."""
 
@@ -157,12 +155,8 @@ def _right(view: RunView) -> str:
     return f"right answers to {', '.join(sorted(view.attention))}" if view.attention else "right answers"
 
 
-def _least_right(view: RunView) -> float:
-    return LEAST_HITS if detects(view.schedule) else LEAST_RIGHT
-
-
 def _few(view: RunView) -> bool:
-    return view.answers[1] >= 5 and (view.hit_rate or 0.0) < _least_right(view)
+    return view.answers[1] >= 5 and (view.hit_rate or 0.0) < view.least_right
 
 
 def _movie(view: RunView) -> list[tuple[Text, Text]]:
@@ -184,7 +178,7 @@ def _answered(view: RunView) -> list[tuple[Text, Text]]:
     share = view.share_answered
     if share is None:
         return []
-    return [_pair("answered", f"{100 * share:.0f} %", bad=view.n_asked >= 5 and share < LEAST_ANSWERED)]
+    return [_pair("answered", f"{100 * share:.0f} %", bad=view.n_asked >= 5 and share < view.least_answered)]
 
 
 def _next(view: RunView, now_s: float | None) -> str:
@@ -260,11 +254,11 @@ def verdict_rows(view: RunView) -> list[tuple[str, str, str, bool]]:
         bounds = f"at least {100 * (1 - view.bounds.most_skipped):g} %, no gap above {view.bounds.longest_gap_s:g} s"
         rows.append(("movie steps shown", bounds, _steps(changes), changes.movie_fits(view.bounds)))
     if rate is not None:
-        (right, asked), least = view.answers, _least_right(view)
+        (right, asked), least = view.answers, view.least_right
         rows.append((_right(view), f"at least {100 * least:.0f} %", f"{100 * rate:.0f} % ({right} of {asked})",
                      rate >= least))
     if view.share_answered is not None:
-        rows.append(("answered", f"at least {100 * LEAST_ANSWERED:.0f} %",
+        rows.append(("answered", f"at least {100 * view.least_answered:.0f} %",
                      f"{100 * view.share_answered:.0f} % ({view.n_answered} of {view.n_asked})",
-                     view.share_answered >= LEAST_ANSWERED))
+                     view.share_answered >= view.least_answered))
     return rows

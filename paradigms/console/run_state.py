@@ -54,6 +54,8 @@ class RunView:
         Events among them that tell of attention, and those of them that were answered rightly.
     attention : frozenset of str
         Their trial types; empty: all (:class:`paradigms.tasks.scoring.Judged`).
+    least_right, least_answered : float
+        Shares of right answers, and of answers, from which on the subject counts as attentive.
     last_key : str or None
         The last press of any key, and
     last_key_s : float or None
@@ -118,6 +120,8 @@ class RunView:
     arm_key: str | None = None
     abort_key: str = "escape"
     attention: frozenset[str] = frozenset()
+    least_right: float = 0.5
+    least_answered: float = 0.8
 
     @property
     def ended(self) -> bool:

@@ -50,7 +50,9 @@ class Watched:
     frame_s, window_s : float
         As for a :class:`~paradigms.console.run_state.RunView`, and
     attention : tuple of str
-        likewise.
+        likewise, as are
+    least_right, least_answered : float
+        the bounds of the verdict.
     bounds : dict of str to float
         The settings that say how many changes of the display may be late or skipped.
     real : bool
@@ -63,6 +65,8 @@ class Watched:
     frame_s: float
     window_s: float
     attention: tuple[str, ...] = ()
+    least_right: float = 0.5
+    least_answered: float = 0.8
     real: bool = True
     bounds: dict[str, float] = field(default_factory=dict)
 
@@ -78,7 +82,8 @@ def watched_run(settings: Settings, *, journal: Path, plan: Path, scanner: str, 
     task = task_of(named[0].task, settings)
     return Watched(str(journal), str(plan), opening=f"opening the {display} display and the {scanner} trigger",
                    frame_s=1.0 / settings.display.refresh_hz, window_s=task.response_window_s,
-                   attention=tuple(sorted(task.judged.attention)), real=display != "virtual",
+                   attention=tuple(sorted(task.judged.attention)), least_right=task.judged.least_right,
+                   least_answered=task.judged.least_answered, real=display != "virtual",
                    bounds=settings.display.model_dump(include={"most_skipped", "longest_gap_s", "most_late"}))
 
 
@@ -106,7 +111,8 @@ def watch(watched: Watched, *, alive: Callable[[], bool], console: Console) -> R
         for records in follow(Path(watched.journal), alive=alive):
             if view is None and plan.is_file():
                 view = RunView(read_schedule(plan), frame_s=watched.frame_s, window_s=watched.window_s,
-                               attention=frozenset(watched.attention), changes=Changes(watched.frame_s),
+                               attention=frozenset(watched.attention), least_right=watched.least_right,
+                               least_answered=watched.least_answered, changes=Changes(watched.frame_s),
                                bounds=DisplaySettings.model_validate(watched.bounds))
             if view is not None:
                 view = functools.reduce(fold, records, view)

@@ -17,8 +17,9 @@ STREAMS = (0, 1, 2)
 def outliving_terminal() -> Iterator[None]:
     """Go on when the terminal is closed or the line to it is lost (SIGHUP), with nobody to read from or write to.
 
-    Without effect on Windows, which has no such signal, outside the main thread, and where hang-ups are ignored
-    already (``nohup``).
+    Where hang-ups are ignored already (``nohup``, ``trap '' HUP``) a terminal that has gone is noticed at the end: what
+    is said after the block fails nowhere. Without effect on Windows, which has no such signal, and outside the main
+    thread.
     """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
@@ -26,10 +27,7 @@ def outliving_terminal() -> Iterator[None]:
     terminals = [number for number in STREAMS if _is_terminal(number)]
 
     def gone(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for stream in terminals:
-            os.dup2(nowhere, stream)
-        os.close(nowhere)
+        _lead_nowhere(terminals)
 
     before = signal.getsignal(signal.SIGHUP)
     if before is not signal.SIG_IGN:
@@ -39,6 +37,15 @@ def outliving_terminal() -> Iterator[None]:
     finally:
         if before is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, before)
+        _lead_nowhere([stream for stream in terminals if not _is_terminal(stream)])
+
+
+def _lead_nowhere(streams: list[int]) -> None:
+    """Have nobody to read from and to write to behind some of the process's streams."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in streams:
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def _is_terminal(stream: int) -> bool:

@@ -15,8 +15,9 @@ SHOWN = ("stimuli", "display", "scanner", "textures")
 """Sections that tell what is shown and when, beside the task's own."""
 NOT_SHOWN = ("stimuli.images", "stimuli.labels", "stimuli.weights", "display.screen", "display.only_screen",
              "display.photodiode", "display.most_skipped", "display.longest_gap_s", "display.most_late",
-             "scanner.arm_key", "scanner.trigger_key")
-"""Settings in them that say where things lie, what counts as a fault, and with which key a run is started."""
+             "scanner.arm_key", "scanner.trigger_key", "main.least_right", "main.least_answered",
+             *(f"{task}.least_hits" for task in ("retinotopy", "lo", "motion")))
+"""Settings in them that say where things lie, what a verdict is about, and with which key a run is started."""
 
 
 def changes_since(layout: Layout, settings: Settings, *, sub: str, task: str) -> tuple[str, tuple[str, ...]]:

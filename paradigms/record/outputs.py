@@ -49,13 +49,13 @@ def write_outputs(layout: Layout, task: Task, *, schedule: Schedule, records: li
     scores = tuple(task.score(records, schedule))
     table = layout.attempt_file("behavior.tsv", schedule.key, attempt=attempt)
     write_table(table, score_table(scores), overwrite=True)
-    write_json(table.with_suffix(".json"), {name: {"Description": text} for name, text in COLUMNS.items()},
+    told = delay_told(display_delay_s(records))
+    write_json(table.with_suffix(".json"), {**{name: {"Description": text} for name, text in COLUMNS.items()}, **told},
                overwrite=True)
     if schedule.marks:
         table = layout.attempt_file(FIXATION_TABLE, schedule.key, attempt=attempt)
         write_table(table, fixation_table(records, schedule, response_window_s=task.response_window_s), overwrite=True)
-        write_json(table.with_suffix(".json"), {**describe_columns(FIXATION_COLUMNS),
-                                               **delay_told(display_delay_s(records))}, overwrite=True)
+        write_json(table.with_suffix(".json"), {**describe_columns(FIXATION_COLUMNS), **told}, overwrite=True)
     if current:
         task.write_outputs(layout, schedule=schedule, records=records)
     return scores

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from paradigms.runlog import Record
+from paradigms.runlog import Record, delay_told, display_delay_s
 from paradigms.schedule import Schedule
 from paradigms.tasks.shown_apertures import ApertureMovie, aperture_movie
 from stimuli.apertures import APERTURE_MASKS
@@ -22,7 +22,8 @@ from subjects.store import whole_file, write_bytes, write_json
 APERTURES = "apertures"
 
 
-def write_masks(npz: Path, made: ApertureMovie, *, nifti: Path, schedule: Schedule, overwrite: bool = False) -> None:
+def write_masks(npz: Path, made: ApertureMovie, *, nifti: Path, schedule: Schedule, overwrite: bool = False,
+                delay_s: float = 0.0) -> None:
     """Write the movie as npz and as NIfTI, and the one sidecar that BIDS gives them both.
 
     Parameters
@@ -35,6 +36,8 @@ def write_masks(npz: Path, made: ApertureMovie, *, nifti: Path, schedule: Schedu
         The run's plan.
     overwrite : bool
         Put them in the place of earlier ones.
+    delay_s : float
+        What was added to the times of flips (``DisplayDelay``).
     """
     _write_npz(npz, made, overwrite=overwrite)
     _write_nifti(nifti, made, overwrite=overwrite)
@@ -42,7 +45,7 @@ def write_masks(npz: Path, made: ApertureMovie, *, nifti: Path, schedule: Schedu
              "nii.gz": {"Axes": nifti_axes(made), "Digest": digest_file(nifti)}}
     sidecar(npz, inputs={"schedule": schedule.digest}, form=APERTURE_MASKS,
             parameters={"n": made.masks.shape[1], "as_shown": made.as_shown, "variant": schedule.variant},
-            extra={**description(made), "Files": files})
+            extra={**description(made), **delay_told(delay_s), "Files": files})
 
 
 def description(made: ApertureMovie) -> dict[str, Any]:
@@ -115,7 +118,7 @@ def stim_table(made: ApertureMovie) -> bytes:
     return buffer.getvalue()
 
 
-def stim_sidecar(schedule: Schedule, *, rate_hz: float) -> dict[str, Any]:
+def stim_sidecar(schedule: Schedule, *, rate_hz: float, delay_s: float = 0.0) -> dict[str, Any]:
     """Describe the index the BIDS way."""
     return {
         "SamplingFrequency": rate_hz, "StartTime": 0, "Columns": ["aperture_index", "texture_index"],
@@ -123,14 +126,14 @@ def stim_sidecar(schedule: Schedule, *, rate_hz: float) -> dict[str, Any]:
                            f"showing; 0 for none; n/a after the end of the record. The run showed {schedule.variant}."},
         "texture_index": {"Description": "Which texture was seen through it: place in the schedule's list of "
                           "textures, from 0; -1 for none.", "Textures": list(schedule.textures)},
-        "schedule_digest": schedule.digest}
+        "schedule_digest": schedule.digest, **delay_told(delay_s)}
 
 
-def write_stim(path: Path, made: ApertureMovie, *, schedule: Schedule, rate_hz: float,
-               overwrite: bool = False) -> Path:
+def write_stim(path: Path, made: ApertureMovie, *, schedule: Schedule, rate_hz: float, overwrite: bool = False,
+               delay_s: float = 0.0) -> Path:
     """Write ``*_stim.tsv.gz`` and its sidecar."""
-    write_json(path.with_name(path.name.removesuffix(".tsv.gz") + ".json"), stim_sidecar(schedule, rate_hz=rate_hz),
-               overwrite=overwrite)
+    write_json(path.with_name(path.name.removesuffix(".tsv.gz") + ".json"),
+               stim_sidecar(schedule, rate_hz=rate_hz, delay_s=delay_s), overwrite=overwrite)
     return write_bytes(path, stim_table(made), overwrite=overwrite)
 
 
@@ -141,6 +144,8 @@ def export_apertures(layout: Layout, section: RetinotopySettings, *, schedule: S
     npz, nifti = (layout.derivative(APERTURES, sub=schedule.sub, suffix=f"apertures.{kind}", ses=schedule.ses,
                                     task=schedule.task, run=schedule.run) for kind in ("npz", "nii.gz"))
     describe_derivative(layout, APERTURES)
-    write_masks(npz, made, nifti=nifti, schedule=schedule, overwrite=True)
-    stim = write_stim(layout.stim(schedule.key), made, schedule=schedule, rate_hz=section.step_hz, overwrite=True)
+    delay_s = display_delay_s(records)
+    write_masks(npz, made, nifti=nifti, schedule=schedule, overwrite=True, delay_s=delay_s)
+    stim = write_stim(layout.stim(schedule.key), made, schedule=schedule, rate_hz=section.step_hz, overwrite=True,
+                      delay_s=delay_s)
     return [npz, nifti, stim]

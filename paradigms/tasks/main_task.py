@@ -29,7 +29,7 @@ from subjects.settings.study import Settings
 TASK = MAIN
 LEVELS = {"RE": "regular image", "AN": "adversarial noise image", "AI": "adversarial interference image",
           BLANK: "no image, only the fixation point"}
-JUDGED = Judged(attention=frozenset({"RE"}), unknowable=frozenset({"AN"}))
+ATTENTION, UNKNOWABLE = frozenset({"RE"}), frozenset({"AN"})
 
 
 def make_schedule(settings: Settings, *, key: RunKey, manifest: Manifest, swap_keys: bool = False) -> Schedule:
@@ -184,12 +184,13 @@ class MainTask:
     @property
     def judged(self) -> Judged:
         """Attention is told by RE alone; nobody can see what an AN was made from."""
-        return JUDGED
+        main = self.settings.main
+        return Judged(ATTENTION, UNKNOWABLE, least_right=main.least_right, least_answered=main.least_answered)
 
     def score(self, records: Sequence[Record], schedule: Schedule) -> Sequence[Score]:
         """Score the animal judgement, each type of image by itself."""
         return score_judgement(records, schedule, window_s=self.response_window_s,
-                               animal_classes=self.settings.stimuli.animal_classes, unknowable=JUDGED.unknowable)
+                               animal_classes=self.settings.stimuli.animal_classes, unknowable=UNKNOWABLE)
 
     def write_outputs(self, layout: Layout, *, schedule: Schedule,  # noqa: ARG002 - a task's signature
                       records: list[Record]) -> Sequence[Path]:  # noqa: ARG002

@@ -79,7 +79,7 @@ class DetectionTask:
     @property
     def judged(self) -> Judged:
         """Every answer counts alike."""
-        return Judged()
+        return Judged(least_right=self.section.least_hits)
 
     def score(self, records: Sequence[Record], schedule: Schedule) -> Sequence[Score]:
         """Score the presses against the changes, or the repeated images."""

@@ -82,10 +82,14 @@ class Judged:
         Trial types whose right answers tell whether the subject attends; empty: all that ask for one.
     unknowable : frozenset of str
         Trial types of which nobody can see what is right: their events tables say n/a for ``correct``.
+    least_right, least_answered : float
+        Shares of right answers, and of answers, from which on a run can be used.
     """
 
     attention: frozenset[str] = frozenset()
     unknowable: frozenset[str] = frozenset()
+    least_right: float = 0.5
+    least_answered: float = 0.8
 
 
 def d_prime(*, n_hits: int, n_misses: int, n_false_alarms: int, n_correct_rejections: int) -> float:

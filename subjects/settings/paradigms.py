@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from subjects.settings.section import Count, Level, NotNegative, Positive, Seconds, Section, described
+from subjects.settings.section import Count, Level, NotNegative, Positive, Seconds, Section, Share, described
 
 MAIN = "main"
 SURROUND = ("Diameter of the disk of the background's grey on which the fixation point stands, so that it is seen on "
@@ -70,6 +70,8 @@ class FixationTask(ParadigmSettings):
     hit_window_s: Positive = described(1.0,
         "A press within this time after a change is a hit.", unit="s", source="protocol 3")
     press_key: str = described("1", "Key that answers a change.", unit="key", source="protocol 3")
+    least_hits: Share = described(0.5,
+        "Share of changes answered from which on the verdict calls the subject attentive.", unit="share", since="0.2.0")
 
     @model_validator(mode="after")
     def _colors_can_change(self) -> FixationTask:
@@ -283,6 +285,11 @@ class MainSettings(ParadigmSettings):
     abort_key: str = described("escape", "Key with which the operator ends a run.", unit="key")
     response_window_s: Positive = described(4.0,
         "Time from an image's onset in which a press counts as its answer.", unit="s")
+    least_right: Share = described(0.75,
+        "Share of RE images answered rightly from which on the verdict calls the subject attentive.", unit="share",
+        since="0.2.0")
+    least_answered: Share = described(0.8,
+        "Share of all images answered from which on it does.", unit="share", since="0.2.0")
 
     def answer_keys(self) -> dict[str, str]:
         """Give the keys of the two answers."""

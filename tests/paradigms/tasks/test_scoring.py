@@ -117,13 +117,14 @@ def test_an_image_that_may_still_be_answered_counts_neither_way() -> None:
 
 
 @pytest.mark.parametrize(("right", "answered", "bad"), [
-    (60, 60, set()), (44, 60, {"right answers to RE"}), (60, 40, {"answered"})])
+    (60, 60, set()), (44, 60, {"right answers to RE"}), (45, 60, set()), (60, 40, {"answered"})])
 def test_attention_is_judged_on_regular_images_and_on_what_was_answered(right: int, answered: int,
                                                                         bad: set[str]) -> None:
     events = tuple(_image(k, "dogs", key="1") if k < 60 else replace(_image(k, "cars", key="2"), trial_type="AN")
                    for k in range(120))
     made = replace(plan("main"), duration_s=1000.0, n_volumes=500, events=events)
-    view = RunView(made, n_asked=120, n_answered=2 * answered, n_judged=60, n_right=right, attention=frozenset({"RE"}))
+    view = RunView(made, n_asked=120, n_answered=2 * answered, n_judged=60, n_right=right, attention=frozenset({"RE"}),
+                   least_right=0.75)
     rows = {name: good for name, _, _, good in verdict_rows(view)}
     assert {name for name in ("right answers to RE", "answered") if not rows[name]} == bad
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from subjects.errors import ScheduleError
@@ -160,7 +161,7 @@ class Schedule:
         """Which run it is of."""
         return RunKey(self.sub, self.ses, self.task, self.run)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digest of the whole plan."""
         return digest_json(self.to_json())
@@ -173,7 +174,9 @@ class Schedule:
 
     def to_json(self) -> dict[str, Any]:
         """Give the plan as JSON's types; what a task has no use for is left out."""
-        content = {**asdict(self), "events": [asdict(event) for event in self.events]}
+        content = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        content["events"] = [dict(vars(event)) for event in self.events]  # asdict copies each value for a second
+        content["marks"] = tuple(dict(vars(mark)) for mark in self.marks)
         return {name: value for name, value in content.items() if name not in _OPTIONAL or value not in ("", (), None)}
 
     @classmethod

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from paradigms.playing import play_run as session
 from paradigms.playing.play_run import play_run
-from subjects.cli import rich_progress
+from subjects.cli import rich_progress, say
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
@@ -39,8 +39,10 @@ class PacedClock:
 def main() -> None:
     study, speed, ses, run = sys.argv[1:]
     session.VirtualClock = lambda: PacedClock(float(speed))  # type: ignore[assignment,misc]
-    play_run(Layout(Path(study)), load_settings(Path(study)), key=RunKey("01", ses, "main", int(run)),
-             scanner="emulated", display="virtual", progress=rich_progress)
+    outcome = play_run(Layout(Path(study)), load_settings(Path(study)), key=RunKey("01", ses, "main", int(run)),
+                       scanner="emulated", display="virtual", progress=rich_progress)
+    say(outcome.to_json(), as_json=False, text=outcome.summary())
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -118,6 +118,8 @@ def test_an_onset_is_when_it_was_seen_and_lateness_when_it_was_flipped(tmp_path:
     np.testing.assert_allclose((plain["response_time"].to_numpy(float) - late["response_time"].to_numpy(float))[same],
                                0.04, atol=1e-6)
     assert (sidecars[0.0]["DisplayDelay"], sidecars[0.04]["DisplayDelay"]) == (0.0, 0.04)
+    scored = layout.attempt_file("behavior.json", RUN, attempt=1)
+    assert json.loads(scored.read_text(encoding="utf-8"))["DisplayDelay"] == 0.04
     np.testing.assert_allclose(reports[0.04].onset_errors_s, reports[0.0].onset_errors_s)
 
 

@@ -40,6 +40,7 @@ def _too_long(text: str, layout: Layout) -> list[str]:
     return [line for line in text.splitlines() if len(line) > 80 and str(layout.root) not in line]
 
 
+@pytest.mark.slow
 def test_a_session_prints_80_columns_into_a_pipe_or_its_result_as_json(small_console: Layout) -> None:
     done = _command(small_console, "session", "--yes")
     assert (done.returncode, _too_long(done.stdout, small_console)) == (0, []), done.stderr
@@ -53,7 +54,9 @@ def test_a_session_prints_80_columns_into_a_pipe_or_its_result_as_json(small_con
     assert "the preflight" in again.stderr or "the session can begin" in again.stderr
 
 
-@pytest.mark.parametrize(("answers", "complete"), [("", 0), ("start\n", 1), ("start\nnonsense\ngo on\nstart\n", 2)])
+@pytest.mark.parametrize(("answers", "complete"), [
+    ("start\n", 1), *(pytest.param(*one, marks=pytest.mark.slow)
+                      for one in (("", 0), ("start\nnonsense\ngo on\nstart\n", 2)))])
 def test_a_session_takes_its_answers_from_a_pipe_and_leaves_where_they_end(small_console: Layout, answers: str,
                                                                            complete: int) -> None:
     done = subprocess.run(
@@ -65,6 +68,7 @@ def test_a_session_takes_its_answers_from_a_pipe_and_leaves_where_they_end(small
     assert "no more answers: leave" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_run_and_its_recovery_give_json(small_console: Layout) -> None:
     played = _command(small_console, "run", "--run", "1", "--json", "--fault", "missed=3,7")
     told = json.loads(played.stdout)

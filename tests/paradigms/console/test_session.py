@@ -82,6 +82,7 @@ def test_runs_are_walked_in_order_repeated_and_left(small_console: Layout) -> No
     assert read_events(small_console.events(RUN)).attrs["sidecar"]["Attempt"] == 2
 
 
+@pytest.mark.slow
 def test_a_skipped_run_stays_planned_and_a_complete_one_is_passed_over(small_console: Layout) -> None:
     found, _ = walked(small_console, Answers([SKIP, START, ON]))
     assert [one.key.run for one in found] == [2]
@@ -124,6 +125,7 @@ def test_a_killed_run_is_recovered_at_once_and_can_be_repeated(small_console: La
     assert (table["duration"] > 0).all()
 
 
+@pytest.mark.slow
 def test_a_killed_run_can_be_resumed(small_console: Layout) -> None:
     answers = Answers([START, RESUME, LEAVE])
     found, _ = walked(small_console, answers, stage=DyingStage("emulated", "virtual"))
@@ -147,6 +149,7 @@ def test_a_run_that_was_cut_short_is_offered_in_the_next_session_and_then_done(s
         [True, False]
 
 
+@pytest.mark.slow
 def test_the_design_shown_is_that_of_the_attempt_just_judged(small_console: Layout) -> None:
     def describe(one: Played) -> str:
         design = design_of(small_console, key=one.key, attempt=one.attempt)
@@ -204,7 +207,9 @@ def test_the_command_walks_a_dry_run_to_its_end(small_console: Layout) -> None:
     assert asked.return_value == 1
 
 
-@pytest.mark.parametrize(("answers", "begins"), [([LEAVE], False), ([ANYWAY], True), ([AGAIN, AGAIN, LEAVE], False)])
+@pytest.mark.parametrize(("answers", "begins"), [
+    ([ANYWAY], True), pytest.param([LEAVE], False, marks=pytest.mark.slow),
+    pytest.param([AGAIN, AGAIN, LEAVE], False, marks=pytest.mark.slow)])
 def test_a_preflight_with_faults_is_asked_about(small_console: Layout, answers: list[str], begins: bool) -> None:
     for path in small_console.stimuli.rglob("*_AN.png"):
         path.unlink()
@@ -243,6 +248,7 @@ def test_going_on_over_changed_settings_accepts_those_that_were_shown_and_no_oth
     assert "main.lead_in_s: 8.0 then, 10.0 now" in child.stderr
 
 
+@pytest.mark.slow
 def test_going_on_over_other_faults_accepts_no_settings(small_console: Layout) -> None:
     for path in small_console.stimuli.rglob("*_AN.png"):
         path.unlink()
@@ -251,6 +257,7 @@ def test_going_on_over_other_faults_accepts_no_settings(small_console: Layout) -
     assert stage.accepted == ""
 
 
+@pytest.mark.slow
 def test_a_session_takes_accept_changes_with_its_preflight(small_console: Layout) -> None:
     _changed(small_console)
     words = ["session", "--study", str(small_console.root), "--sub", "01", "--ses", "01", "--scanner", "emulated",

@@ -48,6 +48,17 @@ def _watched(layout: Layout) -> Watched:
                        plan=layout.schedule(RUN, attempt=1), scanner="keyboard", display="virtual")
 
 
+@pytest.mark.parametrize(("task", "bounds"), [("main", (0.6, 0.7)), ("lo", (0.4, 0.8)), ("motion", (0.5, 0.8))])
+def test_the_bounds_of_attention_are_those_of_the_settings(played: Layout, task: str,
+                                                           bounds: tuple[float, float]) -> None:
+    settings = load_settings(played.root, overrides={"main.least_right": 0.6, "main.least_answered": 0.7,
+                                                     "lo.least_hits": 0.4})
+    key = RunKey("01", "01", task, 1)
+    watched = watched_run(settings, journal=played.journal(key), plan=played.schedule(key), scanner="keyboard",
+                          display="virtual")
+    assert (watched.least_right, watched.least_answered) == bounds
+
+
 @pytest.fixture
 def waiting(played: Layout) -> RunView:
     """Give the view of a run that is safe."""

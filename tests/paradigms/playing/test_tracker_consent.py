@@ -44,7 +44,8 @@ def _files(layout: Layout) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(layout.root.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("verb", ["run", "preflight", "session"])
+@pytest.mark.parametrize("verb", [
+    "run", *(pytest.param(verb, marks=pytest.mark.slow) for verb in ("preflight", "session"))])
 def test_a_tracker_of_the_study_is_refused_until_it_is_trusted_here(tracked: Layout, verb: str) -> None:
     mark = tracked.root.parent / "ran"
     before = _files(tracked)

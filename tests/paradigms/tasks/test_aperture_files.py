@@ -71,6 +71,15 @@ def expected(volume: int) -> tuple[float, float]:
     return float(x[inside].mean()), float(y[inside].mean())
 
 
+def test_what_was_added_for_the_display_s_delay_is_told(tmp_path: Path) -> None:
+    made, _ = short("wedge_ccw")
+    npz, stim = tmp_path / "sub-01_apertures.npz", tmp_path / "sub-01_stim.tsv.gz"
+    write_masks(npz, lopsided(), nifti=npz.with_suffix(".nii.gz"), schedule=made, delay_s=0.021)
+    write_stim(stim, lopsided(), schedule=made, rate_hz=15.0, delay_s=0.021)
+    for sidecar in (npz.with_suffix(".json"), tmp_path / "sub-01_stim.json"):
+        assert json.loads(sidecar.read_text(encoding="utf-8"))["DisplayDelay"] == 0.021
+
+
 def test_both_files_say_where_their_points_lie(exported: Path) -> None:
     """Read with nothing but the sidecar: an aperture low on the right lies there in both, at its time."""
     said = json.loads(exported.with_suffix(".json").read_text())

@@ -126,7 +126,7 @@ def test_dots_are_of_every_age_at_the_start() -> None:
 
 def test_any_order_of_asking_gives_the_same_places() -> None:
     one = player()
-    times = np.random.default_rng(1).uniform(8.0, 328.0, 40)
+    times = np.random.default_rng(1).uniform(8.0, 328.0, 12)
     forth = [one.dots_at(t) for t in times]
     back = [player().dots_at(t) for t in times[::-1]]
     assert all(np.array_equal(a, b) for a, b in zip(forth, back[::-1], strict=True))
@@ -150,8 +150,10 @@ def places_over_seeds(times: np.ndarray, *, first: int, **changes: object) -> np
         make_dots(section, flow=flow, rng=np.random.default_rng(seed)) for seed in range(N_SEEDS))])
 
 
-@pytest.mark.parametrize("first", [1, -1])
-@pytest.mark.parametrize("changes", [{}, {"lifetime_s": 5.0}, {"speed_deg_s": 4.0, "lifetime_s": 0.2}])
+@pytest.mark.parametrize(("changes", "first"), [({}, 1), *(
+    pytest.param(changes, first, marks=pytest.mark.slow) for changes, first in (
+        ({}, -1), *(({"lifetime_s": 5.0}, k) for k in (1, -1)),
+        *(({"speed_deg_s": 4.0, "lifetime_s": 0.2}, k) for k in (1, -1))))])
 def test_density_is_uniform_at_every_phase(first: int, changes: dict[str, object]) -> None:
     """Around the turns too, and also where lifetimes are so long that only the flow moves dots."""
     times = np.array([0.0, 0.05, 0.2, 0.5, 1.3, 1.999, 2.001, 2.05, 2.2, 3.0, 3.999, 4.01, 5.0, 8.0])
@@ -168,7 +170,7 @@ def test_density_is_uniform_at_every_phase(first: int, changes: dict[str, object
     assert spread.max() < 1.0 + 4.5 * math.sqrt(2 / (N_SEEDS - 1))
 
 
-@pytest.mark.parametrize("first", [1, -1])
+@pytest.mark.parametrize("first", [-1, pytest.param(1, marks=pytest.mark.slow)])
 def test_density_is_uniform_over_directions_and_squares(first: int) -> None:
     """Chi-square over a grid of the square and over the polar angle: corners and diagonals are no exception."""
     places = places_over_seeds(np.array([0.3, 1.1, 2.3, 3.1]), first=first)
@@ -181,6 +183,7 @@ def test_density_is_uniform_over_directions_and_squares(first: int) -> None:
         assert np.sum((cells - expected) ** 2 / expected) < 76.4  # 35 degrees of freedom: p = 1e-4
 
 
+@pytest.mark.slow
 def test_static_frames_are_drawn_from_the_same_distribution() -> None:
     """Rendered: the level of every ring in static blocks and in moving ones, pixel by pixel."""
     small = DisplaySettings(width_px=480, height_px=270)

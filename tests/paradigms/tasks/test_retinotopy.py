@@ -234,7 +234,7 @@ def test_the_fixation_grid_stands_on_every_frame_and_screen() -> None:
     assert screen[400, 700] > 150, "the spoke to the right"
 
 
-@pytest.mark.parametrize("refresh_hz", [60.0, 75.0, 120.0])
+@pytest.mark.parametrize("refresh_hz", [75.0, *(pytest.param(hz, marks=pytest.mark.slow) for hz in (60.0, 120.0))])
 def test_played_in_virtual_time(tmp_path: Path, refresh_hz: float) -> None:
     settings = SETTINGS.model_copy(update={"display": DisplaySettings(refresh_hz=refresh_hz)})
     made = plan("ring_expand", settings=settings)

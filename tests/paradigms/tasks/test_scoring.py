@@ -174,7 +174,7 @@ def test_the_table_has_a_row_a_score() -> None:
     assert table["n_correct_rejections"].isna().all()
 
 
-@pytest.mark.parametrize("task", ["retinotopy", "lo", "motion"])
+@pytest.mark.parametrize("task", ["retinotopy", "lo", pytest.param("motion", marks=pytest.mark.slow)])
 def test_whoever_always_answers_misses_nothing(task: str, tmp_path: Path) -> None:
     """A whole run in virtual time: every change is answered after 0.4 s, in the score and in the events table."""
     module: Any = {"retinotopy": retinotopy, "lo": lo, "motion": motion}[task]

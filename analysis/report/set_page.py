@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from analysis.data.features import choose_network
 from analysis.report.figure_list import ReportFigure, draw_planned, plan_set_figures
 from analysis.report.page import render
 from analysis.report.records import StudyRecords, read_low_level, settings_of_study
+from analysis.report.robustness.claims import say_conclusions
+from analysis.report.robustness.page import plan_figure
+from analysis.report.robustness.run import read_current
 from analysis.report.scorecard import Line, score
 from analysis.report.set_files import check_set, requests, run_stimuli
 from analysis.report.set_tables import check_table, claims_table, confounds_table, measures_table, transfer_table
@@ -38,7 +41,8 @@ from subjects.store import whole_file, write_json, write_text
 class SetPage:
     """What the template sets; see :class:`analysis.report.page.Page`.
 
-    `faults` say what the check found wrong, `notes` what could not be asked; `layers` hold each network's table.
+    `faults` say what the check found wrong, `notes` what could not be asked; `layers` hold each network's table;
+    `conclusions` say what the claims hang on, where ``robustness`` was run.
     """
 
     name: str
@@ -51,6 +55,7 @@ class SetPage:
     tables: Mapping[str, TextTable]
     layers: Mapping[str, TextTable]
     sheet: Path
+    conclusions: tuple[str, ...]
 
 
 def plan(request: Request) -> tuple[Work, ...]:
@@ -98,7 +103,9 @@ class SetReport:
         layout = self.request.layout
         describe_derivative(layout, "report")
         folder = self.path.with_name("figures")
-        figures = draw_planned(plan_set_figures(records), folder=folder, progress=progress)
+        varied = read_current(self.request)
+        more = () if varied is None else (replace(plan_figure(varied), section="robustness"),)
+        figures = draw_planned((*plan_set_figures(records), *more), folder=folder, progress=progress)
         own = records[0]
         tables = {"claims": claims_table(scored), "check": check_table(verdict), "transfer": transfer_table(verdict),
                   "confounds": confounds_table(own), "measures": measures_table(own.measures),
@@ -106,7 +113,8 @@ class SetReport:
                   "choices": choices_table(own.settings), "provenance": provenance_rows(own), "files": files_table(own)}
         page = SetPage(own.settings.study.name, len(own.manifest), own.about.name, own.settings.study.seed,
                        tuple(faults(verdict)), notes, figures, tables,
-                       {one.about.name: network_table(one) for one in records}, self._draw_sheet(folder))
+                       {one.about.name: network_table(one) for one in records}, self._draw_sheet(folder),
+                       () if varied is None else tuple(say_conclusions(varied.scored)))
         write_json(self.path.with_name("check.json"), dict(verdict), overwrite=True)
         write_json(self.path.with_name("scorecard.json"),
                    {name: [vars(line) for line in network_lines(lines)] for name, lines in scored.items()},

@@ -23,12 +23,13 @@ from analysis.report.set_files import run_stimuli
 from analysis.rsa.choices import COLUMNS, Place, tabulate
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
 from analysis.rsa.readings import LOGITS, by_logits
-from analysis.running import run_step
+from analysis.running import Digests, is_whole, run_step
 from analysis.steps import Origin, Request, Work
 from stimuli.feature_store import FeatureStore, open_store
 from stimuli.manifest import TYPES, Manifest, read_manifest, read_set_network
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
+from subjects.errors import AnalysisError
 from subjects.layout import Layout, network_label
 from subjects.provenance import sidecar_path
 from subjects.settings.analysis import RsaSettings
@@ -71,6 +72,16 @@ def compare(request: Request) -> Comparison:
                 for k, one in enumerate(whole, start=1)}
     return Comparison(layout=layout, name=chosen.study.name, levels=levels, variants=variants, rsa=chosen.rsa,
                       seed=chosen.study.seed)
+
+
+def read_current(request: Request) -> RobustnessRecords | None:
+    """Read what the step has made of the study as it stands; None if it was not run, or before something changed."""
+    compared = compare(request)
+    try:
+        whole = is_whole(compared.work(), digests=Digests(verify=False))
+    except AnalysisError:
+        return None
+    return compared.records() if whole else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,11 +254,15 @@ class Comparison:
 
     def make_page(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Read the tables; give what then draws the figure and writes the page."""
-        records = RobustnessRecords(self.name, read_set_network(self.layout.manifest).name, self.seed, self.levels,
-                                    read_table(self.table, text_columns=COLUMNS[:6]), self.read_claims(),
-                                    {label: read_json(sidecar_path(one.path))["Images"]
-                                     for label, one in self.variants.items()}, self.rsa)
+        records = self.records()
         return lambda: write_page(records, self.page, progress=progress)
+
+    def records(self) -> RobustnessRecords:
+        """Gather what a page tells of."""
+        return RobustnessRecords(self.name, read_set_network(self.layout.manifest).name, self.seed, self.levels,
+                                 read_table(self.table, text_columns=COLUMNS[:6]), self.read_claims(),
+                                 {label: read_json(sidecar_path(one.path))["Images"]
+                                  for label, one in self.variants.items()}, self.rsa)
 
     def read_claims(self) -> pd.DataFrame:
         """Read the table of claims."""

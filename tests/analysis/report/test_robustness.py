@@ -17,7 +17,7 @@ from analysis.report.robustness.claims import CLAIMS, choose_levels, say_conclus
 from analysis.rsa.choices import COLUMNS
 from analysis.running import run_step
 from analysis.statistics.results import read_results
-from analysis.steps import Request
+from analysis.steps import SET_REPORT, Request
 from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import read_manifest
 from subjects.errors import AnalysisError
@@ -30,6 +30,7 @@ from subjects.store import read_json, read_table
 from tests.analysis.finished_study import finish_study
 from tests.analysis.paper_tables import LAYERS, RE_AI, RE_AN, network_table
 from tests.analysis.report.test_report import Page
+from tests.analysis.report.test_set_report import Commands
 from tests.analysis.running_steps import run
 
 OVERRIDES: Mapping[str, Any] = {"rsa.n_permutations": 60, "rsa.n_bootstraps": 60, "robustness.contrasts": [0.0, 12.0],
@@ -194,3 +195,17 @@ def test_sidecars_say_how_each_variant_was_made(study: Layout, monkeypatch: pyte
     beside = read_json(study.derivative("robustness", suffix="rdms.json", variant="an0"))
     assert beside["parameters"]["options"] == ["--contrast", "0"]
     assert len(beside["Images"]) == 10
+
+
+def test_the_report_of_the_set_shows_what_is_current_and_names_the_command_otherwise(
+        study: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = Commands(study)
+    monkeypatch.setattr(set_files.subprocess, "run", commands)
+    (before,) = run(SET_REPORT.name, study, _settings(study)).works
+    assert "python -m analysis robustness" in " ".join(Page(before.outputs[0].read_text("utf-8")).text.split())
+    _make(study, monkeypatch)
+    monkeypatch.setattr(set_files.subprocess, "run", commands)
+    for settings, shown in ((_settings(study), True), (_settings(study, **{"rsa.n_permutations": 61}), False)):
+        page = Page(run(SET_REPORT.name, study, settings).works[0].outputs[0].read_text("utf-8"))
+        assert ("N1 to N3 under other choices" in [image["alt"] for image in page.images]) == shown
+        assert ("N1 holds in" in page.text) == shown

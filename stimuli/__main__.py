@@ -126,10 +126,12 @@ def build(study: Path, overwrite: bool, as_json: bool, device: str, threads: int
 @network_options("Which network (default: that of the set that is there, else the setting stimuli.network).")
 @images_option
 @labels_option
+@click.option("--sheet", "sheet_file", type=click.Path(path_type=Path, dir_okay=False), default=None,
+              help="Also write a PNG of the chosen photographs and their runners-up.")
 @json_option
 @hardware_options
 def candidates(study: Path, as_json: bool, device: str, threads: int | None, images: Path | None,
-               labels: Path | None, **chosen: Any) -> int:
+               labels: Path | None, sheet_file: Path | None, **chosen: Any) -> int:
     """Screen the photographs for RE, and make no image.
 
     Writes stimuli/candidates.tsv: every candidate, its P, what the network takes it for, and why it is not taken.
@@ -142,11 +144,14 @@ def candidates(study: Path, as_json: bool, device: str, threads: int | None, ima
     from stimuli.regular_images.candidate_report import (
         answers_of,
         below_lines,
+        list_line,
+        photographs_of,
         report_path,
         screen_only,
         selection_record,
         selection_table,
     )
+    from stimuli.regular_images.candidate_sheet import exclude_lines, write_candidate_sheet
 
     layout, asked = Layout(study).require(), _asked(**chosen)
     settings = _settings(study, images=images, labels=labels)
@@ -156,9 +161,14 @@ def candidates(study: Path, as_json: bool, device: str, threads: int | None, ima
                        hardware=hardware, progress=rich_progress)
     table = selection_table(made, classes=stimuli.classes, title=f"P > {stimuli.re_p:g}, one photograph a category")
     answers = answers_of(made, network=network)
-    say({**selection_record(made, classes=stimuli.classes, path=report_path(layout)), "answers": answers.record()},
-        as_json=as_json,
-        text=[table, *below_lines(made), answers.line(), (f"{len(made.verdicts)} candidates, network {network.name}: "
+    shown = photographs_of(layout, stimuli, seed=settings.study.seed, network=network)
+    sheets = [] if sheet_file is None or shown is None else \
+        [write_candidate_sheet(sheet_file, made, listing=shown.listing, stimuli=stimuli, side=network.input_size,
+                               overwrite=True)]
+    say({**selection_record(made, classes=stimuli.classes, path=report_path(layout)), "answers": answers.record(),
+         "sheet": next(iter(sheets), None)}, as_json=as_json,
+        text=[table, *below_lines(made), *list_line(made), answers.line(), *exclude_lines(made),
+              *(f"sheet: {path}" for path in sheets), (f"{len(made.verdicts)} candidates, network {network.name}: "
                                          f"{report_path(layout)}")])
     return 0 if len(made.chosen) == stimuli.per_class * len(stimuli.classes) else 1
 

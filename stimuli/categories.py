@@ -3,15 +3,17 @@
 The ImageNet table (``data/imagenet_classes.tsv``) has the indices, wnids and names of ILSVRC 2012, in the order in
 which every ImageNet network here counts its outputs. Its column ``class`` is this project's: dogs are 151-268 (the
 breeds), birds 7-24, 80-100 and 127-146; aquatic animals are those that live in the sea or its like (fish, sea turtles,
-whales, seals, crustaceans, corals, ...); cars are road vehicles for people or loads; fruits are edible fruits, and in
-the wider sense the fruits of plants (corn, acorn, rose hip, ...), since ImageNet has only ten of the first.
+whales, seals, crustaceans, corals, ...); cars are road vehicles for people or loads; fruits are fruits. The column
+``wide`` says of 25 of them why a subject may not see them as what their class says (rapeseed is a field in bloom, a
+streetcar runs on rails, an isopod is a woodlouse): they are on the wide list of their class only, all others on the
+core list too (the setting ``class_lists``).
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -86,12 +88,15 @@ class ImagenetCategory:
         In English, unique.
     class_name : str or None
         One of the study's classes, or None.
+    wide : str or None
+        Why it is on the wide list of its class only; None: it is on the core list.
     """
 
     index: int
     wnid: str
     name: str
     class_name: str | None
+    wide: str | None = field(default=None, repr=False)
 
 
 @lru_cache(maxsize=1)
@@ -106,8 +111,21 @@ def imagenet_categories() -> tuple[ImagenetCategory, ...]:
     path = files("stimuli") / "data" / "imagenet_classes.tsv"
     with path.open(encoding="utf-8") as file:
         return tuple(ImagenetCategory(int(row["index"]), row["wnid"], row["name"],
-                                      None if row["class"] == "n/a" else row["class"])
+                                      None if row["class"] == "n/a" else row["class"],
+                                      None if row["wide"] == "n/a" else row["wide"])
                      for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@lru_cache(maxsize=1)
+def wide_reasons() -> Mapping[tuple[str, str], str]:
+    """Give why categories are on the wide list only, by wnid and class.
+
+    Examples
+    --------
+    >>> wide_reasons()["n11879895", "fruits"]
+    'photographs show fields in bloom'
+    """
+    return MappingProxyType({(one.wnid, str(one.class_name)): one.wide for one in imagenet_categories() if one.wide})
 
 
 @lru_cache(maxsize=1)

@@ -44,7 +44,7 @@ from subjects.store import whole_file
 
 _DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network", "weights", "preprocessing", "tap", "layers",
                  "taps", "images", "labels", "mean_image", "ai_target_table", "features_dtype", "near_duplicate_bits"}
-_SHAPE_PHOTOGRAPHS = {"resize", "min_px", "min_aspect", "max_aspect", "exclude", "pin", "shortfall"}
+_SHAPE_PHOTOGRAPHS = {"resize", "min_px", "min_aspect", "max_aspect", "exclude", "pin", "shortfall", "class_lists"}
 
 
 @dataclass(frozen=True, eq=False)

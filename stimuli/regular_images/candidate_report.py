@@ -232,8 +232,8 @@ def selection_table(selection: Selection, *, classes: Sequence[str], title: str)
     """Lay a selection out within 80 columns, one row a class.
 
     Columns: photographs; those rejected because the file cannot be used (or is a copy), by width, height or
-    aspect, by P, by the settings; those that pass, and their categories; images chosen; images missing, or
-    filled up from below the threshold.
+    aspect, by P, by the settings or since their category is on the wide list only; those that pass, and their
+    categories; images chosen; images missing, or filled up from below the threshold.
     """
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, title_style="bold")
     table.add_column("class", no_wrap=True)
@@ -250,7 +250,8 @@ def _counts(selection: Selection, kind: str) -> Iterator[int]:
     mine = [one for one in selection.verdicts if one.screened.candidate.class_name == kind]
     rules = Counter(one.rule for one in mine)
     passing = [one for one in mine if one.verdict in (CHOSEN, SPARE)]
-    yield from (len(mine), rules["file"] + rules["copy"], rules["size"], rules["P"], rules["excluded"], len(passing))
+    yield from (len(mine), rules["file"] + rules["copy"], rules["size"], rules["P"],
+                rules["excluded"] + rules["list"], len(passing))
     yield len({one.screened.candidate.category_index for one in passing})
     yield sum(one.verdict in (CHOSEN, BELOW) for one in mine)
 
@@ -268,6 +269,14 @@ def selection_record(selection: Selection, *, classes: Sequence[str], path: Path
     return {"table": path, "n_candidates": len(selection.verdicts), "classes": counts,
             "chosen": [one.candidate.file for one in selection.chosen],
             "below_threshold": [one.candidate.file for one in selection.below]}
+
+
+def list_line(selection: Selection) -> list[str]:
+    """Name in one line the categories that were left out since they are on the wide list only; no line if none was."""
+    names = dict.fromkeys(one.screened.candidate.category for one in selection.verdicts if one.rule == "list")
+    line = (f'Left out, since on the wide lists only: {", ".join(names)} (stimuli.class_lists = "wide" takes them; the '
+            "reasons are in the report).")
+    return [line] if names else []
 
 
 def below_lines(selection: Selection) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from stimuli.categories import wide_reasons
 from stimuli.regular_images.base_images import certain
 from stimuli.regular_images.candidates import Candidate, Listing
 from stimuli.regular_images.screening import Screened
@@ -25,7 +26,7 @@ class Verdict:
         The candidate.
     verdict : str
         ``"chosen"``, ``"chosen below threshold"``, ``"spare"`` (it passes, others came first) or ``"rejected"``.
-    rule : {"", "file", "copy", "size", "excluded", "P", "rank"}
+    rule : {"", "file", "copy", "size", "list", "excluded", "P", "rank"}
         What stands against it.
     reason : str
         That in words.
@@ -139,7 +140,7 @@ def _select_class(verdicts: Sequence[Verdict], *, ranking: _Ranking) -> Iterator
     if stimuli.shortfall == "best":
         used = {row.candidate.category_index for row in taken}
         low = [one.screened for one in verdicts if one.screened.p is not None
-               and not _excluded(one.screened, stimuli) and one.screened.candidate.category_index not in used]
+               and one.rule not in ("excluded", "list") and one.screened.candidate.category_index not in used]
         for row in ranking.bests(low)[:stimuli.per_class - len(taken)]:
             yield row.candidate.file, Verdict(row, BELOW, *_fault(row, stimuli))
 
@@ -168,12 +169,25 @@ def _excluded(row: Screened, stimuli: StimuliSettings) -> bool:
     return not set(stimuli.exclude).isdisjoint(names_of(row.candidate))
 
 
+def off_list(row: Screened, stimuli: StimuliSettings) -> str:
+    """Say why a candidate's category is not on the list that the settings take; empty if it is, or is pinned.
+
+    A table of labels that gives a category another class than this project's is followed.
+    """
+    reason = wide_reasons().get((row.candidate.wnid, row.candidate.class_name), "")
+    if not reason or stimuli.class_lists == "wide" or _pinned(row, stimuli):
+        return ""
+    return f"on the wide list of {row.candidate.class_name} only: {reason}"
+
+
 def _fault(row: Screened, stimuli: StimuliSettings) -> tuple[str, str]:
     """Give the rule that a candidate breaks, and that in words; both empty if none."""
     if row.rule:
         return row.rule, row.reason
     if _excluded(row, stimuli):
         return "excluded", "excluded by the settings"
+    if reason := off_list(row, stimuli):
+        return "list", reason
     if row.p is None or not row.p > certain(stimuli.re_p):
         return "P", f"P {row.p:.6f}, wanted > {certain(stimuli.re_p):.6g}"
     return "", ""

@@ -43,6 +43,10 @@ class StimuliSettings(Section):
         unit="path", source="protocol 1")
     labels: str | None = described(None,
         "Table of the photographs' labels; unset: labels.tsv in their folder, or one folder a category.", unit="path")
+    class_lists: Literal["core", "wide"] = described("core",
+        "Which of ImageNet's categories count for a class: those that a subject sees as what the class says, or also "
+        "the others (rapeseed, streetcar, isopod, ...; docs/photographs.md). A pinned one is taken from either.",
+        since="0.2.0", before="wide")
     resize: Literal["warp", "warp-crop", "crop"] = described("warp",
         "How a photograph becomes square: the whole of it warped, warped to 256 px with the centre cut "
         "out (Caffe), or its short side to 256 px with the centre cut out (torchvision).", source="protocol 1")

@@ -15,6 +15,7 @@ from stimuli.categories import (
     imagenet_categories,
     imagenet_category,
     imagenet_names,
+    wide_reasons,
 )
 from subjects.errors import StimulusError
 
@@ -52,6 +53,19 @@ def test_classes_hold_what_they_must() -> None:
                                                        "sea lion", "hermit crab")} <= set(members["aquatic"])
     assert {one.class_name for one in imagenet_categories()} == {*CLASSES, None}
     assert min(len(indices) for indices in members.values()) >= 16
+
+
+def test_the_core_lists_hold_what_a_subject_sees_as_the_class() -> None:
+    """Named by hand, from outside: what is no fruit, no car, no sea animal to a subject is on the wide lists only."""
+    wide = {one.name for one in imagenet_categories() if one.wide}
+    assert {"rapeseed", "corn", "acorn", "hip", "buckeye", "ear", "streetcar", "half track", "isopod", "tench"} <= wide
+    assert not wide & {"banana", "fig", "jackfruit", "cab", "school bus", "pickup", "goldfish", "killer whale",
+                       "jellyfish", "starfish"}
+    assert {one.class_name for one in imagenet_categories() if one.wide} == {"cars", "fruits", "aquatic"}
+    for name in CLASSES:
+        core = [one for one in imagenet_categories() if one.class_name == name and not one.wide]
+        assert len(core) >= 10, "eight are wanted of each class, and some to choose among"
+    assert all(wide_reasons()[one.wnid, str(one.class_name)] for one in imagenet_categories() if one.wide)
 
 
 @pytest.mark.parametrize("key", [1, "n01443537", "goldfish"])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stimuli.categories import imagenet_category
 from stimuli.regular_images.base_images import certain
 from stimuli.regular_images.candidates import Candidate, Listing
 from stimuli.regular_images.category_choice import (
@@ -25,6 +26,7 @@ from stimuli.regular_images.category_choice import (
 )
 from stimuli.regular_images.screening import Screened
 from subjects.errors import StimulusError
+from subjects.settings.history import as_made
 from subjects.settings.images import StimuliSettings
 
 CLASSES = ("dogs", "cars")
@@ -147,6 +149,36 @@ def test_ties_are_drawn_by_the_seed_and_fairly() -> None:
     expected = 2000 * 2 / 5
     assert sum((taken[k] - expected) ** 2 / expected for k in range(5)) < 18.5  # chi2, 4 df, 99.9th percentile
     assert _select(rows, seed=4) == _select(rows, seed=4)
+
+
+def _fruit(k: int, name: str, p: float, *, kind: str = "fruits") -> Screened:
+    one = imagenet_category(name)
+    return Screened(Candidate(f"{name}.jpg", one.wnid, name, kind, one.index), 300, 300, p=p)
+
+
+FRUITS = StimuliSettings(classes=("fruits", "cars"), animal_classes=(), per_class=2)
+
+
+def test_rapeseed_is_no_fruit_unless_it_is_asked_for() -> None:
+    rows = (_fruit(0, "rapeseed", 1.0), _fruit(1, "banana", 0.999), _fruit(2, "fig", 0.995))
+
+    def chosen(rows: tuple[Screened, ...], **changes: object) -> list[str]:
+        made = select(rows, stimuli=FRUITS.model_copy(update=changes), seed=1)
+        return [one.candidate.category for one in made.chosen]
+
+    assert chosen(rows) == ["fig", "banana"]
+    assert chosen(rows, class_lists="wide") == ["banana", "rapeseed"]
+    assert chosen(rows, pin=("rapeseed",)) == ["banana", "rapeseed"]
+    assert chosen(rows[:2], shortfall="best") == ["banana"], "a shortfall is not filled from the wide list"
+    assert chosen((_fruit(0, "rapeseed", 1.0, kind="cars"),)) == ["rapeseed"], "a table's own class is followed"
+    verdict = select(rows, stimuli=FRUITS, seed=1).verdicts[0]
+    assert (verdict.verdict, verdict.rule) == (OUT, "list")
+    assert verdict.reason == "on the wide list of fruits only: photographs show fields in bloom"
+
+
+def test_a_set_of_an_older_release_keeps_its_lists() -> None:
+    assert as_made(StimuliSettings(), {"ai_target": "other_class"}).class_lists == "wide"
+    assert as_made(StimuliSettings(), {"class_lists": "core"}).class_lists == "core"
 
 
 def test_every_candidate_is_told_its_reason() -> None:

@@ -204,10 +204,12 @@ class VirtualSubject:
         hemispheres = {hemi: draw_hemisphere(mesh, scores, base_images=tuple(manifest.base_images), settings=chosen,
                                              generator=rng(self.seed, self.sub, hemi, "tuning"))
                        for hemi, mesh in meshes.items()}
-        return lambda: self._write(hemispheres, movies, layers=choose_layers(store.layers), progress=progress)
+        about = {"Network": self.network.name, "Layers": choose_layers(store.layers), "World": chosen.world,
+                 "Content": chosen.content, "Noise": asdict(self.noise)}
+        return lambda: self._write(hemispheres, movies, about=about, progress=progress)
 
     def _write(self, hemispheres: Mapping[str, Hemisphere], movies: Mapping[RunKey, VolumeMasks], *,
-               layers: Mapping[str, str], progress: ProgressWrapper) -> dict[Path, dict[str, Any]]:
+               about: Mapping[str, Any], progress: ProgressWrapper) -> dict[Path, dict[str, Any]]:
         describe_derivative(self.layout, SIMULATED)
         self._remove_others()
         for hemi, one in hemispheres.items():
@@ -216,8 +218,7 @@ class VirtualSubject:
             write_labels(self._labels(hemi), one.labels, hemi=hemi, overwrite=True)
         save_truth(self.truth_path, hemispheres)
         said: dict[Path, dict[str, Any]] = {path: {"Simulated": True} for path in self.files}
-        said[self.truth_path] |= {"Network": self.network.name, "Layers": dict(layers), "World": self.settings.world,
-                                  "Content": self.settings.content, "Noise": asdict(self.noise)}
+        said[self.truth_path] |= about
         drives, samples = {hemi: Drives(one.fields) for hemi, one in hemispheres.items()}, list[NDArray[np.float32]]()
         for (key, hemi), path in progress(self.bold.items(), label=f"BOLD sub-{self.sub}", total=len(self.bold)):
             made = self.simulate(hemispheres[hemi], key=key, movies=movies, drives=drives[hemi])
@@ -241,14 +242,15 @@ class VirtualSubject:
         return said
 
     def _remove_others(self) -> None:
-        """Remove time series that an earlier simulation left under other names: another mesh's, or of runs now gone."""
-        own = set(self.bold.values())
+        """Remove what an earlier simulation left of other runs or under other names, such as those of another mesh."""
+        own = {*self.bold.values(), *self.confounds.values()}
         folder = self.layout.derivatives(SIMULATED) / f"sub-{self.sub}"
-        for beside in folder.glob("ses-*/func/*_bold.json"):
-            path = beside.with_name(beside.name.replace(".json", ".func.gii"))
-            if path not in own and read_json(beside).get("Simulated") is True:
-                path.unlink(missing_ok=True)
-                beside.unlink()
+        for kind, ending in (("bold", ".func.gii"), ("timeseries", ".tsv")):
+            for beside in folder.glob(f"ses-*/func/*_{kind}.json"):
+                path = beside.with_name(beside.name.replace(".json", ending))
+                if path not in own and read_json(beside).get("Simulated") is True:
+                    path.unlink(missing_ok=True)
+                    beside.unlink()
 
     def simulate(self, hemisphere: Hemisphere, *, key: RunKey, movies: Mapping[RunKey, VolumeMasks],
                  drives: Drives) -> NDArray[np.float32]:

@@ -30,13 +30,13 @@ PUBLISHED = {
     "tsnr": "40 to 80 at 3 T and 2 mm (Triantafyllou et al. 2005)",
     "noise": "1.2 to 2.5, the inverse of that",
     "ar1": "0.1 to 0.5 at TR 2 to 3 s (Worsley et al. 2002; Olszowy et al. 2019)",
-    "fwhm": "2 to 4, the voxel and the point spread of BOLD at 3 T (Parkes et al. 2005: 3.9)",
-    "global": "0.0 to 0.3 before physiology is removed (Power et al. 2017)",
+    "fwhm": "2 to 4: the voxel, and the point spread of BOLD at 3 T (Parkes et al. 2005)",
+    "global": "small and positive before physiology is removed (Power et al. 2017)",
     "motion": "0.1 to 0.3 in trained adults, sudden movements beyond 0.5 (Power et al. 2012)",
     "lag": "about 0.5 to 1 s (Handwerker et al. 2004)",
     "width": "about 0.1 to 0.2 (Handwerker et al. 2004)",
     "reliability": "0.1 to 0.4 for single images, few repeats (Allen et al. 2022)"}
-"""What is reported of measured data, as ranges that we read off the papers' figures."""
+"""What is reported of measured data: ranges of ours, for orientation, after the papers named."""
 
 
 def span(values: Floats, digits: int = 2) -> str:

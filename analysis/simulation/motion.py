@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 HEAD_MM = 50.0
 """Radius of the sphere on which rotations count as displacements (Power et al. 2012)."""
 MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
-_BREATH_MM, _JITTER_MM, _JUMP_MM = 0.02, 0.01, 0.5
+_BREATH_MM, _JITTER_MM, _JUMP_MM = 0.03, 0.015, 0.5
 
 
 def draw_motion(breathing: NDArray[np.floating], *, sudden: NDArray[np.integer], drift_mm: float,

@@ -30,7 +30,8 @@ from subjects.upkeep.cleaning import clean
 WHOM = {
     "one": click.option("--sub", "subjects", multiple=True, required=True,
                         help="Subject label, for example 01; may be given again."),
-    "any": click.option("--sub", "sub", default=None, help="Subject label, for example 01."),
+    "any": click.option("--sub", "subjects", multiple=True,
+                        help="Subject label, for example 01; may be given again."),
     "all": click.option("--sub", "subjects", multiple=True,
                         help="Subject label; may be given again. Default: all subjects."),
     "none": lambda command: command,
@@ -38,7 +39,7 @@ WHOM = {
 """How a step's command asks whom it is about."""
 
 verify_option = click.option("--verify", is_flag=True, help="Digest every file anew instead of trusting its size and "
-                                                            "time of last change.")
+                                                            "time of last change, and every image.")
 
 
 def hardware_options(where: str, command: Callable[..., None]) -> Callable[..., None]:
@@ -94,8 +95,7 @@ def choose_report(networks: tuple[str, ...], *, network_only: bool, subjects: tu
 def make_command(step: Step) -> click.Command:
     """Make the command of a step from its record."""
     def command(study: Path, site: Path | None, as_json: bool, subjects: tuple[str, ...] = (),
-                sub: str | None = None, networks: tuple[str, ...] = (), network_only: bool = False,
-                **asked: Any) -> None:
+                networks: tuple[str, ...] = (), network_only: bool = False, **asked: Any) -> None:
         from analysis.running import run_step
 
         given = {name: asked.pop(name, None) for name in ("device", "threads")}
@@ -104,7 +104,7 @@ def make_command(step: Step) -> click.Command:
         if step.whom == "all":
             asked.update(choose_report(networks, network_only=network_only, subjects=subjects,
                                        hardware=asked["hardware"]))
-        request = open_request(study, site=site, subjects=subjects if sub is None else (sub,),
+        request = open_request(study, site=site, subjects=subjects,
                                everybody=step.whom == "all" and not network_only, **asked)
         done = run_step(SET_REPORT.name if network_only else step.name, request)
         say(done.record(), as_json=as_json, text=_lines(done))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -56,8 +59,9 @@ def run_jobs(calls: Sequence[Callable[[ProgressWrapper], T]], *, n_jobs: int, la
 
     Notes
     -----
-    What a call logs in a worker is logged again here, in the order of the calls. Each worker gets its share of the
-    processors for linear algebra, so that results may differ from those of one process in the last digits.
+    What a call logs in a worker is logged again here, in the order of the calls. A worker whose parent was killed ends
+    within a second (on Windows, once its call is done). Each worker gets its share of the processors for linear
+    algebra, so that results may differ from those of one process in the last digits.
     """
     if n_jobs < 1:
         raise ValueError(f"{n_jobs} jobs")
@@ -90,8 +94,16 @@ class _Kept(logging.Handler):
         self.records.append(record)
 
 
+def _end_with(parent: int) -> None:
+    """End this worker soon after the process that asked has been killed: its results would come as a surprise."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 def _made_alone(call: Callable[[ProgressWrapper], T], *, levels: dict[str, int]) -> _Outcome:
     """Make one call in a worker."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     kept = _Kept()
     loggers = [logging.getLogger(name) for name in FOLDERS]
     for logger in loggers:

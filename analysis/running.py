@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from analysis.jobs import run_jobs
 from analysis.steps import NEEDS, PARTS, STEPS, Done, Origin, Request, Work, imported
+from stimuli.manifest import read_manifest, read_pixels
 from subjects.cli import ProgressWrapper
 from subjects.errors import AnalysisError, StoreError, StudyError
 from subjects.provenance import digest_file, is_current, sidecar, sidecar_path, sources
-from subjects.store import read_json, sweep, write_json
+from subjects.store import locked, read_json, sweep, write_json
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ def run_step(name: str, request: Request) -> Done:
     """
     step = PARTS[name] if name in PARTS else STEPS[name]
     digests = Digests(verify=request.verify or step.whom == "all")
+    if request.verify and request.layout.manifest.is_file():
+        require_images(request)
     for need in step.needs:
         if need in STEPS:
             require_made(need, request, digests=digests)
@@ -94,6 +98,13 @@ def _make(work: Work, progress: ProgressWrapper, *, digests: Digests, command: s
     origins = {path: digests.of(origin) for path, origin in named.items()}  # before anything is computed from them
     for folder in {path.parent for path in work.outputs}:
         sweep(folder)
+    with locked(work.mark.parent, what=f"what is made of {work.name}", name=work.mark.name.replace(".json", ".lock")):
+        _replace(work, progress, named=named, origins=origins, command=command)
+
+
+def _replace(work: Work, progress: ProgressWrapper, *, named: Mapping[Path, Origin], origins: Mapping[Path, Origin],
+             command: str) -> None:
+    """Compute a work's files, write them over older ones, and their sidecars last."""
     write = work.make(progress)
     write_json(work.mark, {"command": command}, overwrite=True)
     for path in work.outputs:
@@ -105,6 +116,24 @@ def _make(work: Work, progress: ProgressWrapper, *, digests: Digests, command: s
                 extra={"Sources": sources(path, inputs=named[path].inputs), **extras.get(path, {}), **algebra,
                        **(shared if path == work.outputs[0] else {})})
     work.mark.unlink(missing_ok=True)
+
+
+def require_images(request: Request) -> None:
+    """See that every image is the one that the manifest names, pixel by pixel; say how many are not at hand.
+
+    Raises
+    ------
+    ManifestError
+        Naming the first that is not.
+    """
+    stimuli_dir = request.layout.manifest.parent
+    stimuli = read_manifest(request.layout.manifest).stimuli
+    here = [one for one in stimuli if (stimuli_dir / one.file).is_file()]
+    for one in request.progress(here, label="reading images", total=len(here)):
+        read_pixels(stimuli_dir, one)
+    if len(here) < len(stimuli):
+        log.warning("%s: %d of %d images are not here and were not verified", stimuli_dir, len(stimuli) - len(here),
+                    len(stimuli))
 
 
 def linear_algebra() -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from subjects.store import read_json, read_table
 
 Record = dict[str, Any]
 TABLE, FIXATION_TABLE = "EventsTable", "fixation.tsv"
+_MADE_AGAIN = "Move this table away; `python run_session.py recover` then makes it again from the run's journal."
 _TEXT = ("trial_type", "stim_file", "image_id", "base_image", "category", "class", "response", "correct_response")
 COLUMNS = {
     "onset": ("Time at which it became visible, from the first counted pulse.", "s"),
@@ -314,7 +315,7 @@ def read_events(path: Path) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise RunLogError(str(path), came=f"no column {missing[0]!r}", expected="an events table of this toolkit",
-                          remedy="Make it again with `python run_session.py recover`.")
+                          remedy=_MADE_AGAIN)
     for name in ("onset", "duration"):
         _require_seconds(path, table, name)
     sidecar = read_json(path.with_suffix(".json"))
@@ -328,7 +329,7 @@ def _require_seconds(path: Path, table: pd.DataFrame, name: str) -> None:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise RunLogError(f"{path}, row {row + 1}", came=f"{name} {table[name].iloc[row]!r}", expected="seconds",
-                          remedy="Make it again with `python run_session.py recover`.")
+                          remedy=_MADE_AGAIN)
 
 
 def _run_of(name: str) -> str:

@@ -98,7 +98,7 @@ class Layout:
     def format(self) -> object:
         """Read the study's format from study.toml; None where it says none, or is no TOML (which loading it tells)."""
         try:
-            return tomllib.loads(self.settings_file.read_text(encoding="utf-8")).get("format")
+            return tomllib.loads(self.settings_file.read_text(encoding="utf-8-sig")).get("format")
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):
             return None
 

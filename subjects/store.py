@@ -185,13 +185,15 @@ def is_locked(path: Path) -> bool:
 
 
 @contextmanager
-def locked(folder: Path, *, what: str) -> Iterator[None]:
+def locked(folder: Path, *, what: str, name: str = _LOCK) -> Iterator[None]:
     """Keep a folder for this process while it is written; the lock ends with the process, however that ends.
 
     Parameters
     ----------
     folder : Path
-        The folder; it is made. The lock is a file ``.lock`` in it, removed afterwards.
+        The folder; it is made. The lock is a file in it, removed afterwards.
+    name : str
+        The lock's name; one of its own keeps only what goes by that name.
     what : str
         What is being made there, for the message: ``"the stimulus set"``.
 
@@ -202,7 +204,7 @@ def locked(folder: Path, *, what: str) -> Iterator[None]:
     """
     folder = possible(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _LOCK
+    path = folder / name
     file = _take(path, what=what)
     try:
         os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())

@@ -110,7 +110,7 @@ def load_settings(study: Path | None = None, *, site: Path | None = None,
 
 def _validated_layer(path: Path) -> dict[str, Any]:
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(str(path), came="no such file", expected="a settings file in TOML",
                             remedy="Make a study with `python -m subjects init --study DIR`.") from None
@@ -148,8 +148,14 @@ def _explained(error: ValidationError, where: str) -> SettingsError:
         known = [name for name, _ in leaves(Settings().model_dump())] + list(Settings.model_fields)
         return SettingsError(where, came=f"an unknown setting {key!r}", expected="a known setting",
                              remedy=nearest(key, known))
-    return SettingsError(where, came=f"{key} = {first['input']!r}", expected=first["msg"],
+    return SettingsError(where, came=f"{key} = {first['input']!r}", expected=_wanted(first["msg"]),
                          remedy="Correct this setting; nothing was changed.")
+
+
+def _wanted(message: str) -> str:
+    """Turn pydantic's sentence into what follows "expected"."""
+    said = message.removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"a value {said}" if said.startswith(("greater", "less")) else said
 
 
 def write_settings(path: Path, changes: Mapping[str, Any], *, overwrite: bool = False) -> Path:

@@ -82,10 +82,12 @@ def may_be_unset(annotation: Any) -> bool:
 
 
 def _spelled(value: Any, *, key: str, annotation: Any) -> Any:
-    """Read an empty text as unset where that is allowed; refuse the one character that no path and no key can have."""
+    """Read an empty text as unset where that is allowed; refuse NUL in texts, and true and false for numbers."""
     if value == "" and may_be_unset(annotation):
         return None
     texts = value if isinstance(value, list | tuple) else [value]
     if annotation in _TEXTS and any(isinstance(text, str) and "\0" in text for text in texts):
         raise ValueError(f"{key} contains the character NUL")
+    if any(isinstance(one, bool) for one in texts) and "bool" not in str(annotation):
+        raise ValueError(f"{key} is {str(value).lower()}, which is no number and no text")
     return value

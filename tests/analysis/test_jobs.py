@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,12 +16,14 @@ import pandas as pd
 import pytest
 
 from analysis.jobs import available_jobs, run_jobs
+from analysis.steps import STEPS
 from subjects.cli import ProgressWrapper
-from subjects.errors import AnalysisError
+from subjects.errors import AnalysisError, StoreError
 from tests.analysis.fabricated import make_study
-from tests.analysis.running_steps import run
+from tests.analysis.running_steps import ask, run
 
 T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[2]
 log = logging.getLogger("analysis.test")
 
 
@@ -76,6 +81,58 @@ def test_closures_travel_and_no_jobs_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="0 jobs"):
         run_jobs([lambda _: 1], n_jobs=0, label="jobs")
     assert 1 <= available_jobs() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a worker cannot see there that its parent has gone")
+def test_a_worker_ends_with_the_process_that_asked(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    code = ("import os, time\n"
+            "from pathlib import Path\n"
+            "from analysis.jobs import run_jobs\n"
+            "def slow(_):\n"
+            f"    Path({str(tmp_path)!r}, f'began-{{os.getpid()}}').touch()\n"
+            "    time.sleep(6)\n"
+            f"    Path({str(done)!r}).touch()\n"
+            "run_jobs([slow, slow], n_jobs=2, label='jobs')\n")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent:
+        until = time.monotonic() + 60
+        while not (began := list(tmp_path.glob("began-*"))) and time.monotonic() < until:
+            time.sleep(0.05)
+        parent.kill()
+    worker = int(began[0].name.removeprefix("began-"))
+    until = time.monotonic() + 5
+    while _runs(worker) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _runs(worker)
+    assert not done.exists()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_what_another_process_is_making_is_left_to_it(tmp_path: Path) -> None:
+    layout, settings = make_study(tmp_path)
+    (work,) = STEPS["encode"].plan(ask(layout, settings))
+    code = ("import sys\n"
+            "from pathlib import Path\n"
+            "from subjects.store import locked\n"
+            f"with locked(Path({str(work.mark.parent)!r}), what='it', name={work.mark.with_suffix('.lock').name!r}):\n"
+            "    print('held', flush=True)\n"
+            "    sys.stdin.read()\n")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(StoreError, match=rf"sub-01 being written by process {other.pid}.*nothing was written"):
+            run("encode", layout, settings)
+        assert not any(path.is_file() for path in work.files())
+        other.communicate()
+    assert not run("encode", layout, settings).reused
 
 
 def test_a_step_gives_the_same_tables_with_jobs(tmp_path: Path) -> None:

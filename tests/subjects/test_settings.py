@@ -56,12 +56,14 @@ def test_layers_from_weak_to_strong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "message"), [
     ("[scaner]\ntr_s = 1\n", "unknown setting 'scaner'; expected a known setting. Did you mean 'scanner'?"),
     ("[main]\nrunz = 1\n", "unknown setting 'main.runz'; expected a known setting. Did you mean 'main.runs'?"),
-    ("[main]\nruns = 0\n", "main.runs = 0; expected Input should be greater than or equal to 1"),
-    ("[main]\nruns = 'five'\n", "main.runs = 'five'; expected Input should be a valid integer"),
-    ("[stimuli]\nre_p = 1.0\n", "stimuli.re_p = 1.0; expected Input should be less than 1"),
+    ("[main]\nruns = 0\n", "main.runs = 0; expected a value greater than or equal to 1"),
+    ("[main]\nruns = 'five'\n", "main.runs = 'five'; expected a valid integer"),
+    ("[stimuli]\nre_p = 1.0\n", "stimuli.re_p = 1.0; expected a value less than 1"),
     ("[stimuli]\nanimal_classes = ['cats']\n", "names ['cats'], which classes does not"),
     ("[stimuli]\nclasses = ['dogs', 'dogs', 'birds', 'aquatic']\n", "names one class twice"),
     ("[main\nruns = 1\n", "text that is not TOML"),
+    ("[glm]\ndrift_minutes = true\n", "drift_minutes is true, which is no number and no text"),
+    ("[rsa]\nn_permutations = true\n", "n_permutations is true, which is no number and no text"),
     ("[main]\n[scanner]\n[main]\nruns = 1\n", "The file has a table [main] already: put the settings there."),
 ])
 def test_a_wrong_setting_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
@@ -69,6 +71,12 @@ def test_a_wrong_setting_is_one_clear_error(tmp_path: Path, text: str, message: 
         load_settings(_file(tmp_path, text))
     assert message in str(caught.value)
     assert "study.toml" in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    folder = _file(tmp_path, "")
+    (folder / "study.toml").write_bytes(b"\xef\xbb\xbf[scanner]\r\ntr_s = 1.5\r\n")
+    assert load_settings(folder).scanner.tr_s == 1.5
 
 
 def test_a_missing_file_names_the_command_that_makes_it(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
     plan = _plan(layout, manifest, network=network, stimuli=stimuli, other=other)
     found = None if overwrite else _current(plan)
     if found is not None:
+        for one in manifest.stimuli:
+            read_pixels(layout.stimuli, one)
         return Extracted(found, reused=True, set_network=own.name)
     _require_own_name(plan)
     with locked(layout.stimuli, what="the stimulus set"), computing(hardware):

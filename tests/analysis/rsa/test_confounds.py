@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from analysis.rsa.rdm import compute_rdm, load_rdms
 from analysis.statistics.results import read_results
 from stimuli.manifest import read_manifest, read_pixels
 from subjects.dataset import init_study
-from subjects.errors import AnalysisError
+from subjects.errors import AnalysisError, ManifestError
 from subjects.layout import Layout
 from subjects.settings.loading import load_settings
 from subjects.store import read_table
@@ -103,3 +104,16 @@ def test_without_a_set_it_says_how_to_build_one(tmp_path: Path) -> None:
     layout = init_study(Layout(tmp_path / "study"), name="x", seed=1)
     with pytest.raises(AnalysisError, match="python -m stimuli build"):
         run("confounds", layout, load_settings(layout.root))
+
+
+def test_verifying_looks_at_every_image(study: Layout, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    copy = Layout(shutil.copytree(study.root, tmp_path / "study"))
+    settings, rows = load_settings(copy.root), read_manifest(copy.manifest).stimuli
+    run("confounds", copy, settings)
+    first, second = (copy.stimuli / one.file for one in rows[:2])
+    shutil.copy(second, first)
+    with pytest.raises(ManifestError, match=rf"{rows[1].image_id}; expected {rows[0].image_id}, as in the manifest"):
+        run("confounds", copy, settings, verify=True)
+    first.unlink()
+    assert run("confounds", copy, settings, verify=True).all_reused
+    assert f"1 of {len(rows)} images are not here and were not verified" in caplog.text

@@ -15,6 +15,7 @@ CLAIMS = ("N1", "N2", "N3")
 SHARE = LinearSegmentedColormap.from_list("share", ["#ffffff", "#bcdcd2", "#4d9c88"])
 _HEADS = {"contrast": "AN contrast (grey levels)", "targets": "AI targets", "tap": "layers read", "reading": "layer 8"}
 _TYPES = {"contrast": "AN", "targets": "AI"}
+_LEGENDS = {"contrast": "least contrast (grey levels)", "targets": "targets"}
 _ASIDE = 0.9
 """How far right of its layer the reading by logits stands."""
 
@@ -76,7 +77,8 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, *, factor: str, own: Mapping[st
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="x", length=0)
     axes.legend(frameon=False, fontsize=6.2, handlelength=2.2, labelspacing=0.25, borderaxespad=0.1,
-                ncols=2 if len(names) > 4 else 1, columnspacing=0.9, loc="best")
+                ncols=2 if len(names) > 4 else 1, columnspacing=0.9, loc="best", title=_LEGENDS[factor],
+                title_fontsize=6.2, alignment="left")
 
 
 def _look(factor: str, name: str, *, k: int, n: int, own: str) -> tuple[object, object, float]:

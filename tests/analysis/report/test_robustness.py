@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from analysis.report import set_files
+from analysis.report.figures.robustness import draw_robustness
 from analysis.report.robustness.claims import CLAIMS, choose_levels, say_conclusions, score_choices
 from analysis.rsa.choices import COLUMNS
 from analysis.running import run_step
@@ -209,3 +210,20 @@ def test_the_report_of_the_set_shows_what_is_current_and_names_the_command_other
         page = Page(run(SET_REPORT.name, study, settings).works[0].outputs[0].read_text("utf-8"))
         assert ("N1 to N3 under other choices" in [image["alt"] for image in page.images]) == shown
         assert ("N1 holds in" in page.text) == shown
+
+
+def test_the_figure_shows_the_table_and_counts_what_holds() -> None:
+    tables = [_scored(contrast=contrast, p_an=0.001 if contrast == "24" else 0.3, reading=reading)
+              for contrast in ("12", "24") for reading in ("softmax", "logits")]
+    table = pd.concat(tables, ignore_index=True)
+    levels = {"contrast": ["12", "24"], "targets": ["own"], "tap": ["after"], "reading": ["softmax", "logits"]}
+    figure = draw_robustness(table, score_choices(table), levels=levels,
+                             own={"contrast": "12", "targets": "own", "tap": "after", "reading": "softmax"})
+    noise, interference, cells = figure.axes
+    drawn = {line.get_label(): line.get_ydata().tolist() for line in noise.lines if line.get_label() in ("12", "24")}
+    assert drawn == {"12": list(RE_AN), "24": list(RE_AN)}
+    diamonds = [line for line in interference.lines if line.get_marker() == "D"]
+    assert {line.get_ydata()[0] for line in diamonds} == {RE_AI[-1], RE_AN[-1]}
+    said = [text.get_text() for text in cells.texts]
+    assert said[said.index("12") + 1:said.index("24")] == ["2/2", "2/2", "2/2"]
+    assert said[said.index("24") + 1:said.index("24") + 4] == ["2/2", "0/2", "2/2"]

@@ -51,7 +51,8 @@ def hardware_options(where: str, command: Callable[..., None]) -> Callable[..., 
 
 
 jobs_option = click.option("--jobs", "n_jobs", type=click.IntRange(min=1), default=1, show_default=True,
-                           help="How many subjects or networks are worked on at a time.")
+                           help="How many subjects or networks are worked on at a time; of one subject, how many runs "
+                                "and blocks of vertices (glm).")
 STEP_OPTIONS = {
     "null": click.option("--null", is_flag=True, help="A subject whose responses do not depend on the images."),
     "world": click.option("--world", type=click.Choice(("paper", "cnn-like", "both", "null", "pixels")), default=None,

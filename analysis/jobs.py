@@ -1,4 +1,9 @@
-"""Work done side by side, in processes of their own: one place for it."""
+"""Work done side by side: the one place behind every ``--jobs``.
+
+Whole works (subjects, networks) go to processes of their own (:func:`run_jobs`). Parts of one work that see the same
+large arrays go to threads (:func:`at_once`): what takes time in them (matrix products, sorting, reading) leaves the
+interpreter free.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from subjects.cli import FOLDERS, ProgressWrapper, silent
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 class _Outcome(NamedTuple):
@@ -118,3 +125,54 @@ def _made_alone(call: Callable[[ProgressWrapper], T], *, levels: dict[str, int])
         for logger in loggers:
             logger.removeHandler(kept)
             logger.propagate = True
+
+
+class Each(Protocol):
+    """Does one piece of work for each of several items."""
+
+    def __call__(self, work: Callable[[Item], Found], items: Iterable[Item], /) -> Iterator[Found]:
+        """Give what `work` makes of each item, in the order of the items."""
+
+
+def one_by_one(work: Callable[[Item], Found], items: Iterable[Item], /) -> Iterator[Found]:
+    """Do the work for one item after another."""
+    return map(work, items)
+
+
+def at_once(n_jobs: int) -> Each:
+    """Do the work for several items at once, in threads, each of which multiplies matrices by itself.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Threads; 1 for :func:`one_by_one`.
+
+    Returns
+    -------
+    Each
+        Its results are the same for any number of threads.
+
+    Raises
+    ------
+    ValueError
+        If `n_jobs` is less than 1.
+
+    Examples
+    --------
+    >>> list(at_once(2)(lambda x: x * x, range(5)))
+    [0, 1, 4, 9, 16]
+    """
+    if n_jobs < 1:
+        raise ValueError(f"{n_jobs} jobs; expected at least 1")
+    if n_jobs == 1:
+        return one_by_one
+
+    def each(work: Callable[[Item], Found], items: Iterable[Item], /) -> Iterator[Found]:
+        from joblib import Parallel, delayed
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(limits=1):
+            yield from Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")(
+                delayed(work)(item) for item in items)
+
+    return each

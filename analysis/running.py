@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +80,35 @@ def run_step(name: str, request: Request) -> Done:
             require_made(need, request, digests=digests)
         else:
             imported(NEEDS[need])(request)
-    works = step.plan(request)
-    reused = tuple(work.name for work in works if not work.always and is_whole(work, digests=digests))
+    works, chains = step.plan(request), dict[str, list[Work]]()
+    for work in works:
+        chains.setdefault(work.chain or work.name, []).append(work)
+    reused, waiting = [], []
+    for chain in chains.values():
+        current = list(takewhile(lambda work: not work.always and is_whole(work, digests=digests), chain))
+        reused += [work.name for work in current]
+        waiting.append(chain[len(current):])
     for work_name in reused:
         log.info("%s of %s: current, reused", step.product, work_name)
-    run_jobs([partial(_make, work, digests=digests, command=request.command(step.name, sub=work.sub))
-              for work in works if work.name not in reused],
-             n_jobs=request.n_jobs, label=step.title, progress=request.progress)
-    return Done(step=step, works=works, reused=reused)
+    calls = [partial(_make_chain, chain, digests=digests,
+                     commands=[request.command(step.name, sub=work.sub) for work in chain])
+             for chain in waiting if chain]
+    more = run_jobs(calls, n_jobs=request.n_jobs, label=step.title, progress=request.progress)
+    known = {*reused, *(work_name for names in more for work_name in names)}
+    return Done(step=step, works=works, reused=tuple(work.name for work in works if work.name in known))
+
+
+def _make_chain(chain: Sequence[Work], progress: ProgressWrapper, *, digests: Digests,
+                commands: Sequence[str]) -> list[str]:
+    """Make the works of a chain one after the other, but for those that are current; give the names of these."""
+    reused = []
+    for place, (work, command) in enumerate(zip(chain, commands, strict=True)):
+        if place and not work.always and is_whole(work, digests=digests):  # the first one was found not to be
+            log.info("%s: current, reused", work.name)
+            reused.append(work.name)
+        else:
+            _make(work, progress, digests=digests, command=command)
+    return reused
 
 
 def _make(work: Work, progress: ProgressWrapper, *, digests: Digests, command: str) -> None:
@@ -193,7 +215,7 @@ def require_made(name: str, request: Request, *, digests: Digests) -> tuple[Work
     Returns
     -------
     tuple of Work
-        What the step has made.
+        What the step has made for others; what it made on the way need not be there.
 
     Raises
     ------
@@ -201,7 +223,7 @@ def require_made(name: str, request: Request, *, digests: Digests) -> tuple[Work
         Naming the command that makes it.
     """
     step = STEPS[name]
-    works = step.plan(request)
+    works = tuple(work for work in step.plan(request) if not work.intermediate)
     for work in works:
         command = request.command(name, sub=work.sub or next(iter(request.subjects), None))
         for path in work.files():

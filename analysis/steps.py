@@ -51,7 +51,8 @@ class Request:
     verify : bool
         Digest every file anew instead of trusting size and time of last change.
     n_jobs : int
-        How many works (subjects, for most steps) are made at a time, each in a process of its own.
+        How many works (subjects, for most steps) are made at a time, each in a process of its own; where there are
+        fewer, parts of them in threads (:func:`analysis.jobs.at_once`).
     progress : ProgressWrapper
     """
 
@@ -104,6 +105,10 @@ class Work:
         The subject, for the command that makes it.
     foreign : bool
         Outputs without a sidecar come from elsewhere and are taken as they are.
+    chain : str
+        Works of one chain are made one after another, each from those before it; others may be made side by side.
+    intermediate : bool
+        Made on the way to later outputs of the same step, and kept: no other step needs it.
     always : bool
         Made whenever asked for.
     tell : callable, optional
@@ -118,6 +123,8 @@ class Work:
     check: Callable[[], object] = _nothing
     sub: str | None = None
     foreign: bool = False
+    chain: str = ""
+    intermediate: bool = False
     always: bool = False
     tell: Callable[[], str] | None = None
 
@@ -208,7 +215,7 @@ class Done:
 
     def summary(self) -> str:
         """Say it in a few words."""
-        return "; ".join(work.tell() if work.tell else work.name for work in self.works)
+        return "; ".join(work.tell() if work.tell else work.name for work in self.works if not work.intermediate)
 
     def record(self) -> dict[str, Any]:
         """Give it for ``--json``."""
@@ -230,7 +237,8 @@ STEPS = {step.name: step for step in (
          help="Make a virtual subject's BOLD of every logged run of all paradigms, and keep the truth beside it. "
               "Refused for volunteers."),
     Step(name="glm", title="GLM", product="betas", needs=("runs",), planner="analysis.glm.estimate:plan",
-         help="Estimate the response to every image and presentation, in percent signal change."),
+         help="Estimate the response to every image and presentation, in percent signal change. What was made of a "
+              "session or a hemisphere and is current is reused."),
     Step(name="apertures", title="apertures", product="contact sheets of apertures", needs=("mapping runs",),
          task="retinotopy", planner="analysis.report.figures.prf.sheets:plan",
          help="Draw what every retinotopy run showed, volume by volume, and name a movie that is shorter than its "

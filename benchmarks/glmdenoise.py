@@ -30,9 +30,10 @@ import numpy as np
 from scipy.io import loadmat, savemat
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from analysis.glm.denoise import DenoiseOptions, Experiment, denoise
-from analysis.glm.denoise_hrf import convolve
-from analysis.glm.denoise_model import Nuisance
+from analysis.glm.denoising.denoise import denoise
+from analysis.glm.denoising.experiment import DenoiseOptions, Experiment
+from analysis.glm.denoising.hrf_estimate import convolve
+from analysis.glm.denoising.model import Nuisance
 from analysis.glm.design import polynomials
 from analysis.glm.hrf import event_response
 

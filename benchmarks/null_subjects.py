@@ -19,7 +19,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from analysis.data.sources import HEMISPHERES, resolve_subject
-from analysis.glm.estimate import betas_paths
+from analysis.glm.combining import betas_paths
 from analysis.regions.patterns import load_roi_patterns
 from analysis.rsa.rdm import compute_rdm, spearman
 from analysis.rsa.resampling import label_permutations

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from analysis.data.gifti import read_timeseries
 from analysis.data.sources import labels_path, resolve_subject
 from analysis.glm.betas import Betas, load_betas
-from analysis.glm.estimate import betas_paths
+from analysis.glm.combining import betas_paths
 from analysis.regions.labels import ROIS, read_labels
 from subjects.layout import Layout
 from subjects.store import read_table

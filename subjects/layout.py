@@ -189,10 +189,10 @@ class Layout:
 
     def derivative(self, pipeline: str, *, suffix: str, sub: str | None = None, hemi: str | None = None,
                    **entities: str | int) -> Path:
-        """Spell a result's path: ``derivatives/<pipeline>[/sub-XX]/[sub-XX_][hemi-X_]...<suffix>``."""
+        """Spell a result's path: ``derivatives/<pipeline>[/sub-XX]/[sub-XX_][ses-XX_][hemi-X_]...<suffix>``."""
         parts = [f"{key}-{label(key, value)}" for key, value in entities.items()]
         if hemi is not None:
-            parts.insert(0, f"hemi-{label('hemi', hemi)}")
+            parts.insert(int("ses" in entities), f"hemi-{label('hemi', hemi)}")
         folder = self.derivatives(pipeline)
         if sub is not None:
             parts.insert(0, f"sub-{label('sub', sub)}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
+from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable, GiftiMetaData
 from numpy.typing import NDArray
 
 from subjects.errors import AnalysisError
@@ -60,6 +61,61 @@ def read_timeseries(path: Path, *, hemi: str | None = None) -> NDArray[np.float3
         raise AnalysisError(str(path), came=f"arrays of shapes {', '.join(map(str, shapes)) or 'none'}",
                             expected="one value a vertex in every volume", remedy="Export the time series again.")
     return np.stack(arrays).astype(np.float32, copy=False)
+
+
+def write_maps(path: Path, maps: Mapping[str, NDArray[np.float32]], *, hemi: str, overwrite: bool = False) -> Path:
+    """Write maps of one value a vertex as a GIFTI functional file, as Workbench and Freeview read it.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.func.gii``.
+    maps : mapping of str to float32 array, (n_vertices,)
+        By their names; NaN where there is no value.
+    hemi : {"L", "R"}
+    overwrite : bool
+    """
+    image = GiftiImage(meta=GiftiMetaData(AnatomicalStructurePrimary=STRUCTURES[hemi]))
+    for name, values in maps.items():
+        image.add_gifti_data_array(GiftiDataArray(
+            np.ascontiguousarray(values, dtype=np.float32), datatype="float32", intent="NIFTI_INTENT_NONE",
+            encoding=_ENCODING, meta=GiftiMetaData(Name=name, AnatomicalStructurePrimary=STRUCTURES[hemi])))
+    with whole_file(path, overwrite=overwrite) as beside:
+        nib.save(image, beside)
+    return path
+
+
+def write_label_map(path: Path, maps: Mapping[str, NDArray[np.int32]], *, names: Mapping[int, str], hemi: str,
+                    colors: Mapping[str, str] | None = None, overwrite: bool = False) -> Path:
+    """Write maps of one label a vertex as a GIFTI label file.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.label.gii``.
+    maps : mapping of str to int32 array, (n_vertices,)
+        By their names; 0 where there is no label.
+    names : mapping of int to str
+        Label to its name.
+    hemi : {"L", "R"}
+    colors : mapping of str to str, optional
+        Name to colour, as ``"#0072B2"``, which is the default.
+    overwrite : bool
+    """
+    table = GiftiLabelTable()
+    for key, name in {0: "???", **names}.items():
+        color = "#000000" if key == 0 else (colors or {}).get(name, "#0072B2")
+        red, green, blue = (int(color[k:k + 2], 16) / 255 for k in (1, 3, 5))
+        table.labels.append(entry := GiftiLabel(key, red, green, blue, float(key > 0)))
+        entry.label = name  # type: ignore[attr-defined]  # nibabel sets it on reading only
+    arrays = [GiftiDataArray(np.ascontiguousarray(values, dtype=np.int32), intent="NIFTI_INTENT_LABEL",
+                             datatype="int32", **({"meta": GiftiMetaData(Name=name)} if name else {}))
+              for name, values in maps.items()]
+    image = GiftiImage(meta=GiftiMetaData(AnatomicalStructurePrimary=STRUCTURES[hemi]), labeltable=table,
+                       darrays=arrays)
+    with whole_file(path, overwrite=overwrite) as beside:
+        nib.save(image, beside)
+    return Path(path)
 
 
 def write_timeseries(path: Path, data: NDArray[np.float32], *, hemi: str, tr_s: float,

@@ -17,7 +17,7 @@ from analysis.data.hdf5 import read_hdf5, write_hdf5
 from analysis.data.sources import HEMISPHERES, SubjectData, require_whole, resolve_subject
 from analysis.encoding.generalisation import TESTED, Floats, Generalisation, assess_generalisation, matched_similarity
 from analysis.encoding.sparse_model import held_out_predictions, train
-from analysis.glm.estimate import betas_paths
+from analysis.glm.combining import betas_paths
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns
 from analysis.statistics.results import RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
 from analysis.steps import Origin, Request, Work

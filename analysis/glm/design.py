@@ -68,16 +68,9 @@ def list_conditions(runs: Mapping[int, pd.DataFrame], *, session: str,
     Raises
     ------
     AnalysisError
-        If a condition is not in every run of the session, or one image has two names.
+        If one image has two names.
     """
-    named = {run: name_events(events).drop_duplicates() for run, events in runs.items()}
-    table = pd.concat(named.values()).drop_duplicates()
-    for run, present in named.items():
-        missing = table.merge(present, how="left", on=_NAMES, indicator=True).query("_merge == 'left_only'")
-        if len(missing):
-            raise AnalysisError(f"ses-{session} run-{run}", came=f"no event of {_describe(missing.iloc[0])}",
-                                expected="every condition in every run of its session",
-                                remedy="Leave the run out of the dataset, or play it again.")
+    table = pd.concat([name_events(events) for events in runs.values()]).drop_duplicates()
     table = table.assign(session=session)[list(COLUMNS)]
     table = table.iloc[order_conditions(table, base_images=base_images)].reset_index(drop=True)
     twice = table.duplicated(["type", "base_image", "presentation"])
@@ -120,7 +113,26 @@ def order_conditions(table: pd.DataFrame, *, base_images: Sequence[str] | None =
     return keys.sort_values(keys.columns.to_list(), kind="stable").index.to_numpy(np.int64)
 
 
+def missing_conditions(runs: Mapping[int, pd.DataFrame], *, conditions: pd.DataFrame) -> dict[int, tuple[str, ...]]:
+    """List by run the conditions of its session that it does not hold: an aborted run, or a table that was cut.
+
+    Returns
+    -------
+    dict of int to tuple of str
+        Of the runs that lack some, in words: ``"AN dogs-01 presentation 2"``.
+    """
+    found = {}
+    for run, events in runs.items():
+        present = name_events(events).drop_duplicates()
+        missing = conditions.merge(present, how="left", on=_NAMES, indicator=True).query("_merge == 'left_only'")
+        if len(missing):
+            found[run] = tuple(_describe(row) for _, row in missing.iterrows())
+    return found
+
+
 def _describe(condition: pd.Series) -> str:
+    if condition["type"] == BLANK:
+        return BLANK
     return f"{condition['type']} {condition['base_image']} presentation {condition['presentation']}"
 
 
@@ -186,15 +198,27 @@ def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: S
         If an event has no condition, no length, or starts before the first or after the last volume.
     """
     _require_within(events, sampling=sampling)
+    columns = condition_columns(events, conditions=conditions)
+    times = sampling.times_s
+    design = np.zeros((len(times), len(conditions)))
+    add_responses(design, events, columns=columns, times_s=times)
+    return design
+
+
+def condition_columns(events: pd.DataFrame, *, conditions: pd.DataFrame) -> NDArray[np.int64]:
+    """Find the condition of each event, as a row of `conditions`, (n_events,).
+
+    Raises
+    ------
+    AnalysisError
+        If an event has none.
+    """
     keys = pd.MultiIndex.from_frame(conditions[_NAMES])
     columns = keys.get_indexer(pd.MultiIndex.from_frame(name_events(events)[_NAMES]))
     if (columns < 0).any():
         raise AnalysisError("events", came=f"event {int(np.argmax(columns < 0))} of no listed condition",
                             expected="one of the session's conditions", remedy="List the conditions of all runs.")
-    times = sampling.times_s
-    design = np.zeros((len(times), len(conditions)))
-    add_responses(design, events, columns=columns, times_s=times)
-    return design
+    return columns.astype(np.int64)
 
 
 def add_responses(design: NDArray[np.float64], events: pd.DataFrame, *, columns: Sequence[int] | NDArray[np.int64],

@@ -49,8 +49,8 @@ def _integral(time: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=64)  # planned durations are few; measured ones, which jitter, never come here
-def _peak(duration_s: float) -> float:
-    """Height of the response to an event of this duration, before scaling."""
+def peak_height(duration_s: float) -> float:
+    """Give the height of the response to an event of this duration, before scaling."""
     def negative(time: float) -> float:
         return float(_integral(np.asarray(time - duration_s)) - _integral(np.asarray(time)))
 
@@ -86,4 +86,4 @@ def event_response(time_s: ArrayLike, *, duration_s: float, planned_s: float) ->
     array([1.81])
     """
     time = np.asarray(time_s, dtype=np.float64)
-    return (_integral(time) - _integral(time - duration_s)) / _peak(float(planned_s))
+    return (_integral(time) - _integral(time - duration_s)) / peak_height(float(planned_s))

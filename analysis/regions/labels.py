@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable, GiftiMetaData
 from numpy.typing import NDArray
 
-from analysis.data.gifti import STRUCTURES, read_gifti
+from analysis.data.gifti import read_gifti, write_label_map
 from subjects.errors import AnalysisError
-from subjects.store import whole_file
 
 ROIS = ("V1", "V2", "V3", "V4", "LO")
 COLORS = {"V1": "#d1495b", "V2": "#edae49", "V3": "#66a182", "V4": "#2e86ab", "LO": "#6f5b9c"}
@@ -28,17 +25,8 @@ def write_labels(path: Path, labels: NDArray[np.int16], *, hemi: str, overwrite:
     hemi : {"L", "R"}
     overwrite : bool
     """
-    table = GiftiLabelTable()
-    for key, name in enumerate(("???", *ROIS)):
-        red, green, blue = (int(COLORS.get(name, "#000000")[k:k + 2], 16) / 255 for k in (1, 3, 5))
-        table.labels.append(entry := GiftiLabel(key, red, green, blue, float(key > 0)))
-        entry.label = name  # type: ignore[attr-defined]  # nibabel sets it on reading only
-    array = GiftiDataArray(labels.astype(np.int32), intent="NIFTI_INTENT_LABEL", datatype="int32")
-    image = GiftiImage(meta=GiftiMetaData({"AnatomicalStructurePrimary": STRUCTURES[hemi]}),
-                       labeltable=table, darrays=[array])
-    with whole_file(path, overwrite=overwrite) as beside:
-        nib.save(image, beside)
-    return Path(path)
+    return write_label_map(path, {"": labels.astype(np.int32)}, names=dict(enumerate(ROIS, start=1)), hemi=hemi,
+                           colors=COLORS, overwrite=overwrite)
 
 
 def read_labels(path: Path) -> NDArray[np.int16]:

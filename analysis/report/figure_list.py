@@ -12,8 +12,15 @@ from matplotlib.figure import Figure
 from analysis.data.timeseries import label_part
 from analysis.regions.labels import ROIS
 from analysis.report.figures.brain_rsa import draw_brain_rsa
+from analysis.report.figures.denoising import (
+    DenoisedPortion,
+    PoolMap,
+    draw_components,
+    draw_denoising,
+    draw_noise_pool,
+)
 from analysis.report.figures.encoding import draw_encoding
-from analysis.report.figures.flatmap import draw_flatmap
+from analysis.report.figures.flatmap import FlatHemisphere, draw_flatmap
 from analysis.report.figures.low_level import draw_low_level
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.prf.maps import draw_prf_inflated, draw_prf_maps
@@ -22,7 +29,7 @@ from analysis.report.figures.side_by_side import draw_side_by_side
 from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import SavedFigure, save
 from analysis.report.figures.timing import RunTiming, draw_timing
-from analysis.report.records import StudyRecords, SubjectRecords
+from analysis.report.records import DenoisingRecord, StudyRecords, SubjectRecords
 from analysis.rsa.readings import LOGITS, SOFTMAX, split_readings
 from stimuli.manifest import TYPES, Manifest, Stimulus, read_pixels
 from subjects.cli import ProgressWrapper, silent
@@ -39,7 +46,7 @@ class ReportFigure:
     Parameters
     ----------
     section : str
-        Section of the page: ``"stimuli"``, ``"runs"``, ``"regions"``, ``"prf"`` or ``"results"``.
+        Section of the page: ``"stimuli"``, ``"runs"``, ``"glm"``, ``"regions"``, ``"prf"`` or ``"results"``.
     title, caption : str
     saved : SavedFigure
     """
@@ -156,7 +163,7 @@ def _shown(records: StudyRecords, one: Stimulus) -> Shown:
 
 
 def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:
-    return _timing(records, one), _flatmap(records, one), _rdms(one), *_prf(one)
+    return _timing(records, one), _flatmap(records, one), _rdms(one), *_denoising(records, one), *_prf(one)
 
 
 def _prf(one: SubjectRecords) -> tuple[PlannedFigure, ...]:
@@ -208,6 +215,44 @@ def _flatmap(records: StudyRecords, one: SubjectRecords) -> PlannedFigure:
                f"{'; '.join(f'{hemisphere.hemi}: {hemisphere.distortion}' for hemisphere in one.flat)}.")
     return PlannedFigure("regions", f"sub-{one.sub}_flatmap", f"Regions and selected vertices, subject {one.sub}",
                          caption, lambda: draw_flatmap(one.flat, regions=ROIS))
+
+
+def _denoising(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:
+    """Plan the figures of what GLMdenoise found; none without it."""
+    if not one.denoising:
+        return ()
+    drawn = [denoised_portion(found) for found in one.denoising]
+    n_draws = records.settings.glm.run_bootstraps
+    about = ("Left: the response that the designs were made with. Middle: median cross-validated R² over the vertices "
+             "that some number of components predicts (the best ones where there is none), leaving out one run at a "
+             f"time. Right: largest response over its mean standard error ({n_draws} bootstraps over runs) at every "
+             "vertex of both hemispheres, darker where there are more.")
+    pool = ("Noise pool: bright vertices (mean signal above half its 99th percentile) whose cross-validated R² without "
+            "components is negative; both hemispheres share it.")
+    courses = ("Principal components of the noise pool's time series in each run, drifts removed, at most eight; grey "
+               "where none was used.")
+    maps = pool_maps(one.denoising, flat=one.flat)
+    names, tr_s = [found.name for found in one.denoising], records.settings.scanner.tr_s
+    return (PlannedFigure("glm", f"sub-{one.sub}_denoising", f"GLMdenoise, subject {one.sub}", about,
+                          lambda: draw_denoising(drawn)),
+            PlannedFigure("glm", f"sub-{one.sub}_noise-pool", f"Where noise was taken from, subject {one.sub}", pool,
+                          lambda: draw_noise_pool(maps, names=names)),
+            PlannedFigure("glm", f"sub-{one.sub}_components", f"Noise components, subject {one.sub}", courses,
+                          lambda: draw_components(drawn, tr_s=tr_s)))
+
+
+def denoised_portion(record: DenoisingRecord) -> DenoisedPortion:
+    """Give what the figures draw of some runs."""
+    one = record.noise
+    return DenoisedPortion(
+        record.name, one.times_s, one.hrf.seed, one.hrf.response, one.hrf.estimate, one.hrf.outcome, one.curve,
+        one.n_components, int(sum(mask.sum() for mask in one.curve_vertices.values())), *record.gains, one.components)
+
+
+def pool_maps(records: Sequence[DenoisingRecord], *, flat: Sequence[FlatHemisphere]) -> tuple[PoolMap, ...]:
+    """Lay the noise pools on a subject's flat maps."""
+    return tuple(PoolMap(one.hemi, one.flat, one.faces, [record.noise.pool[one.hemi] for record in records],
+                         [record.noise.curve_vertices[one.hemi] for record in records]) for one in flat)
 
 
 def _rdms(one: SubjectRecords) -> PlannedFigure:

@@ -24,6 +24,7 @@ from analysis.report.tables import (
     brain_table,
     ceiling_table,
     choices_table,
+    denoising_table,
     departures_table,
     encoding_table,
     excerpts_table,
@@ -117,7 +118,7 @@ class Report:
         layout, of_network = self.request.layout, choose_network(self.request.layout, self.request.network)
         files = [layout.manifest, of_network.features, *confound_paths(layout),
                  *(path for name in ("glm", "rsa", "encode") for work in STEPS[name].plan(self.request)
-                   for path in work.files()),
+                   for path in work.files() if not work.intermediate or path.is_file()),
                  *(path for work in plan_prf(self.request).values() for path in work.files())]
         return Origin({path.relative_to(layout.root).as_posix(): path for path in files},
                       {"subjects": self.request.subjects, "network": of_network.name})
@@ -151,7 +152,7 @@ def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[
     tables = {
         "confounds": confounds_table(records), "measures": measures_table(records.measures),
         "stimuli": stimuli_table(records), "runs": runs_table(records), "excerpts": excerpts_table(records),
-        "glm": glm_table(records), "prf": prf_table(records),
+        "glm": glm_table(records), "denoising": denoising_table(records), "prf": prf_table(records),
         "brain": brain_table(records), "ceiling": ceiling_table(records),
         "network": network_table(records), "encoding": encoding_table(records),
         "departures": departures_table(settings), "choices": choices_table(settings),

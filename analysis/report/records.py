@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from analysis.data.stimulus_set import stimuli_as_made
 from analysis.data.surface import Surface
 from analysis.encoding.run import read_selected
 from analysis.glm.betas import load_betas
+from analysis.glm.denoising.files import PortionNoise, load_noise, load_snr
 from analysis.regions.labels import ROIS, read_labels
 from analysis.report.figures.flatmap import FlatHemisphere
 from analysis.report.figures.prf.records import PrfRecord, plan_prf, read_prf
@@ -104,12 +105,40 @@ class GlmRecord:
 
 
 @dataclass(frozen=True, eq=False)
+class DenoisingRecord:
+    """What GLMdenoise found in some runs of a session.
+
+    Parameters
+    ----------
+    ses : str
+    noise : PortionNoise
+    snr : mapping of str to tuple of float32 array, (n_vertices,)
+        Hemisphere to signal over noise without and with components.
+    """
+
+    ses: str
+    noise: PortionNoise
+    snr: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+    @property
+    def name(self) -> str:
+        """The runs, for people."""
+        return f"ses-{self.ses}" if self.noise.name == "all runs" else f"ses-{self.ses}, {self.noise.name}"
+
+    @property
+    def gains(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Signal over noise without and with components, both hemispheres' vertices behind one another."""
+        before, after = (np.concatenate([self.snr[hemi][k] for hemi in HEMISPHERES]) for k in (0, 1))
+        return before, after
+
+
+@dataclass(frozen=True, eq=False)
 class SubjectRecords:
     """All of one subject.
 
     `world` of a virtual one (:mod:`analysis.simulation.worlds`), None of a volunteer; `driver` is what drives its
     regions, in words; `dropped` where its simulated time series were dropped after the betas were estimated;
-    `prf` where its receptive fields were fitted.
+    `denoising` where GLMdenoise estimated them here; `prf` where its receptive fields were fitted.
     """
 
     sub: str
@@ -125,6 +154,7 @@ class SubjectRecords:
     encoding: pd.DataFrame
     driver: str = ""
     prf: PrfRecord | None = None
+    denoising: tuple[DenoisingRecord, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,14 +219,15 @@ def read_records(request: Request) -> StudyRecords:
     """
     layout, chosen = request.layout, request.settings
     network = choose_network(layout, request.network)
-    works = {name: STEPS[name].plan(request) for name in ("glm", "rsa", "encode")}
+    works = {name: tuple(work for work in STEPS[name].plan(request) if not work.intermediate)
+             for name in ("glm", "rsa", "encode")}
     by_subject = {sub: {name: next(work for work in found if work.sub == sub) for name, found in works.items()}
                   for sub in request.subjects}
     for sub, work in plan_prf(request).items():
         by_subject[sub]["prf"] = work
     of_network = next(work for work in works["rsa"] if work.sub is None)
     found = tuple(_read_subject(resolve_subject(layout, sub=sub, pipeline=chosen.analysis.bold), by_subject[sub],
-                                layout=layout, settings=chosen.prf)
+                                layout=layout, settings=chosen.prf, denoised=chosen.glm.model == "glmdenoise")
                   for sub in request.progress(request.subjects, label="reading results", total=len(request.subjects)))
     made = [path for one in by_subject.values() for work in one.values() for path in work.files()]
     low_level, measures = read_low_level(layout)
@@ -217,8 +248,9 @@ def read_low_level(layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
     return read_results(similarities), read_table(values)
 
 
-def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout,
-                  settings: PrfSettings) -> SubjectRecords:
+def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout, settings: PrfSettings,
+                  denoised: bool) -> SubjectRecords:
+    sessions = tuple(dict.fromkeys(key.ses for key in data.runs)) if denoised else ()
     labels = {hemi: read_labels(data.labels[hemi]) for hemi in HEMISPHERES}
     (table, vertices), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
     selected = read_selected(vertices)
@@ -231,7 +263,7 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
         tuple(_read_run(layout, key) for key in data.runs), read_excerpts(layout, sub=data.sub),
         glm=tuple(_read_glm(path, labels=labels, sub=data.sub) for path in works["glm"].files()),
         flat=flat, prf=prf, rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table),
-        driver=_driver(layout, data))
+        driver=_driver(layout, data), denoising=read_denoising(layout, sub=data.sub, sessions=sessions))
 
 
 def _world(layout: Layout, data: SubjectData) -> str | None:
@@ -288,6 +320,27 @@ def _read_glm(path: Path, *, labels: Mapping[str, NDArray[np.int16]], sub: str) 
     counts = betas.conditions.groupby("session").size()
     return GlmRecord(sub, betas.hemi, len(betas.r2), int(np.count_nonzero(~np.isfinite(betas.r2))),
                      {str(session): int(n) for session, n in counts.items()}, r2)
+
+
+def read_denoising(layout: Layout, *, sub: str, sessions: Sequence[str]) -> tuple[DenoisingRecord, ...]:
+    """Read what GLMdenoise left of a subject; nothing where betas came from elsewhere.
+
+    Raises
+    ------
+    AnalysisError
+        If a file cannot be read.
+    """
+    found = []
+    for ses in sessions:
+        path = layout.derivative("glm", sub=sub, ses=ses, suffix="denoise.h5")
+        responses = {hemi: layout.derivative("glm", sub=sub, hemi=hemi, ses=ses, suffix="responses.h5")
+                     for hemi in HEMISPHERES}
+        if not all(one.is_file() for one in (path, *responses.values())):
+            continue
+        snr = {hemi: load_snr(one) for hemi, one in responses.items()}
+        found += [DenoisingRecord(ses, one, {hemi: snr[hemi][one.name] for hemi in HEMISPHERES})
+                  for one in load_noise(path)]
+    return tuple(found)
 
 
 def _read_flat(surface: Surface, *, labels: NDArray[np.int16],

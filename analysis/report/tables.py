@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.regions.labels import ROIS
 from analysis.report.open_choices import OPEN_CHOICES
-from analysis.report.records import RunRecord, StudyRecords
+from analysis.report.records import DenoisingRecord, RunRecord, StudyRecords
 from analysis.report.wording import say_number, say_p, say_probability
 from analysis.rsa.compare import DEGENERATE
 from analysis.rsa.resampling import noise_ceiling
@@ -151,6 +151,25 @@ def prf_table(records: StudyRecords) -> TextTable:
                   *(say_number(float(getattr(row, name))) for name in names))
                  for one in records.subjects if one.prf is not None for row in one.prf.table.itertuples())
     return TextTable(columns, rows, n_text=3)
+
+
+def denoising_table(records: StudyRecords) -> TextTable:
+    """Tell what GLMdenoise found, one line a session or half of one; no rows without it."""
+    columns = ("Subject", "Runs", "Response", "Remarks", "R² to canonical", "Noise pool", "Components",
+               "Cross-validated R²", "Signal over noise")
+    return TextTable(columns, tuple((one.sub, *_denoising_row(found)) for one in records.subjects
+                                    for found in one.denoising), n_text=4)
+
+
+def _denoising_row(record: DenoisingRecord) -> tuple[str, ...]:
+    one = record.noise
+    gain = " → ".join(say_number(float(np.nanmedian(values)) if np.isfinite(values).any() else None)
+                      for values in record.gains)
+    r2 = " → ".join(say_number(float(one.curve[n]), digits=2, unit=" %") for n in (0, one.n_components))
+    near = one.hrf.r2_seed if np.isfinite(one.hrf.r2_seed) else None
+    return (record.name, one.hrf.outcome, "; ".join(one.remarks()) or "–", say_number(near, digits=1, unit=" %"),
+            f"{one.n_pool}/{sum(len(mask) for mask in one.pool.values())}",
+            f"{one.n_components} of {len(one.curve) - 1}", r2, gain)
 
 
 def brain_table(records: StudyRecords) -> TextTable:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from analysis.data.features import ChosenNetwork, choose_network, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
-from analysis.glm.estimate import betas_paths
+from analysis.glm.combining import betas_paths
 from analysis.regions.labels import ROIS
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns
 from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends

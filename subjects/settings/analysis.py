@@ -13,11 +13,28 @@ from subjects.settings.section import Count, NotNegative, Positive, Section, Sha
 
 
 class GlmSettings(Section):
-    """The general linear model: HRF, drifts, and how many vertices are fitted at once."""
+    """The general linear model: denoising, HRF, drifts, and how many vertices are fitted at once."""
 
-    model: Literal["ols"] = described("ols", "Model of the time series: ordinary least squares.", source="protocol 6")
+    model: Literal["glmdenoise", "ols"] = described("glmdenoise",
+        "Model of the time series: GLMdenoise (Kay et al. 2013), or ordinary least squares. A study of release 0.1.0 "
+        "that names none keeps least squares.", source="protocol 6", before="ols")
     hrf: Literal["canonical"] = described("canonical",
-        "Haemodynamic response: SPM's canonical double gamma.", source="protocol 6")
+        "Haemodynamic response: SPM's canonical double gamma; what GLMdenoise's estimate starts from.",
+        source="protocol 6")
+    hrf_fit: Literal["optimize", "assume", "fir"] = described("optimize",
+        "GLMdenoise's response: one fitted to the vertices that the conditions explain best (`optimize`), `hrf` as it "
+        "is (`assume`), or a time course a condition and vertex (`fir`, for few conditions; the value at the peak of "
+        "`hrf` is the beta). Least squares take `hrf` as it is.", source="protocol 6, open", since="0.2.0")
+    partition: Literal["presentation", "runs"] = described("presentation",
+        "What the two estimates of each image are from: its first and its second showing in a run, pooled over runs, "
+        "or odd and even runs, each half estimated (and denoised) by itself.", source="protocol 6, open",
+        since="0.2.0")
+    noise_components: Annotated[int, Field(ge=0)] = described(20,
+        "Most noise components that GLMdenoise tries; how many it takes is cross-validated over runs.",
+        source="protocol 6", since="0.2.0")
+    run_bootstraps: Annotated[int, Field(ge=0)] = described(100,
+        "Bootstraps over runs in GLMdenoise's final fit: betas are their medians, and have standard errors; 0 for one "
+        "fit without.", source="protocol 6", since="0.2.0")
     drift_minutes: Positive = described(2.0,
         "Minutes of a run for each degree of the drift polynomials.", unit="min", source="protocol 6")
     block_vertices: Count = described(4096,

@@ -1,4 +1,4 @@
-"""Settings of earlier releases: those that were renamed, and those that are gone.
+"""Settings of earlier releases: those that were renamed, those that are gone, and defaults that are others now.
 
 A study's file, and the settings saved beside a record, keep the words of the release that wrote them. They are read
 here as today's settings; sidecars likewise (:func:`subjects.provenance.agree`). A new setting needs no entry: it says
@@ -17,6 +17,10 @@ from subjects.settings.section import Section
 
 RENAMED: dict[str, str] = {}
 """Old dotted name to today's, in the same section or another one."""
+
+MOVED: dict[str, tuple[int, Any]] = {"glm.model": (2, "ols")}
+"""Dotted name of a setting whose default is another since a format of the study's folder, to that format and the
+default before: an older study that does not name the setting keeps what it was made with."""
 
 REMOVED: dict[str, Any] = {}
 """Dotted name of a setting that is gone, to the value that today's code is fixed to."""
@@ -58,6 +62,22 @@ def modernise(tree: Mapping[str, Any], *, where: str) -> dict[str, Any]:
         if name in _table(found, section) and found[section].pop(name) != fixed:
             raise SettingsError(where, came=f"{key}, a setting that no longer exists", expected=f"its value {fixed!r}, "
                                 "to which it is fixed now", remedy="Leave it out, or use the release that has it.")
+    return found
+
+
+def defaults_then(version: int) -> dict[str, Any]:
+    """Give, as nested tables, the defaults that a study of an older format had and that are others today.
+
+    Examples
+    --------
+    >>> defaults_then(1), defaults_then(2)
+    ({'glm': {'model': 'ols'}}, {})
+    """
+    found: dict[str, Any] = {}
+    for key, (moved, value) in MOVED.items():
+        if version < moved:
+            section, _, name = key.partition(".")
+            found.setdefault(section, {})[name] = value
     return found
 
 

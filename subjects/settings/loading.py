@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from subjects.errors import SettingsError, nearest
 from subjects.layout import STUDY_FORMAT, require_known_format
-from subjects.settings.history import modernise
+from subjects.settings.history import defaults_then, modernise
 from subjects.settings.keys import require_keys
 from subjects.settings.reference import commented
 from subjects.settings.study import Settings, leaves
@@ -85,7 +85,7 @@ def load_settings(study: Path | None = None, *, site: Path | None = None,
     Returns
     -------
     Settings
-        Defaults < site < study < overrides.
+        Defaults < site < study < overrides. A study of an older format has the defaults of its time.
 
     Raises
     ------
@@ -93,11 +93,12 @@ def load_settings(study: Path | None = None, *, site: Path | None = None,
         For a missing or malformed file, an unknown key (the nearest known one is named) or a value
         out of range.
     """
-    merged: dict[str, Any] = {}
+    nothing: dict[str, Any] = {}
+    own, version = (nothing, STUDY_FORMAT) if study is None else _validated_layer(Path(study) / "study.toml")
+    merged = defaults_then(version)
     if site is not None:
-        merged = _validated_layer(Path(site))
-    if study is not None:
-        merged = _merge(merged, _validated_layer(Path(study) / "study.toml"))
+        merged = _merge(merged, _validated_layer(Path(site))[0])
+    merged = _merge(merged, own)
     for key, value in (overrides or {}).items():
         tree: Any = value
         for part in reversed(key.split(".")):
@@ -108,9 +109,25 @@ def load_settings(study: Path | None = None, *, site: Path | None = None,
     return require_keys(_build(merged, where), where=where)
 
 
-def _validated_layer(path: Path) -> dict[str, Any]:
+def _validated_layer(path: Path) -> tuple[dict[str, Any], int]:
+    """Read a settings file: its tables under today's names, and the format of the study's folder."""
+    tree = read_toml(path)
+    version = require_known_format(tree.pop("format", None), where=path)
+    tree = modernise(tree, where=str(path))
+    _build(tree, str(path))
+    return tree, version
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a settings file as it stands.
+
+    Raises
+    ------
+    SettingsError
+        If it is missing or no TOML.
+    """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(str(path), came="no such file", expected="a settings file in TOML",
                             remedy="Make a study with `python -m subjects init --study DIR`.") from None
@@ -119,10 +136,6 @@ def _validated_layer(path: Path) -> dict[str, Any]:
         raise SettingsError(str(path), came=f"text that is not TOML ({error})", expected="TOML",
                             remedy=f"The file has a table [{twice[1]}] already: put the settings there." if twice
                             else "Correct the line named.") from error
-    require_known_format(tree.pop("format", None), where=path)
-    tree = modernise(tree, where=str(path))
-    _build(tree, str(path))
-    return tree
 
 
 def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,8 +24,11 @@ from typing import Any
 from subjects.dataset import STUDY_LINK
 from subjects.layout import STUDY_FORMAT, Layout, require_known_format
 from subjects.provenance import PROGRAM, SIDECAR, digest_bytes, digest_file, generated_by
+from subjects.settings.history import defaults_then
 from subjects.settings.images import StimuliSettings
-from subjects.settings.loading import load_settings
+from subjects.settings.loading import load_settings, read_toml
+from subjects.settings.reference import spelled
+from subjects.settings.study import leaves
 from subjects.store import locked, write_bytes
 
 log = logging.getLogger(__name__)
@@ -112,7 +115,8 @@ def _renamed(maker: Content) -> Content:
 
 MIGRATIONS = (
     Migration(2, 'sidecars name the release under "Version" and their own format; descriptions of derivatives link to '
-                 "the study; the network of the image set is recorded beside its manifest; study.toml names the format",
+                 "the study; the network of the image set is recorded beside its manifest; study.toml names the "
+                 "format, and the model of the GLM that was the default then",
               _to_2),
 )
 """All migrations, in order; each leads to the format after the one before."""
@@ -161,7 +165,8 @@ def _changes(layout: Layout, stimuli: StimuliSettings, *, steps: tuple[Migration
     new = {path: _migrated(path, content, steps=steps, study=study) for path, content in study.described.items()}
     old = {path: data for path, (_, data) in found.items()}
     changed = {path: data for path, data in _with_digests(new, old=old).items() if data != old[path]}
-    return {**changed, "study.toml": _with_format(layout.settings_file.read_bytes(), version=steps[-1].to)}
+    return {**changed, "study.toml": _with_format(layout.settings_file.read_bytes(), version=steps[-1].to,
+                                                  then=_unnamed(layout, version=steps[0].to - 1))}
 
 
 def _described(root: Path) -> Iterator[tuple[str, tuple[Content, bytes]]]:
@@ -225,13 +230,31 @@ def _spelled(content: Content, *, old: bytes) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def _with_format(text: bytes, *, version: int) -> bytes:
-    """Name the format in the first line of study.toml; the rest, remarks and all, stays as it is."""
+def _unnamed(layout: Layout, *, version: int) -> dict[str, Any]:
+    """List by dotted name the older defaults that the study's settings do not name, and that are others today."""
+    named = dict(leaves(read_toml(layout.settings_file)))
+    return {key: value for key, value in leaves(defaults_then(version)) if key not in named}
+
+
+def _with_format(text: bytes, *, version: int, then: Mapping[str, Any]) -> bytes:
+    """Name the format, and defaults of that time, in study.toml; the rest, remarks and all, stays as it is.
+
+    They come first, or where the file has their table already, under its head.
+    """
     lines = text.splitlines(keepends=True)
     n_top = next((k for k, line in enumerate(lines) if line.lstrip().startswith(b"[")), len(lines))
     top = [line for line in lines[:n_top] if line.partition(b"=")[0].strip() != b"format"]
-    first = f"format = {version}  # of the study's folder; not to be changed by hand\n".encode()
-    return b"".join([first, *top, *lines[n_top:]])
+    first = [f"format = {version}  # of the study's folder; not to be changed by hand\n".encode()]
+    rest = lines[n_top:]
+    for key, value in then.items():
+        section, _, name = key.partition(".")
+        said = f"{name} = {spelled(value)}  # the default when this study was made\n"
+        heads = [k for k, line in enumerate(rest) if line.partition(b"#")[0].strip() == f"[{section}]".encode()]
+        if heads:
+            rest.insert(heads[0] + 1, said.encode())
+        else:
+            first.append(f"{section}.{said}".encode())
+    return b"".join([*first, *top, *rest])
 
 
 def _network_record(layout: Layout, stimuli: StimuliSettings) -> Content | None:

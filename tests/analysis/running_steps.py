@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.data.sources import resolve_subject
-from analysis.glm.estimate import betas_paths
+from analysis.glm.combining import betas_paths
 from analysis.regions.patterns import RoiPatterns, load_roi_patterns
 from analysis.running import run_step
 from analysis.statistics.results import read_results

@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info
 
-from analysis.jobs import available_jobs, run_jobs
+from analysis.jobs import at_once, available_jobs, one_by_one, run_jobs
 from analysis.steps import STEPS
 from subjects.cli import ProgressWrapper
 from subjects.errors import AnalysisError, StoreError
@@ -145,3 +146,25 @@ def test_a_step_gives_the_same_tables_with_jobs(tmp_path: Path) -> None:
         assert run("rsa", layout, settings, n_jobs=n_jobs).all_reused
     for one, other in zip(*tables, strict=True):
         pd.testing.assert_frame_equal(one, other, rtol=1e-6)
+
+
+def test_threads_give_results_in_order_with_one_thread_of_linear_algebra_each() -> None:
+    def work(k: int) -> tuple[int, set[int]]:
+        return k, {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    found = list(at_once(3)(work, range(20)))
+    assert [k for k, _ in found] == list(range(20))
+    assert all(threads <= {1} for _, threads in found)
+    assert at_once(1) is one_by_one
+    with pytest.raises(ValueError, match="0 jobs; expected at least 1"):
+        at_once(0)
+
+
+def test_an_error_in_a_thread_comes_back() -> None:
+    def work(k: int) -> int:
+        if k == 2:
+            raise AnalysisError("file 2", came="nothing", expected="something", remedy="Make it.")
+        return k
+
+    with pytest.raises(AnalysisError, match="file 2: nothing"):
+        list(at_once(2)(work, range(4)))

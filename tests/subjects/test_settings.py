@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from subjects.errors import SettingsError
+from subjects.layout import STUDY_FORMAT
 from subjects.settings.display import DisplaySettings
 from subjects.settings.loading import load_settings, write_settings
 from subjects.settings.paradigms import MainSettings
@@ -40,7 +41,7 @@ def test_extent_inverts_to_the_angle(deg: float, distance: float) -> None:
 
 
 def _file(folder: Path, text: str) -> Path:
-    (folder / "study.toml").write_text(text, encoding="utf-8")
+    (folder / "study.toml").write_text(f"format = {STUDY_FORMAT}\n{text}", encoding="utf-8")
     return folder
 
 

@@ -24,7 +24,7 @@ from subjects.errors import LayoutError, StimulusError
 from subjects.layout import STUDY_FORMAT, Layout
 from subjects.plan.run_sheet import run_sheet
 from subjects.provenance import agree, digest_file
-from subjects.settings.history import REMOVED, RENAMED
+from subjects.settings.history import MOVED, REMOVED, RENAMED
 from subjects.settings.loading import load_settings, read_resolved
 from subjects.settings.reference import described_settings
 from subjects.settings.study import Settings, leaves
@@ -285,7 +285,38 @@ def test_no_setting_of_a_release_is_forgotten_and_no_default_of_it_moves(release
     then = dict(leaves(json.loads((FIXTURES / release / "defaults.json").read_text(encoding="utf-8"))))
     now = dict(leaves(Settings().model_dump(mode="json")))
     for key, value in then.items():
-        assert key in REMOVED or now[RENAMED.get(key, key)] == value, key
+        if key in MOVED:  # studies of that time keep it: tested below
+            assert (MOVED[key][1], now[key] == value) == (value, False), key
+        else:
+            assert key in REMOVED or now[RENAMED.get(key, key)] == value, key
+
+
+@pytest.mark.parametrize("text", ["", "\n[glm]  # mine\ndrift_minutes = 3.0\n", "\n[glm]\nmodel = \"glmdenoise\"\n"],
+                         ids=["unnamed", "table", "named"])
+def test_a_study_of_an_older_release_keeps_the_defaults_of_its_time(old: Layout, text: str) -> None:
+    """GLMdenoise is the default today; betas of release 0.1.0 are least squares and do not turn silently."""
+    remarks = old.settings_file.read_text(encoding="utf-8")
+    old.settings_file.write_text(remarks + text, encoding="utf-8")
+    wanted = "glmdenoise" if "model" in text else "ols"
+    before = load_settings(old.root)
+    assert before.glm.model == wanted
+    site = old.root.parent / "site.toml"
+    site.write_text('[glm]\nmodel = "glmdenoise"\n', encoding="utf-8")
+    assert load_settings(old.root, site=site).glm.model == "glmdenoise"
+    upgrade.upgrade(old)
+    assert load_settings(old.root) == before
+    assert ('model = "ols"  # the default when this study was made' in old.settings_file.read_text(encoding="utf-8")) \
+        == (wanted == "ols")
+    assert upgrade.upgrade(old).changed == ()
+
+
+def test_what_an_older_default_was_is_said_alike_in_both_places(study: Layout) -> None:
+    assert load_settings(study.root).glm.model == Settings().glm.model == "glmdenoise"
+    for key, (_, value) in MOVED.items():
+        section, _, name = key.partition(".")
+        extra = type(getattr(Settings(), section)).model_fields[name].json_schema_extra
+        assert isinstance(extra, dict)
+        assert extra["before"] == value
 
 
 def test_a_setting_that_the_first_release_did_not_have_says_since_when() -> None:

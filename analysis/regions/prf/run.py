@@ -16,7 +16,7 @@ from analysis.data.sources import HEMISPHERES, SubjectData, require_whole, resol
 from analysis.data.timeseries import Run as Scan
 from analysis.data.timeseries import Sessions, label_part, read_run, read_sessions, require_volumes
 from analysis.glm.design import Sampling, drift_degree
-from analysis.glm.estimate import count_discarded, keep_estimable
+from analysis.glm.subject_runs import count_discarded, keep_estimable
 from analysis.regions.labels import read_labels
 from analysis.regions.prf.blocks import Plan, drop_blocks, fit_blocks
 from analysis.regions.prf.design import Experiment, Run

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.glm.denoise import Denoised, DenoiseOptions, Experiment, denoise
-from analysis.glm.denoise_model import Nuisance
+from analysis.glm.denoising.denoise import Denoised, denoise
+from analysis.glm.denoising.experiment import DenoiseOptions, Experiment
+from analysis.glm.denoising.model import Nuisance
 from analysis.glm.design import polynomials
 from analysis.glm.ols import Model, fit_session
 from tests.analysis.glm import denoise_oracle as oracle
@@ -349,8 +350,8 @@ def test_an_experiment_that_does_not_fit_is_refused(small):
     lengths = [len(y) for y in data]
     with pytest.raises(ValueError, match="onsets of 3 runs beside nuisance columns of 4"):
         experiment_of(onsets[1:], response, n_volumes=lengths)
-    with pytest.raises(ValueError, match="run 1: 120 rows of onsets, 1 of them before the first volume, beside 120"):
-        experiment_of(onsets, response, lead=1)
+    with pytest.raises(ValueError, match="run 1: 120 rows of onsets, 119 of them kept, beside 120 volumes"):
+        experiment_of(onsets, response, kept=[slice(1, None)] * 4)
     with pytest.raises(ValueError, match="runs of 11 and 12 conditions"):
         experiment_of([onsets[0][:, 1:], *onsets[1:]], response)
     with pytest.raises(ValueError, match="groups of 11 conditions beside 12"):

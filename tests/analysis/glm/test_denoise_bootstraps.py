@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.glm.denoise_model import FactoredDesign, Nuisance, SurfaceRuns, scan_runs
-from analysis.glm.noise_components import beyond_nuisance
-from analysis.glm.run_bootstraps import draw_runs, fit_draws, weighted_percentiles
+from analysis.glm.denoising.bootstraps import draw_runs, fit_draws, weighted_percentiles
+from analysis.glm.denoising.components import beyond_nuisance
+from analysis.glm.denoising.model import FactoredDesign, Nuisance, SurfaceRuns, scan_runs
 from tests.analysis.glm import denoise_oracle as oracle
 
 LENGTHS = (80, 80, 74, 80)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.glm.denoise_model import FactoredDesign, Nuisance, SurfaceRuns, loadings, scan_runs
-from analysis.glm.noise_components import (
+from analysis.glm.denoising.components import (
     beyond_nuisance,
     choose_components,
     choose_pool,
     cross_validate,
     noise_components,
 )
+from analysis.glm.denoising.model import FactoredDesign, Nuisance, SurfaceRuns, map_loadings, scan_runs
 from tests.analysis.glm import denoise_oracle as oracle
 
 K = 4
@@ -188,7 +188,8 @@ def test_where_no_vertex_is_predicted_the_best_stand_in():
 def test_loadings_are_projections_of_each_block():
     data, designs, _, _, runs, nuisance, scan = world()
     factored = FactoredDesign(designs, nuisance)
-    blocks = list(loadings(runs, scan=scan, bases=factored.rotations))
+    blocks = []
+    map_loadings(runs, lambda block, found: blocks.append((block, found)), scan=scan, bases=factored.rotations)
     assert [(block.start, block.stop) for block, _ in blocks] == [(0, 17), (17, 34), (34, 51), (51, 60)]
     for run, rotation in enumerate(factored.rotations):
         whole = np.concatenate([found[run] for _, found in blocks], axis=1)

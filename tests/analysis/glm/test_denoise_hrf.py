@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.glm.denoise_hrf import (
+from analysis.glm.denoising.hrf_estimate import (
     agreement,
     common_phase,
     convolve,
@@ -14,7 +14,7 @@ from analysis.glm.denoise_hrf import (
     optimize_response,
     peak_at_one,
 )
-from analysis.glm.denoise_model import Nuisance, SurfaceRuns, scan_runs
+from analysis.glm.denoising.model import Nuisance, SurfaceRuns, scan_runs
 from analysis.glm.hrf import event_response
 from tests.analysis.glm import denoise_oracle as oracle
 
@@ -33,7 +33,8 @@ def optimized(onsets, data, *, seed, extra=None, lead=0, **given):
     slow = [oracle.drifts(len(y), 2) for y in data]
     nuisance = [Nuisance(s, e) for s, e in zip(slow, extra or [None] * len(data), strict=True)]
     runs = SurfaceRuns(data, 23)
-    return optimize_response(runs, scan=scan_runs(runs, nuisance=nuisance), onsets=onsets, lead=lead,
+    return optimize_response(runs, scan=scan_runs(runs, nuisance=nuisance), onsets=onsets,
+                             kept=[slice(lead, None)] * len(data),
                              nuisance=nuisance, seed=seed, **given)
 
 
@@ -177,7 +178,7 @@ def test_events_before_the_first_kept_volume_are_counted():
 
 
 def test_rounds_without_an_end_are_cut_and_said(monkeypatch):
-    monkeypatch.setattr("analysis.glm.denoise_hrf.MAX_ROUNDS", 3)
+    monkeypatch.setattr("analysis.glm.denoising.hrf_estimate.MAX_ROUNDS", 3)
     onsets, data = session(SEED)
     found = optimized(onsets, data, seed=SEED, stop_r2=101.0)
     assert found.outcome == "seed kept: no convergence"

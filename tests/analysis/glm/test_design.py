@@ -11,6 +11,7 @@ from analysis.glm.design import (
     design_matrix,
     drift_degree,
     list_conditions,
+    missing_conditions,
     name_events,
     order_conditions,
     planned_durations,
@@ -150,8 +151,11 @@ def test_polynomials_are_orthonormal_and_span_the_powers(degree):
 
 def test_a_condition_missing_from_one_run_is_named(events):
     lacking = events[~((events["image_id"] == "px-AN-dogs-01") & (events["presentation"] == 2))]
-    with pytest.raises(AnalysisError, match="ses-01 run-2: no event of AN dogs-01 presentation 2"):
-        list_conditions({1: events, 2: lacking}, session="01")
+    runs = {1: events, 2: lacking}
+    conditions = list_conditions(runs, session="01")
+    assert conditions.equals(list_conditions({1: events, 2: events}, session="01"))
+    assert missing_conditions(runs, conditions=conditions) == {2: ("AN dogs-01 presentation 2",)}
+    assert missing_conditions({1: events, 2: events}, conditions=conditions) == {}
 
 
 def test_two_images_in_one_place_are_named(events):

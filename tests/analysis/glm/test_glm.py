@@ -10,9 +10,10 @@ import pytest
 from nilearn.glm.first_level import run_glm as nilearn_glm
 from scipy.linalg import block_diag
 
+from analysis.glm.combining import combine_sessions
 from analysis.glm.design import polynomials
-from analysis.glm.estimate import combine_sessions, count_discarded
 from analysis.glm.ols import Model, SessionFit, fit_session
+from analysis.glm.subject_runs import count_discarded
 from subjects.errors import AnalysisError
 
 N_VOLUMES, N_CONDITIONS, N_VERTICES = 60, 12, 37

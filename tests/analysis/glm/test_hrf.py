@@ -8,7 +8,7 @@ from nilearn.glm.first_level import compute_regressor, spm_hrf
 from scipy.integrate import cumulative_trapezoid, quad
 from scipy.stats import gamma
 
-from analysis.glm.hrf import LENGTH_S, _peak, canonical, event_response
+from analysis.glm.hrf import LENGTH_S, canonical, event_response, peak_height
 
 FINE = np.arange(0.0, 60.0, 0.005)
 
@@ -101,7 +101,7 @@ def test_jitter_of_a_duration_changes_the_response_in_proportion():
 
 
 def test_measured_durations_fill_no_cache():
-    _peak.cache_clear()
+    peak_height.cache_clear()
     for k in range(500):
         event_response([5.0], duration_s=2.0 + 1e-4 * k, planned_s=2.0)
-    assert _peak.cache_info().currsize == 1
+    assert peak_height.cache_info().currsize == 1

@@ -15,8 +15,8 @@ from analysis.data.sources import labels_path, resolve_subject
 from analysis.data.template import load_fsaverage5, occipital_patch
 from analysis.data.timeseries import Run, read_run, read_sessions
 from analysis.glm.betas import Betas, load_betas
+from analysis.glm.combining import betas_paths
 from analysis.glm.design import Sampling
-from analysis.glm.estimate import betas_paths
 from analysis.regions.labels import ROIS, read_labels
 from analysis.regions.schematic import schematic_regions
 from analysis.running import Digests, require_made
@@ -48,7 +48,7 @@ from subjects.store import read_json, write_json, write_table
 from tests.analysis.running_steps import ask, run
 from tests.analysis.simulation.exact import EXACT, use_the_fitted_response
 
-SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "simulate": {
+SMALL = {"stimuli": {"per_class": 2}, "main": {"runs": 2}, "glm": {"model": "ols"}, "simulate": {
     "subdivisions": 0, "content": "network", "tuning_sd_pct": 0.6, "smooth_sd_pct": 0.5, "global_sd_pct": 0.3}}
 LAYERS = tuple(f"layer{k}" for k in range(1, 9))
 
@@ -77,8 +77,8 @@ def log_run(layout: Layout, settings: Settings, manifest: Manifest, *, sub: str,
     write_json(path.with_suffix(".json"), said)
 
 
-def make_study(root: Path) -> tuple[Layout, Settings]:
-    layout = init_study(Layout(root), name="virtual", seed=11, changes=SMALL)
+def make_study(root: Path, *, runs: int = 2) -> tuple[Layout, Settings]:
+    layout = init_study(Layout(root), name="virtual", seed=11, changes={**SMALL, "main": {"runs": runs}})
     settings = load_settings(root)
     register(layout, "01", virtual=True)
     names = base_images(settings.stimuli)
@@ -89,7 +89,7 @@ def make_study(root: Path) -> tuple[Layout, Settings]:
     write_store(layout.features("demo"), units, network="demo", network_digest="0" * 16, tap="none", layers=LAYERS,
                 image_ids=[one.image_id for one in manifest.stimuli])
     for ses in ("01", "02"):
-        for k in (1, 2):
+        for k in range(1, runs + 1):
             log_run(layout, settings, manifest, sub="01", ses=ses, run=k)
     return layout, settings
 

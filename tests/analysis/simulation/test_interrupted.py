@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.__main__ import cli
-from analysis.glm.estimate import betas_paths
+from analysis.glm.combining import betas_paths
 from analysis.simulation import bold
 from subjects.errors import AnalysisError
 from subjects.layout import Layout

@@ -14,11 +14,11 @@ from analysis.data.surface import triangle_areas
 from analysis.data.template import load_fsaverage5
 from analysis.data.timeseries import read_run
 from analysis.glm.betas import load_betas
-from analysis.glm.estimate import betas_paths
+from analysis.glm.combining import betas_paths
 from analysis.simulation.brain import meshes
 from analysis.simulation.brain.atlas import read_atlas
 from analysis.simulation.brain.fields import AREAS, FieldMap
-from stimuli.feature_store import write_store
+from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import read_manifest
 from subjects.errors import AnalysisError
 from subjects.provenance import sidecar_path

@@ -10,7 +10,7 @@ import pytest
 from analysis.data.sources import resolve_subject
 from analysis.data.timeseries import count_volumes, read_run, read_sessions
 from analysis.glm.betas import load_betas
-from analysis.glm.estimate import betas_paths
+from analysis.glm.combining import betas_paths
 from paradigms.playing.play_run import play_run
 from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import read_manifest
@@ -29,6 +29,7 @@ REST = RunKey("01", "01", "main", 1, part=2)
 @pytest.fixture
 def study(tmp_path: Path) -> tuple[Layout, Settings]:
     layout = make_console_study(tmp_path / "study", stimuli={"per_class": 2}, main={"runs": 1}, **MAIN_ALONE,
+                                glm={"model": "ols"},  # a session of one run cannot be cross-validated
                                 simulate={"subdivisions": 0, "content": "network", "tuning_sd_pct": 0.6})
     ids = [one.image_id for one in read_manifest(layout.manifest).stimuli]
     rng = np.random.default_rng(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from analysis.data.sources import resolve_subject
 from analysis.data.timeseries import Run, join_parts, read_run, read_sessions, require_volumes
 from analysis.glm.betas import load_betas
+from analysis.glm.combining import betas_paths
+from analysis.glm.denoising.files import load_noise
 from analysis.glm.design import list_conditions
-from analysis.glm.estimate import betas_paths, keep_estimable
 from analysis.glm.run_design import design_of
+from analysis.glm.subject_runs import keep_estimable
 from analysis.simulation.truth_file import load_truth
 from paradigms.playing.play_run import play_run
 from paradigms.record.plans import read_schedule
@@ -35,6 +38,7 @@ REST = RunKey("01", "01", "main", 1, part=2)
 STRONG = {"subdivisions": 0, "content": "network", "tuning_sd_pct": 0.6}
 QUIET = SimulateSettings(**{**STRONG, **EXACT})
 LOUD = SimulateSettings(**{**STRONG, **EXACT, "noise_sd_pct": 1.0, "drift_sd_pct": 1.0})
+OLS: dict[str, Any] = {"model": "ols"}
 ABORTED_S = 210.0
 
 
@@ -65,9 +69,10 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Layout]:
     return {"whole": whole, "parts": parts}
 
 
-def fitted(layout: Layout, simulate: SimulateSettings, folder: Path) -> Layout:
+def fitted(layout: Layout, simulate: SimulateSettings, folder: Path, glm: dict[str, Any] | None = None) -> Layout:
     copy = Layout(shutil.copytree(layout.root, folder / f"{layout.root.name}-{simulate.noise_sd_pct:g}"))
-    settings = load_settings(copy.root).model_copy(update={"simulate": simulate})
+    settings = load_settings(copy.root)
+    settings = settings.model_copy(update={"simulate": simulate, "glm": settings.glm.model_copy(update=glm or OLS)})
     with pytest.MonkeyPatch.context() as patch:
         use_the_fitted_response(patch)
         run("simulate", copy, settings)
@@ -168,3 +173,23 @@ def test_a_run_whose_rest_was_not_shown_is_refused(studies: dict[str, Layout], t
     copy.events_sidecar(REST).unlink()
     with pytest.raises(AnalysisError, match="a run that was not played to its end.*--resume"):
         read_sessions(copy, sub="01")
+
+
+def test_denoising_takes_the_parts_as_one_run_and_says_so(studies: dict[str, Layout], tmp_path: Path) -> None:
+    """With noise, the betas come as near to those of the whole run as their error allows."""
+    loud = LOUD.model_copy(update={"global_sd_pct": 0.8})
+    found = {name: fitted(layout, loud, tmp_path, {"model": "glmdenoise", "run_bootstraps": 10})
+             for name, layout in studies.items()}
+    noise = {name: load_noise(layout.derivative("glm", sub="01", ses="01", suffix="denoise.h5"))[0]
+             for name, layout in found.items()}
+    assert noise["parts"].in_parts == (1,)
+    assert "run 1 was shown in parts and counts as one run" in noise["parts"].remarks()
+    assert list(noise["parts"].components) == [1, 2]
+    assert noise["whole"].in_parts == ()
+    betas = {name: load_betas(betas_paths(layout, sub="01")["L"]) for name, layout in found.items()}
+    truth = load_truth(found["parts"].derivative("simulated", sub="01", suffix="truth.h5"), hemi="L")
+    inside = np.abs(truth.responses["RE"]).sum(axis=0) > 0
+    near = {name: np.corrcoef(one.select(type="RE")[:, inside].ravel(), truth.responses["RE"][:, inside].ravel())[0, 1]
+            for name, one in betas.items()}
+    assert near["parts"] == pytest.approx(near["whole"], abs=0.05)
+    assert near["parts"] > 0.6

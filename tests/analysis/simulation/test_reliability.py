@@ -11,7 +11,7 @@ import pytest
 from analysis.data.sources import labels_path, resolve_subject
 from analysis.data.timeseries import read_run
 from analysis.glm.betas import load_betas
-from analysis.glm.estimate import betas_paths
+from analysis.glm.combining import betas_paths
 from analysis.regions.labels import read_labels
 from analysis.simulation.noise import NoiseModel
 from analysis.simulation.reliability import Fitted, scale_noise

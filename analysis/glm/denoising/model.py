@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.glm.ols import MAX_CONDITION_NUMBER, project_out
+from analysis.jobs import Each, one_by_one
 
 Floats = NDArray[np.float64]
 NEGLIGIBLE = 1e-8
@@ -29,6 +31,50 @@ class Series(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class SideBySide:
+    """Series of several meshes as those of one, without a copy: both hemispheres of a run.
+
+    Parameters
+    ----------
+    parts : sequence of (n_volumes, n_vertices)
+        One a mesh, of the same volumes; float32.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of volumes differ.
+    """
+
+    parts: Sequence[Series]
+
+    def __post_init__(self) -> None:
+        lengths = [part.shape[0] for part in self.parts]
+        if len(set(lengths)) != 1:
+            raise ValueError(f"series of {' and '.join(map(str, lengths))} volumes side by side")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_volumes, n_vertices of all parts)."""
+        return (self.parts[0].shape[0], sum(part.shape[1] for part in self.parts))
+
+    def __getitem__(self, key: tuple[slice, slice | NDArray[np.int64]], /) -> NDArray[np.float32]:
+        """Give rows, and columns counted through all parts."""
+        rows, columns = key
+        edges = np.cumsum([0, *(part.shape[1] for part in self.parts)])
+        if isinstance(columns, slice):
+            start, stop, _ = columns.indices(int(edges[-1]))
+            found = [part[rows, max(start - low, 0):stop - low] for part, low, high
+                     in zip(self.parts, edges[:-1], edges[1:], strict=True) if start < high and stop > low]
+            return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+        of_part = np.searchsorted(edges, columns, side="right") - 1
+        whole = np.empty((len(range(*rows.indices(self.shape[0]))), len(columns)), dtype=np.float32)
+        for number in np.unique(of_part):
+            mine = of_part == number
+            whole[:, mine] = self.parts[number][rows, columns[mine] - edges[number]]
+        return whole
+
+
+@dataclass(frozen=True, eq=False)
 class SurfaceRuns:
     """The time series of all runs, read in blocks of vertices so that no second copy is needed.
 
@@ -38,6 +84,8 @@ class SurfaceRuns:
         One a run, in scanner units, never mean-subtracted; float32 arrays or whatever can be sliced alike.
     block_vertices : int
         Vertices that are widened to float64 at once. It alters results by rounding only.
+    each : Each
+        How blocks are gone through: one after another, or several at once (:func:`analysis.jobs.at_once`).
 
     Raises
     ------
@@ -47,6 +95,7 @@ class SurfaceRuns:
 
     series: Sequence[Series]
     block_vertices: int = 1024
+    each: Each = one_by_one
 
     def __post_init__(self) -> None:
         if len(self.series) < 2:
@@ -143,6 +192,11 @@ class Scan:
     ss_total: Floats
     ss_without_extra: Floats
 
+    def part(self, vertices: slice) -> Scan:
+        """Give the same of some vertices."""
+        return Scan(run_means=self.run_means[:, vertices], mean_signal=self.mean_signal[vertices],
+                    ss_total=self.ss_total[vertices], ss_without_extra=self.ss_without_extra[vertices])
+
 
 def scan_runs(runs: SurfaceRuns, *, nuisance: Sequence[Nuisance]) -> Scan:
     """Find means and sums of squares, and see that all values are finite.
@@ -157,45 +211,53 @@ def scan_runs(runs: SurfaceRuns, *, nuisance: Sequence[Nuisance]) -> Scan:
             raise ValueError(f"run {run}: {n_volumes} volumes beside {len(one.drifts)} rows of drifts")
     means = np.zeros((len(nuisance), runs.n_vertices))
     found = np.zeros((3, runs.n_vertices))
-    for block in runs.slices():
+
+    def visit(block: slice) -> None:
         for run, (series, one) in enumerate(zip(runs.series, nuisance, strict=True)):
-            means[run, block] = np.mean(series[:, block], axis=0, dtype=np.float64)
+            data = series[:, block]
+            means[run, block] = np.mean(data, axis=0, dtype=np.float64)
             if not np.isfinite(means[run, block]).all():
                 vertex = block.start + int(np.argmin(np.isfinite(means[run, block])))
                 raise ValueError(f"run {run + 1}, vertex {vertex}: a value that is not finite")
-            centred = np.subtract(series[:, block], means[run, block], dtype=np.float64)
-            explained = np.square(one.basis.T @ centred)
-            n_drifts = one.drifts.shape[1]
-            found[0, block] += np.einsum("tv,tv->v", centred, centred)
-            found[1, block] += explained[:n_drifts].sum(axis=0)
-            found[2, block] += explained[n_drifts:].sum(axis=0)
+            found[:, block] += _squares(data, one, means=means[run, block])
+
+    deque(runs.each(visit, runs.slices()), maxlen=0)
     squares, slow, extra = found
     totals = [np.where(left > 1e-12 * squares, left, 0.0) for left in (squares - slow, squares - slow - extra)]
     mean = np.average(means, axis=0, weights=np.array(runs.n_volumes, dtype=np.float64))
     return Scan(run_means=means, mean_signal=mean, ss_total=totals[0], ss_without_extra=totals[1])
 
 
-def loadings(runs: SurfaceRuns, *, scan: Scan, bases: Sequence[Floats]) -> Iterator[tuple[slice, list[Floats]]]:
-    """Project the data on a few columns a run, block by block.
+def _squares(data: NDArray[np.float32], nuisance: Nuisance, *, means: Floats) -> Floats:
+    """Find sums of squares of some vertices in one run: all, of drifts, of extra regressors."""
+    centred = np.subtract(data, means, dtype=np.float64)
+    explained = np.square(nuisance.basis.T @ centred)
+    n_drifts = nuisance.drifts.shape[1]
+    return np.stack([np.einsum("tv,tv->v", centred, centred), explained[:n_drifts].sum(axis=0),
+                     explained[n_drifts:].sum(axis=0)])
+
+
+def map_loadings(runs: SurfaceRuns, work: Callable[[slice, list[Floats]], None], *, scan: Scan,
+                 bases: Sequence[Floats]) -> None:
+    """Project the data on a few columns a run, block by block, and hand each block's loadings on.
 
     Parameters
     ----------
     runs : SurfaceRuns
+    work : callable
+        Takes the vertices of a block, and ``B_r' y_r`` of each run as float64 arrays, (n_columns, n_block). Blocks may
+        be worked on at once.
     scan : Scan
     bases : sequence of float64 array, (n_volumes, n_columns)
         Columns without a constant part, so that the means need not be known to the last digit.
-
-    Yields
-    ------
-    block : slice
-        Vertices.
-    found : list of float64 array, (n_columns, n_block)
-        ``B_r' y_r`` of each run.
     """
     turned = [np.ascontiguousarray(basis.T) for basis in bases]
-    for block in runs.slices():
-        yield block, [basis @ np.subtract(series[:, block], mean[block], dtype=np.float64)
-                      for basis, series, mean in zip(turned, runs.series, scan.run_means, strict=True)]
+
+    def project(block: slice) -> None:
+        work(block, [basis @ np.subtract(series[:, block], mean[block], dtype=np.float64)
+                     for basis, series, mean in zip(turned, runs.series, scan.run_means, strict=True)])
+
+    deque(runs.each(project, runs.slices()), maxlen=0)
 
 
 @dataclass(frozen=True, eq=False)

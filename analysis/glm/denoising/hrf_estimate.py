@@ -9,16 +9,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.glm.denoise_model import FactoredDesign, Floats, Nuisance, Scan, SurfaceRuns, loadings
+from analysis.glm.denoising.model import FactoredDesign, Floats, Nuisance, Scan, SurfaceRuns, map_loadings
 from analysis.glm.ols import project_out
 
 Outcome = Literal["assumed", "fir", "estimated", "seed kept: far from it", "seed kept: no convergence",
                   "seed kept: no response"]
+Rows = slice | NDArray[np.int64]
 MAX_ROUNDS = 50
 
 
 def onset_matrix(onsets_s: Sequence[float] | Floats, columns: Sequence[int] | NDArray[np.int64], *,
-                 n_conditions: int, first_s: float, n_volumes: int, tr_s: float, phase_s: float = 0.0) -> Floats:
+                 n_conditions: int, first_s: float, n_volumes: int, tr_s: float, phase_s: float = 0.0,
+                 weights: Sequence[float] | Floats | None = None) -> Floats:
     """Lay events on the grid of volumes, for responses sampled at ``phase_s + k tr_s`` after the event.
 
     Parameters
@@ -34,6 +36,8 @@ def onset_matrix(onsets_s: Sequence[float] | Floats, columns: Sequence[int] | ND
     tr_s : float
     phase_s : float
         Time from an event to the volume that its first response value is for; see :func:`common_phase`.
+    weights : sequence of float, optional
+        What each event counts; 1 by default.
 
     Returns
     -------
@@ -61,8 +65,9 @@ def onset_matrix(onsets_s: Sequence[float] | Floats, columns: Sequence[int] | ND
         raise ValueError(f"event {int(np.argmax(outside))} at {np.asarray(onsets_s)[np.argmax(outside)]:g} s; expected "
                          f"events within {n_volumes} volumes from {first_s:g} s")
     matrix = np.zeros((n_volumes + 1, n_conditions))
-    np.add.at(matrix, (before, np.asarray(columns)), 1.0 - share)
-    np.add.at(matrix, (before + 1, np.asarray(columns)), share)
+    heights = np.ones(len(places)) if weights is None else np.asarray(weights, dtype=np.float64)
+    np.add.at(matrix, (before, np.asarray(columns)), (1.0 - share) * heights)
+    np.add.at(matrix, (before + 1, np.asarray(columns)), share * heights)
     return matrix[:n_volumes]
 
 
@@ -161,7 +166,7 @@ def agreement(model: Floats, data: Floats) -> float:
     return 100.0 * (1.0 - float(np.square(data - model).sum()) / total) if total > 0 else float("-inf")
 
 
-def optimize_response(runs: SurfaceRuns, *, scan: Scan, onsets: Sequence[Floats], lead: int,
+def optimize_response(runs: SurfaceRuns, *, scan: Scan, onsets: Sequence[Floats], kept: Sequence[Rows],
                       nuisance: Sequence[Nuisance], seed: Floats, n_vertices: int = 50, stop_r2: float = 99.0,
                       guard_r2: float = 50.0, candidates: NDArray[np.bool_] | None = None) -> HrfEstimate:
     """Fit one response to the vertices that the conditions explain best (Kay et al. 2013).
@@ -173,9 +178,9 @@ def optimize_response(runs: SurfaceRuns, *, scan: Scan, onsets: Sequence[Floats]
     ----------
     runs : SurfaceRuns
     scan : Scan
-    onsets : sequence of float64 array, (lead + n_volumes, n_conditions)
-    lead : int
-        Rows of `onsets` before the first volume that was kept.
+    onsets : sequence of float64 array, (n_rows, n_conditions)
+    kept : sequence of slice or int64 array
+        The rows of each run's `onsets` that are volumes of its series.
     nuisance : sequence of Nuisance
     seed : float64 array, (n_lags,)
         The response to start from; its length is that of the estimate.
@@ -195,11 +200,12 @@ def optimize_response(runs: SurfaceRuns, *, scan: Scan, onsets: Sequence[Floats]
     seed = peak_at_one(seed)
     current, n_made = seed, 0
     while True:
-        factored = FactoredDesign([convolve(one, current)[lead:] for one in onsets], nuisance, where="HRF")
+        factored = FactoredDesign([convolve(one, current)[rows] for one, rows in zip(onsets, kept, strict=True)],
+                                  nuisance, where="HRF")
         best, amplitudes, series = _best_vertices(runs, scan=scan, factored=factored, n_vertices=n_vertices,
                                                   candidates=candidates)
         previous, drives = current, [one[:, factored.estimated] @ amplitudes for one in onsets]
-        current = _fit_response(drives, series, lead=lead, nuisance=nuisance, n_lags=len(seed))
+        current = _fit_response(drives, series, kept=kept, nuisance=nuisance, n_lags=len(seed))
         n_made += 1
         if current.max() <= 0:
             return HrfEstimate(outcome="seed kept: no response", response=seed, seed=seed, rounds=n_made, vertices=best)
@@ -218,8 +224,11 @@ def _best_vertices(runs: SurfaceRuns, *, scan: Scan, factored: FactoredDesign, n
                    candidates: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], Floats, list[Floats]]:
     """Find the vertices that a design explains best, their amplitudes and their series without nuisance."""
     squares = np.zeros(runs.n_vertices)
-    for block, found in loadings(runs, scan=scan, bases=factored.rotations):
+
+    def explain(block: slice, found: list[Floats]) -> None:
         squares[block] = np.square(sum(found)).sum(axis=0)
+
+    map_loadings(runs, explain, scan=scan, bases=factored.rotations)
     usable = scan.ss_without_extra > 0
     if candidates is not None:
         usable = usable & candidates
@@ -232,12 +241,12 @@ def _best_vertices(runs: SurfaceRuns, *, scan: Scan, factored: FactoredDesign, n
     return best, np.linalg.solve(factored.triangle, rotated), series
 
 
-def _fit_response(drives: Sequence[Floats], series: Sequence[Floats], *, lead: int, nuisance: Sequence[Nuisance],
-                  n_lags: int) -> Floats:
+def _fit_response(drives: Sequence[Floats], series: Sequence[Floats], *, kept: Sequence[Rows],
+                  nuisance: Sequence[Nuisance], n_lags: int) -> Floats:
     """Fit the response common to some vertices, given what drives each of them, by least squares."""
     normal, target = np.zeros((n_lags, n_lags)), np.zeros(n_lags)
-    for drive, data, one in zip(drives, series, nuisance, strict=True):
-        shifted = np.stack([_shift(drive, lag)[lead:] for lag in range(n_lags)])
+    for drive, data, rows, one in zip(drives, series, kept, nuisance, strict=True):
+        shifted = np.stack([_shift(drive, lag)[rows] for lag in range(n_lags)])
         flat = shifted.transpose(1, 0, 2).reshape(len(data), -1)
         left = project_out(flat, one.basis).reshape(len(data), n_lags, -1).transpose(1, 0, 2).reshape(n_lags, -1)
         normal += left @ left.T

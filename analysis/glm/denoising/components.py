@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh, solve_triangular
 
-from analysis.glm.denoise_model import NEGLIGIBLE, FactoredDesign, Floats, Nuisance, Scan, SurfaceRuns, loadings
+from analysis.glm.denoising.model import NEGLIGIBLE, FactoredDesign, Floats, Nuisance, Scan, SurfaceRuns, map_loadings
 from analysis.glm.ols import project_out
 
 
@@ -88,13 +88,18 @@ def noise_components(runs: SurfaceRuns, *, scan: Scan, nuisance: Sequence[Nuisan
         One a run; every component has standard deviation 1, and its largest value is positive.
     """
     grams = [np.zeros((n, n)) for n in runs.n_volumes]
-    for block in runs.slices():
-        chosen = np.flatnonzero(pool[block])
-        if chosen.size:
-            for gram, series, means, one in zip(grams, runs.series, scan.run_means, nuisance, strict=True):
-                data = np.subtract(series[:, block][:, chosen], means[block][chosen], dtype=np.float64)
-                unit = _unit_length(data, one.drifts)
-                gram += unit @ unit.T
+
+    def multiply(block: slice) -> list[Floats]:
+        chosen, found = np.flatnonzero(pool[block]), []
+        for series, means, one in zip(runs.series, scan.run_means, nuisance, strict=True) if chosen.size else ():
+            data = np.subtract(series[:, block][:, chosen], means[block][chosen], dtype=np.float64)
+            unit = _unit_length(data, one.drifts)
+            found.append(unit @ unit.T)
+        return found
+
+    for parts in runs.each(multiply, runs.slices()):
+        for gram, part in zip(grams, parts, strict=False):
+            gram += part
     found = [_first_vectors(gram, n_components=n_components) for gram in grams]
     n_found = min(vectors.shape[1] for vectors in found)
     return [vectors[:, :n_found] / vectors[:, :n_found].std(axis=0, ddof=1) for vectors in found]
@@ -174,10 +179,13 @@ def cross_validate(runs: SurfaceRuns, *, scan: Scan, factored: FactoredDesign,
     bases = [np.concatenate([rotation, columns, one.beyond_drifts], axis=1) for rotation, columns, one
              in zip(factored.rotations, directions, factored.nuisance, strict=True)]
     r2 = np.full((directions[0].shape[1] + 1, runs.n_vertices), np.nan, dtype=np.float32)
-    for block, found in loadings(runs, scan=scan, bases=bases):
+
+    def predict(block: slice, found: list[Floats]) -> None:
         error = np.sum([fold.errors(found) for fold in folds], axis=0)
         total = scan.ss_total[block]
         np.divide(-100.0 * error, total, out=r2[:, block], where=total > 0, casting="same_kind")
+
+    map_loadings(runs, predict, scan=scan, bases=bases)
     return r2
 
 

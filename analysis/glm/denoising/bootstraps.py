@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.glm.denoise_model import FactoredDesign, Floats, Scan, SurfaceRuns, loadings
+from analysis.glm.denoising.model import FactoredDesign, Floats, Scan, SurfaceRuns, map_loadings
 
 PERCENTILES = (16.0, 50.0, 84.0)
 MAX_DRAW_CONDITION = 1e8
@@ -156,7 +156,8 @@ def fit_draws(runs: SurfaceRuns, *, scan: Scan, factored: FactoredDesign, direct
     betas, errors = (np.full((n_all, runs.n_vertices), np.nan, dtype=np.float32) for _ in range(2))
     residual = np.empty(runs.n_vertices)
     explained = _Explained.of(factored)
-    for block, found in loadings(runs, scan=scan, bases=bases):
+
+    def estimate(block: slice, found: list[Floats]) -> None:
         parts = np.stack([one[:n] for one in found]).astype(np.float32)
         median, error = _summarise(parts, solvers=solvers, draws=draws)
         betas[factored.estimated, block] = median
@@ -165,6 +166,8 @@ def fit_draws(runs: SurfaceRuns, *, scan: Scan, factored: FactoredDesign, direct
         aim = np.sum([one[n:2 * n] + extra.T @ one[2 * n:] for one, extra in zip(found, factored.on_extra,
                                                                                  strict=True)], axis=0)
         residual[block] = scan.ss_total[block] - explained.by(median, aim=aim)
+
+    map_loadings(runs, estimate, scan=scan, bases=bases)
     n_absent = np.full(n_all, draws.counts.sum())
     n_absent[factored.estimated] = absent
     return FinalFit(betas=betas, standard_errors=errors, ss_residual=np.maximum(residual, 0.0), n_absent=n_absent)

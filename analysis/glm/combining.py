@@ -1,0 +1,100 @@
+"""A subject's betas on disk, and how the estimates of its sessions are joined to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.data.sources import HEMISPHERES
+from analysis.glm.betas import COLUMNS, Betas, require_betas, save_betas
+from analysis.glm.design import order_conditions
+from analysis.glm.ols import explained
+from analysis.glm.subject_runs import SubjectRuns
+from analysis.steps import Origin
+from subjects.errors import AnalysisError
+from subjects.layout import Layout
+
+Floats = NDArray[np.float64]
+
+
+def betas_paths(layout: Layout, *, sub: str) -> dict[str, Path]:
+    """Spell the paths of a subject's betas, by hemisphere."""
+    return {hemi: layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5") for hemi in HEMISPHERES}
+
+
+def betas_origin(runs: SubjectRuns, path: Path, *, names: Sequence[str], **more: Any) -> Origin:
+    """Say what a file of betas is made from: the runs of its hemisphere, and the settings of these names."""
+    hemi = next(hemi for hemi, one in betas_paths(runs.layout, sub=runs.sub).items() if one == path)
+    chosen = runs.settings.model_dump(mode="json", include=set(names))
+    return Origin(runs.inputs(sessions=runs.sessions, hemispheres=(hemi,)),
+                  {"source": runs.data.source, "tr_s": runs.tr_s, "n_discarded": runs.n_discarded, **chosen, **more})
+
+
+def write_betas(path: Path, betas: Betas, *, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Write one hemisphere's betas, and say what their sidecar holds beside `said`."""
+    save_betas(path, betas, overwrite=True)
+    return {"Unit": "percent signal change", **said, "VerticesWithoutSignal": int(np.isnan(betas.r2).sum()),
+            "MedianR2": float(np.nanmedian(betas.r2))}
+
+
+def check_betas(paths: Mapping[str, Path]) -> None:
+    """See that both files are betas."""
+    for path in paths.values():
+        require_betas(path)
+
+
+class Estimates(Protocol):
+    """Estimates of some runs of a session."""
+
+    @property
+    def percent(self) -> NDArray[np.float32]:
+        """Betas in percent of the mean signal, (n_conditions, n_vertices)."""
+
+    @property
+    def mean_signal(self) -> Floats:
+        """Mean over the volumes that entered, (n_vertices,)."""
+
+    @property
+    def ss_total(self) -> Floats:
+        """Sum of squares of the data, drifts removed."""
+
+    @property
+    def ss_residual(self) -> Floats:
+        """Sum of squares that the model leaves."""
+
+    @property
+    def n_volumes(self) -> int:
+        """Volumes that entered."""
+
+
+def combine_sessions(fits: Sequence[Estimates], tables: Sequence[pd.DataFrame], *, hemi: str,
+                     base_images: Sequence[str]) -> Betas:
+    """Join the sessions' estimates: rows by name, R2 from the pooled sums of squares.
+
+    A condition that two halves of a session hold alike (its blanks) is their mean.
+    """
+    sizes = {len(fit.mean_signal) for fit in fits}
+    if len(sizes) != 1:
+        raise AnalysisError(f"hemi-{hemi}", came=f"sessions on {' and '.join(map(str, sorted(sizes)))} vertices",
+                            expected="one mesh", remedy="Preprocess all sessions to one surface.")
+    values, table = _means_of_equals(np.concatenate([fit.percent for fit in fits]),
+                                     pd.concat(tables, ignore_index=True))
+    rows = order_conditions(table, base_images=base_images)
+    volumes = np.array([fit.n_volumes for fit in fits], dtype=np.float64)
+    total, left = (np.sum([getattr(fit, name) for fit in fits], axis=0) for name in ("ss_total", "ss_residual"))
+    return Betas(hemi=hemi, values=values[rows], conditions=table.iloc[rows].reset_index(drop=True),
+                 r2=explained(total, left).astype(np.float32),
+                 mean_signal=np.average([fit.mean_signal for fit in fits], axis=0, weights=volumes).astype(np.float32))
+
+
+def _means_of_equals(values: NDArray[np.float32], table: pd.DataFrame) -> tuple[NDArray[np.float32], pd.DataFrame]:
+    if not table.duplicated().any():
+        return values, table
+    groups = table.groupby(list(COLUMNS), sort=False).ngroup().to_numpy()
+    means = np.stack([values[groups == group].mean(axis=0, dtype=np.float64) for group in range(groups.max() + 1)])
+    return means.astype(np.float32), table.drop_duplicates().reset_index(drop=True)

@@ -1,0 +1,139 @@
+"""What a subject's betas are made from: events, time series, volumes, read when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from analysis.data.sources import SubjectData, require_whole, resolve_subject
+from analysis.data.timeseries import (
+    Events,
+    Run,
+    Sessions,
+    count_volumes,
+    label_part,
+    read_run,
+    read_sessions,
+    require_volumes,
+)
+from analysis.glm.design import Sampling
+from analysis.glm.portions import Portion, split_session
+from analysis.jobs import Each
+from subjects.cli import ProgressWrapper
+from subjects.layout import Layout
+from subjects.provenance import sidecar_path
+from subjects.run_key import RunKey
+from subjects.settings.analysis import GlmSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectRuns:
+    """The runs of one subject; its files are looked for when they are needed.
+
+    Parameters
+    ----------
+    layout : Layout
+    sub : str
+    pipeline : str
+        ``analysis.bold``.
+    settings : GlmSettings
+    tr_s : float
+        Repetition time that is expected.
+    n_discarded : int
+        Volumes left out at the start of each run.
+    base_images : tuple of str
+        Order of the rows.
+    """
+
+    layout: Layout
+    sub: str
+    pipeline: str
+    settings: GlmSettings
+    tr_s: float
+    n_discarded: int
+    base_images: tuple[str, ...]
+    _held: dict[tuple[str, str], dict[RunKey, Run]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def data(self) -> SubjectData:
+        """The subject's files."""
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Its events."""
+        return read_sessions(self.layout, sub=self.sub)
+
+    def portions(self, ses: str) -> tuple[Portion, ...]:
+        """Split a session's runs into those that are estimated together (``glm.partition``)."""
+        events = keep_estimable(self.sessions[ses], n_discarded=self.n_discarded)
+        return split_session(events, session=ses, partition=self.settings.partition, base_images=self.base_images)
+
+    def inputs(self, *, sessions: Iterable[str], hemispheres: Iterable[str]) -> dict[str, Path | str]:
+        """Name the files that some sessions' betas are made from."""
+        several = tuple(hemispheres)
+        return {f"{label_part(key)}{f'_hemi-{hemi}' if len(several) > 1 else ''}_{kind}": path
+                for ses in sessions for key in self.sessions[ses] for hemi in several
+                for kind, path in self._files(key, hemi).items()}
+
+    def _files(self, key: RunKey, hemi: str) -> dict[str, Path]:
+        bold = self.data.bold.get((key, hemi)) or self.data.require_bold(key, hemi=hemi)
+        beside = sidecar_path(bold)  # its StartTime shifts the design
+        timing = {"timing": beside} if beside.is_file() else {}
+        return {"events": self.layout.events(key), "log": self.layout.events_sidecar(key), "bold": bold, **timing}
+
+    def read(self, key: RunKey, *, hemi: str) -> Run:
+        """Read one hemisphere of a run, its volumes as many as the logged pulses."""
+        events = self.sessions[key.ses][key]
+        return require_volumes(read_run(self.data, key, hemi=hemi, tr_s=self.tr_s), events)
+
+    def sampling(self, run: Run) -> Sampling:
+        """Say when a run's volumes were taken."""
+        return Sampling(n_volumes=len(run.data), tr_s=run.tr_s, start_s=run.start_s, n_discarded=self.n_discarded)
+
+    def session(self, ses: str, hemi: str, *, each: Each, progress: ProgressWrapper) -> dict[RunKey, Run]:
+        """Read one hemisphere of a session's runs, and hold them until another session is asked for."""
+        for held in [one for one in self._held if one[0] != ses]:
+            del self._held[held]
+        if (ses, hemi) not in self._held:
+            keys = list(keep_estimable(self.sessions[ses], n_discarded=self.n_discarded))
+            runs = progress(each(lambda key: self.read(key, hemi=hemi), keys), total=len(keys),
+                            label=f"reading sub-{self.sub} ses-{ses} {hemi}")
+            self._held[ses, hemi] = dict(zip(keys, runs, strict=True))
+        return self._held[ses, hemi]
+
+    def release(self) -> None:
+        """Let go of the time series that are held."""
+        self._held.clear()
+
+
+def keep_estimable(events: Events, *, n_discarded: int) -> Events:
+    """Leave out the parts of runs that ended before two volumes beyond the discarded ones were taken.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> short, rest = pd.DataFrame(), pd.DataFrame()
+    >>> short.attrs.update(n_pulses=10, complete=False)
+    >>> rest.attrs.update(n_pulses=200, complete=True)
+    >>> run = RunKey("01", "01", "main", 1)
+    >>> [key.part for key in keep_estimable({run: short, RunKey("01", "01", "main", 1, part=2): rest}, n_discarded=9)]
+    [2]
+    """
+    return {key: table for key, table in events.items()
+            if table.attrs.get("complete", True) or count_volumes(table) > n_discarded + 1}
+
+
+def count_discarded(discard_s: float, *, tr_s: float) -> int:
+    """Count the volumes that begin within the discarded seconds.
+
+    Examples
+    --------
+    >>> count_discarded(18.0, tr_s=2.0)
+    9
+    """
+    return int(np.ceil(discard_s / tr_s - 1e-9))

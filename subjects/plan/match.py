@@ -167,8 +167,9 @@ def match_lines(match: SubjectMatch) -> list[str | Table]:
         lines += [f"sub-{match.sub} ses-{session.ses}", _clocks_told(session), _table(session)]
         lines += [f"{kind}: {ticked} ticked off, {found} in the folder"
                   for kind, (ticked, found) in match.scans[session.ses].items() if ticked or found]
-    n = sum(pair.status != FITS for session in match.sessions for pair in session.joined)
-    return [*lines, "everything fits" if match.fits else f"{n} to look at"]
+    every = [pair.status for session in match.sessions for pair in session.joined]
+    n = sum(status != FITS for status in every)
+    return [*lines, "everything fits" if match.fits else f"{n} of {len(every)} to look at"]
 
 
 def _clocks_told(session: SessionMatch) -> str:

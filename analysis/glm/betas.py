@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,7 @@ from subjects.provenance import FileFormat
 COLUMNS = ("session", "type", "image_id", "base_image", "presentation")
 BLANK = "blank"
 FORMAT = FileFormat("betas", version=1)
-_AGAIN = "Fit again with `python -m analysis glm`."
+_AGAIN = "Fit again with `python -m analysis glm --study STUDY --sub SUB`."
 _ARRAYS = ("values", "r2", "mean_signal")
 
 
@@ -160,7 +160,7 @@ def _require(holds: bool, where: str, *, came: str, expected: str) -> None:
         raise AnalysisError(where, came=came, expected=expected, remedy=_AGAIN)
 
 
-def save_betas(path: Path, betas: Betas, *, overwrite: bool = False) -> Path:
+def save_betas(path: Path, betas: Betas, *, sub: str = "", overwrite: bool = False) -> Path:
     """Write response estimates to an HDF5 file.
 
     Parameters
@@ -168,10 +168,12 @@ def save_betas(path: Path, betas: Betas, *, overwrite: bool = False) -> Path:
     path : Path
         Usually ``layout.derivative("glm", sub=sub, hemi=hemi, suffix="betas.h5")``.
     betas : Betas
+    sub : str
+        Whose they are; the file says so, and is taken for nobody else's.
     overwrite : bool
     """
     with write_hdf5(path, form=FORMAT, overwrite=overwrite) as file:
-        file.attrs.update({"hemi": betas.hemi, "unit": "percent signal change"})
+        file.attrs.update({"hemi": betas.hemi, "unit": "percent signal change", **({"sub": sub} if sub else {})})
         for name in _ARRAYS:
             file.create_dataset(name, data=getattr(betas, name))
         for name in COLUMNS:
@@ -181,24 +183,41 @@ def save_betas(path: Path, betas: Betas, *, overwrite: bool = False) -> Path:
     return Path(path)
 
 
-def load_betas(path: Path) -> Betas:
+def load_betas(path: Path, *, sub: str = "", hemi: str = "") -> Betas:
     """Read response estimates.
+
+    Parameters
+    ----------
+    path : Path
+    sub, hemi : str
+        Whose and of which side they are to be. A file that does not say whose it is (those of release 0.1.0, and other
+        programs') is taken as it is.
 
     Raises
     ------
     AnalysisError
-        If the file is missing, or is not one of betas.
+        If the file is missing, is not one of betas, or is another subject's or the other hemisphere's.
     """
     with read_hdf5(path, form=FORMAT, remedy=_AGAIN, marked=True) as file:
         columns = {name: _column(file[f"conditions/{name}"]) for name in COLUMNS}
         arrays = {name: file[name][:] for name in _ARRAYS}
-        hemi = str(file.attrs["hemi"])
-    return Betas(hemi=hemi, conditions=pd.DataFrame(columns), **arrays)
+        _require_owner(path, file.attrs, sub=sub, hemi=hemi)
+        found = str(file.attrs["hemi"])
+    return Betas(hemi=found, conditions=pd.DataFrame(columns), **arrays)
 
 
-def require_betas(path: Path) -> Path:
+def _require_owner(path: Path, attributes: Mapping[str, object], *, sub: str, hemi: str) -> None:
+    """See that a file that says whose it is, is this subject's, and this hemisphere's."""
+    for name, wanted in (("sub", sub), ("hemi", hemi)):
+        said = str(attributes.get(name, ""))
+        _require(not (wanted and said) or said == wanted, str(path), came=f"betas of {name}-{said}",
+                 expected=f"those of {name}-{wanted}")
+
+
+def require_betas(path: Path, *, sub: str = "", hemi: str = "") -> Path:
     """See that a file is one of betas, without reading the estimates; raises as :func:`load_betas`."""
     with read_hdf5(path, form=FORMAT, remedy=_AGAIN, marked=True) as file:
+        _require_owner(path, file.attrs, sub=sub, hemi=hemi)
         shape = (len(file["conditions/type"]), len(file["r2"]))
         if file["values"].shape != shape or str(file.attrs["hemi"]) not in HEMISPHERES:
             raise ValueError(f"values of shape {file['values'].shape} for {shape[0]} conditions, {shape[1]} vertices")

@@ -35,17 +35,17 @@ def betas_origin(runs: SubjectRuns, path: Path, *, names: Sequence[str], **more:
                   {"source": runs.data.source, "tr_s": runs.tr_s, "n_discarded": runs.n_discarded, **chosen, **more})
 
 
-def write_betas(path: Path, betas: Betas, *, said: Mapping[str, Any]) -> dict[str, Any]:
+def write_betas(path: Path, betas: Betas, *, sub: str, said: Mapping[str, Any]) -> dict[str, Any]:
     """Write one hemisphere's betas, and say what their sidecar holds beside `said`."""
-    save_betas(path, betas, overwrite=True)
+    save_betas(path, betas, sub=sub, overwrite=True)
     return {"Unit": "percent signal change", **said, "VerticesWithoutSignal": int(np.isnan(betas.r2).sum()),
             "MedianR2": float(np.nanmedian(betas.r2))}
 
 
-def check_betas(paths: Mapping[str, Path]) -> None:
-    """See that both files are betas."""
-    for path in paths.values():
-        require_betas(path)
+def check_betas(paths: Mapping[str, Path], *, sub: str) -> None:
+    """See that both files are betas, and this subject's."""
+    for hemi, path in paths.items():
+        require_betas(path, sub=sub, hemi=hemi)
 
 
 class Estimates(Protocol):

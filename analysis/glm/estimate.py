@@ -58,7 +58,7 @@ class SubjectFit:
         """Plan them: both hemispheres are computed before either file is replaced."""
         paths = betas_paths(self.runs.layout, sub=self.runs.sub)
         return Work(name=f"sub-{self.runs.sub}", sub=self.runs.sub, outputs=tuple(paths.values()), origin=self.origin,
-                    make=self.make, check=lambda: check_betas(paths), foreign=True)
+                    make=self.make, check=lambda: check_betas(paths, sub=self.runs.sub), foreign=True)
 
     def origin(self, path: Path) -> Origin:
         """Say what a file of betas is made from."""
@@ -76,7 +76,8 @@ class SubjectFit:
         describe_derivative(self.runs.layout, "glm")
         said = {"HRF": "SPM double gamma, an event of its planned duration peaks at 1",
                 **({"MissingConditions": gaps} if gaps else {})}
-        return lambda: {paths[hemi]: write_betas(paths[hemi], betas, said={**said, "ConditionNumbers": numbers})
+        return lambda: {paths[hemi]: write_betas(paths[hemi], betas, sub=self.runs.sub,
+                                                 said={**said, "ConditionNumbers": numbers})
                         for hemi, (betas, numbers) in fits.items()}
 
 

@@ -191,7 +191,7 @@ def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest:
         If betas, surface and labels are not on the same vertices, or other images were shown than the
         manifest lists.
     """
-    loaded = {hemi: load_betas(path) for hemi, path in betas.items()}
+    loaded = {hemi: load_betas(path, sub=data.sub, hemi=hemi) for hemi, path in betas.items()}
     labels = {hemi: read_labels(data.labels[hemi]) for hemi in loaded}
     for hemi, one in loaded.items():
         require_shown(one, manifest, where=f"sub-{data.sub} hemi-{hemi}")

@@ -312,7 +312,7 @@ def read_excerpts(layout: Layout, *, sub: str) -> tuple[ExcerptRecord, ...]:
 
 
 def _read_glm(path: Path, *, labels: Mapping[str, NDArray[np.int16]], sub: str) -> GlmRecord:
-    betas = load_betas(path)
+    betas = load_betas(path, sub=sub)
     drawn = labels[betas.hemi]
     places = {"all": np.ones(len(drawn), dtype=bool), **{roi: drawn == k for k, roi in enumerate(ROIS, start=1)}}
     r2 = {name: float(np.median(betas.r2[inside & np.isfinite(betas.r2)])) for name, inside in places.items()

@@ -229,7 +229,7 @@ class DenoisedBetas:
         """Plan them."""
         name = f"sub-{self.runs.sub}"
         return Work(name=name, sub=self.runs.sub, outputs=tuple(self.paths.values()), foreign=True, chain=name,
-                    make=self.make, check=lambda: check_betas(self.paths),
+                    make=self.make, check=lambda: check_betas(self.paths, sub=self.runs.sub),
                     origin=lambda path: betas_origin(self.runs, path, names=ALL_SETTINGS, study_seed=self.seed))
 
     def make(self, _: ProgressWrapper) -> Write:
@@ -240,7 +240,7 @@ class DenoisedBetas:
         def write() -> dict[Path, dict[str, Any]]:
             said = {f"{one.ses}, {portion.name}": summary(portion)
                     for one in self.sessions for portion in load_noise(one.noise_path)}
-            return {self.paths[hemi]: write_betas(self.paths[hemi], betas, said={
+            return {self.paths[hemi]: write_betas(self.paths[hemi], betas, sub=self.runs.sub, said={
                 "HRF": "sampled once a TR; the response to an event of its planned duration peaks at 1",
                 "Denoising": said, "ConditionNumbers": numbers}) for hemi, (betas, numbers) in made.items()}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.glm.betas import COLUMNS, Betas, load_betas, save_betas
+from analysis.glm.betas import COLUMNS, Betas, load_betas, require_betas, save_betas
 from subjects.errors import AnalysisError, StoreError
 
 NAMES = ("dogs-01", "cars-02", "birds-01")
@@ -116,3 +118,16 @@ def test_files_that_are_no_betas_are_refused(betas, tmp_path):
         file.attrs["format"] = "betas 0"
     with pytest.raises(AnalysisError, match="format 'betas 0'"):
         load_betas(path)
+
+
+def test_a_file_that_says_whose_it_is_is_taken_for_nobody_elses(betas: Betas, tmp_path: Path) -> None:
+    path = save_betas(tmp_path / "betas.h5", betas, sub="01")
+    assert load_betas(path, sub="01", hemi=betas.hemi).values.shape == betas.values.shape
+    assert require_betas(path, sub="01", hemi=betas.hemi) == path
+    other = "R" if betas.hemi == "L" else "L"
+    for asked, message in (({"sub": "02"}, "betas of sub-01; expected those of sub-02"),
+                           ({"hemi": other}, f"betas of hemi-{betas.hemi}; expected those of hemi-{other}")):
+        for read in (load_betas, require_betas):
+            with pytest.raises(AnalysisError, match=message):
+                read(path, **asked)
+    assert load_betas(save_betas(tmp_path / "unsaid.h5", betas), sub="02").hemi == betas.hemi

@@ -53,7 +53,7 @@ class PrfSettings(Section):
     hrf: Literal["canonical", "fitted"] = described("canonical",
         "Haemodynamic response: SPM's canonical double gamma, or the same with a lag and a width that are fitted at "
         "every vertex, within `lag_s` and `width`. Fitting costs about four times as much.", since="0.2.0")
-    lag_s: Range = described((-2.0, 3.0),
+    lag_s: Range = described((-2.0, 5.0),
         "How much later than the canonical response a fitted one may come.", unit="s", since="0.2.0")
     width: Range = described((0.7, 1.4),
         "How much longer than the canonical response a fitted one may take.", unit="share", since="0.2.0")

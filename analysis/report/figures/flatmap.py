@@ -140,9 +140,10 @@ def widest_place(one: FlatHemisphere, *, label: int) -> tuple[float, float]:
 
 def _rim(faces: NDArray[np.integer]) -> NDArray[np.integer]:
     """List the vertices on edges that belong to one triangle only."""
-    edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    unique, counts = np.unique(edges, axis=0, return_counts=True)
-    return np.unique(unique[counts == 1])
+    ends = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1).astype(np.int64)
+    n = int(ends.max(initial=0)) + 1
+    keys, counts = np.unique(ends[:, 0] * n + ends[:, 1], return_counts=True)
+    return np.unique(np.divmod(keys[counts == 1], n))
 
 
 def _tint(color: str) -> str:

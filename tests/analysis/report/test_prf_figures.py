@@ -18,6 +18,7 @@ from analysis.report.figures.flatmap import FlatHemisphere
 from analysis.report.figures.prf.aperture_sheet import draw_aperture_sheet, draw_frame, thumbnail_size
 from analysis.report.figures.prf.field_colors import angle_colors
 from analysis.report.figures.prf.maps import PrfHemisphere, draw_prf_inflated, draw_prf_maps, seen_from
+from analysis.report.figures.prf.raster import Canvas, paint
 from analysis.report.figures.prf.records import _inflated
 from analysis.report.figures.style import save
 from paradigms.tasks.retinotopy import make_schedule as plan_retinotopy
@@ -56,6 +57,27 @@ def test_angles_45_degrees_apart_differ_for_every_reader(cones: np.ndarray) -> N
         assert np.linalg.norm(seen - np.roll(seen, apart, axis=0), axis=1).min() > 12, f"{360 * apart / 256:g} degrees"
     steps = np.linalg.norm(seen - np.roll(seen, 1, axis=0), axis=1)
     assert steps.max() < 4, "no border where there is none in the field: the ends meet"
+
+
+def test_triangles_are_painted_whole_and_the_last_on_top() -> None:
+    """Two triangles make a rectangle without gaps; one over it hides it; one smaller than a pixel is not lost."""
+    canvas = Canvas((0.0, 0.0), (10.0, 8.0), step=0.1)
+    corners = np.array([[[2, 1], [5, 1], [2, 4]], [[5, 1], [5, 4], [2, 4]], [[3, 2], [4, 2], [3, 3]],
+                        [[9.01, 7.01], [9.04, 7.01], [9.01, 7.04]]])
+    colors = np.array([[1.0, 0, 0], [1.0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]])
+    picture = paint(canvas, corners - 1e-9, colors=colors)
+    assert picture.shape == (80, 100, 4)
+    painted = np.zeros((80, 100), dtype=bool)
+    painted[9:40, 19:50] = True  # those on its left and lower sides too, by a hair
+    tiny = np.zeros_like(painted)
+    tiny[70, 90] = True
+    np.testing.assert_array_equal(picture[..., 3] == 1, painted | tiny)
+    x, y = np.meshgrid((np.arange(100) + 0.5) / 10, (np.arange(80) + 0.5) / 10)
+    over = (x > 3) & (y > 2) & (x + y < 5.9)
+    assert (picture[over] == [0, 0, 1, 1]).all()
+    under = painted & ~((x > 2.9) & (y > 1.9) & (x + y < 6.2))
+    assert (picture[under] == [1, 0, 0, 1]).all()
+    assert picture[70, 90].tolist() == [0, 1, 0, 1]
 
 
 def hemisphere(hemi: str = "L", **change: object) -> PrfHemisphere:

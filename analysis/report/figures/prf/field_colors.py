@@ -21,6 +21,7 @@ _WHITE = np.array([0.95047, 1.0, 1.08883])
 _TO_RGB = np.array([[3.2404542, -1.5371385, -0.4985314], [-0.9692660, 1.8760108, 0.0415560],
                     [0.0556434, -0.2040259, 1.0572252]])
 N_COLORS = 256
+_DISK_PX = 300
 
 
 def lab_to_rgb(lab: Floats) -> Floats:
@@ -61,12 +62,12 @@ def draw_disk(axes: Axes, *, values: str, colors: Colormap, norm: Normalize, rad
     radius_deg : float
         Of the stimulated field.
     """
-    turn, away = np.meshgrid(np.linspace(0, 2 * np.pi, 181), np.linspace(0, radius_deg, 61))
-    corners = np.degrees(turn) if values == "angle" else away
-    shown = (corners[:-1, :-1] + corners[1:, 1:]) / 2
-    axes.pcolormesh(away * np.cos(turn), away * np.sin(turn), shown, cmap=colors, norm=norm, rasterized=True,
-                    edgecolors="none")
-    axes.set_aspect("equal")
+    places = (np.arange(_DISK_PX) + 0.5) / _DISK_PX * 2 * radius_deg - radius_deg
+    right, above = np.meshgrid(places, places)
+    shown = np.degrees(np.arctan2(above, right)) % 360 if values == "angle" else np.hypot(right, above)
+    picture = colors(norm(shown))
+    picture[np.hypot(right, above) > radius_deg] = 0
+    axes.imshow(picture, extent=(-radius_deg, radius_deg, -radius_deg, radius_deg), origin="lower")
     axes.set_axis_off()
     circle = np.linspace(0, 2 * np.pi, 181)
     axes.plot(radius_deg * np.cos(circle), radius_deg * np.sin(circle), color=INK, linewidth=0.6)

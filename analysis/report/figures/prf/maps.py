@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, PowerNorm, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from scipy.spatial import cKDTree
 from analysis.regions.prf.maps import PrfMaps
 from analysis.report.figures.flatmap import FlatHemisphere, widest_place
 from analysis.report.figures.prf.field_colors import angle_colors, draw_disk
+from analysis.report.figures.prf.raster import Canvas, paint
 from analysis.report.figures.style import INK, PAPER, WIDTH_IN, new_figure, styled
 from subjects.errors import AnalysisError
 
@@ -25,6 +27,7 @@ Floats = NDArray[np.float64]
 _CORTEX = "#e9e8e4"
 _R2_COLORS = LinearSegmentedColormap.from_list("r2", [_CORTEX, "#b9a3cc", "#7b4fa3", "#3d1a66", "#190a33"])
 _MARGIN_MM = 3.0
+_PIXELS = 500  # along the longer side of a map
 _SIDES = {"L": "Left", "R": "Right"}
 _LIGHT = np.array([0.2, 0.35, 0.91])  # from above and beside the reader
 
@@ -56,6 +59,7 @@ class PrfHemisphere:
     show_r2_pct: float
     inflated: NDArray[np.floating] | None = None
     faces: NDArray[np.integer] | None = None
+    _places: dict[int, tuple[float, float]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         meshes = [len(self.flat.flat), *([] if self.inflated is None else [len(self.inflated)])]
@@ -63,6 +67,25 @@ class PrfHemisphere:
             raise AnalysisError(f"receptive fields of hemi-{self.flat.hemi}", expected="maps and meshes of one subject",
                                 came=f"{self.maps.n_vertices} vertices on a mesh of {meshes[-1]}",
                                 remedy="Take meshes and time series of one space, and run `python -m analysis prf`.")
+
+    def name_place(self, label: int) -> tuple[float, float]:
+        """Give where a region's name fits best on the flat map."""
+        if label not in self._places:
+            self._places[label] = widest_place(self.flat, label=label)
+        return self._places[label]
+
+    @cached_property
+    def _nearest(self) -> NDArray[np.int64]:
+        """Each vertex' own place or that of the nearest fitted one on the flat map, -1 where none is near."""
+        fitted = np.flatnonzero(np.isfinite(self.maps.fit.r2))
+        if not fitted.size:
+            return np.full(self.maps.n_vertices, -1)
+        tree = cKDTree(self.flat.flat[fitted])
+        apart = np.atleast_2d(tree.query(self.flat.flat[fitted], k=min(2, len(fitted)))[0])[:, -1]
+        away, nearest = tree.query(self.flat.flat)
+        near = (away <= 3.0 * np.median(apart)) & (self.maps.mean_signal != 0)
+        result: NDArray[np.int64] = np.where(near, fitted[nearest], -1)
+        return result
 
     def values(self, name: str) -> Floats:
         """Give a map at every vertex, NaN where none is shown.
@@ -72,14 +95,7 @@ class PrfHemisphere:
         found = np.where(self.maps.shown(r2_pct=self.show_r2_pct), self.maps.by_name[name], np.nan)
         if name == "r2_pct":
             found = self.maps.fit.r2
-        fitted = np.flatnonzero(np.isfinite(self.maps.fit.r2))
-        if not fitted.size:
-            return found
-        silent = self.maps.mean_signal == 0
-        span = cKDTree(self.flat.flat[fitted]).query(self.flat.flat[fitted], k=min(2, len(fitted)))[0]
-        away, nearest = cKDTree(self.flat.flat[fitted]).query(self.flat.flat)
-        near = (away <= 3.0 * np.median(np.atleast_2d(span)[:, -1])) & ~silent
-        result: Floats = np.where(near, found[fitted[nearest]], np.nan)
+        result: Floats = np.where(self._nearest >= 0, found[self._nearest], np.nan)
         return result
 
 
@@ -168,13 +184,13 @@ def _draw_flat(axes: Axes, one: PrfHemisphere, panel: _Panel, *, frame: tuple[Fl
     centres = one.flat.flat[one.flat.faces].mean(axis=1)
     faces = one.flat.faces[((centres > low) & (centres < high)).all(axis=1)]
     colors = face_colors(one.values(panel.name), faces, panel=panel)
-    axes.add_collection(PolyCollection(list(one.flat.flat[faces]), facecolors=colors, edgecolors=colors, linewidths=0.3,
-                                       antialiased=False, rasterized=True))
+    canvas = Canvas(tuple(low.tolist()), tuple(high.tolist()), step=float(max(high - low)) / _PIXELS)
+    _show(axes, canvas, paint(canvas, one.flat.flat[faces].astype(np.float64), colors=colors))
     borders = border_lines(one.flat.flat, faces, labels=one.flat.labels)
     axes.add_collection(LineCollection(list(borders), colors=INK, linewidths=0.7))
     for label, name in enumerate(regions, start=1):
         if (one.flat.labels == label).any():
-            said = axes.annotate(name, widest_place(one.flat, label=label), ha="center", va="center", fontsize=6.5)
+            said = axes.annotate(name, one.name_place(label), ha="center", va="center", fontsize=6.5)
             said.set_path_effects([patheffects.withStroke(linewidth=1.8, foreground=PAPER, alpha=0.8)])
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes.set_axis_off()
@@ -253,6 +269,10 @@ def draw_prf_inflated(hemispheres: Sequence[PrfHemisphere]) -> Figure:
     return figure
 
 
+def _show(axes: Axes, canvas: Canvas, picture: Floats) -> None:
+    axes.imshow(picture, extent=canvas.extent, origin="lower", interpolation="nearest")
+
+
 def _draw_view(axes: Axes, one: PrfHemisphere, panel: _Panel, *, turn: tuple[float, float]) -> None:
     if one.inflated is None or one.faces is None:
         raise ValueError("no inflated surface")
@@ -264,9 +284,9 @@ def _draw_view(axes: Axes, one: PrfHemisphere, panel: _Panel, *, turn: tuple[flo
     front = front[np.argsort(sides[front, :, 2].mean(axis=1))]
     light = 0.45 + 0.55 * np.clip(normals[front] @ _LIGHT, 0.0, 1.0)
     colors = face_colors(one.values(panel.name), faces[front], panel=panel) * light[:, None]
-    axes.add_collection(PolyCollection(list(sides[front, :, :2]), facecolors=colors, edgecolors=colors, linewidths=0.2,
-                                       antialiased=False, rasterized=True))
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    canvas = Canvas(tuple(low.tolist()), tuple(high.tolist()), step=float(max(high - low)) / _PIXELS)
+    _show(axes, canvas, paint(canvas, sides[front, :, :2], colors=colors))
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes.set_axis_off()
 

@@ -8,8 +8,8 @@ STUDY ?= study-demo
 STAMP := $(VENV)/.complete
 THREADS ?= 1
 # What the console imports: compiled at setup, so that its first start is as quick as the others.
-CONSOLE = psychopy psychtoolbox pyglet json_tricks yaml packaging serial Xlib numpy pandas scipy PIL pydantic rich click \
-  dateutil platformdirs
+CONSOLE = psychopy psychtoolbox pyglet numpy pandas scipy PIL pydantic rich click requests urllib3 freetype fontTools yaml \
+  dateutil serial json_tricks charset_normalizer arabic_reshaper idna i18next bidi packaging platformdirs
 UV = $(BIN)/python -m uv
 RUN = PYTHONPATH=. OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
 

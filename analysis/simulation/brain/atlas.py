@@ -47,7 +47,7 @@ def atlas_folder() -> Path:
     if folder is None or not folder.is_dir():
         came = "no neuropythy" if not places else "a neuropythy without the atlas's files"
         raise AnalysisError("simulate.atlas = \"benson\"", came=came, expected="neuropythy, which brings the atlas",
-                            remedy="Install it (`pip install adversarial-fmri[atlas]`), or set simulate.atlas to "
+                            remedy="Install it (`pip install neuropythy`), or set simulate.atlas to "
                                    "analytic.")
     return folder
 

@@ -191,7 +191,7 @@ def test_the_atlas_is_read_where_its_files_are(tmp_path, monkeypatch):
 def test_without_neuropythy_the_atlas_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     layout, settings = make_study(tmp_path / "study")
-    with pytest.raises(AnalysisError, match=r"no neuropythy; expected neuropythy.*adversarial-fmri\[atlas\]"):
+    with pytest.raises(AnalysisError, match=r"no neuropythy; expected neuropythy.*pip install neuropythy"):
         run("simulate", layout, with_simulate(settings, atlas="benson"))
 
 

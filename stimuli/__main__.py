@@ -96,10 +96,12 @@ def _settings(study: Path, *, images: Path | None, labels: Path | None) -> Setti
 @images_option
 @labels_option
 @overwrite_option
+@click.option("--float", "as_float", is_flag=True,
+              help="Also export the perturbations before rounding, as the command perturbations does.")
 @json_option
 @hardware_options
-def build(study: Path, overwrite: bool, as_json: bool, device: str, threads: int | None, images: Path | None,
-          labels: Path | None, **chosen: Any) -> None:
+def build(study: Path, overwrite: bool, as_float: bool, as_json: bool, device: str, threads: int | None,
+          images: Path | None, labels: Path | None, **chosen: Any) -> None:
     """Make the RE, AN and AI images and their manifest, unless they are there and up to date.
 
     A set whose making was interrupted is completed. A set made with other settings is
@@ -116,9 +118,17 @@ def build(study: Path, overwrite: bool, as_json: bool, device: str, threads: int
     made = make(layout, settings, asked=asked, overwrite=overwrite, hardware=Hardware(device, threads),
                 progress=rich_progress)
     record = build_record(made, path=layout.manifest)
+    exported = []
+    if as_float:
+        from stimuli.image_set.exports.float_perturbations import export_perturbations
+
+        exported = [export_perturbations(layout, settings, hardware=Hardware(device, threads),
+                                         progress=rich_progress).path]
     state = "already up to date" if made.reused else "made"
-    say(record, as_json=as_json, text=[*below_threshold(made), (f"{record['n_images']} images of network "
-                                       f"{record['network']} {state}: {layout.manifest}")])
+    say({**record, "perturbations": next(iter(exported), None)}, as_json=as_json,
+        text=[*below_threshold(made),
+              (f"{record['n_images']} images of network {record['network']} {state}: {layout.manifest}"),
+              *(f"float perturbations: {path}" for path in exported)])
 
 
 @cli.command()
@@ -312,6 +322,26 @@ def vary(study: Path, kind: str, contrast: float | None, target: str | None, dra
                 hardware=Hardware(device, threads),
                 name=name or f"{kind} made otherwise", progress=rich_progress)
     say(made.record(), as_json=as_json, text=made.summary())
+
+
+@cli.command()
+@study_option
+@network_options("The network that the set was made with, and no other (default: it is read beside the manifest).")
+@json_option
+@hardware_options
+def perturbations(study: Path, device: str, threads: int | None, as_json: bool, **chosen: Any) -> None:
+    """Export the perturbations of AN and AI before they were rounded to 8 bits, as HDF5, for work on tolerance.
+
+    The ascents are repeated; it ends with 2 unless they end in the very images of the set.
+    """
+    from stimuli.image_set.exports.float_perturbations import export_perturbations
+    from stimuli.networks.hardware import Hardware
+
+    layout, asked = Layout(study).require(), _asked(**chosen)
+    made = export_perturbations(layout, _load(study), asked=asked, hardware=Hardware(device, threads),
+                                progress=rich_progress)
+    say(made.record(), as_json=as_json, text=f"{made.n_images} float perturbations "
+        f"{'already up to date' if made.reused else 'exported'}: {made.path}")
 
 
 @cli.command()

@@ -192,6 +192,8 @@ class Ascended:
         Its place in the batch.
     pixels : uint8 array, (side, side, 3)
         Its last rounded form; after a search the finished one that is closest to its start.
+    unrounded : float32 array, (side, side, 3)
+        What was rounded to `pixels`, RGB in [0, 1].
     p_before, p_after : float
         Probability of the target on the rounded start and on `pixels`.
     iterations : int
@@ -202,6 +204,7 @@ class Ascended:
 
     index: int
     pixels: Pixels
+    unrounded: NDArray[np.float32]
     p_before: float
     p_after: float
     iterations: int
@@ -259,13 +262,14 @@ def ascend(network: Network, starts: NDArray[np.generic], *, targets: NDArray[np
         if iteration == 0:
             before = probabilities.numpy()
         reached = rule.done(probabilities, rounded.detach(), origin[live])
-        closest.see(live, rounded.detach(), starts=origin[live], probabilities=probabilities, reached=reached)
+        closest.see(live, images, starts=origin[live], probabilities=probabilities, reached=reached)
         ends = rule.search == 0 or (iteration > 0 and iteration % rule.search == 0)
         leaving = (closest.found[live] & ends) | (iteration == rule.max_iterations)
         for row in torch.nonzero(leaving)[:, 0].tolist():
             index = int(live[row])
-            pixels, p = closest.result(index, otherwise=(rounded.detach()[row], float(probabilities[row])))
-            yield Ascended(index, pixels, float(before[index]), p, iteration, bool(closest.found[index]))
+            exact, p = closest.result(index, otherwise=(images[row], float(probabilities[row])))
+            yield Ascended(index, to_pixels(exact[None])[0], np.ascontiguousarray(exact.permute(1, 2, 0).numpy()),
+                           float(before[index]), p, iteration, bool(closest.found[index]))
         staying = ~leaving
         if not staying.any():
             return
@@ -275,30 +279,30 @@ def ascend(network: Network, starts: NDArray[np.generic], *, targets: NDArray[np
 
 
 class _Closest:
-    """The finished form of each image that is closest to its start, of those seen so far."""
+    """The finished form of each image that, rounded, is closest to its start, of those seen so far."""
 
     def __init__(self, n: int) -> None:
         self._l2 = torch.full((n,), torch.inf)
-        self._kept: dict[int, tuple[Pixels, float]] = {}
+        self._kept: dict[int, tuple[Tensor, float]] = {}
 
     @property
     def found(self) -> Tensor:
         """Say which images have one, bool (n,)."""
         return self._l2 < torch.inf
 
-    def see(self, live: Tensor, rounded: Tensor, *, starts: Tensor, probabilities: Tensor, reached: Tensor) -> None:
-        """Look at the images of an iteration."""
+    def see(self, live: Tensor, images: Tensor, *, starts: Tensor, probabilities: Tensor, reached: Tensor) -> None:
+        """Look at the unrounded images of an iteration."""
         if not reached.any():
             return
-        l2 = lengths(rounded - starts)
+        l2 = lengths(torch.round(images * 255.0) / 255.0 - starts)
         for row in torch.nonzero(reached & (l2 < self._l2[live]))[:, 0].tolist():
             index = int(live[row])
             self._l2[index] = l2[row]
-            self._kept[index] = to_pixels(rounded[row:row + 1])[0], float(probabilities[row])
+            self._kept[index] = images[row].clone(), float(probabilities[row])
 
-    def result(self, index: int, *, otherwise: tuple[Tensor, float]) -> tuple[Pixels, float]:
-        """Give an image's closest finished form and its P, or else this one."""
-        return self._kept.get(index) or (to_pixels(otherwise[0][None])[0], otherwise[1])
+    def result(self, index: int, *, otherwise: tuple[Tensor, float]) -> tuple[Tensor, float]:
+        """Give an image's closest finished form, unrounded, and its P, or else this one."""
+        return self._kept.get(index) or otherwise
 
 
 def lengths(values: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from stimuli.image_set.feature_extraction import extract
 from threadpoolctl import threadpool_limits
 
 from analysis.data.sources import HEMISPHERES, labels_path
@@ -33,10 +32,11 @@ from analysis.simulation.truth_file import load_truth
 from analysis.steps import Request
 from paradigms.playing.play_run import play_run
 from stimuli.image_set.build import build
+from stimuli.image_set.exports.feature_extraction import extract
 from stimuli.manifest import TYPES
 from subjects.dataset import init_study
 from subjects.layout import Layout
-from subjects.plan import run_sheet
+from subjects.plan.run_sheet import run_sheet
 from subjects.profile import register
 from subjects.settings.loading import load_settings
 

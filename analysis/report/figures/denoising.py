@@ -125,8 +125,9 @@ def _draw_curve(axes: Axes, one: DenoisedPortion) -> None:
     axes.plot(numbers, one.curve, color=INK, marker="o", markersize=2.2, label="median")
     axes.plot(one.n_components, one.curve[one.n_components], "o", color=_CURVE, markersize=5.5, label="chosen")
     axes.margins(x=0.05, y=0.14)
-    axes.annotate(f"{one.n_components} chosen\n{one.n_curve_vertices:,} vertices", (0.97, 0.05), ha="right",
-                  va="bottom", xycoords="axes fraction", fontsize=7, color=MUTED)
+    is_low = one.curve[-1] < (one.curve.min() + one.curve.max()) / 2  # the words go where the curve does not end
+    axes.annotate(f"{one.n_components} chosen\n{one.n_curve_vertices:,} vertices", (0.97, 0.95 if is_low else 0.05),
+                  ha="right", va="top" if is_low else "bottom", xycoords="axes fraction", fontsize=7, color=MUTED)
     axes.locator_params(axis="x", integer=True)
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console, RenderableType
 
 from paradigms.console.panels import live_panel, preflight_panel, verdict_panel
 from paradigms.console.preflight import Finding, Preflight
+from paradigms.console.questions import ask_number
 from paradigms.console.run_state import RunView, fold
 from paradigms.playing.play_run import play_run
 from paradigms.record.plans import read_schedule
@@ -146,3 +148,12 @@ def test_the_verdict_and_a_long_finding_fold_in_80_columns(views: list[RunView])
         text = _printed(panel, width=80)
         assert max(map(len, text.splitlines())) <= 80
         assert all(word in text for word in words)
+
+
+@pytest.mark.parametrize(("typed", "number"), [("12\n", 12), ("x\n0\n-3\n7\n", 7), ("\n", None), ("", None)])
+def test_a_number_is_asked_for_until_it_is_one_or_is_not_known(typed: str, number: int | None) -> None:
+    with CliRunner().isolation(input=typed) as streams:
+        assert ask_number("the scanner's series") == number
+    said = streams[0].getvalue().decode()
+    assert said.startswith("the scanner's series [number, or Enter]: ")
+    assert said.count("a whole number from 1, please") == max(typed.count("\n") - 1, 0)

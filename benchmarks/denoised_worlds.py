@@ -80,7 +80,9 @@ def measure(layout: Layout) -> tuple[float, float, float]:
         best += [np.sort(found[labels == k])[-100:].mean() for k in range(1, len(ROIS) + 1)]
         truth = load_truth(layout.derivative("simulated", sub="01", suffix="truth.h5"), hemi=hemi)
         true += [near_truth(betas, truth.responses[kind], kind=kind, inside=labels > 0) for kind in TYPES]
-    return float(np.nanmedian(np.concatenate(reliabilities))), float(np.mean(best)), float(np.nanmean(true))
+    known = [one for one in true if np.isfinite(one)]
+    return (float(np.nanmedian(np.concatenate(reliabilities))), float(np.mean(best)),
+            float(np.mean(known)) if known else float("nan"))
 
 
 def near_truth(betas: Betas, truth: NDArray[np.float32], *, kind: str, inside: NDArray[np.bool_]) -> float:

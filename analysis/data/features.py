@@ -12,6 +12,7 @@ from stimuli.manifest import read_set_network
 from subjects.errors import AnalysisError, StoreError, nearest
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
+from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +48,26 @@ def choose_network(layout: Layout, asked: str | None = None) -> ChosenNetwork:
     ----------
     layout : Layout
     asked : str, optional
-        Name of another network, for comparison.
+        Name of another network, for comparison; or the ``module:function`` that gave it.
     """
     made_with = read_set_network(layout.manifest)
-    if asked is None or asked == made_with.name:
+    if asked in (None, made_with.name, made_with.function):
         return ChosenNetwork(made_with.name, layout.features(made_with.name), made_with.digest)
-    return ChosenNetwork(asked, layout.features(asked), None)
+    name = _name_of_function(layout, str(asked)) if ":" in str(asked) else str(asked)
+    return ChosenNetwork(name, layout.features(name), None)
+
+
+def _name_of_function(layout: Layout, asked: str) -> str:
+    """Give the name of the network that a function of the user's own gave when its responses were taken."""
+    for path in sorted(layout.features("x").parent.glob("network-*_features.json")):
+        try:
+            said = read_json(path)
+        except StoreError as error:
+            log.debug("%s", error)
+            continue
+        if said.get("LoadedAs") == asked and isinstance(said.get("Network"), str):
+            return str(said["Network"])
+    return asked
 
 
 def features_command(study: Path, network: ChosenNetwork) -> str:

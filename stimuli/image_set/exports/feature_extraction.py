@@ -123,7 +123,7 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
         return Extracted(found, reused=True, set_network=own.name)
     _require_own_name(plan)
     with locked(layout.stimuli, what="the stimulus set"), computing(hardware):
-        resumed = _write(plan, layout=layout, progress=progress)
+        resumed = _write(plan, layout=layout, loaded_as=asked.name or own.loaded_as, progress=progress)
     return Extracted(open_store(plan.path), reused=False, n_resumed=resumed, set_network=own.name)
 
 
@@ -207,7 +207,7 @@ def _require_own_name(plan: _Plan) -> None:
                          remedy="Move the file away, or give the network another name.")
 
 
-def _write(plan: _Plan, *, layout: Layout, progress: ProgressWrapper) -> int:
+def _write(plan: _Plan, *, layout: Layout, loaded_as: str, progress: ProgressWrapper) -> int:
     """Write the file and its sidecar; give how many images an interrupted attempt had left."""
     network, ids = plan.network, plan.image_ids
     sweep(plan.path.parent, older_than_s=0.0)
@@ -222,7 +222,8 @@ def _write(plan: _Plan, *, layout: Layout, progress: ProgressWrapper) -> int:
     writer.finish()
     describe_derivative(layout, "features")
     sidecar(plan.path, inputs=plan.inputs, parameters=plan.parameters,
-            extra={"MadeOn": made_on(network), "Sources": sources(plan.path, inputs={"manifest": layout.manifest})})
+            extra={"Network": network.name, "LoadedAs": loaded_as, "MadeOn": made_on(network),
+                   "Sources": sources(plan.path, inputs={"manifest": layout.manifest})})
     return resumed
 
 

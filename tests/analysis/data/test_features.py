@@ -11,6 +11,8 @@ from analysis.statistics.results import read_results
 from subjects.errors import AnalysisError
 from subjects.layout import Layout, network_label
 from subjects.profile import base_images
+from subjects.provenance import sidecar_path
+from subjects.store import write_json
 from tests.analysis.fabricated import make_study, make_units, write_features
 from tests.analysis.running_steps import run
 
@@ -52,6 +54,18 @@ def test_another_network_is_compared_by_asking_and_has_files_of_its_own(tmp_path
         run("encode", layout, settings, network="squeeznet1_0")
     with pytest.raises(AnalysisError, match=r"Known here: demo, squeezenet1_0\."):
         run("rsa", layout, settings, network="zzz")
+
+
+def test_a_network_of_ones_own_is_found_by_the_function_that_gave_it(tmp_path: Path) -> None:
+    """Its responses carry the name that it has itself; the sidecar says by which function it was loaded."""
+    layout, settings = make_study(tmp_path / "study")
+    other_network(layout, "own-net", digest="f" * 16)
+    assert choose_network(layout, "nets:load").name == "nets:load", "before anything says so"
+    write_json(sidecar_path(layout.features("own-net")), {"Network": "own-net", "LoadedAs": "nets:load"})
+    found = choose_network(layout, "nets:load")
+    assert (found.name, found.features, found.of_set) == ("own-net", layout.features("own-net"), False)
+    assert [work.name for work in run("rsa", layout, settings, network="nets:load").works] == [
+        "sub-01", "network-own-net"]
 
 
 @pytest.mark.parametrize("step", ["rsa", "encode"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -169,6 +170,8 @@ def match(study: Path, sub: str, folder: Path, ses: str | None, offset_s: float 
 
     layout = Layout(study).require()
     load_profile(layout, sub)
+    if offset_s is not None and not math.isfinite(offset_s):
+        raise click.BadParameter(f"{offset_s} is not a finite number of seconds.", param_hint="--offset")
     found = match_subject(layout, sub=sub, folder=folder, ses=ses, offset_s=offset_s)
     n_kept = keep_match(layout, found) if write else 0
     say({**found.to_json(), "kept": n_kept}, as_json=as_json,

@@ -272,6 +272,7 @@ class _Run:
     def finish(self, reason: str) -> RunOutcome:
         """Say how the run went and write its last line."""
         self.inputs.state = "ended"
+        self.inputs.tell_counts()
         outcome = outcome_of(self.tally, schedule=self.schedule, n_dummies=self.settings.scanner.n_dummy_pulses,
                              display=self.settings.display, now_s=self.devices.clock.now(), reason=reason)
         self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=outcome.watch.to_json(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,8 @@ from subjects.errors import DeviceError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+WARNED = 3
+"""How many warnings of one kind a run says as they come; the rest are counted. The journal has every one."""
 
 
 class Aborted(Exception):  # noqa: N818 - an end, not a fault
@@ -68,6 +71,7 @@ class Intake:
     strange: bool = False
     stuck: StuckKeys = field(default_factory=StuckKeys)
     hook: TrackerQueue = field(default_factory=lambda: TrackerQueue(NullTracker()))
+    warned: Counter[str] = field(default_factory=Counter)
 
     def count_fault(self, device: str, said: str, *, n: int) -> None:
         """Record how often a fault came that was recorded once."""
@@ -126,7 +130,8 @@ class Intake:
         if self.arm_key is not None and (self.armed_s is None or pulse.stamp_s < self.armed_s):
             self.tally.strays += 1
             self.journal.write("stray", t=pulse.stamp_s, source=pulse.source, name=pulse.name)
-            log.warning("a pulse at %.3f s, before the run was armed, starts nothing", pulse.stamp_s)
+            self._warn("before the run was armed",
+                       f"a pulse at {pulse.stamp_s:.3f} s, before the run was armed, starts nothing")
             return
         tally, clock = self.tally, self.devices.clock
         amiss, offset = self.pulse_watch.see(pulse.stamp_s), clock.wall() - clock.now()
@@ -135,9 +140,23 @@ class Intake:
         if amiss != "double":
             tally.counted.append(pulse.stamp_s)
         if amiss:
-            log.warning("pulse %d at %.3f s: %s", len(tally.pulses), pulse.stamp_s, amiss)
+            kind = "after missed ones" if amiss.endswith("missed") else amiss
+            self._warn(kind, f"pulse {len(tally.pulses)} at {pulse.stamp_s:.3f} s: {amiss}")
         self.journal.write("pulse", t=pulse.stamp_s, n=len(tally.pulses), source=pulse.source, name=pulse.name,
                            amiss=amiss, offset=round(offset, 6))
+
+    def _warn(self, kind: str, text: str) -> None:
+        """Say the first few of a kind, and count the others: with a wrong TR every pulse is amiss."""
+        self.warned[kind] += 1
+        if self.warned[kind] <= WARNED:
+            more = "; more of this kind are counted, and told at the end" if self.warned[kind] == WARNED else ""
+            log.warning("%s%s", text, more)
+
+    def tell_counts(self) -> None:
+        """Say how often a warning came of which only the first few were said."""
+        for kind, n in self.warned.items():
+            if n > WARNED:
+                log.warning("%d pulses in all: %s", n, kind)
 
     def _take_press(self, press: Press) -> None:
         task = press.key in self.keys

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 import struct
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -23,12 +25,15 @@ from subjects.errors import LayoutError
 FUNCTIONAL, FIELD_MAP, T1, LOCALIZER, DERIVED, OTHER = KINDS = (
     "functional", "field map", "T1", "localizer", "derived", "other")
 DAY_S = 86400.0
+ECHO_S = 1.0
+"""Echoes of one excitation begin within this time."""
 SAME_S = 60.0
 """Files of one series number that begin within this time are one series: a scanner counts no two in a minute anew."""
 
 _TELLING = ("AcquisitionTime", "AcquisitionDateTime", "SeriesTime", "SeriesNumber", "RepetitionTime", "EchoTime",
             "SeriesDescription", "ProtocolName", "SeriesInstanceUID", "MagneticFieldStrength")
 _DATES = ("AcquisitionDate", "SeriesDate", "ContentDate", "StudyDate")
+"""The first is the day of the time of acquisition; the others stay behind where a session goes on over midnight."""
 _NAMES = ("SeriesDescription", "ProtocolName", "PulseSequenceName", "SequenceName")
 _HINTS = {
     DERIVED: r"sbref|moco|physio|phoenix|part-phase|(?<![a-z])(mean|adc|tensor|ph|t-?map)(?![a-z])",
@@ -51,10 +56,10 @@ class Series:
     kind : str
         One of :data:`KINDS`, by its name, its folder and how it was measured.
     began_s : float or None
-        When its first volume was acquired, by the scanner's clock: seconds since 1970 if its date is known, with the
+        When its first volume was acquired, by the scanner's clock: seconds since 1970 if a date is known, with the
         clock's own time zone taken for UTC; seconds of the day otherwise.
     dated : bool
-        Whether the date is known.
+        Whether the date is that of the acquisition itself; that of the study or the series may be a day behind.
     tr_s : float or None
         Repetition time.
     n_volumes : int or None
@@ -83,7 +88,7 @@ class Series:
         return f"series {self.number}" if self.number is not None else self.files[0].name
 
 
-def read_series(folder: Path) -> tuple[tuple[Series, ...], int]:
+def read_series(folder: Path) -> tuple[tuple[Series, ...], int, tuple[Path, ...]]:
     """Read every series of a folder and those in it.
 
     Returns
@@ -92,6 +97,8 @@ def read_series(folder: Path) -> tuple[tuple[Series, ...], int]:
         By time.
     n_passed : int
         JSON files that tell of no image.
+    unreadable : tuple of Path
+        Those among them that could not be read: torn, nested without end, no text.
 
     Raises
     ------
@@ -101,27 +108,29 @@ def read_series(folder: Path) -> tuple[tuple[Series, ...], int]:
     if not folder.is_dir():
         raise LayoutError(str(folder), came="no such folder", expected="a folder with the images' JSON files",
                           remedy="Convert the DICOM files with dcm2niix -b y, or name the folder where it wrote.")
-    found, n_passed = list[Series](), 0
+    found, n_passed, unreadable = list[Series](), 0, list[Path]()
     for path in sorted(folder.rglob("*.json")):
-        told = _content(path)
+        try:
+            told = _content(path)
+        except (OSError, ValueError, RecursionError):
+            told = None
+            unreadable.append(path)
         if told is None:
             n_passed += 1
         else:
             found.append(_one(path, told, folder=folder))
     if not found:
-        raise LayoutError(str(folder), came=f"{n_passed} JSON files, none of an image",
+        torn = f" ({len(unreadable)} of them cannot be read: {unreadable[0].name} ...)" if unreadable else ""
+        raise LayoutError(str(folder), came=f"{n_passed} JSON files, none of an image{torn}",
                           expected="sidecars as dcm2niix writes them (AcquisitionTime, SeriesNumber)",
                           remedy="Convert the DICOM files with dcm2niix -b y -ba n.")
     series = sorted(_mark_derived(_grouped(found)), key=lambda one: (one.began_s or 0.0, one.number or 0))
-    return tuple(series), n_passed
+    return tuple(series), n_passed, tuple(unreadable)
 
 
 def _content(path: Path) -> dict[str, Any] | None:
-    """Give what a file tells of an image; None where it tells of something else, or is no JSON."""
-    try:
-        told = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return None
+    """Give what a file tells of an image; None where it tells of something else."""
+    told = json.loads(path.read_text(encoding="utf-8-sig"))
     if not isinstance(told, dict):
         return None
     nested = told.get("global")
@@ -133,17 +142,17 @@ def _content(path: Path) -> dict[str, Any] | None:
 def _one(path: Path, told: Mapping[str, Any], *, folder: Path) -> Series:
     place = path.relative_to(folder.parent).as_posix()
     kept = "/".join([*({"func", "fmap", "anat"} & {path.parent.name}), path.name])  # other folders hint at nothing
-    names = [str(_first(told[name])) for name in _NAMES if told.get(name)]
+    names = [_text(told[name]) for name in _NAMES if told.get(name)]
     began_s, dated = _began(told)
     number, n_volumes = _number(told.get("SeriesNumber")), _count_volumes(path, told)
     tr_s = _number(told.get("RepetitionTime"))
     if tr_s is not None and tr_s > 50.0:  # milliseconds, as in DICOM itself
         tr_s /= 1000.0
-    task = told.get("TaskName") or _entity(" ".join([place, *names]), "task")
+    task = _text(told.get("TaskName") or "") or _entity(" ".join([place, *names]), "task")
     return Series(number=None if number is None else int(number), name=names[0] if names else path.stem,
                   kind=_kind(told, text=" ".join([kept, *names]).lower(), n_volumes=n_volumes), began_s=began_s,
-                  dated=dated, tr_s=tr_s or None, n_volumes=n_volumes, files=(path,), sub=_entity(place, "sub"),
-                  ses=_entity(place, "ses"), task=None if task is None else str(task))
+                  dated=dated, tr_s=tr_s if (tr_s or 0.0) > 0.0 else None, n_volumes=n_volumes, files=(path,),
+                  sub=_entity(place, "sub"), ses=_entity(place, "ses"), task=task)
 
 
 def _first(value: Any) -> Any:
@@ -151,11 +160,24 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, list) and value else value
 
 
+def _text(value: Any) -> str:
+    """Give a value in letters that can be written; half a surrogate pair, which JSON can spell, is a question mark."""
+    return str(_first(value)).encode("utf-8", "replace").decode("utf-8")
+
+
 def _number(value: Any) -> float | None:
+    """Read a number; None where there is none, or one that is not finite.
+
+    Examples
+    --------
+    >>> _number("7"), _number([2.0, 2.0]), _number(float("nan")), _number("Infinity"), _number(None)
+    (7.0, 2.0, None, None, None)
+    """
     try:
-        return float(_first(value))
-    except (TypeError, ValueError):
+        number = float(_first(value))
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _entity(text: str, kind: str) -> str | None:
@@ -165,7 +187,9 @@ def _entity(text: str, kind: str) -> str | None:
 
 def _kind(told: Mapping[str, Any], *, text: str, n_volumes: int | None) -> str:
     """Say what a series is, by the first hint that holds; what was measured decides where names say nothing."""
-    image_type = {str(one).upper() for one in told.get("ImageType", ()) or ()}
+    kinds = told.get("ImageType")
+    image_type = {word for one in (kinds if isinstance(kinds, list) else [kinds])
+                  for word in str(one).upper().split("\\")}
     hinted = next((kind for kind, hint in _HINTS.items() if re.search(hint, text)), None)
     measured = set(re.findall(r"[A-Z]+", str(told.get("ScanningSequence", "")).upper().replace("_", " ")))
     planar = "EP" in measured and "SE" not in measured
@@ -178,7 +202,7 @@ def _kind(told: Mapping[str, Any], *, text: str, n_volumes: int | None) -> str:
 
 
 def _began(told: Mapping[str, Any]) -> tuple[float | None, bool]:
-    """Read when the first volume was acquired, and whether the date is known."""
+    """Read when the first volume was acquired, and whether its own date is known."""
     moment = _first(told.get("AcquisitionDateTime"))
     if moment is not None and (read := _moment(str(moment))) is not None:
         return read, True
@@ -188,7 +212,7 @@ def _began(told: Mapping[str, Any]) -> tuple[float | None, bool]:
         return None, False
     for name in _DATES:
         if (day := _day(_first(told.get(name)))) is not None:
-            return day + clock, True
+            return day + clock, name == _DATES[0]
     return clock, False
 
 
@@ -245,10 +269,9 @@ def _count_volumes(path: Path, told: Mapping[str, Any]) -> int | None:
         if image.is_file() and (n_volumes := _nifti_volumes(image)) is not None:
             return n_volumes
     shape = told.get("dcmmeta_shape")
-    if isinstance(shape, list) and len(shape) > 3:
-        return int(shape[3])
-    said = next((n for name in ("NumberOfVolumes", "NumberOfTemporalPositions")
-                 if (n := _number(told.get(name))) is not None), None)
+    said = _number(shape[3]) if isinstance(shape, list) and len(shape) > 3 else None
+    for name in ("NumberOfVolumes", "NumberOfTemporalPositions"):
+        said = _number(told.get(name)) if said is None else said
     return None if said is None else int(said)
 
 
@@ -263,7 +286,7 @@ def _nifti_volumes(image: Path) -> int | None:
                 dims = (f"{order}8h", head[40:56]) if size == 348 else (f"{order}8q", head[16:80])
                 n_dims, _, _, _, n_volumes, *_ = struct.unpack(*dims)
                 return int(n_volumes) if n_dims > 3 else 1
-    except (OSError, EOFError, struct.error):
+    except (OSError, EOFError, struct.error, zlib.error):
         return None
     return None
 
@@ -286,9 +309,15 @@ def _grouped(found: Iterable[Series]) -> Iterator[Series]:
 
 
 def _same(one: Series, other: Series) -> bool:
-    if one.number is None or one.number != other.number or (one.sub, one.ses) != (other.sub, other.ses):
+    if one.number != other.number or (one.sub, one.ses) != (other.sub, other.ses):
         return False
-    return one.began_s is None or other.began_s is None or abs(one.began_s - other.began_s) <= SAME_S
+    known = one.began_s is not None and other.began_s is not None
+    apart = abs((one.began_s or 0.0) - (other.began_s or 0.0))
+    if (one.began_s or 0.0) // DAY_S == (other.began_s or 0.0) // DAY_S and not (one.dated and other.dated):
+        apart = min(apart, DAY_S - apart)  # an echo may begin on the other side of midnight, and the date stay behind
+    if one.number is None:
+        return known and apart <= ECHO_S and (one.name, one.kind) == (other.name, other.kind)
+    return not known or apart <= SAME_S
 
 
 def _mark_derived(found: Iterable[Series]) -> Iterator[Series]:

@@ -6,15 +6,18 @@ pairs fit at once, in their times and in what else is known of both (volumes, re
 are right but for their time zone and some seconds are likelier than others. The candidate that does best is refined to
 the median of its pairs. Where another one does about as well, as with runs at even distances of which one is missing,
 nothing is certain, and that is said.
+
+What a series is called decides nothing: one that by its name or sequence would be a scout, a field map or a T1 joins an
+attempt if it begins with it and its volumes, or where they are not known its repetition time, are the attempt's.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
-from subjects.plan.image_sidecars import DAY_S, FUNCTIONAL, OTHER, Series
+from subjects.plan.image_sidecars import DAY_S, DERIVED, FUNCTIONAL, OTHER, Series
 from subjects.plan.scanned import Attempt
 
 TOLERANCE_S = 6.0
@@ -23,9 +26,15 @@ CLOSE_S = 2.5
 """From which distance on a pair is doubtful: pulse and acquisition lie a constant apart, give or take a volume."""
 NEAR_DAYS = 1.5
 """Dated series of another day are another session's."""
+VOLUMES = 2
+"""By how many volumes a series may differ from the pulses of its attempt to have as many."""
+UNNAMED = 0.5
+"""What a pair counts whose series is none of runs by its name: less than one whose name agrees."""
 TR_SHARE = 0.02
 ZONE_S, WRONG_S = 1800.0, 120.0
 """Time zones are half hours apart; a clock that somebody looks after is not wrong by more than this."""
+STEP_S = 5400.0
+"""A clock that is set right within a session is not moved by more than this: an hour, and what it was wrong."""
 RIVAL = 1.0
 """An offset that does worse by no more than a pair may be the true one."""
 FITS, DOUBTFUL, MISSING, EXTRA = "fits", "doubtful", "missing", "extra"
@@ -78,13 +87,37 @@ class Joined:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A change of the clocks' difference within a session, as what was left over tells of it.
+
+    Parameters
+    ----------
+    by_s : float
+        How much more (or less) the scanner's clock is ahead in one part of the session than in the other.
+    at : Series
+        The first series of the later part.
+    n_pairs : int
+        Attempts and series that would be joined with it and were not.
+    """
+
+    by_s: float
+    at: Series
+    n_pairs: int
+
+
+@dataclass(frozen=True)
 class SessionMatch:
-    """What was joined in a session; `beside` are series that are of no run: field maps, T1, localizers, the rest."""
+    """What was joined in a session.
+
+    `beside` are series that are of no run (field maps, T1, localizers, the rest); `step` is said where the clocks'
+    difference seems to change.
+    """
 
     ses: str
     clocks: Clocks | None
     joined: tuple[Joined, ...]
     beside: tuple[Series, ...] = ()
+    step: Step | None = None
 
     @property
     def fits(self) -> bool:
@@ -114,19 +147,42 @@ def match_session(attempts: Sequence[Attempt], series: Sequence[Series], *, ses:
         because no time is known of them, are doubtful.
     """
     scanned = [one for one in attempts if one.began_s is not None]
-    candidates = [one for one in series if one.kind in (FUNCTIONAL, OTHER)]
+    candidates = [one for one in series if any(_may_be(attempt, one) for attempt in scanned)]
     timed = [one for one in candidates if one.began_s is not None]
     clocks = None
     if scanned and timed:
         clocks = estimate_clocks(scanned, timed) if offset_s is None else _given(scanned, timed, offset_s=offset_s)
     pairs = {} if clocks is None else _pairs(scanned, timed, offset_s=clocks.offset_s)
+    if clocks is not None:
+        pairs |= _derived_pairs(scanned, series, taken=pairs, offset_s=clocks.offset_s)
     joined = [_judge(one, pairs.get(k), candidates=candidates, taken=list(pairs.values()), clocks=clocks)
               for k, one in enumerate(scanned)]
     used = {id(one.series) for one in joined if one.series is not None}
-    joined += [_extra(one, attempts, clocks=clocks) for one in candidates
+    joined += [_extra(one, attempts, clocks=clocks) for one in series
                if id(one) not in used and one.kind == FUNCTIONAL]
     used |= {id(one.series) for one in joined}
-    return SessionMatch(ses, clocks, tuple(joined), tuple(one for one in series if id(one) not in used))
+    return SessionMatch(ses, clocks, tuple(joined), tuple(one for one in series if id(one) not in used),
+                        step=None if clocks is None else _step(joined, clocks=clocks))
+
+
+def _step(joined: Sequence[Joined], *, clocks: Clocks) -> Step | None:
+    """Look whether what was left over, two pairs or more on one side of the rest, fits with clocks set otherwise."""
+    attempts = [one.attempt for one in joined if one.status == MISSING and one.attempt is not None]
+    series = [one.series for one in joined if one.attempt is None and one.series is not None
+              and one.series.began_s is not None]
+    fitted = [one.attempt.opened_s for one in joined if one.attempt is not None and one.off_s is not None]
+    other = estimate_clocks(attempts, series) if len(attempts) > 1 and len(series) > 1 and fitted else None
+    if other is None or other.n_pairs < 2:
+        return None
+    by_s = (other.offset_s - clocks.offset_s + DAY_S / 2) % DAY_S - DAY_S / 2
+    pairs = _pairs(attempts, series, offset_s=other.offset_s)
+    times = [attempts[k].opened_s for k in pairs]
+    if abs(by_s) > STEP_S or not (min(times) > max(fitted) or max(times) < min(fitted)):
+        return None
+    later = min(times) > max(fitted)
+    ordered = [pairs[k] for k in sorted(pairs)] if later else [
+        one.series for one in joined if one.series is not None and one.off_s is not None]
+    return Step(by_s if later else -by_s, ordered[0], len(pairs))
 
 
 def estimate_clocks(attempts: Sequence[Attempt], series: Sequence[Series]) -> Clocks | None:
@@ -190,14 +246,29 @@ def _off(attempt: Attempt, series: Series, *, offset_s: float) -> float:
 
 
 def _pairs(attempts: Sequence[Attempt], series: Sequence[Series], *, offset_s: float) -> dict[int, Series]:
-    """Join each attempt to one series at most, the closest pairs first."""
-    near = sorted((abs(off), k, j) for k, attempt in enumerate(attempts) for j, one in enumerate(series)
-                  if abs(off := _off(attempt, one, offset_s=offset_s)) <= TOLERANCE_S)
+    """Join each attempt to one series at most, those of runs by their names and the closest pairs first."""
+    near = sorted((not _of_runs(one), abs(off), k, j) for k, attempt in enumerate(attempts)
+                  for j, one in enumerate(series)
+                  if abs(off := _off(attempt, one, offset_s=offset_s)) <= TOLERANCE_S and _may_be(attempt, one))
     pairs, taken = dict[int, Series](), set[int]()
-    for _, k, j in near:
+    for _, _, k, j in near:
         if k not in pairs and j not in taken:
             pairs[k] = series[j]
             taken.add(j)
+    return pairs
+
+
+def _derived_pairs(attempts: Sequence[Attempt], series: Sequence[Series], *, taken: Container[int],
+                   offset_s: float) -> dict[int, Series]:
+    """Join what is derived by its name or type to attempts that have nothing else: it may be the run itself."""
+    free = [k for k in range(len(attempts)) if k not in taken]
+    near = sorted((abs(off), k, j) for k in free for j, one in enumerate(series)
+                  if one.kind == DERIVED and one.began_s is not None and _as_many(attempts[k], one) is not False
+                  and abs(off := _off(attempts[k], one, offset_s=offset_s)) <= TOLERANCE_S)
+    pairs: dict[int, Series] = {}
+    for _, k, j in near:
+        if all(series[j] is not one for one in pairs.values()):
+            pairs.setdefault(k, series[j])
     return pairs
 
 
@@ -205,7 +276,7 @@ def _score(attempts: Sequence[Attempt], series: Sequence[Series], *, offset_s: f
     """Count the pairs of an offset, with what else speaks for and against each; one more for likely clocks."""
     pairs = _pairs(attempts, series, offset_s=offset_s)
     likely = abs((offset_s + ZONE_S / 2) % ZONE_S - ZONE_S / 2) <= WRONG_S
-    return sum(1.0 + _agreement(attempts[k], one) for k, one in pairs.items()) + likely
+    return sum((1.0 if _of_runs(one) else UNNAMED) + _agreement(attempts[k], one) for k, one in pairs.items()) + likely
 
 
 def _spread(attempts: Sequence[Attempt], series: Sequence[Series], *, offset_s: float) -> float:
@@ -216,9 +287,27 @@ def _agreement(attempt: Attempt, series: Series) -> float:
     """Weigh what is known of both: volumes, repetition time, task, the number that was entered."""
     entered = None if None in (attempt.series, series.number) else attempt.series == series.number
     said = [None if series.n_volumes is None else series.n_volumes >= attempt.n_pulses - 1,
-            None if series.n_volumes is None else abs(series.n_volumes - attempt.n_pulses) <= 2,
+            _as_many(attempt, series),
             _same_tr(attempt, series), None if series.task is None else _same_task(attempt, series), entered, entered]
     return sum(0.0 if one is None else 0.5 if one else -0.5 for one in said)
+
+
+def _of_runs(series: Series) -> bool:
+    """Whether name and sequence speak for a run, or for nothing."""
+    return series.kind in (FUNCTIONAL, OTHER)
+
+
+def _as_many(attempt: Attempt, series: Series) -> bool | None:
+    """Whether a series has as many volumes as an attempt pulses; None where they are not known."""
+    return None if series.n_volumes is None else abs(series.n_volumes - attempt.n_pulses) <= VOLUMES
+
+
+def _may_be(attempt: Attempt, series: Series) -> bool:
+    """Whether a series can be an attempt's, the clock apart; against its name, what was measured must speak for it."""
+    if _of_runs(series) or series.kind == DERIVED:
+        return series.kind != DERIVED
+    as_many = _as_many(attempt, series)
+    return _same_tr(attempt, series) is not False if as_many is None else as_many and series.n_volumes != 1
 
 
 def _same_tr(attempt: Attempt, series: Series) -> bool | None:
@@ -252,6 +341,10 @@ def _doubts(attempt: Attempt, series: Series, *, clocks: Clocks, off_s: float) -
     named = {
         f"begins {abs(off_s):.1f} s {'later' if off_s > 0 else 'earlier'} than it": abs(off_s) > CLOSE_S,
         f"TR {series.tr_s or 0.0:g} s, the run's {attempt.tr_s or 0.0:g} s": _same_tr(attempt, series) is False,
+        "derived by its name or ImageType": series.kind == DERIVED,
+        f"a {series.kind} by its name, and how many volumes it has is not known":
+            not _of_runs(series) and series.kind != DERIVED and series.n_volumes is None
+            and not _same_tr(attempt, series),
         f"named task {series.task!r}": series.task is not None and not _same_task(attempt, series),
         f"{series.n_volumes} volumes, {attempt.n_pulses} pulses":
             series.n_volumes is not None and series.n_volumes < attempt.n_pulses - 1,

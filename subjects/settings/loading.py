@@ -97,6 +97,9 @@ def load_settings(study: Path | None = None, *, site: Path | None = None,
     own, version = (nothing, STUDY_FORMAT) if study is None else _validated_layer(Path(study) / "study.toml")
     merged = defaults_then(version)
     if site is not None:
+        if not Path(site).is_file():
+            raise SettingsError(f"--site {site}", came="no such file", expected="the site's settings file, in TOML",
+                                remedy="Correct --site; without it the study's settings and the defaults hold.")
         merged = _merge(merged, _validated_layer(Path(site))[0])
     merged = _merge(merged, own)
     for key, value in (overrides or {}).items():
@@ -105,7 +108,8 @@ def load_settings(study: Path | None = None, *, site: Path | None = None,
             tree = {part: tree}
         _build(tree, "a flag")
         merged = _merge(merged, tree)
-    where = str(study or site or "settings")
+    files = [str(path) for path in (site, None if study is None else Path(study) / "study.toml") if path is not None]
+    where = " with ".join(files) or "settings"
     return require_keys(_build(merged, where), where=where)
 
 

@@ -230,9 +230,9 @@ def test_fields_are_read_as_vendors_and_converters_spell_them(tmp_path: Path, co
     (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.9"}')
     (tmp_path / "torn.json").write_text('{"Name": ')
     (tmp_path / "list.json").write_text("[1, 2]")
-    (found,), n_passed = read_series(tmp_path)
+    (found,), n_passed, unreadable = read_series(tmp_path)
     assert (found.number, found.began_s, found.tr_s, found.kind) == (number, began_s, tr_s, kind)
-    assert n_passed == 3
+    assert (n_passed, [path.name for path in unreadable]) == (3, ["torn.json"])
 
 
 def test_a_folder_without_images_is_named(layout: Layout, tmp_path: Path) -> None:
@@ -306,3 +306,168 @@ def test_the_difference_of_the_clocks_is_told_against_the_local_time(layout: Lay
     for line in match_lines(found):
         said.print(line)
     assert "ep2d_bold_main" in said.export_text()
+
+
+# ---------------------------------------------------------- an operator's trial: values, names, midnight, claims
+
+def invoke(layout: Layout, folder: Path, *more: str) -> Any:
+    return CliRunner().invoke(cli, ["match", "--study", str(layout.root), "--sub", "01", "--json-folder", str(folder),
+                                    *more], env={"COLUMNS": "80", "TZ": "UTC"})
+
+
+def change(folder: Path, name: str, **values: Any) -> None:
+    path = folder / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+STRANGE: list[Any] = [float("nan"), float("inf"), -float("inf"), None, 5, -1.5, 10 ** 400, True, "", "x", "NaN", "\ud800",
+                      [], [None], [[[]]], {}, {"const": 5}, [float("nan")], ["P", 5], "[/bold]"]
+FIELDS = ["SeriesNumber", "ImageType", "dcmmeta_shape", "RepetitionTime", "NumberOfVolumes", "AcquisitionTime",
+          "SeriesTime", "AcquisitionDateTime", "AcquisitionDate", "StudyDate", "SeriesDescription", "ProtocolName",
+          "TaskName", "ScanningSequence", "NumberOfTemporalPositions", "global"]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_value_of_a_sidecar_ends_the_match(layout: Layout, tmp_path: Path, field: str) -> None:
+    a_session(layout, tmp_path / "images", volumes=False)
+    scanner = Scanner(tmp_path / "images", n=50)
+    for k, value in enumerate(STRANGE):
+        scanner.scan(k, name="odd", file=f"odd{k:02d}", **{**EPI, field: value})
+    change(tmp_path / "images", "odd00.json", dcmmeta_shape=[64, 64, 30, None])
+    done = invoke(layout, tmp_path / "images")
+    assert isinstance(done.exception, SystemExit | None), done.exception
+    found = match_subject(layout, sub="01", folder=tmp_path / "images")
+    assert [told(one) for one in joined(found)[:6]] == WHOLE
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_value_that_is_not_finite_is_unknown_and_an_endless_file_is_named(layout: Layout, tmp_path: Path) -> None:
+    a_session(layout, tmp_path / "images", volumes=False)
+    change(tmp_path / "images", "03_ep2d_bold_main.json", SeriesNumber=float("nan"), ImageType=5,
+           dcmmeta_shape=[64, 64, 30, None])
+    (tmp_path / "images" / "deep.json").write_text('{"a":' * 100_000 + "1" + "}" * 100_000)
+    found = match_subject(layout, sub="01", folder=tmp_path / "images")
+    first = joined(found)[0].series
+    assert first is not None
+    assert (first.number, first.n_volumes, joined(found)[0].status) == (None, None, FITS)
+    assert [path.name for path in found.unreadable] == ["deep.json"]
+    said = invoke(layout, tmp_path / "images").output
+    assert "passed over, cannot be read: deep.json" in said
+    assert "(03_ep2d_bold_main.json)" in said.replace("\n", "")  # a series without a number has its file's name
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_an_offset_that_is_no_number_is_refused(layout: Layout, tmp_path: Path, value: str) -> None:
+    done = invoke(layout, tmp_path, "--offset", value)
+    assert done.exit_code == 2
+    assert "is not a finite number" in done.output
+
+
+@pytest.mark.parametrize("told_of_it", [{"ScanningSequence": "GR"}, {}])
+@pytest.mark.parametrize("volumes", [True, False])
+def test_a_series_that_fits_an_attempt_joins_it_whatever_its_name(layout: Layout, tmp_path: Path, volumes: bool,
+                                                                  told_of_it: dict[str, str]) -> None:
+    console, scanner = Console(layout), Scanner(tmp_path / "images", ahead_s=41.0)
+    scanner.scan(console.now_s - 30.0, name="WIP Survey", n_volumes=1, RepetitionTime=0.011, ScanningSequence="GR")
+    rng = random.Random(4)
+    for task, run, name in (("lo", 1, "WIP LO localizer"), ("lo", 2, "LO localizer"), ("motion", 1, "MT localizer"),
+                            ("main", 1, "main T1 scout")):
+        console.rest(rng.uniform(30.0, 200.0))
+        n = {"lo": 168, "motion": 16, "main": 278}[task]  # few enough to be no run by their number alone
+        scanner.scan(console.play(task, run, n_volumes=n), name=name, n_volumes=n if volumes else None, **told_of_it)
+    scanner.scan(console.now_s + 30.0, name="T1w_MPR", RepetitionTime=2.4)
+    found = match_subject(layout, sub="01", folder=tmp_path / "images")
+    assert [(one.status, one.series.number) for one in joined(found) if one.series is not None] == [
+        (FITS, 2), (FITS, 3), (FITS, 4), (FITS, 5)]
+    assert [one.name for one in found.sessions[0].beside] == ["WIP Survey", "T1w_MPR"]
+    said = invoke(layout, tmp_path / "images").output
+    assert all(name in said for name in ("series of no run", "WIP Survey", "T1w_MPR"))
+
+
+def test_the_date_of_the_study_is_not_that_of_what_came_after_midnight(layout: Layout, tmp_path: Path) -> None:
+    def study_date(seconds: float) -> dict[str, Any]:
+        return {"StudyDate": "20261126", **iso_time(seconds)}
+
+    a_session(layout, tmp_path / "images", ahead_s=13 * 3600.0 + 2400.0, spell=study_date)
+    found = match_subject(layout, sub="01", folder=tmp_path / "images")
+    series, _, _ = read_series(tmp_path / "images")
+    times = [one.began_s or 0.0 for one in sorted(series, key=lambda one: one.number or 0)]
+    assert times != sorted(times)  # the session does go on over midnight
+    assert [told(one) for one in joined(found)] == WHOLE
+    assert found.fits
+
+
+@pytest.mark.parametrize("spell", [iso_time, with_date])
+def test_a_series_that_two_sessions_claim_fits_neither(layout: Layout, tmp_path: Path,
+                                                       spell: Callable[[float], dict[str, Any]]) -> None:
+    a_session(layout, tmp_path / "other", ses="01", seed=3)
+    a_session(layout, tmp_path / "images", ses="02", seed=3, spell=spell)
+    found = match_subject(layout, sub="01", folder=tmp_path / "images")
+    both = [[told(one)[0] for one in session.joined if one.attempt is not None] for session in found.sessions]
+    if spell is with_date:
+        assert both == [[MISSING] * 6, [FITS] * 6]
+        return
+    assert both == [[DOUBTFUL] * 6, [DOUBTFUL] * 6]
+    assert found.sessions[0].joined[0].doubts == ("joined in ses-02 as well",)
+    alone = match_subject(layout, sub="01", folder=tmp_path / "images", ses="01")  # asked for alone, it is no other
+    assert [told(one)[0] for one in joined(alone)] == [DOUBTFUL] * 6
+    assert keep_match(layout, found) == keep_match(layout, alone) == 0
+
+
+def test_a_number_that_was_entered_for_another_run_is_not_written(layout: Layout, tmp_path: Path) -> None:
+    a_session(layout, tmp_path / "images")
+    note_series(layout, RunKey("01", "01", "main", 4), attempt=1, number=9)  # which is run 5's
+    found = match_subject(layout, sub="01", folder=tmp_path / "images")
+    doubts = {one.attempt.key.run: one.doubts for one in joined(found) if one.attempt is not None}
+    assert doubts[4] == ("the operator entered series 9",)
+    assert doubts[5] == ("series 9 was entered for main run 4, attempt 1",)
+    assert keep_match(layout, found) == 4
+    assert series_of(layout, RunKey("01", "01", "main", 5), attempt=1) is None
+    again = match_subject(layout, sub="01", folder=tmp_path / "images")  # what the clock kept speaks for itself
+    assert [one.status for one in joined(again)] == [FITS] * 4 + [DOUBTFUL] * 2
+
+
+def test_a_number_that_comes_twice_is_left_to_the_operator(layout: Layout, tmp_path: Path) -> None:
+    a_session(layout, tmp_path / "images")
+    change(tmp_path / "images", "09_ep2d_bold_main.json", SeriesNumber=4)
+    found = match_subject(layout, sub="01", folder=tmp_path / "images")
+    assert found.fits
+    assert keep_match(layout, found) == 4
+    assert "series 4 comes twice" in str(match_lines(found))
+
+
+@pytest.mark.parametrize("by_s", [12.0, -300.0])
+def test_a_step_of_the_clock_is_named(layout: Layout, tmp_path: Path, by_s: float) -> None:
+    a_session(layout, tmp_path / "images", spell=iso_time)
+    for path in (tmp_path / "images").glob("*.json"):
+        told_of = json.loads(path.read_text())
+        if int(path.name[:2]) >= 6:
+            hours, minutes, seconds = told_of["AcquisitionTime"].split(":")
+            change(path.parent, path.name, **iso_time(3600 * int(hours) + 60 * int(minutes) + float(seconds) + by_s))
+    found = match_subject(layout, sub="01", folder=tmp_path / "images")
+    step = found.sessions[0].step
+    assert step is not None
+    assert (step.at.number, step.n_pairs) == (6, 3)
+    assert step.by_s == pytest.approx(by_s, abs=0.6)
+    assert f"clock seems to change by {step.by_s:+.1f} s at series 6" in str(match_lines(found))
+
+
+def test_a_field_map_is_counted_once(layout: Layout, tmp_path: Path) -> None:
+    console, _ = a_session(layout, tmp_path / "images")
+    for number in (None, 31):  # without a number the echoes have their name and time in common
+        for echo in (1, 2):
+            console.rest(0.004)
+            path = Scanner(tmp_path / "images", n=30).scan(console.now_s, name="gre_field_mapping", number=30,
+                                                            file=f"fm_{number}_e{echo}", EchoNumber=echo)
+            change(path.parent, path.name, SeriesNumber=number)
+        Scanner(tmp_path / "images").scan(console.now_s, name="gre_field_mapping", number=32 if number else 33)  # phase
+        console.rest(90.0)
+    found = match_subject(layout, sub="01", folder=tmp_path / "images")
+    assert found.scans["01"]["field map"] == (0, 4)  # two of the session, two of these
+
+
+def test_what_is_derived_by_its_name_stands_for_a_run_that_has_nothing_else(layout: Layout, tmp_path: Path) -> None:
+    a_session(layout, tmp_path / "images")
+    change(tmp_path / "images", "08_ep2d_bold_main.json", SeriesDescription="main mean field")
+    one = joined(match_subject(layout, sub="01", folder=tmp_path / "images"))[4]
+    assert (told(one), one.doubts) == ((DOUBTFUL, 4, 1, 8), ("derived by its name or ImageType",))

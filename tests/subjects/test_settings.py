@@ -54,6 +54,19 @@ def test_layers_from_weak_to_strong(tmp_path: Path) -> None:
     assert {key for key, _, _ in settings.departures()} == {"scanner.tr_s", "scanner.n_dummies", "display.refresh_hz"}
 
 
+def test_what_the_site_brings_is_not_blamed_on_the_study_alone(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('[scanner]\ntrigger_key = "space"\n', encoding="utf-8")
+    study = _file(tmp_path, '[main]\nabort_key = "space"\n')
+    with pytest.raises(SettingsError) as clash:
+        load_settings(study, site=site)
+    assert str(clash.value).startswith(f"{site} with {study / 'study.toml'}: ")
+    with pytest.raises(SettingsError) as missing:
+        load_settings(study, site=tmp_path / "nowhere.toml")
+    assert str(missing.value).startswith(f"--site {tmp_path / 'nowhere.toml'}: no such file")
+    assert "init" not in str(missing.value)
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("[scaner]\ntr_s = 1\n", "unknown setting 'scaner'; expected a known setting. Did you mean 'scanner'?"),
     ("[main]\nrunz = 1\n", "unknown setting 'main.runz'; expected a known setting. Did you mean 'main.runs'?"),

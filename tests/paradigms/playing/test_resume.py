@@ -25,6 +25,7 @@ from subjects.plan.run_sheet import run_sheet
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
+from subjects.store import read_json
 from tests.bids import bids_errors
 
 RUN = RunKey("01", "01", "main", 1)
@@ -150,6 +151,17 @@ def test_parts_with_a_gap_between_them_are_no_whole_run(small_console: Layout,
     assert not _done(small_console)
     assert _play(small_console, repeat=True).complete
     assert _tables(small_console) == [(1, 3, True)]
+
+
+@pytest.mark.parametrize(("fault", "said"), [({"tr_factor": 1.5}, "TR is 3.0000 s"),
+                                             ({"stop_after": 40}, "the scanner stopped early")])
+def test_the_table_of_a_run_says_what_was_amiss_with_its_pulses(small_console: Layout, fault: dict[str, float],
+                                                                said: str) -> None:
+    settings = load_settings(small_console.root, overrides={f"emulated_scanner.{k}": v for k, v in fault.items()})
+    play_run(small_console, settings, key=RUN, **VIRTUAL)
+    told = read_json(small_console.events(RUN).with_suffix(".json"))["PulseWatch"]
+    assert any(said in text for text in told["faults"])
+    assert told["n_pulses"] < told["n_expected"] or told["tr_fitted_s"] == pytest.approx(3.0)
 
 
 def test_trials_shown_after_the_scanner_stopped_were_not_measured(small_console: Layout) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from paradigms.console.run_state import RunView, fold, fold_all
 from paradigms.devices.protocols import Pulse
+from paradigms.playing.intake import WARNED
 from paradigms.runlog import of_kind
 from paradigms.schedule import Schedule, excerpt
 from subjects.errors import DeviceError
@@ -198,6 +199,18 @@ def test_each_fault_of_an_emulated_scanner_is_found(bench: BenchMaker, short: Sc
     assert outcome.complete
     assert len(outcome.watch.faults) == 1
     assert outcome.watch.faults[0].startswith(text)
+
+
+def test_a_scanner_with_another_tr_is_warned_of_a_few_times(bench: BenchMaker, short: Schedule,
+                                                            caplog: pytest.LogCaptureFixture) -> None:
+    run = bench(schedule=short, faults=ScannerFaults(tr_factor=1.5))
+    outcome = run.play()
+    amiss = [line["amiss"] for line in of_kind(run.records, "pulse") if line["amiss"]]
+    said = [record.message for record in caplog.records if record.name == "paradigms.playing.intake"]
+    assert (amiss.count("off the grid"), amiss.count("2 missed")) == (5, 5)  # each pulse, in the journal
+    assert len(said) == 2 * (WARNED + 1)
+    assert said[-2:] == ["5 pulses in all: off the grid", "5 pulses in all: after missed ones"]
+    assert outcome.watch.faults[0].startswith("TR is 3.0000 s")
 
 
 def test_a_late_scanner_is_waited_for(bench: BenchMaker, short: Schedule) -> None:

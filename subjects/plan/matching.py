@@ -329,8 +329,9 @@ def _judge(attempt: Attempt, series: Series | None, *, candidates: Sequence[Seri
         if entered is not None:
             why = "no time is known of it" if entered.began_s is None else "the clock gives it no attempt"
             return Joined(DOUBTFUL, attempt, entered, doubts=(f"joined by the number that was entered: {why}",))
-        return Joined(MISSING, attempt, None, doubts=(
-            (f"series {attempt.series} was entered and is not there",) if attempt.series is not None else ()))
+        there = any(one.number == attempt.series for one in candidates)
+        said = f"series {attempt.series} was entered and {'is joined to another' if there else 'is not there'}"
+        return Joined(MISSING, attempt, None, doubts=(said,) if attempt.series is not None else ())
     off = _off(attempt, series, offset_s=clocks.offset_s)
     doubts = tuple(_doubts(attempt, series, clocks=clocks, off_s=off))
     return Joined(DOUBTFUL if doubts else FITS, attempt, series, off_s=off, doubts=doubts)

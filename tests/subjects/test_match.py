@@ -320,8 +320,8 @@ def change(folder: Path, name: str, **values: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
-STRANGE: list[Any] = [float("nan"), float("inf"), -float("inf"), None, 5, -1.5, 10 ** 400, True, "", "x", "NaN", "\ud800",
-                      [], [None], [[[]]], {}, {"const": 5}, [float("nan")], ["P", 5], "[/bold]"]
+STRANGE: list[Any] = [float("nan"), float("inf"), -float("inf"), None, 5, -1.5, 10 ** 400, True, "", "x", "NaN",
+                      "\ud800", [], [None], [[[]]], {}, {"const": 5}, [float("nan")], ["P", 5], "[/bold]"]
 FIELDS = ["SeriesNumber", "ImageType", "dcmmeta_shape", "RepetitionTime", "NumberOfVolumes", "AcquisitionTime",
           "SeriesTime", "AcquisitionDateTime", "AcquisitionDate", "StudyDate", "SeriesDescription", "ProtocolName",
           "TaskName", "ScanningSequence", "NumberOfTemporalPositions", "global"]
@@ -425,6 +425,9 @@ def test_a_number_that_was_entered_for_another_run_is_not_written(layout: Layout
     assert series_of(layout, RunKey("01", "01", "main", 5), attempt=1) is None
     again = match_subject(layout, sub="01", folder=tmp_path / "images")  # what the clock kept speaks for itself
     assert [one.status for one in joined(again)] == [FITS] * 4 + [DOUBTFUL] * 2
+    (tmp_path / "images" / "08_ep2d_bold_main.json").unlink()
+    lost = joined(match_subject(layout, sub="01", folder=tmp_path / "images"))[4]
+    assert (lost.status, lost.doubts) == (MISSING, ("series 9 was entered and is joined to another",))
 
 
 def test_a_number_that_comes_twice_is_left_to_the_operator(layout: Layout, tmp_path: Path) -> None:

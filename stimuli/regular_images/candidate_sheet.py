@@ -23,7 +23,8 @@ N_RUNNERS, N_NEXT = 2, 3
 INK, GREY, PAPER = (24, 24, 24), (105, 105, 105), (255, 255, 255)
 FRAMES = {CHOSEN: (0, 120, 60), BELOW: (200, 110, 0)}
 _PLAIN = (190, 190, 190)
-_TEXT_LINES = 3
+_NAME_LINES = 3
+_TEXT_LINES = 2 + _NAME_LINES
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def draw_candidate_sheet(selection: Selection, *, listing: Listing, stimuli: Sti
     n_columns = max([1, *(len(columns) for _, columns in blocks)])
     heights = [max([1, *(len(column.verdicts) for column in columns)]) for _, columns in blocks]
     row = THUMB + _TEXT_LINES * LINE + GAP
-    top, head = 96, 44
+    top, head = 116, 44
     width = 2 * MARGIN + n_columns * (THUMB + GAP) - GAP
     sheet = Image.new("RGB", (max(width, 900), top + sum(head + n * row for n in heights) + MARGIN), PAPER)
     pen = ImageDraw.Draw(sheet)
@@ -117,8 +118,8 @@ def draw_candidate_sheet(selection: Selection, *, listing: Listing, stimuli: Sti
 
 def _draw_head(pen: ImageDraw.ImageDraw) -> None:
     pen.text((MARGIN, 20), "Chosen photographs and their runners-up", fill=INK, font=_font(26, bold=True))
-    pen.text((MARGIN, 58), "green: chosen; amber: chosen below the threshold; grey: not chosen. To leave one out: "
-             "stimuli.exclude = [\"FILE\"] (whole names: candidates.tsv)", fill=GREY, font=_font(15))
+    pen.text((MARGIN, 58), "Green: chosen; amber: chosen below the threshold; grey: not chosen.\n"
+             "To leave one out, name its file in study.toml: [stimuli] exclude = [\"FILE\"]", fill=GREY, font=_font(15))
 
 
 def _draw_photograph(sheet: Image.Image, verdict: Verdict, *, listing: Listing, stimuli: StimuliSettings, side: int,
@@ -130,20 +131,39 @@ def _draw_photograph(sheet: Image.Image, verdict: Verdict, *, listing: Listing, 
     pen.rectangle((left - 2, top - 2, left + THUMB + 1, top + THUMB + 1), outline=FRAMES.get(verdict.verdict, _PLAIN),
                   width=4 if verdict.verdict in FRAMES else 1)
     taken = "" if one.rank == 1 else f", taken for {one.top}"
-    lines = ((one.candidate.category, INK), (f"P {one.p:.4f}{taken}", FRAMES[BELOW] if taken else INK),
-             (one.candidate.file, GREY))
-    for k, (text, colour) in enumerate(lines):
-        pen.text((left, top + THUMB + 4 + k * LINE), fit_text(text, pen=pen, at_end=k == 2), fill=colour,
-                 font=_font(14))
+    p = ">.9999" if one.p is not None and one.p > 0.99995 else f"{one.p:.4f}".lstrip("0")
+    lines = [(fit_text(one.candidate.category, pen=pen), INK, 14),
+             (fit_text(f"P {p}{taken}", pen=pen), FRAMES[BELOW] if taken else INK, 14),
+             *((line, GREY, 12) for line in wrap_name(one.candidate.file, pen=pen))]
+    for k, (text, colour, size) in enumerate(lines):
+        pen.text((left, top + THUMB + 4 + k * LINE), text, fill=colour, font=_font(size))
 
 
-def fit_text(text: str, *, pen: ImageDraw.ImageDraw, at_end: bool = False) -> str:
-    """Shorten a text to a photograph's width: at its end, or (a file's path) at its beginning."""
+def fit_text(text: str, *, pen: ImageDraw.ImageDraw) -> str:
+    """Shorten a text at its end to a photograph's width."""
     shown, cut = text, 0
     while pen.textlength(shown, font=_font(14)) > THUMB:
         cut += 1
-        shown = f"…{text[cut:]}" if at_end else f"{text[:-cut]}…"
+        shown = f"{text[:-cut]}…"
     return shown
+
+
+def wrap_name(name: str, *, pen: ImageDraw.ImageDraw) -> list[str]:
+    """Break a file's name into lines of a photograph's width; one that is longer still loses its beginning."""
+    lines = _broken(name, pen=pen)
+    while len(lines) > _NAME_LINES:
+        name = name[1:]
+        lines = _broken(f"…{name}", pen=pen)
+    return lines
+
+
+def _broken(text: str, *, pen: ImageDraw.ImageDraw) -> list[str]:
+    lines = [""]
+    for letter in text:
+        if pen.textlength(lines[-1] + letter, font=_font(12)) > THUMB:
+            lines.append("")
+        lines[-1] += letter
+    return lines
 
 
 @cache

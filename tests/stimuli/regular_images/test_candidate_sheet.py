@@ -16,10 +16,12 @@ from stimuli.regular_images.candidate_sheet import (
     N_NEXT,
     N_RUNNERS,
     THUMB,
+    _font,
     arrange_class,
     draw_candidate_sheet,
     exclude_lines,
     fit_text,
+    wrap_name,
 )
 from stimuli.regular_images.category_choice import CHOSEN
 from tests.stimuli.folders import class_folders, photo_study
@@ -52,7 +54,10 @@ def test_what_is_too_wide_is_cut_where_it_says_least() -> None:
     assert fit_text("banana", pen=pen) == "banana"
     long = "n02085936-Maltese_dog/n02085936_with_a_long_name.JPEG"
     assert fit_text(long, pen=pen).startswith("n02085936")
-    assert fit_text(long, pen=pen, at_end=True).endswith("_name.JPEG")
+    assert "".join(wrap_name(long, pen=pen)) == long, "the name by which it is excluded stands there whole"
+    longer = wrap_name("folder/" * 20 + long, pen=pen)
+    assert (longer[0][0], "".join(longer)[-len(long):]) == ("…", long)
+    assert all(pen.textlength(line, font=_font(12)) <= THUMB for line in longer)
 
 
 def test_the_command_writes_it_and_says_how_to_leave_one_out(tiny: TorchNetwork, tmp_path: Path,

@@ -59,19 +59,30 @@ class Builders:
         assert self._server.stdout is not None
         return self._server.stdout.readline().strip()
 
-    def build(self, root: Path, *, kill_after: float | None = None) -> tuple[bool, float]:
-        """Build, killed after so many seconds; give whether it came to its end, and how long it lasted."""
+    def build(self, root: Path, *, kill_at: int | None = None, then_s: float = 0.0) -> bool:
+        """Build, killed so many seconds after so many files were there; give whether it came to its end."""
         assert self._server.stdin is not None
         self._server.stdin.write(f"{root}\n")
         self._server.stdin.flush()
-        pid, began = int(self._hear()), time.monotonic()
-        if kill_after is not None:
-            time.sleep(kill_after)
+        pid = int(self._hear())
+        if kill_at is not None:
+            with suppress(ProcessLookupError):  # it came to its end
+                while _count(root) < kill_at:
+                    os.kill(pid, 0)
+                    time.sleep(0.001)
+            time.sleep(then_s)
             with suppress(ProcessLookupError):  # it came to its end
                 os.kill(pid, signal.SIGKILL)
         status = int(self._hear())
         assert status in (0, signal.SIGKILL)
-        return status == 0, time.monotonic() - began
+        return status == 0
+
+
+def _count(root: Path) -> int:
+    """Count the files under the study's stimuli, while they come and go."""
+    with suppress(FileNotFoundError):
+        return sum(not path.is_dir() for path in (root / "stimuli").rglob("*"))
+    return 0
 
 
 @pytest.fixture(scope="module")
@@ -99,16 +110,15 @@ def test_a_killed_build_is_completed_to_the_same_bytes(builders: Builders, tiny:
         return photo_study(tmp_path / name, folder, mean_image="folder").layout
 
     whole = study("whole")
-    ended, lasted = builders.build(whole.root)
-    assert ended
+    before = _count(whole.root)
+    assert builders.build(whole.root)
     wanted = _bytes(whole)
     assert len(wanted) >= 20
     rng, left = np.random.default_rng(19), []
     for k in range(5 * MOMENTS):
         layout = study(f"killed-{k}")
-        ended, took = builders.build(layout.root, kill_after=float(rng.uniform(0, lasted)))
-        if ended:
-            lasted = min(lasted, took)
+        if builders.build(layout.root, kill_at=int(rng.integers(before, len(wanted) + 1)),
+                          then_s=float(rng.uniform(0, 0.03))):
             continue
         left.append(len(_bytes(layout)))
         build(layout, load_settings(layout.root))

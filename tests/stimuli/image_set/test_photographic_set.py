@@ -39,6 +39,7 @@ def study(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     changes = {"stimuli": {"network": "squeezenet1_0", "preprocessing": "caffe-227",
                            "weights": str(shared_data / "squeezenet1_0_imagenet.safetensors"),
                            "images": str(shared_data / "imagenet-sample"),
+                           "class_lists": "wide",
                            "mean_image": str(shared_data / "ilsvrc_2012_mean.npy")}}
     layout = init_study(Layout(tmp_path_factory.mktemp("photographic") / "study"), name="photographs", seed=20210,
                         changes=changes)

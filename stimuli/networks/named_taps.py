@@ -11,6 +11,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -124,7 +125,9 @@ def find_modules(patterns: Sequence[str], passed: Mapping[str, int], *, where: s
     """
     found: set[str] = set()
     for pattern in patterns:
-        fitting = [name for name in passed if re.fullmatch(_expression(pattern), name)]
+        fitting = list[str]()
+        with suppress(re.error):  # a choice of characters that is none, such as [9-1], fits nothing
+            fitting = [name for name in passed if re.fullmatch(_expression(pattern), name)]
         once = [name for name in fitting if passed[name] == 1]
         if not fitting:
             raise NetworkError(f"{where}, layers and taps", came=repr(pattern),

@@ -69,13 +69,13 @@ def test_the_first_chosen_one_is_the_example() -> None:
 
 
 @settings(max_examples=25)
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z", "M"]), max_size=60), st.booleans())
-def test_a_text_is_cut_by_as_few_letters_as_it_takes(text: str, at_end: bool) -> None:
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z", "M"]), max_size=60))
+def test_a_text_is_cut_by_as_few_letters_as_it_takes(text: str) -> None:
     def fits(shown: str) -> bool:
         return PEN.textlength(shown, font=_font(14)) <= THUMB
 
-    cuts = [text, *(f"…{text[cut:]}" if at_end else f"{text[:len(text) - cut]}…" for cut in range(1, len(text) + 1))]
-    assert fit_text(text, pen=PEN, at_end=at_end) == next(shown for shown in cuts if fits(shown))
+    cuts = [text, *(f"{text[:len(text) - cut]}…" for cut in range(1, len(text) + 1))]
+    assert fit_text(text, pen=PEN) == next(shown for shown in cuts if fits(shown))
 
 
 @settings(max_examples=40)

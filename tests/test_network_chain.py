@@ -31,7 +31,7 @@ SMALL = {
     "rsa": {"n_permutations": 50, "n_bootstraps": 50},
     "encoding": {"candidates": [1, 2], "folds": 5, "n_permutations": 50, "n_subsamples": 50},
 }
-FEW = {"re_p": 1e-12, "shortfall": "best"}
+FEW = {"re_p": 1e-12, "shortfall": "best", "class_lists": "wide"}
 EASY = {**FEW, "an_p": 0.9, "ai_p": 0.9, "an_ceiling_p": 0.9999, "an_min_contrast": 6.0, "an_contrast_tolerance": 50.0}
 OWN = '''
 from stimuli.networks.registry import TorchNetwork, load_network

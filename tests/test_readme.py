@@ -29,6 +29,7 @@ seed = 20210
 per_class = 2
 an_min_contrast = 2.0
 an_contrast_tolerance = 50.0
+class_lists = "wide"
 re_p = 1e-12
 an_p = 0.9
 ai_p = 0.9

@@ -99,7 +99,8 @@ def require_runs(layout: Layout, *, sub: str, task: str = "main") -> tuple[RunKe
         remedy = (f"Runs of this volunteer were not played yet, were cut off (`python run_session.py recover --study "
                   f"{layout.argument}` makes their tables), or carry other names than "
                   f"sub-{sub}_ses-*_task-{task}_run-*.")
-    raise AnalysisError(str(layout.root / f"sub-{sub}"), came="no events tables", expected="at least one logged run",
+    raise AnalysisError(str(layout.root / f"sub-{sub}"), came=f"no events tables of task {task}",
+                        expected="at least one logged run",
                         remedy=remedy)
 
 

@@ -202,8 +202,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--network", choices=("squeezenet", "efficientnet"), default="squeezenet")
     parser.add_argument("--images", type=int, default=12)
-    parser.add_argument("--search", type=int, default=90,
-                        help="steps of our smallest AI, which take as long as the peers' 100")
+    parser.add_argument("--search", type=int, default=100, help="steps of our smallest AI; the peers take 100")
     parser.add_argument("--study", type=Path, help="a study that has the set, or where it is kept")
     parser.add_argument("--layouts", nargs="+", choices=tuple(LAYOUTS), default=list(LAYOUTS),
                         help="how the peers' images lie in memory")

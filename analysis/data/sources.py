@@ -183,16 +183,17 @@ def _find_bold(layout: Layout, source: str, *, key: RunKey, hemi: str) -> Path |
 
 
 def require_whole(data: SubjectData) -> SubjectData:
-    """See that simulated files were made together and are as they were made; preprocessed ones are taken as they are.
+    """See that simulated files were made together and are as they were made, and no two preprocessed ones alike.
 
     Raises
     ------
     AnalysisError
-        If one has no sidecar, is not what its sidecar says, or was made from something else than the others: a
-        simulation that was killed leaves some older files and some newer ones.
+        If two preprocessed time series have the very same content; if a simulated file has no sidecar, is not what its
+        sidecar says, or was made from something else than the others: a simulation that was killed leaves some older
+        files and some newer ones.
     """
     if data.source != SIMULATED:
-        return data
+        return _require_distinct(data)
     files = [*data.bold.values(), *data.labels.values(),
              *(path for paths in data.surfaces.values() for path in paths.values())]
     first: tuple[object, object] | None = None
@@ -209,4 +210,17 @@ def require_whole(data: SubjectData) -> SubjectData:
         else:
             continue
         raise AnalysisError(str(path), came=came, expected="files of one simulation", remedy=data.remedy)
+    return data
+
+
+def _require_distinct(data: SubjectData) -> SubjectData:
+    """See that no two runs have the very same time series: one of them is another's under its name."""
+    seen: dict[str, Path] = {}
+    for path in data.bold.values():
+        if path.is_file():
+            other = seen.setdefault(digest_file(path), path)
+            if other != path:
+                raise AnalysisError(str(path), came=f"the same content as {other.name}",
+                                    expected="another time series in each run and hemisphere",
+                                    remedy="Restore the file that was copied over.")
     return data

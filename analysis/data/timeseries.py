@@ -205,6 +205,35 @@ def count_volumes(events: pd.DataFrame) -> int:
     return int(found)
 
 
+def require_scanner_units(data: NDArray[np.float32], *, where: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """See that a run's time series still have their means, from which percent signal change is told.
+
+    Parameters
+    ----------
+    data : float32 array, (n_volumes, n_vertices)
+    where : str
+        Whose, for the message.
+
+    Returns
+    -------
+    means : float64 array, (n_vertices,)
+    usable : bool array, (n_vertices,)
+        Vertices that vary, and by less than their mean.
+
+    Raises
+    ------
+    AnalysisError
+        If most vertices that vary do so by more than their mean: it was taken out, or they are z scores.
+    """
+    means, spreads = data.mean(axis=0, dtype=np.float64), data.std(axis=0, dtype=np.float64)
+    alive, centred = spreads > 0, np.abs(means) < spreads
+    if 2 * np.count_nonzero(alive & centred) > np.count_nonzero(alive):
+        raise AnalysisError(where, came="time series without their mean",
+                            expected="time series in scanner units, from which percent signal change can be told",
+                            remedy="Take them before they are demeaned or standardised.")
+    return means, alive & ~centred
+
+
 def require_volumes(run: Run, events: pd.DataFrame) -> Run:
     """Return the run if its volumes are as many as the logged pulses, lost ones included, else stop and say so.
 

@@ -160,7 +160,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not (0 <= self.n_discarded < self.n_volumes and self.tr_s > 0):
-            raise AnalysisError("volumes", expected="some left", remedy="Correct main.discard_s or scanner.tr_s.",
+            raise AnalysisError("volumes", expected="some left",
+                                remedy="Discard less (the paradigm's discard_s), or correct scanner.tr_s.",
                                 came=f"{self.n_volumes} volumes of {self.tr_s:g} s, {self.n_discarded} discarded")
 
     @property

@@ -18,6 +18,7 @@ from analysis.data.timeseries import (
     label_part,
     read_run,
     read_sessions,
+    require_scanner_units,
     require_volumes,
 )
 from analysis.glm.design import Sampling
@@ -89,7 +90,9 @@ class SubjectRuns:
     def read(self, key: RunKey, *, hemi: str) -> Run:
         """Read one hemisphere of a run, its volumes as many as the logged pulses."""
         events = self.sessions[key.ses][key]
-        return require_volumes(read_run(self.data, key, hemi=hemi, tr_s=self.tr_s), events)
+        run = require_volumes(read_run(self.data, key, hemi=hemi, tr_s=self.tr_s), events)
+        require_scanner_units(run.data, where=f"sub-{self.sub} {label_part(key)} hemi-{hemi}")
+        return run
 
     def sampling(self, run: Run) -> Sampling:
         """Say when a run's volumes were taken."""

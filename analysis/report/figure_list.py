@@ -225,7 +225,8 @@ def _denoising(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigur
     n_draws = records.settings.glm.run_bootstraps
     about = ("Left: the response that the designs were made with. Middle: median cross-validated R² over the vertices "
              "that some number of components predicts (the best ones where there is none), leaving out one run at a "
-             f"time. Right: largest response over its mean standard error ({n_draws} bootstraps over runs) at every "
+             "time; chosen is the first number whose gain comes within 5 % of the largest. "
+             f"Right: largest response over its mean standard error ({n_draws} bootstraps over runs) at every "
              "vertex of both hemispheres, darker where there are more.")
     pool = ("Noise pool: bright vertices (mean signal above half its 99th percentile) whose cross-validated R² without "
             "components is negative; both hemispheres share it.")

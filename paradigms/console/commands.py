@@ -47,9 +47,11 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
         resume: bool, from_trial: int | None, trust: bool, accept_changes: bool, accepted_digest: str | None,
         quiet: bool, as_json: bool) -> int:
     """Play one run, show it while it is played, and log it. Ends with 0 when it is complete, 1 when it was aborted."""
+    from paradigms.devices.xserver import require_at_hand
     from paradigms.record.run_files import claimed, last_attempt
 
     layout, key = Layout(study).require(), RunKey(sub, ses, task, run_number)
+    require_at_hand(display)
     attempt, real = last_attempt(layout, key) + 1, display != "virtual" and not quiet
     with claimed(layout, key, attempt=attempt):  # before anything that takes time: a session that begins now finds it
         from paradigms.console.questions import folded

@@ -48,6 +48,25 @@ def require_display() -> str:
     return name
 
 
+def require_at_hand(display: str) -> None:
+    """Refuse a display that is not there, before anything is opened or written for it.
+
+    Parameters
+    ----------
+    display : str
+        As for a run: ``"window"`` needs an X server, ``"xvfb"`` the program that makes one, others nothing.
+
+    Raises
+    ------
+    DeviceError
+        As :func:`require_display` and :func:`start_virtual_display`.
+    """
+    if display == "window":
+        require_display()
+    elif display == "xvfb":
+        _require_xvfb()
+
+
 def start_virtual_display(width_px: int, height_px: int) -> str:
     """Start an X server without a screen (Xvfb), for as long as this process lives, and set DISPLAY to it.
 
@@ -70,11 +89,9 @@ def start_virtual_display(width_px: int, height_px: int) -> str:
     DeviceError
         If there is no Xvfb.
     """
-    if sys.platform != "linux":
-        raise DeviceError("display", came=f"'xvfb' on {sys.platform}", expected="Linux, which has virtual X servers",
-                          remedy="Use --display window or --display virtual.")
+    program = _require_xvfb()
     if not _SERVERS or _SERVERS[-1][1].poll() is not None:
-        _SERVERS.append(_start_xvfb(width_px, height_px))
+        _SERVERS.append(_start_xvfb(program, width_px, height_px))
     os.environ["DISPLAY"] = _SERVERS[-1][0]
     return _SERVERS[-1][0]
 
@@ -142,11 +159,18 @@ def require_reachable(name: str) -> None:
                           remedy="Log in at the console; for a trial that nobody sees, --display xvfb.") from error
 
 
-def _start_xvfb(width_px: int, height_px: int) -> tuple[str, subprocess.Popen[bytes]]:
+def _require_xvfb() -> str:
+    if sys.platform != "linux":
+        raise DeviceError("display", came=f"'xvfb' on {sys.platform}", expected="Linux, which has virtual X servers",
+                          remedy="Use --display window or --display virtual.")
     program = shutil.which("Xvfb")
     if program is None:
         raise DeviceError("display", came="no Xvfb", expected="the program Xvfb on the PATH",
                           remedy="Run `make setup`, log in at the console, or use --display virtual.")
+    return program
+
+
+def _start_xvfb(program: str, width_px: int, height_px: int) -> tuple[str, subprocess.Popen[bytes]]:
     read, write = os.pipe()
     command = [program, "-displayfd", str(write), "-screen", "0", f"{width_px}x{height_px}x24", "+extension", "GLX",
                "-nolisten", "tcp", "-noreset"]

@@ -25,7 +25,11 @@ CHANGES = {"stimuli": {"network": "tiny", "classes": list(CLASSES), "animal_clas
 
 
 class Linear(nn.Module):
-    """Logits are a fixed matrix times the pixels; the only hidden layer is the image itself."""
+    """Logits are a fixed matrix times the pixels; the only hidden layer is the image itself.
+
+    The products are summed in float64: kernels for one image and for many sum in another order, and in float32 that
+    would reach the fifth digit of a probability, so that tests of batches would see the processor and not our code.
+    """
 
     def __init__(self, weights: np.ndarray, bias: np.ndarray) -> None:
         super().__init__()
@@ -33,7 +37,7 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.from_numpy(bias), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1) @ self.weights.to(x.dtype) + self.bias.to(x.dtype)
+        return (x.flatten(1).double() @ self.weights.double() + self.bias.double()).to(x.dtype)
 
     def forward_layers(self, x: Tensor) -> dict[str, Tensor]:
         return {"layer1": x, "layer2": torch.softmax(self(x), dim=1)}

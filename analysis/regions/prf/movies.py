@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from stimuli.apertures import read_volume_masks
 from subjects.errors import AnalysisError
+from subjects.provenance import digest_file, sidecar_path
 from subjects.settings.analysis import PrfSettings
+from subjects.store import read_json
 
 Floats = NDArray[np.float64]
 Arrays = dict[str, NDArray[Any]]
@@ -118,13 +120,19 @@ def read_export(path: Path) -> Movie:
     Raises
     ------
     AnalysisError
-        If there are none.
+        If there are none, or the file is not the one that its sidecar tells of.
     StimulusError
         If the file cannot be read.
     """
     if not path.is_file():
         raise AnalysisError(str(path), came="no such file", expected="the apertures that this run showed",
                             remedy="Restore it, play the run again with --repeat, or set prf.apertures.")
+    beside = sidecar_path(path)
+    said = read_json(beside).get("digest") if beside.is_file() else None
+    if said is not None and said != digest_file(path):
+        raise AnalysisError(str(path), came="apertures that were changed after they were exported",
+                            expected=f"the file with the digest {said}, as in its sidecar",
+                            remedy="Restore it, or name apertures of your own in prf.apertures.")
     found = read_volume_masks(path)
     return Movie(found.masks, found.x_deg, found.y_deg, found.tr_s, str(path))
 

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from analysis.data.sources import HEMISPHERES, SubjectData, require_whole, resolve_subject
 from analysis.data.timeseries import Run as Scan
-from analysis.data.timeseries import Sessions, label_part, read_run, read_sessions, require_volumes
+from analysis.data.timeseries import (
+    Sessions,
+    label_part,
+    read_run,
+    read_sessions,
+    require_scanner_units,
+    require_volumes,
+)
 from analysis.glm.design import Sampling, drift_degree
 from analysis.glm.subject_runs import count_discarded, keep_estimable
 from analysis.regions.labels import read_labels
@@ -304,17 +311,13 @@ def in_percent(data: Sequence[NDArray[np.float32]], *, where: str) -> tuple[list
     Raises
     ------
     AnalysisError
-        If the time series of most vertices vary by more than their mean: a mean was taken out, or they are z scores.
+        If no vertex has a signal, or as :func:`~analysis.data.timeseries.require_scanner_units`.
     """
-    means = np.stack([run.mean(axis=0, dtype=np.float64) for run in data])
-    spreads = np.stack([run.std(axis=0, dtype=np.float64) for run in data])
-    alive = (spreads > 0).all(axis=0)
-    demeaned = (np.abs(means) < spreads).any(axis=0) & alive
-    if demeaned.sum() > 0.5 * alive.sum() or not alive.any():
-        raise AnalysisError(where, came="time series without their mean" if alive.any() else "no vertex with a signal",
-                            expected="time series in scanner units, from which percent signal change can be told",
-                            remedy="Take them before they are demeaned or standardised.")
-    use = alive & ~demeaned
+    found = [require_scanner_units(run, where=where) for run in data]
+    means, use = np.stack([one for one, _ in found]), np.all([usable for _, usable in found], axis=0)
+    if not use.any():
+        raise AnalysisError(where, came="no vertex with a signal", expected="time series in scanner units",
+                            remedy="See what the files hold with `wb_command -file-information` or nibabel.")
     scale = np.where(use, 100.0 / np.where(use, np.abs(means), 1.0), 0.0).astype(np.float32)
     return [run * one for run, one in zip(data, scale, strict=True)], np.where(use, means.mean(axis=0), 0.0)
 

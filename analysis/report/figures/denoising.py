@@ -16,6 +16,8 @@ from analysis.report.wording import say_number
 
 _USED, _SEED = COLORS["AN"], MUTED
 _POOL, _CORTEX, _CURVE = "#0072B2", "#efeeea", "#D55E00"
+_KINDS = np.array([_CORTEX, _POOL, _CURVE, "#2b2b2b"])
+"""Colours of vertices in neither, in the noise pool, among those that the curve is of, and in both."""
 _MOST = 8
 """Components drawn of a run."""
 
@@ -173,17 +175,16 @@ def draw_noise_pool(hemispheres: Sequence[PoolMap], *, names: Sequence[str]) -> 
         for axes, one in zip(row, hemispheres, strict=True):
             _draw_pool(axes, one, pool=one.pool[k], curve=one.curve[k])
             axes.set_title(f"{name}, {'left' if one.hemi == 'L' else 'right'}")
-    handles = [figure.axes[0].plot([], [], "s", color=color, markersize=5)[0] for color in (_POOL, _CURVE, _CORTEX)]
-    figure.legend(handles, ("noise pool", "vertices that the number of components was chosen on", "others"),
-                  loc="outside lower center", ncols=3, frameon=False, fontsize=7.5)
+    handles = [figure.axes[0].plot([], [], "s", color=color, markersize=5)[0] for color in _KINDS[[1, 2, 3, 0]]]
+    figure.legend(handles, ("noise pool", "number of components chosen on", "both", "others"),
+                  loc="outside lower center", ncols=4, frameon=False, fontsize=7.5)
     return figure
 
 
 def _draw_pool(axes: Axes, one: PoolMap, *, pool: NDArray[np.bool_], curve: NDArray[np.bool_]) -> None:
-    kinds = np.where(curve, 2, np.where(pool, 1, 0))
+    kinds = pool + 2 * curve
     corners = np.sort(kinds[one.faces], axis=1)
-    palette = np.array([_CORTEX, _POOL, _CURVE])
-    colors = palette[corners[:, 1]]  # what two of a triangle's corners are
+    colors = _KINDS[corners[:, 1]]  # what two of a triangle's corners are
     axes.add_collection(PolyCollection(list(one.flat[one.faces]), facecolors=colors, edgecolors=colors, linewidths=0.2,
                                        antialiased=False, rasterized=True))
     axes.set_aspect("equal")

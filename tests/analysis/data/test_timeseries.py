@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,16 @@ import pytest
 from nilearn.surface import load_surf_data
 
 from analysis.data.gifti import read_timeseries, write_timeseries
-from analysis.data.sources import resolve_subject
-from analysis.data.timeseries import Run, count_volumes, read_run, read_sessions, require_volumes, with_plan
+from analysis.data.sources import require_whole, resolve_subject
+from analysis.data.timeseries import (
+    Run,
+    count_volumes,
+    read_run,
+    read_sessions,
+    require_scanner_units,
+    require_volumes,
+    with_plan,
+)
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import register
@@ -234,3 +243,35 @@ def test_a_schedule_without_durations_is_refused(tmp_path):
 def test_without_a_schedule_nothing_is_planned(tmp_path):
     events = pd.DataFrame({"trial_type": ["RE"], "duration": [2.0]})
     assert with_plan(events, tmp_path / "schedule.json") is events
+
+
+def test_one_runs_series_under_two_names_is_refused(study):
+    """Preprocessed files say nothing of what they were made from, but no two scans are alike to the last bit."""
+    for run in (1, 2):
+        key = RunKey("01", "01", "main", run)
+        data = series() + (0.0 if run == 1 else 1.0)
+        write_timeseries(study.bold("fmriprep", key=key, hemi="L", space="fsnative"), data, hemi="L", tr_s=2.0)
+        study.events(key).parent.mkdir(parents=True, exist_ok=True)
+        study.events(key).touch()
+    first, second = (study.bold("fmriprep", key=RunKey("01", "01", "main", run), hemi="L", space="fsnative")
+                     for run in (1, 2))
+    require_whole(resolve_subject(study, sub="01"))
+    shutil.copy(first, second)
+    with pytest.raises(AnalysisError, match=f"the same content as {first.name}; expected another time series"):
+        require_whole(resolve_subject(study, sub="01"))
+
+
+@pytest.mark.parametrize("change", [lambda data: data - data.mean(axis=0),
+                                    lambda data: (data - data.mean(axis=0)) / data.std(axis=0)])
+def test_series_without_their_means_are_refused(change):
+    rng = np.random.default_rng(1)
+    data = (1000 + rng.normal(0, 20, (40, 5))).astype(np.float32)
+    data[:, 3] = 7.0
+    means, usable = require_scanner_units(data, where="sub-01")
+    np.testing.assert_allclose(means, data.astype(np.float64).mean(axis=0))
+    assert usable.tolist() == [True, True, True, False, True], "what never varies has no signal"
+    weak = data.copy()
+    weak[:, 0] -= weak[:, 0].mean()
+    assert require_scanner_units(weak, where="sub-01")[1].tolist() == [False, True, True, False, True]
+    with np.errstate(invalid="ignore"), pytest.raises(AnalysisError, match="sub-01: time series without their mean"):
+        require_scanner_units(np.nan_to_num(change(data)), where="sub-01")

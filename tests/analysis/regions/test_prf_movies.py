@@ -12,6 +12,7 @@ from scipy.io import savemat
 
 from analysis.regions.prf.movies import Movie, lacking, read_export, read_movie, require_covers
 from subjects.errors import AnalysisError
+from subjects.provenance import sidecar
 from subjects.settings.analysis import PrfSettings
 
 N_FRAMES, N_ROWS, N_COLS = 5, 6, 8
@@ -174,3 +175,16 @@ def test_a_movie_covers_its_run_or_is_named() -> None:
     with pytest.raises(AnalysisError, match="apertures of a TR of 2 s; expected 1 s"):
         require_covers(made(), n_volumes=5, tr_s=1.0, is_export=True)
     assert require_covers(made(), n_volumes=10, tr_s=1.0, is_export=False).frame_s == 2.0
+
+
+def test_an_export_that_was_changed_is_refused(tmp_path: Path) -> None:
+    """A mirrored movie fits as well as the right one, with the field turned: nothing else would tell."""
+    path = tmp_path / "apertures.npz"
+    masks = np.random.default_rng(0).random((4, 6, 6)).astype(np.float32)
+    places = np.linspace(-5, 5, 6)
+    np.savez(path, masks=masks, x_deg=places, y_deg=-places, tr_s=2.0)
+    sidecar(path, inputs={}, parameters={})
+    assert read_export(path).masks.shape == (4, 6, 6)
+    np.savez(path, masks=masks[:, :, ::-1], x_deg=places, y_deg=-places, tr_s=2.0)
+    with pytest.raises(AnalysisError, match="changed after they were exported; expected the file with the digest"):
+        read_export(path)

@@ -176,6 +176,10 @@ def test_a_movie_that_is_missing_short_or_of_another_tr_is_named(mapped: tuple[L
     with np.load(path) as file:
         whole = dict(file)
     np.savez(path, **{**whole, "masks": whole["masks"][:-20]})
+    assert "apertures that were changed after they were exported" in fault(copy, settings)
+    kept = sidecar_path(path).read_bytes()
+    for key in MAPPING:
+        sidecar_path(shown(copy, key)).unlink()  # from elsewhere, then, where nothing says what they should be
     assert "a movie of 260 s for a run of 300 s; expected apertures until the last volume" in fault(copy, settings)
     np.savez(path, **{**whole, "tr_s": 1.5})
     assert "another grid, field or frame length" in fault(copy, settings)
@@ -185,6 +189,7 @@ def test_a_movie_that_is_missing_short_or_of_another_tr_is_named(mapped: tuple[L
         np.savez(shown(copy, key), **{**arrays, "masks": whole["masks"], "tr_s": 2.5})
     assert "apertures of a TR of 2.5 s; expected 2 s, the TR of the time series" in fault(copy, settings)
     path.unlink()
+    sidecar_path(path).write_bytes(kept)
     with pytest.raises(AnalysisError, match=r"run-0?3_apertures\.npz: no such file.*--repeat"):
         run("prf", copy, settings)
 
@@ -245,7 +250,7 @@ def test_a_subject_without_retinotopy_is_told_how_to_get_it(copy: Layout, mapped
     for path in copy.root.glob("sub-01/ses-*/func/*task-retinotopy*"):
         path.unlink()
     said = fault(copy, mapped[1])
-    assert "no events tables" in said
+    assert "no events tables of task retinotopy" in said
     assert "--task retinotopy" in said
 
 

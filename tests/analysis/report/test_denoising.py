@@ -102,6 +102,10 @@ def test_the_pool_is_coloured_on_the_flat_map():
     left = surface.flat[surface.faces].mean(axis=1)[:, 0] < 9
     assert len({tuple(color) for color in colors[left]}) == 1
     assert len({tuple(color) for color in colors}) == 2
+    curve = dict.fromkeys("LR", surface.flat[:, 1] < 10)
+    both = draw_noise_pool(pool_maps([replace(one, noise=replace(noise, curve_vertices=curve))], flat=flat),
+                           names=[one.name])
+    assert len({tuple(color) for color in both.axes[0].collections[0].get_facecolors()}) == 4
 
 
 def test_as_many_components_are_drawn_as_were_chosen():

@@ -30,8 +30,7 @@ from tests.stimuli.weight_files import FULL, alexnet_blobs, torchvision_state, w
 
 Command = Callable[..., tuple[int, str, str]]
 LOW: dict[str, Any] = {"classes": ["dogs", "birds"], "animal_classes": ["dogs", "birds"], "per_class": 2, "min_px": 20,
-                       "an_min_contrast": 2.0, "re_p": 1e-4, "an_p": 0.25, "ai_p": 0.3, "an_ceiling_p": 0.9999,
-                       "an_contrast_tolerance": 50.0, "max_iterations": 1000}
+                       "an_min_contrast": 2.0, "re_p": 1e-4, "an_p": 0.25, "ai_p": 0.3, "an_ceiling_p": 0.9999}
 WEAK = np.float32(0.02)
 
 

@@ -159,7 +159,7 @@ def test_a_batch_changes_nothing_beyond_rounding(tiny: TorchNetwork, rule: Rule,
         assert alone.p_after == pytest.approx(one.p_after, abs=1e-4)
         differ = alone.pixels.astype(int) - one.pixels
         assert np.abs(differ).max() <= 1
-        assert np.mean(differ != 0) < 0.02  # another batch, another kernel, another last digit
+        assert np.mean(differ != 0) < 0.01
 
 
 def test_the_same_on_the_network_that_ships() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from analysis.jobs import available_jobs, run_jobs
+from analysis.jobs import run_jobs
 from analysis.steps import STEPS, Request, Step
 from paradigms.console.commands import COMMANDS
 from paradigms.console.options import accept_option, buttons_option, device_settings, fault_option, trust_option
@@ -31,6 +31,7 @@ from subjects.cli import (
 )
 from subjects.errors import LayoutError, StimulusError
 from subjects.layout import Layout
+from subjects.machine import usable_cores
 from subjects.run_key import RunKey, label
 from subjects.settings.devices import DISPLAY_HELP, DISPLAYS, SCANNERS
 from subjects.settings.loading import load_settings
@@ -71,7 +72,7 @@ def rehearse(study: Path, seed: int | None, subjects: int, no_window: bool, n_jo
     Whatever is there already and current is reused, and said to be.
     """
     rehearsal = replace(open_rehearsal(Layout(study), seed=seed, subjects=subjects),
-                        n_jobs=n_jobs or min(subjects, available_jobs()))
+                        n_jobs=n_jobs or min(subjects, usable_cores()))
     tasks = {name for name, section in rehearsal.settings.paradigms().items()
              if any(section.planned_runs(n_images=1))}
     steps: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from subjects.cli import FOLDERS, ProgressWrapper, silent
@@ -27,13 +28,6 @@ class _Outcome(NamedTuple):
     result: Any
     error: Exception | None
     records: tuple[logging.LogRecord, ...]
-
-
-def available_jobs() -> int:
-    """Count the processors that this process may use, hyper-threads not counted twice."""
-    from joblib import cpu_count
-
-    return int(cpu_count(only_physical_cores=True))
 
 
 def run_jobs(calls: Sequence[Callable[[ProgressWrapper], T]], *, n_jobs: int, label: str,
@@ -101,6 +95,12 @@ class _Kept(logging.Handler):
         self.records.append(record)
 
 
+@cache
+def _watch(parent: int) -> None:
+    """Watch the process that asked, once in a worker that makes several calls."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
 def _end_with(parent: int) -> None:
     """End this worker soon after the process that asked has been killed: its results would come as a surprise."""
     while os.getppid() == parent:
@@ -110,7 +110,7 @@ def _end_with(parent: int) -> None:
 
 def _made_alone(call: Callable[[ProgressWrapper], T], *, levels: dict[str, int]) -> _Outcome:
     """Make one call in a worker."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    _watch(os.getppid())
     kept = _Kept()
     loggers = [logging.getLogger(name) for name in FOLDERS]
     for logger in loggers:

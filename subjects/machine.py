@@ -1,4 +1,4 @@
-"""What this computer keeps about studies: digests of files, and which of a study's own code may run here.
+"""What this computer keeps about studies: digests of files, which of a study's own code may run here; and its cores.
 
 Both are kept in the user's own folders, never in a study. The environment variable ``ADVERSARIAL_FMRI_HOME`` names
 a folder that is used instead.
@@ -10,7 +10,9 @@ import contextlib
 import hashlib
 import logging
 import os
+import platform
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
@@ -164,3 +166,37 @@ def require_trust(study: Path, code: str, *, where: str, trust: bool = False) ->
         raise StoreError(str(record), came=str(error.strerror), expected="a file that can be written",
                          remedy=f"Make its folder writable, or name another with {HOME}.") from error
     log.info("%s: %r is trusted from now on (%s)", study, code, record)
+
+
+def usable_cores() -> int:
+    """Count the physical cores that this process may use, at least 1: those it may run on, and a container's share.
+
+    joblib's count takes each logical processor for a core where a process may run on some of them only.
+    """
+    quota = _quota()
+    return max(1, _physical_cores() if quota is None else min(_physical_cores(), quota))
+
+
+def _physical_cores() -> int:
+    """Count the cores behind the logical processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        mine = os.sched_getaffinity(0)
+        return len({_siblings(cpu) for cpu in mine})
+    if platform.system() == "Darwin":
+        said = subprocess.run(["sysctl", "-n", "hw.physicalcpu"], check=False, capture_output=True, text=True).stdout
+        if said.strip().isdigit():
+            return int(said)
+    return os.cpu_count() or 1
+
+
+def _siblings(cpu: int) -> str:
+    """Name the core of a logical processor by all processors that share it; Linux only."""
+    path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+    return path.read_text().strip() if path.is_file() else str(cpu)
+
+
+def _quota() -> int | None:
+    """Give the CPUs' worth of time that a container may use, rounded up; None without such a bound."""
+    path = Path("/sys/fs/cgroup/cpu.max")
+    share, _, period = (path.read_text() if path.is_file() else "max").partition(" ")
+    return -(-int(share) // int(period)) if share.isdigit() and period.strip().isdigit() else None

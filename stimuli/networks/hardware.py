@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import copy
 import os
-import platform
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +21,7 @@ from torch import Tensor, nn
 
 from stimuli.networks.protocol import CPU, Images, Network, TorchNetwork, cpu_threads
 from subjects.errors import NetworkError, nearest
+from subjects.machine import usable_cores
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 CLOSE = 1e-3
@@ -63,34 +61,8 @@ def default_threads() -> int:
 
     Two threads of one core share its arithmetic units: more threads than cores make a convolution no faster.
     """
-    bounds = [_physical_cores(), _quota(), int(found) if (found := os.environ.get("OMP_NUM_THREADS", "")).isdigit()
-              else None]
-    return max(1, min(bound for bound in bounds if bound is not None))
-
-
-def _physical_cores() -> int:
-    """Count the cores behind the logical processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        mine = os.sched_getaffinity(0)
-        return len({_siblings(cpu) for cpu in mine})
-    if platform.system() == "Darwin":
-        said = subprocess.run(["sysctl", "-n", "hw.physicalcpu"], check=False, capture_output=True, text=True).stdout
-        if said.strip().isdigit():
-            return int(said)
-    return os.cpu_count() or 1
-
-
-def _siblings(cpu: int) -> str:
-    """Name the core of a logical processor by all processors that share it; Linux only."""
-    path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-    return path.read_text().strip() if path.is_file() else str(cpu)
-
-
-def _quota() -> int | None:
-    """Give the CPUs' worth of time that a container may use, rounded up; None without such a bound."""
-    path = Path("/sys/fs/cgroup/cpu.max")
-    share, _, period = (path.read_text() if path.is_file() else "max").partition(" ")
-    return -(-int(share) // int(period)) if share.isdigit() and period.strip().isdigit() else None
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(usable_cores(), int(asked))) if asked.isdigit() else usable_cores()
 
 
 def has_device(kind: str) -> bool:

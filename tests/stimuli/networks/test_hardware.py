@@ -36,6 +36,7 @@ from stimuli.networks.registry import TorchNetwork, load_network
 from stimuli.networks.torchvision_networks import build_module
 from stimuli.perturbation.start_image import WithMeanImage
 from stimuli.regular_images.candidate_report import photographs_of, report_path
+from subjects import machine
 from subjects.errors import NetworkError
 from subjects.provenance import sidecar_path
 from subjects.store import read_json
@@ -248,12 +249,12 @@ def test_nothing_is_left_on_the_cpu_when_a_network_is_moved(monkeypatch: pytest.
 def test_threads_are_the_physical_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(hardware.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(hardware, "_siblings", lambda cpu: f"{cpu % 2},{cpu % 2 + 2}")
-    monkeypatch.setattr(hardware, "_quota", lambda: None)
+    monkeypatch.setattr(machine, "_siblings", lambda cpu: f"{cpu % 2},{cpu % 2 + 2}")
+    monkeypatch.setattr(machine, "_quota", lambda: None)
     assert default_threads() == 2  # four logical processors, two to a core
-    monkeypatch.setattr(hardware, "_quota", lambda: 1)
+    monkeypatch.setattr(machine, "_quota", lambda: 1)
     assert default_threads() == 1
-    monkeypatch.setattr(hardware, "_quota", lambda: None)
+    monkeypatch.setattr(machine, "_quota", lambda: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert default_threads() == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
@@ -269,7 +270,7 @@ def test_cores_are_counted_as_lscpu_counts_them(monkeypatch: pytest.MonkeyPatch)
          if line and not line.startswith("#")]
     mine = os.sched_getaffinity(0)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(hardware, "_quota", lambda: None)
+    monkeypatch.setattr(machine, "_quota", lambda: None)
     assert default_threads() == len({(core, socket) for cpu, core, socket in lines if int(cpu) in mine})
 
 

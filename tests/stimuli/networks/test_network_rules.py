@@ -20,6 +20,7 @@ from stimuli.networks import hardware, published
 from stimuli.networks.hardware import ALIKE, Hardware, OnDevice, answer, device_of, find_device, full_precision, made_on
 from stimuli.networks.named_taps import find_modules, passed_modules, tap_name
 from stimuli.networks.published import find_published
+from subjects import machine
 from subjects.errors import NetworkError
 
 
@@ -100,17 +101,17 @@ def test_a_container_s_share_of_the_cpus_is_rounded_up(tmp_path: Path, monkeypat
                                                        bound: int | None) -> None:
     file = tmp_path / "cpu.max"
     file.write_text(text, encoding="utf-8")
-    monkeypatch.setattr(hardware, "Path", lambda _: file)
-    assert hardware._quota() == bound
+    monkeypatch.setattr(machine, "Path", lambda _: file)
+    assert machine._quota() == bound
     file.unlink()
-    assert hardware._quota() is None
+    assert machine._quota() is None
 
 
 def test_two_processors_of_one_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 5}, raising=False)
-    monkeypatch.setattr(hardware, "_siblings", lambda cpu: f"{cpu % 4},{cpu % 4 + 4}")
-    assert hardware._physical_cores() == 3
-    monkeypatch.setattr(hardware, "_quota", lambda: None)
+    monkeypatch.setattr(machine, "_siblings", lambda cpu: f"{cpu % 4},{cpu % 4 + 4}")
+    assert machine._physical_cores() == 3
+    monkeypatch.setattr(machine, "_quota", lambda: None)
     for said, n in (("", 3), ("2", 2), ("64", 3), ("0", 1), ("many", 3), ("2,1", 3)):
         monkeypatch.setenv("OMP_NUM_THREADS", said)
         assert (Hardware().n_threads, Hardware(threads=7).n_threads) == (n, 7)

@@ -26,9 +26,11 @@ from subjects.dataset import init_study
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import register
+from subjects.provenance import digest_file, sidecar_path
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
+from subjects.store import read_json, write_json
 from tests.analysis.fabricated import make_labels, make_surface
 from tests.analysis.regions.prf_cases import made_fit
 from tests.analysis.running_steps import run
@@ -213,6 +215,11 @@ def test_every_run_has_a_sheet_and_a_short_movie_is_named(mapped: tuple[Layout, 
     with np.load(npz) as file:
         arrays = dict(file)
     np.savez(npz, **{**arrays, "masks": arrays["masks"][:-30]})
+    with pytest.raises(AnalysisError, match="changed after they were exported"):
+        run("apertures", layout, settings)
+    beside = sidecar_path(npz)
+    as_exported = {**read_json(beside), "digest": digest_file(npz)}  # as if the movie itself had been too short
+    write_json(beside, as_exported, overwrite=True)
     for _ in range(2):
         assert run("apertures", layout, settings).summary() == (
             f"apertures of sub-01, 1 runs; TOO SHORT: {key}: a movie of 240 s for a run of 300 s")

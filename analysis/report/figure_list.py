@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.data.timeseries import label_part
+from analysis.jobs import run_jobs
 from analysis.regions.labels import ROIS
 from analysis.report.figures.brain_rsa import draw_brain_rsa
+from analysis.report.figures.cortex.flatmap import FlatHemisphere, draw_flatmap
 from analysis.report.figures.denoising import (
     DenoisedPortion,
     PoolMap,
@@ -20,7 +23,6 @@ from analysis.report.figures.denoising import (
     draw_noise_pool,
 )
 from analysis.report.figures.encoding import draw_encoding
-from analysis.report.figures.flatmap import FlatHemisphere, draw_flatmap
 from analysis.report.figures.low_level import draw_low_level
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.prf.maps import draw_prf_inflated, draw_prf_maps
@@ -68,7 +70,7 @@ class PlannedFigure:
     draw: Callable[[], Figure]
 
 
-def draw_figures(records: StudyRecords, *, folder: Path,
+def draw_figures(records: StudyRecords, *, folder: Path, n_jobs: int = 1,
                  progress: ProgressWrapper = silent) -> tuple[ReportFigure, ...]:
     """Draw all figures into a folder, as PNG and SVG.
 
@@ -76,21 +78,31 @@ def draw_figures(records: StudyRecords, *, folder: Path,
     ----------
     records : StudyRecords
     folder : Path
+    n_jobs : int
+        How many figures are drawn at a time.
     progress : ProgressWrapper
 
     Returns
     -------
     tuple of ReportFigure
     """
-    return draw_planned(plan_figures(records), folder=folder, progress=progress)
+    return draw_planned(plan_figures(records), folder=folder, n_jobs=n_jobs, progress=progress)
 
 
-def draw_planned(plans: Sequence[PlannedFigure], *, folder: Path,
+def draw_planned(plans: Sequence[PlannedFigure], *, folder: Path, n_jobs: int = 1,
                  progress: ProgressWrapper = silent) -> tuple[ReportFigure, ...]:
-    """Draw figures into a folder, as PNG and SVG."""
-    return tuple(ReportFigure(plan.section, plan.title, plan.caption,
-                       save(plan.draw(), folder, name=plan.name))
-                 for plan in progress(plans, label="figures", total=len(plans)))
+    """Draw figures into a folder, as PNG and SVG, several at a time; the files do not depend on how many."""
+    shares = [plans[k::n_jobs] for k in range(min(n_jobs, len(plans)))]
+    saved = run_jobs([partial(_draw_share, share, folder) for share in shares], n_jobs=n_jobs, label="figures",
+                     progress=progress)
+    by_name = {one.name: one for share in saved for one in share}
+    return tuple(ReportFigure(plan.section, plan.title, plan.caption, by_name[plan.name]) for plan in plans)
+
+
+def _draw_share(plans: Sequence[PlannedFigure], folder: Path, progress: ProgressWrapper) -> list[SavedFigure]:
+    """Draw a worker's share of the figures: they see the same records, which are handed over once."""
+    return [save(plan.draw(), folder, name=plan.name)
+            for plan in progress(plans, label="figures", total=len(plans))]
 
 
 def plan_figures(records: StudyRecords) -> tuple[PlannedFigure, ...]:

@@ -132,7 +132,8 @@ class Report:
     def _write(self, records: StudyRecords, lines: tuple[Line, ...],
                progress: ProgressWrapper) -> dict[Path, dict[str, Any]]:
         describe_derivative(self.request.layout, "report")
-        figures = draw_figures(records, folder=self.path.with_name("figures"), progress=progress)
+        figures = draw_figures(records, folder=self.path.with_name("figures"),
+                               n_jobs=self.request.n_jobs, progress=progress)
         write_json(self.scorecard, [vars(line) for line in lines], overwrite=True)
         write_text(self.path, render(make_page(records, lines=lines, figures=figures)), overwrite=True)
         return {self.path: {"Figures": len(figures)}}

@@ -18,7 +18,7 @@ from analysis.encoding.run import read_selected
 from analysis.glm.betas import load_betas
 from analysis.glm.denoising.files import PortionNoise, load_noise, load_snr
 from analysis.regions.labels import ROIS, read_labels
-from analysis.report.figures.flatmap import FlatHemisphere
+from analysis.report.figures.cortex.flatmap import FlatHemisphere
 from analysis.report.figures.prf.records import PrfRecord, plan_prf, read_prf
 from analysis.rsa.confounds import confound_paths
 from analysis.rsa.rdm import RDM, load_rdms

@@ -105,7 +105,8 @@ class SetReport:
         folder = self.path.with_name("figures")
         varied = read_current(self.request)
         more = () if varied is None else (replace(plan_figure(varied), section="robustness"),)
-        figures = draw_planned((*plan_set_figures(records), *more), folder=folder, progress=progress)
+        figures = draw_planned((*plan_set_figures(records), *more), folder=folder, n_jobs=self.request.n_jobs,
+                               progress=progress)
         own = records[0]
         tables = {"claims": claims_table(scored), "check": check_table(verdict), "transfer": transfer_table(verdict),
                   "confounds": confounds_table(own), "measures": measures_table(own.measures),

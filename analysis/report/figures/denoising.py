@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from analysis.report.figures.cortex.raster import draw_triangles
 from analysis.report.figures.style import COLORS, INK, MUTED, RULE, WIDTH_IN, new_figure, rule_at_zero, styled
 from analysis.report.wording import say_number
 
@@ -184,12 +185,10 @@ def draw_noise_pool(hemispheres: Sequence[PoolMap], *, names: Sequence[str]) -> 
 def _draw_pool(axes: Axes, one: PoolMap, *, pool: NDArray[np.bool_], curve: NDArray[np.bool_]) -> None:
     kinds = pool + 2 * curve
     corners = np.sort(kinds[one.faces], axis=1)
-    colors = _KINDS[corners[:, 1]]  # what two of a triangle's corners are
-    axes.add_collection(PolyCollection(list(one.flat[one.faces]), facecolors=colors, edgecolors=colors, linewidths=0.2,
-                                       antialiased=False, rasterized=True))
-    axes.set_aspect("equal")
+    colors = np.array([to_rgb(color) for color in _KINDS])[corners[:, 1]]  # what two of a triangle's corners are
+    draw_triangles(axes, one.flat[one.faces], colors=colors, low=one.flat.min(axis=0), high=one.flat.max(axis=0),
+                   pixels=1000)
     axes.set_axis_off()
-    axes.autoscale_view()
 
 
 @styled

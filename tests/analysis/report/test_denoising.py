@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from analysis.glm.denoising.files import PortionNoise, PortionResponses, save_noise, save_responses
 from analysis.glm.denoising.hrf_estimate import HrfEstimate
 from analysis.glm.hrf import event_response
 from analysis.report.figure_list import denoised_portion, plan_figures, pool_maps
+from analysis.report.figures.cortex.flatmap import FlatHemisphere
 from analysis.report.figures.denoising import draw_components, draw_denoising, draw_noise_pool
-from analysis.report.figures.flatmap import FlatHemisphere
 from analysis.report.page import make_page, render
 from analysis.report.records import DenoisingRecord, read_denoising, read_records
 from analysis.report.tables import denoising_table
@@ -98,14 +100,28 @@ def test_the_pool_is_coloured_on_the_flat_map():
                     curve_vertices={hemi: np.zeros(N_VERTICES, bool) for hemi in "LR"})
     flat = [FlatHemisphere(hemi, surface.flat, surface.faces, make_labels(), {}) for hemi in "LR"]
     figure = draw_noise_pool(pool_maps([replace(one, noise=noise)], flat=flat), names=[one.name])
-    colors = figure.axes[0].collections[0].get_facecolors()
-    left = surface.flat[surface.faces].mean(axis=1)[:, 0] < 9
-    assert len({tuple(color) for color in colors[left]}) == 1
-    assert len({tuple(color) for color in colors}) == 2
+    picture = painted(figure)
+    columns = picture.shape[1]
+    centres = (np.arange(columns) + 0.5) / columns * np.ptp(surface.flat[:, 0]) + surface.flat[:, 0].min()
+    is_cortex = picture[..., 3] == 1
+    left = is_cortex & (centres < 9)[None]
+    right = is_cortex & (centres > 11)[None]
+    assert left.any()
+    assert right.any()
+    np.testing.assert_allclose(np.unique(picture[left], axis=0), [(*to_rgb("#0072B2"), 1)])
+    assert len(np.unique(picture[right], axis=0)) == 1
+    assert len(np.unique(picture[is_cortex], axis=0)) == 2
     curve = dict.fromkeys("LR", surface.flat[:, 1] < 10)
     both = draw_noise_pool(pool_maps([replace(one, noise=replace(noise, curve_vertices=curve))], flat=flat),
                            names=[one.name])
-    assert len({tuple(color) for color in both.axes[0].collections[0].get_facecolors()}) == 4
+    four = painted(both)
+    assert len(np.unique(four[four[..., 3] == 1], axis=0)) == 4
+
+
+def painted(figure: Figure) -> np.ndarray:
+    """Give the flat map's picture as RGBA, row 0 below."""
+    (image,) = figure.axes[0].get_images()
+    return np.asarray(image.get_array())
 
 
 def test_as_many_components_are_drawn_as_were_chosen():

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analysis.report.figures.brain_rsa import draw_brain_rsa
+from analysis.report.figures.cortex.flatmap import FlatHemisphere, draw_flatmap, face_labels, widest_place
 from analysis.report.figures.encoding import bar_places, draw_encoding
-from analysis.report.figures.flatmap import FlatHemisphere, draw_flatmap, face_labels, widest_place
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.rdms import draw_rdms, percentiles
 from analysis.report.figures.side_by_side import draw_side_by_side

@@ -14,11 +14,11 @@ from analysis.data.surface import save_surface
 from analysis.regions.labels import ROIS
 from analysis.regions.prf.maps import PrfMaps
 from analysis.regions.prf.movies import Movie
-from analysis.report.figures.flatmap import FlatHemisphere
+from analysis.report.figures.cortex.flatmap import FlatHemisphere
+from analysis.report.figures.cortex.raster import Canvas, paint
 from analysis.report.figures.prf.aperture_sheet import draw_aperture_sheet, draw_frame, thumbnail_size
 from analysis.report.figures.prf.field_colors import angle_colors
 from analysis.report.figures.prf.maps import PrfHemisphere, draw_prf_inflated, draw_prf_maps, seen_from
-from analysis.report.figures.prf.raster import Canvas, paint
 from analysis.report.figures.prf.records import _inflated
 from analysis.report.figures.style import save
 from paradigms.tasks.retinotopy import make_schedule as plan_retinotopy

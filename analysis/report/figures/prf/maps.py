@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from analysis.regions.prf.maps import PrfMaps
-from analysis.report.figures.flatmap import FlatHemisphere, widest_place
+from analysis.report.figures.cortex.flatmap import FlatHemisphere, widest_place
+from analysis.report.figures.cortex.raster import draw_triangles
 from analysis.report.figures.prf.field_colors import angle_colors, draw_disk
-from analysis.report.figures.prf.raster import Canvas, paint
 from analysis.report.figures.style import INK, PAPER, WIDTH_IN, new_figure, styled
 from subjects.errors import AnalysisError
 
@@ -27,7 +27,6 @@ Floats = NDArray[np.float64]
 _CORTEX = "#e9e8e4"
 _R2_COLORS = LinearSegmentedColormap.from_list("r2", [_CORTEX, "#b9a3cc", "#7b4fa3", "#3d1a66", "#190a33"])
 _MARGIN_MM = 3.0
-_PIXELS = 500  # along the longer side of a map
 _SIDES = {"L": "Left", "R": "Right"}
 _LIGHT = np.array([0.2, 0.35, 0.91])  # from above and beside the reader
 
@@ -184,8 +183,7 @@ def _draw_flat(axes: Axes, one: PrfHemisphere, panel: _Panel, *, frame: tuple[Fl
     centres = one.flat.flat[one.flat.faces].mean(axis=1)
     faces = one.flat.faces[((centres > low) & (centres < high)).all(axis=1)]
     colors = face_colors(one.values(panel.name), faces, panel=panel)
-    canvas = Canvas(tuple(low.tolist()), tuple(high.tolist()), step=float(max(high - low)) / _PIXELS)
-    _show(axes, canvas, paint(canvas, one.flat.flat[faces].astype(np.float64), colors=colors))
+    draw_triangles(axes, one.flat.flat[faces], colors=colors, low=low, high=high)
     borders = border_lines(one.flat.flat, faces, labels=one.flat.labels)
     axes.add_collection(LineCollection(list(borders), colors=INK, linewidths=0.7))
     for label, name in enumerate(regions, start=1):
@@ -269,10 +267,6 @@ def draw_prf_inflated(hemispheres: Sequence[PrfHemisphere]) -> Figure:
     return figure
 
 
-def _show(axes: Axes, canvas: Canvas, picture: Floats) -> None:
-    axes.imshow(picture, extent=canvas.extent, origin="lower", interpolation="nearest")
-
-
 def _draw_view(axes: Axes, one: PrfHemisphere, panel: _Panel, *, turn: tuple[float, float]) -> None:
     if one.inflated is None or one.faces is None:
         raise ValueError("no inflated surface")
@@ -285,8 +279,7 @@ def _draw_view(axes: Axes, one: PrfHemisphere, panel: _Panel, *, turn: tuple[flo
     light = 0.45 + 0.55 * np.clip(normals[front] @ _LIGHT, 0.0, 1.0)
     colors = face_colors(one.values(panel.name), faces[front], panel=panel) * light[:, None]
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    canvas = Canvas(tuple(low.tolist()), tuple(high.tolist()), step=float(max(high - low)) / _PIXELS)
-    _show(axes, canvas, paint(canvas, sides[front, :, :2], colors=colors))
+    draw_triangles(axes, sides[front, :, :2], colors=colors, low=low, high=high)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes.set_axis_off()
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.data.gifti import read_gifti
 from analysis.data.sources import anatomy_path
 from analysis.regions.prf.maps import load_maps
-from analysis.report.figures.flatmap import FlatHemisphere
+from analysis.report.figures.cortex.flatmap import FlatHemisphere
 from analysis.report.figures.prf.maps import PrfHemisphere
 from analysis.running import Digests, is_whole
 from analysis.steps import STEPS, Request, Work

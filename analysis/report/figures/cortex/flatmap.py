@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_hex, to_rgba
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from analysis.report.figures.cortex.raster import draw_triangles
 from analysis.report.figures.style import INK, MUTED, PAPER, REGION_COLORS, WIDTH_IN, new_figure, styled
 from subjects.errors import AnalysisError
 
@@ -21,6 +21,7 @@ _MARGIN_MM = 6.0
 _SCALE_MM = 10.0
 _CORTEX = "#efeeea"
 _TINT = 0.38
+_PIXELS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,10 +121,9 @@ def _draw_mesh(axes: Axes, one: FlatHemisphere, *, regions: Sequence[str], low: 
     centres = one.flat[one.faces].mean(axis=1)
     near = ((centres > low - _MARGIN_MM) & (centres < high + _MARGIN_MM)).all(axis=1)
     tints = [_CORTEX, *(_tint(REGION_COLORS.get(name, MUTED)) for name in regions)]
-    palette = np.array([to_rgba(color) for color in tints])
+    palette = np.array([to_rgb(color) for color in tints])
     colors = palette[face_labels(one.faces[near], one.labels)]
-    axes.add_collection(PolyCollection(list(one.flat[one.faces[near]]), facecolors=colors, edgecolors=colors,
-                                       linewidths=0.3, antialiased=False, rasterized=True, zorder=1))
+    draw_triangles(axes, one.flat[one.faces[near]], colors=colors, low=low, high=high, pixels=_PIXELS)
 
 
 def widest_place(one: FlatHemisphere, *, label: int) -> tuple[float, float]:
@@ -147,7 +147,7 @@ def _rim(faces: NDArray[np.integer]) -> NDArray[np.integer]:
 
 
 def _tint(color: str) -> str:
-    red, green, blue = (1 - _TINT * (1 - part) for part in to_rgba(color)[:3])
+    red, green, blue = (1 - _TINT * (1 - part) for part in to_rgb(color))
     return to_hex((red, green, blue))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _MOST = 64  # samples along a triangle's side
+_PIXELS = 500  # along the longer side of a map, unless asked otherwise
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,25 @@ def paint(canvas: Canvas, corners: Floats, *, colors: Floats) -> Floats:
     seen = top >= 0
     picture[seen, :3], picture[seen, 3] = colors[top[seen]], 1.0
     return picture.reshape(rows, columns, 4)
+
+
+def draw_triangles(axes: Axes, corners: NDArray[np.floating], *, colors: Floats, low: NDArray[np.floating],
+                   high: NDArray[np.floating], pixels: int = _PIXELS) -> None:
+    """Draw triangles one over another, as an image.
+
+    Parameters
+    ----------
+    axes : Axes
+    corners : float array, (n_faces, 3, 2)
+        The last one is on top.
+    colors : float array, (n_faces, 3)
+        RGB, 0 to 1.
+    low, high : float array, (2,)
+        Corners of what is shown; what lies outside is left out.
+    pixels : int
+        Along the longer side.
+    """
+    canvas = Canvas((float(low[0]), float(low[1])), (float(high[0]), float(high[1])),
+                    step=float(max(np.subtract(high, low))) / pixels)
+    axes.imshow(paint(canvas, corners.astype(np.float64), colors=colors), extent=canvas.extent, origin="lower",
+                interpolation="nearest")

@@ -1,0 +1,1 @@
+"""The cortex on a page: flat maps, and meshes painted as images."""

@@ -82,9 +82,16 @@ class Betas:
         rows = self.conditions[self.conditions["type"] == type].drop_duplicates("base_image")
         return tuple(rows.set_index("base_image")["image_id"].loc[list(base_images or self.base_images)])
 
-    def without_session_means(self) -> Betas:
+    def without_session_means(self, *, pooled: bool = False) -> Betas:
         """Subtract from every image's response the mean over all images of its type and session.
 
+        Parameters
+        ----------
+        pooled : bool
+            One mean over the images of all types of a session instead, in which types that respond more stay so.
+
+        Notes
+        -----
         All conditions of a session share the error of that session's baseline; two sessions that show
         different images then differ by a pattern that has nothing to do with the images. Types are centred
         apart, so that nothing of the images that a model is tested on enters those that it is trained on.
@@ -92,7 +99,7 @@ class Betas:
         """
         values = self.values.copy()
         images = self.conditions.reset_index(drop=True)
-        for _, group in images[images["type"] != BLANK].groupby(["session", "type"]):
+        for _, group in images[images["type"] != BLANK].groupby(["session"] if pooled else ["session", "type"]):
             rows = group.index.to_numpy()
             values[rows] -= values[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
         return replace(self, values=values)

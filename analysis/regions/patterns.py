@@ -20,6 +20,7 @@ from subjects.errors import AnalysisError
 from subjects.settings.analysis import RoiSettings
 
 Presentation = int | Literal["mean"]
+APART_MM = 1e4
 _NEEDED: tuple[tuple[str, Presentation], ...] = (*((kind, "mean") for kind in TYPES), ("RE", 1), ("RE", 2))
 
 
@@ -43,6 +44,8 @@ class RoiPatterns:
         RE at presentation 1 and at presentation 2.
     vertices : mapping of str to int64 array
         Hemisphere to the chosen vertices, in the order of the columns.
+    places_mm : float64 array, (n_vertices, 2), optional
+        Where the columns are on the flat maps, the hemispheres :data:`APART_MM` apart; for patches of cortex.
     """
 
     roi: str
@@ -52,6 +55,7 @@ class RoiPatterns:
     responses: Mapping[str, NDArray[np.float32]]
     halves: tuple[NDArray[np.float32], NDArray[np.float32]]
     vertices: Mapping[str, NDArray[np.int64]]
+    places_mm: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.base_images), sum(len(chosen) for chosen in self.vertices.values()))
@@ -63,7 +67,8 @@ class RoiPatterns:
 
 def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
                     labels: Mapping[str, NDArray[np.int16]], settings: RoiSettings, measure: str = "correlation",
-                    where: str = "subject") -> dict[str, RoiPatterns]:
+                    flat: Mapping[str, NDArray[np.float32]] | None = None, where: str = "subject",
+                    ) -> dict[str, RoiPatterns]:
     """Choose each region's vertices by their RE responses, and gather their responses to all types.
 
     Parameters
@@ -78,6 +83,8 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
         Vertices a hemisphere, the smallest disk that counts, and whether session means are removed.
     measure : str
         Dissimilarity of the split-half RDMs.
+    flat : mapping of str to array, (n_vertices, 2), optional
+        Hemisphere to places on the flat map, mm.
     where : str
         The subject, for messages.
 
@@ -91,8 +98,9 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
              "image_ids": {kind: shown.image_ids(kind) for kind in TYPES}}
     for hemi, values in betas.items():
         _require_one_mesh(values, disks=disks[hemi], labels=labels[hemi], where=f"{where} hemi-{hemi}")
-    if settings.session_means == "removed":
-        betas = {hemi: values.without_session_means() for hemi, values in betas.items()}
+    if settings.session_means != "kept":
+        betas = {hemi: values.without_session_means(pooled=settings.session_means == "pooled")
+                 for hemi, values in betas.items()}
     chosen: dict[str, dict[str, NDArray[np.int64]]] = {roi: {} for roi in ROIS}
     for hemi, values in betas.items():
         first, second = (values.select(type="RE", presentation=k, base_images=base_images) for k in (1, 2))
@@ -103,15 +111,18 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
                                                 n=settings.vertices_per_hemisphere, where=f"{where} hemi-{hemi} {roi}")
     whole = {(kind, presentation): {hemi: values.select(type=kind, presentation=presentation, base_images=base_images)
                                for hemi, values in betas.items()} for kind, presentation in _NEEDED}
-    return {roi: _gather(roi, whole, vertices=chosen[roi], names=names) for roi in ROIS}
+    return {roi: _gather(roi, whole, vertices=chosen[roi], flat=flat, names=names) for roi in ROIS}
 
 
 def _gather(roi: str, whole: Mapping[tuple[str, Presentation], Mapping[str, NDArray[np.float32]]], *,
-            vertices: Mapping[str, NDArray[np.int64]], names: Mapping[str, Any]) -> RoiPatterns:
+            vertices: Mapping[str, NDArray[np.int64]], flat: Mapping[str, NDArray[np.float32]] | None,
+            names: Mapping[str, Any]) -> RoiPatterns:
     found = {key: np.concatenate([by_hemi[hemi][:, chosen] for hemi, chosen in vertices.items()], axis=1)
              for key, by_hemi in whole.items()}
+    places = None if flat is None else np.concatenate([
+        flat[hemi][chosen] + np.array([k * APART_MM, 0.0]) for k, (hemi, chosen) in enumerate(vertices.items())])
     return RoiPatterns(roi, **names, responses={kind: found[kind, "mean"] for kind in TYPES},
-                       halves=(found["RE", 1], found["RE", 2]), vertices=vertices)
+                       halves=(found["RE", 1], found["RE", 2]), vertices=vertices, places_mm=places)
 
 
 def _shared_images(betas: Mapping[str, Betas], *, where: str) -> tuple[str, ...]:
@@ -195,6 +206,7 @@ def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest:
     labels = {hemi: read_labels(data.labels[hemi]) for hemi in loaded}
     for hemi, one in loaded.items():
         require_shown(one, manifest, where=f"sub-{data.sub} hemi-{hemi}")
-    disks = {hemi: data.load_surface(hemi).disks(settings.radius_mm) for hemi in loaded}
+    surfaces = {hemi: data.load_surface(hemi) for hemi in loaded}
+    disks = {hemi: surface.disks(settings.radius_mm) for hemi, surface in surfaces.items()}
     return select_patterns(loaded, disks=disks, labels=labels, settings=settings, measure=measure,
-                           where=f"sub-{data.sub}")
+                           flat={hemi: surface.flat for hemi, surface in surfaces.items()}, where=f"sub-{data.sub}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.rsa.compare import DIFFERENCE, LEAST_USABLE, layer_trends
+from analysis.rsa.compare import DIFFERENCE, layer_trends
+from analysis.rsa.difference import LEAST_USABLE
+from analysis.rsa.jackknife import LEAST, delete_images
 from analysis.rsa.rdm import RDM, spearman
 from analysis.rsa.readings import LOGITS, SOFTMAX, by_logits
 from analysis.rsa.resampling import image_bootstraps, label_permutations
-from analysis.statistics.statistic import two_sided_p, upper_p
+from analysis.statistics.statistic import t_p, two_sided_p, upper_p
 from subjects.provenance import derive_seed, rng
 from subjects.settings.analysis import RsaSettings
 
@@ -60,7 +62,7 @@ def compare_choices(place: Place, *, settings: RsaSettings, seed: int) -> dict[s
     -------
     dict
         ``"RE-AN"`` by level of ``contrast``, ``"RE-AI"`` by level of ``targets``: Spearman's rho, one-sided p by label
-        permutation. ``"RE-AI minus RE-AN"`` by both: two-sided p by bootstrap over images, the same draws for all.
+        permutation. ``"RE-AI minus RE-AN"`` by both: two-sided p over images, as ``rsa.difference`` says.
     """
     found: dict[str, dict[Any, Found]] = {"RE-AN": {}, "RE-AI": {}, DIFFERENCE: {}}
     for kind, rdms in (("AN", place.noise), ("AI", place.interference)):
@@ -68,16 +70,41 @@ def compare_choices(place: Place, *, settings: RsaSettings, seed: int) -> dict[s
             effect = spearman(place.regular, rdm)
             null = label_permutations(place.regular, rdm, n=settings.n_permutations, rng=rng(seed, "permutation", kind))
             found[f"RE-{kind}"][level] = effect, upper_p(effect, null)
-    draws = image_bootstraps(place.regular, [*place.noise.values(), *place.interference.values()],
-                             n=settings.n_bootstraps, rng=rng(seed, "images"))
-    n = len(place.noise)
+    tested = _by_bootstrap(place, settings=settings, seed=seed) if settings.difference == "images" else \
+        _by_variance(place)
     for (j, contrast), (k, targets) in product(enumerate(place.noise), enumerate(place.interference)):
         effect = found["RE-AI"][targets][0] - found["RE-AN"][contrast][0]
-        gains = draws[:, n + k] - draws[:, j]
-        usable = gains[np.isfinite(gains)]
-        p = two_sided_p(usable) if len(usable) >= LEAST_USABLE * len(gains) else 1.0
-        found[DIFFERENCE][contrast, targets] = effect, p
+        found[DIFFERENCE][contrast, targets] = effect, tested(j, k)
     return found
+
+
+def _by_variance(place: Place) -> Callable[[int, int], float]:
+    """Test differences by t over images; AN and AI of several choices cannot be swapped, so t stands for that too."""
+    n, n_noise = len(place.regular), len(place.noise)
+    if n < LEAST:
+        return lambda *_: 1.0
+    deletions = delete_images(place.regular, [*place.noise.values(), *place.interference.values()])
+
+    def p(j: int, k: int) -> float:
+        weights = np.zeros(len(deletions.whole))
+        weights[[j, n_noise + k]] = -1, 1
+        gain = deletions.contrast(weights)
+        return t_p(float(gain.whole[0]), variance=float(gain.variances[0]), df=n - 1)
+
+    return p
+
+
+def _by_bootstrap(place: Place, *, settings: RsaSettings, seed: int) -> Callable[[int, int], float]:
+    """Test differences by the paper's bootstrap over images."""
+    draws = image_bootstraps(place.regular, [*place.noise.values(), *place.interference.values()],
+                             n=settings.n_bootstraps, rng=rng(seed, "images"))
+
+    def p(j: int, k: int) -> float:
+        gains = draws[:, len(place.noise) + k] - draws[:, j]
+        usable = gains[np.isfinite(gains)]
+        return two_sided_p(usable) if len(usable) >= LEAST_USABLE * len(gains) else 1.0
+
+    return p
 
 
 def tabulate(places: Mapping[str, Place], *, layers: Sequence[str], tap: str, network: str, settings: RsaSettings,

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.rsa.difference import corrected_difference, image_difference, swapped_difference
+from analysis.rsa.jackknife import LEAST, Deletions, delete_images
+from analysis.rsa.patches import similarity_variances
 from analysis.rsa.rdm import RDM, compute_rdm, spearman
-from analysis.rsa.resampling import (
-    feature_bootstraps,
-    feature_counts,
-    group_bootstraps,
-    image_bootstraps,
-    label_permutations,
-)
+from analysis.rsa.resampling import feature_bootstraps, feature_counts, group_bootstraps, label_permutations
+from analysis.rsa.similarity import PairGroups, all_pairs, null_mean, pairs_within, similarity
 from analysis.statistics.dissimilarity import unit_ranks
-from analysis.statistics.statistic import Statistic, centred_interval, interval, two_sided_p, upper_p
+from analysis.statistics.statistic import PaperStatistic, Statistic, centred_interval, t_interval, upper_p
 from analysis.statistics.trend import mann_kendall
 from stimuli.manifest import TYPES
 from subjects.provenance import rng
 from subjects.settings.analysis import RsaSettings
 
 Floats = NDArray[np.float64]
+Interval = Literal["features", "patches", "images"]
 COMPARED = ("AN", "AI")
 DIFFERENCE = "RE-AI minus RE-AN"
 DEGENERATE = "degenerate dissimilarities"
 ALIKE, MOST_ALIKE = 0.002, 0.9
 MOST_COUNTS = 50_000_000
 """Counts of drawn features that are held at once, of two bytes each."""
-
-LEAST_USABLE = 0.5
-"""Share of the draws of images that must have two different pairs; where fewer do, the difference is not tested."""
 
 MOST_FLAT = 0.05
 """Share of the draws of features that may leave a pattern constant; where more do, no interval is given."""
@@ -56,8 +53,9 @@ class Similarities:
 
 def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple[str, ...], settings: RsaSettings,
                   seed: int, percent: float, blocks: tuple[str, ...] | None = None,
-                  ceiling: tuple[float, float] | None = None, features: str = "features", n_groups: int = 0,
-                  where: str = "RSA") -> Similarities:
+                  ceiling: tuple[float, float] | None = None, reliability: tuple[float, float] | None = None,
+                  features: str = "features", over: Interval = "features", places_mm: Floats | None = None,
+                  n_groups: int = 0, where: str = "RSA") -> Similarities:
     """Compare the RDMs of the AN and AI images with that of the RE images.
 
     Parameters
@@ -67,17 +65,21 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     labels : tuple of str
         Base images: what a RE image and its two descendants share, so what the RDMs are joined by.
     settings : RsaSettings
-        Dissimilarity and numbers of draws.
+        Dissimilarity, numbers of draws, and which tests and intervals.
     seed : int
         Seed of all draws of this place.
     percent : float
-        Width of the intervals of RE-AN and RE-AI, from a bootstrap over features.
+        Width of the intervals of RE-AN and RE-AI.
     blocks : tuple of str, optional
         Session of each label: labels are shuffled within sessions only.
-    ceiling : (float, float), optional
-        Noise ceiling to hand on.
+    ceiling, reliability : (float, float), optional
+        Noise ceiling and split-half reliability to hand on.
     features : str
         What the features are, ``"vertices"`` or ``"units"``.
+    over : {"features", "patches", "images"}
+        What the intervals of RE-AN and RE-AI are over. Those of the paper, over features, are in ``Statistic.paper``.
+    places_mm : float64 array, (n_features, 2), optional
+        Places of the vertices, for patches.
     n_groups : int
         Where there are more features than this, so many random groups of them are bootstrapped
         (:func:`~analysis.rsa.resampling.group_bootstraps`); 0: always each feature by itself.
@@ -87,12 +89,11 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     Returns
     -------
     Similarities
-        RE-AN and RE-AI: Spearman's rho, one-sided p from label permutations. Their difference:
-        two-sided p and 95 % interval from a bootstrap over images without pairs of one image. With a few images some
-        draws have no two different pairs: they are left out, and counted in the test's words; where most are, there is
-        no interval and p is 1.
+        RE-AN and RE-AI: Spearman's rho less the mean of its own permutation null (``rsa.null_mean``), one-sided p from
+        label permutations. Their difference: see :mod:`analysis.rsa.difference`. All by the paper's own procedures
+        too.
         Draws of features that leave a pattern constant are left out of the intervals, and counted in the test's
-        words; more than :data:`MOST_FLAT` of them, and RE-AN and RE-AI have no interval.
+        words; more than :data:`MOST_FLAT` of them, and RE-AN and RE-AI have no interval over features.
 
     Notes
     -----
@@ -100,25 +101,88 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     session adds to all its images biases all three RDMs towards the split into sessions and raises RE-AN and
     RE-AI alike. :func:`~analysis.regions.patterns.select_patterns` removes it; what that leaves behind (patterns
     of one session are a little less alike than those of two) is the same in every order within sessions, so
-    labels are shuffled there only.
+    labels are shuffled there only, and its share of the similarity is the mean of that null.
     """
     rdms = {kind: compute_rdm(responses[kind], labels=labels, measure=settings.dissimilarity, where=f"{where}, {kind}")
             for kind in TYPES}
+    pairs = pairs_within(blocks) if blocks and settings.pairs == "within_sessions" else all_pairs(len(labels))
     grouped = 0 < n_groups < responses["RE"].shape[1]
     draws = _feature_draws(responses, settings=settings, seed=seed, n_groups=n_groups if grouped else 0)
     drawn = f"{n_groups} random groups of {features}" if grouped else features
-    statistics = {}
-    shuffled = "label permutation within sessions" if blocks else "label permutation"
-    for kind in COMPARED:
-        effect = spearman(rdms["RE"], rdms[kind])
-        null = label_permutations(rdms["RE"], rdms[kind], n=settings.n_permutations, blocks=blocks,
+    deletions = None
+    if len(labels) >= LEAST and (over == "images" or settings.difference == "corrected"):
+        deletions = delete_images(rdms["RE"], [rdms[kind] for kind in COMPARED], pairs=pairs)
+    variances = _variances(over, responses, deletions=deletions, places_mm=places_mm, settings=settings, pairs=pairs)
+    statistics, found = {}, {}
+    for k, kind in enumerate(COMPARED):
+        whole, raw = spearman(rdms["RE"], rdms[kind]), similarity(rdms["RE"], rdms[kind], pairs=pairs)
+        null = label_permutations(rdms["RE"], rdms[kind], n=settings.n_permutations, blocks=blocks, pairs=pairs,
                                   rng=rng(seed, "permutation", kind))
-        low, high, said = _feature_interval(draws[kind], effect=effect, percent=percent, features=drawn)
+        removed = _removed(rdms["RE"], rdms[kind], settings=settings, pairs=pairs, blocks=blocks)
+        found[kind] = raw, raw - removed
+        low, high, said = _feature_interval(draws[kind], effect=whole, percent=percent, features=drawn)
+        paper = PaperStatistic(whole, low, high, _free_p(rdms["RE"], rdms[kind], settings=settings, blocks=blocks,
+                                                         p=upper_p(raw, null), rng=rng(seed, "free", kind)))
+        if variances is not None:
+            low, high, said = _t_interval(raw, variance=variances[k], over=over, percent=percent, n=len(labels),
+                                          settings=settings)
+        elif raw != whole:
+            low, high = low - whole + raw, high - whole + raw
         statistics[f"RE-{kind}"] = Statistic(
-            effect, low, high, p=upper_p(effect, null), n=len(labels), n_resamples=len(null), seed=seed,
-            ceiling=ceiling, test=f"{shuffled}, one-sided; {said}{say_degenerate(rdms)}")
-    statistics[DIFFERENCE] = _difference(rdms, settings=settings, seed=seed)
+            raw - removed, low - removed, high - removed, p=upper_p(raw, null), n=len(labels), n_resamples=len(null),
+            seed=seed, ceiling=ceiling, reliability=reliability, paper=paper,
+            test=f"{_shuffled(blocks, settings)}, one-sided; {said}{say_degenerate(rdms)}")
+    raw, effect = (found["AI"][k] - found["AN"][k] for k in (0, 1))
+    statistics[DIFFERENCE] = _difference(responses, rdms, deletions=deletions, effect=effect, raw=raw,
+                                         settings=settings, seed=seed, pairs=pairs)
     return Similarities(statistics, rdms)
+
+
+def _removed(first: RDM, second: RDM, *, settings: RsaSettings, pairs: PairGroups,
+             blocks: tuple[str, ...] | None) -> float:
+    if blocks is None or settings.null_mean == "kept":
+        return 0.0
+    return null_mean(first, second, pairs=pairs, blocks=blocks)
+
+
+def _free_p(first: RDM, second: RDM, *, settings: RsaSettings, blocks: tuple[str, ...] | None, p: float,
+            rng: np.random.Generator) -> float:
+    """Give the paper's p, labels shuffled over all images."""
+    if blocks is None or len(set(blocks)) == 1:
+        return p
+    return upper_p(spearman(first, second), label_permutations(first, second, n=settings.n_permutations, rng=rng))
+
+
+def _shuffled(blocks: tuple[str, ...] | None, settings: RsaSettings) -> str:
+    said = "label permutation within sessions" if blocks else "label permutation"
+    if not blocks:
+        return said
+    said += ", pairs within sessions only" if settings.pairs == "within_sessions" else ""
+    return said + (", its mean taken off the effect" if settings.null_mean == "removed" else "")
+
+
+def _variances(over: Interval, responses: Mapping[str, NDArray[np.float32]], *, deletions: Deletions | None,
+               places_mm: Floats | None, settings: RsaSettings, pairs: PairGroups) -> Floats | None:
+    """Give the variances of RE-AN and RE-AI over patches or images; NaN where there are too few; None over features."""
+    if over == "features":
+        return None
+    if over == "images":
+        return np.full(2, np.nan) if deletions is None else deletions.variances
+    if places_mm is None or len(places_mm) < 2 * settings.patches:
+        return np.full(2, np.nan)
+    return similarity_variances(responses, places_mm=places_mm, n_patches=settings.patches,
+                                measure=settings.dissimilarity, pairs=pairs)
+
+
+def _t_interval(effect: float, *, variance: float, over: Interval, percent: float, n: int,
+                settings: RsaSettings) -> tuple[float, float, str]:
+    """Give the interval by a corrected variance, and its procedure in words."""
+    df = (n if over == "images" else settings.patches) - 1
+    of = "images" if over == "images" else f"{settings.patches} patches of cortex"
+    if not np.isfinite(variance):
+        return np.nan, np.nan, f"no interval: too few {of.removeprefix(str(settings.patches)).strip()}, or no places"
+    return *t_interval(effect, variance=variance, df=df, percent=percent, bent=True), \
+        f"{percent:g} % interval: t over {of} (df {df}), left out one and two at a time"
 
 
 def say_degenerate(rdms: Mapping[str, RDM]) -> str:
@@ -149,21 +213,21 @@ def _feature_interval(draws: Floats, *, effect: float, percent: float, features:
     return *centred_interval(usable, effect=effect, percent=percent), said + left_out
 
 
-def _difference(rdms: Mapping[str, RDM], *, settings: RsaSettings, seed: int) -> Statistic:
-    n = settings.n_bootstraps
-    draws = image_bootstraps(rdms["RE"], [rdms[kind] for kind in COMPARED], n=n, rng=rng(seed, "images"))
-    gains = draws[:, 1] - draws[:, 0]
-    usable = gains[np.isfinite(gains)]
-    effect = spearman(rdms["RE"], rdms["AI"]) - spearman(rdms["RE"], rdms["AN"])
-    said = "bootstrap over images, two-sided; 95 % interval: the same"
-    if len(usable) < n:
-        said += f"; {n - len(usable)} of {n} draws without two different pairs left out"
-    if len(usable) < LEAST_USABLE * n:
-        return Statistic(effect, np.nan, np.nan, p=1.0, n=len(rdms["RE"]), n_resamples=n, seed=seed,
-                         test=f"not tested ({said.partition('; ')[0]}): {n - len(usable)} of {n} draws have no two "
-                              "different pairs of images")
-    return Statistic(effect, *interval(usable, percent=95), p=two_sided_p(usable), n=len(rdms["RE"]), n_resamples=n,
-                     seed=seed, test=said)
+def _difference(responses: Mapping[str, NDArray[np.float32]], rdms: Mapping[str, RDM], *,
+                deletions: Deletions | None, effect: float, raw: float, settings: RsaSettings, seed: int,
+                pairs: PairGroups) -> Statistic:
+    """Test the difference as asked, the paper's bootstrap beside it."""
+    whole = spearman(rdms["RE"], rdms["AI"]) - spearman(rdms["RE"], rdms["AN"])
+    by_images = image_difference(rdms, effect=whole, settings=settings, seed=seed)
+    if settings.difference == "images":
+        moved = effect - whole
+        return replace(by_images, effect=effect, low=by_images.low + moved, high=by_images.high + moved)
+    if settings.difference == "corrected":
+        found = corrected_difference(deletions, effect=effect, n=len(rdms["RE"]))
+        return replace(found, seed=seed, paper=by_images.paper)  # the seed is that of the paper's draws
+    found = swapped_difference(responses, effect=effect, raw=raw, measure=settings.dissimilarity, settings=settings,
+                               seed=seed, pairs=pairs)
+    return replace(found, paper=by_images.paper)
 
 
 def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings, seed: int,

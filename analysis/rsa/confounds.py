@@ -123,4 +123,5 @@ def compare_images(manifest: Manifest, pixels: Mapping[str, Pixels], *, by: str,
     responses = {kind: np.stack([describe(pixels[manifest.get(base_image=name, type=kind).image_id])
                                  for name in labels]).astype(np.float32) for kind in TYPES}
     return compare_types(responses, labels=labels, settings=settings, percent=95, seed=derive_seed(seed, by, "rsa"),
+                         over="images" if settings.network_interval == "images" else "features",
                          features="energies" if by == "Gabor" else "values", n_groups=settings.unit_groups, where=by)

@@ -7,6 +7,7 @@ Every function takes a ``numpy.random.Generator``; every result that leaves the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -14,19 +15,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.rsa.rdm import RDM, joined
+from analysis.rsa.similarity import PairGroups, all_pairs
 from analysis.statistics.dissimilarity import average_ranks, expand, unit_ranks
 from analysis.statistics.draws import permutations
 from subjects.errors import AnalysisError
 
 Floats = NDArray[np.float64]
 
-_BLOCK_FEATURES = 4096
+_BLOCK_FEATURES, _BLOCK_DRAWS, _BLOCK_WEIGHTS = 4096, 128, 256
 FLAT_DRAW = 1e-3
 """A draw of features leaves a pattern constant where it keeps less than this share of the pattern's spread."""
 
 
 def label_permutations(fixed: RDM, relabelled: RDM, *, n: int, rng: np.random.Generator,
-                       blocks: Sequence[str] | None = None) -> Floats:
+                       blocks: Sequence[str] | None = None, pairs: PairGroups | None = None) -> Floats:
     """Draw the null of Spearman's rho between two RDMs by shuffling the labels of one.
 
     Rows and columns of `relabelled` move together, so that its dependence between pairs stays.
@@ -40,20 +42,28 @@ def label_permutations(fixed: RDM, relabelled: RDM, *, n: int, rng: np.random.Ge
     blocks : sequence of str, optional
         Block of each condition, in the order of `fixed`: labels are shuffled within blocks only. Conditions that
         were measured in different sessions are not exchangeable.
+    pairs : PairGroups, optional
+        Pairs that are compared; groups other than all pairs need `blocks` within which they stay.
 
     Returns
     -------
     float64 array, (n,)
     """
-    rows, columns = np.triu_indices(len(fixed), 1)
-    ranked = expand(unit_ranks(joined(fixed, relabelled).condensed), n=len(fixed)).ravel()
-    orders = permutations(len(fixed), n=n, rng=rng, blocks=blocks)
-    shuffled = ranked[orders[:, rows] * len(fixed) + orders[:, columns]]
-    result: Floats = shuffled @ unit_ranks(fixed.condensed)
-    return result
+    size = len(fixed)
+    chosen = pairs or all_pairs(size)
+    rows, columns = np.triu_indices(size, 1)
+    ranked = expand(chosen.standard(joined(fixed, relabelled).condensed), n=size).ravel()
+    reference = chosen.standard(fixed.condensed)
+    orders = permutations(size, n=n, rng=rng, blocks=blocks).astype(np.int32)
+    found = np.empty(n)
+    for start in range(0, n, _BLOCK_DRAWS):  # what is gathered stays in the cache
+        part = orders[start:start + _BLOCK_DRAWS]
+        found[start:start + _BLOCK_DRAWS] = ranked.take(part[:, rows] * size + part[:, columns]) @ reference
+    return found
 
 
-def image_bootstraps(fixed: RDM, others: Sequence[RDM], *, n: int, rng: np.random.Generator) -> Floats:
+def image_bootstraps(fixed: RDM, others: Sequence[RDM], *, n: int, rng: np.random.Generator,
+                     pairs: PairGroups | None = None) -> Floats:
     """Draw images with replacement and correlate the resampled RDMs, leaving out pairs of one image.
 
     A pair drawn several times counts several times, with ranks over the drawn pairs: this is
@@ -67,6 +77,8 @@ def image_bootstraps(fixed: RDM, others: Sequence[RDM], *, n: int, rng: np.rando
         The reference, such as that of the RE images.
     others : sequence of RDM
         What it is compared with, all under the same draws.
+    pairs : PairGroups, optional
+        Pairs that are compared; by default all.
 
     Returns
     -------
@@ -83,28 +95,78 @@ def image_bootstraps(fixed: RDM, others: Sequence[RDM], *, n: int, rng: np.rando
         raise AnalysisError("bootstrap over images", came=f"{n_images} images, with fewer than two different pairs",
                             expected="at least three", remedy="Use more images.")
     draws = rng.integers(0, n_images, size=(n, n_images))
-    counts = np.apply_along_axis(np.bincount, 1, draws, minlength=n_images)
-    rows, columns = np.triu_indices(n_images, 1)
-    weights = (counts[:, rows] * counts[:, columns]).astype(np.float64)
-    usable = np.count_nonzero(weights, axis=1) >= 2
-    found, weights = np.full((n, len(others)), np.nan), weights[usable]
-    reference = _weighted_unit_ranks(fixed.condensed, weights=weights)
-    for k, other in enumerate(others):
-        ranks = _weighted_unit_ranks(joined(fixed, other).condensed, weights=weights)
-        found[usable, k] = np.einsum("bp,bp,bp->b", weights, reference, ranks)
+    counts = np.apply_along_axis(np.bincount, 1, draws, minlength=n_images).astype(np.float64)
+    return weighted_similarities(fixed.condensed, [joined(fixed, other).condensed for other in others], weights=counts,
+                                 pairs=pairs or all_pairs(n_images))
+
+
+def weighted_similarities(fixed: Floats, others: Sequence[Floats], *, weights: Floats, pairs: PairGroups) -> Floats:
+    """Correlate condensed RDMs under weights of their images: a pair has the product of its two.
+
+    Parameters
+    ----------
+    fixed : float64 array, (n_pairs,)
+    others : sequence of float64 array, each (n_pairs,)
+    weights : float64 array, (n, n_images)
+        Whole numbers: how often each image was drawn, 0 where it is left out.
+    pairs : PairGroups
+
+    Returns
+    -------
+    float64 array, (n, len(others))
+        Mean Spearman's rho of the groups; NaN where one has fewer than two different pairs.
+    """
+    rows, columns = np.triu_indices(weights.shape[1], 1)
+    found = np.zeros((len(weights), len(others)))
+    for group in pairs.groups:
+        ranked = [_Ranking.of(values[group]) for values in (fixed, *others)]
+        for start in range(0, len(weights), _BLOCK_WEIGHTS):  # what is summed stays in the cache
+            by_image = np.ascontiguousarray(weights[start:start + _BLOCK_WEIGHTS].T)
+            drawn = by_image[rows[group]]
+            drawn *= by_image[columns[group]]
+            found[start:start + _BLOCK_WEIGHTS] += _weighted_spearman(ranked, weights=drawn) / len(pairs.groups)
     return found
 
 
-def _weighted_unit_ranks(values: Floats, *, weights: Floats) -> Floats:
-    """Rank values (n_pairs,) under repetition counts (n, n_pairs); centre and scale under those counts."""
-    _, group = np.unique(values, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    totals = np.add.reduceat(weights[:, order], starts, axis=1)
-    ranks = (np.cumsum(totals, axis=1) - (totals - 1) / 2)[:, group]
-    ranks -= (np.einsum("bp,bp->b", weights, ranks) / weights.sum(axis=1))[:, None]
-    norms = np.sqrt(np.einsum("bp,bp,bp->b", weights, ranks, ranks))[:, None]
-    return ranks / np.where(norms == 0, np.inf, norms)
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """The order of some values: what sorting them once tells of every weighting of them."""
+
+    order: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    places: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, values: Floats) -> _Ranking:
+        order = np.argsort(values, kind="stable")
+        first = np.diff(values[order], prepend=np.nan) != 0
+        places = np.empty(len(order), dtype=np.intp)
+        places[order] = np.cumsum(first) - 1
+        return cls(order, np.flatnonzero(first), places)
+
+    def ranks(self, weights: Floats, *, half: Floats) -> Floats:
+        """Rank under repetition counts (n_pairs, n), less `half` of their sum: the mean is then 0 under the counts."""
+        totals = weights[self.order]
+        if len(self.starts) < len(self.order):  # tied values share the mean of their ranks
+            totals = np.add.reduceat(totals, self.starts, axis=0)
+        sums = np.cumsum(totals, axis=0)
+        totals *= 0.5
+        sums -= totals
+        sums -= half
+        return sums[self.places]
+
+
+def _weighted_spearman(ranked: Sequence[_Ranking], *, weights: Floats) -> Floats:
+    """Correlate the first's ranks with the others' under repetition counts (n_pairs, n); NaN for one pair or none."""
+    half = weights.sum(axis=0) / 2
+    ranks = [one.ranks(weights, half=half) for one in ranked]
+    norms = [np.sqrt(np.einsum("pb,pb,pb->b", weights, one, one)) for one in ranks]
+    weighted = weights * ranks[0]
+    found = np.stack([np.einsum("pb,pb->b", weighted, one) for one in ranks[1:]], axis=1)
+    sizes = norms[0][:, None] * np.stack(norms[1:], axis=1)
+    found /= np.where(sizes == 0, np.inf, sizes)
+    found[np.count_nonzero(weights, axis=0) < 2] = np.nan
+    return found
 
 
 def feature_counts(n_features: int, *, n: int, rng: np.random.Generator) -> NDArray[np.uint16]:
@@ -185,8 +247,7 @@ def _weighted_sums(values: Floats, *, counts: NDArray[np.uint16],
     return found
 
 
-def group_bootstraps(patterns: ArrayLike, *, groups: NDArray[np.intp], counts: NDArray[np.uint16],
-                     measure: str) -> Floats:
+def group_bootstraps(patterns: ArrayLike, *, groups: NDArray[np.intp], counts: NDArray[Any], measure: str) -> Floats:
     """Compute the RDM of the same patterns under bootstraps of random groups of their features.
 
     The sums over each group are taken once, and groups are drawn instead of single features: the mean of g features
@@ -197,9 +258,10 @@ def group_bootstraps(patterns: ArrayLike, *, groups: NDArray[np.intp], counts: N
     ----------
     patterns : array, (n_conditions, n_features)
     groups : int array, (n_features,)
-        A random order of the features; its consecutive pieces, as even as they can be, are the groups.
-    counts : uint16 array, (n, n_groups)
-        How often each group was drawn.
+        An order of the features, random for units, by place for vertices; its consecutive pieces, as even as they can
+        be, are the groups.
+    counts : array of whole numbers, (n, n_groups)
+        How often each group was drawn, or 0 where it is left out.
     measure : {"correlation", "euclidean"}
 
     Returns
@@ -249,7 +311,7 @@ def noise_ceiling(rdms: Sequence[RDM]) -> tuple[float, float]:
     """
     if len(rdms) < 2:
         raise AnalysisError("noise ceiling", came=f"{len(rdms)} subject(s)", expected="at least two",
-                            remedy="Use the split-half ceiling for a single subject.")
+                            remedy="Use presentation_ceiling for a single subject.")
     ranks = average_ranks(np.stack([joined(rdms[0], rdm).condensed for rdm in rdms]))
     own, total = unit_ranks(ranks), ranks.sum(axis=0)
     upper = own @ unit_ranks(total)
@@ -257,12 +319,15 @@ def noise_ceiling(rdms: Sequence[RDM]) -> tuple[float, float]:
     return float(lower.mean()), float(upper.mean())
 
 
-def split_half_ceiling(first: RDM, second: RDM) -> tuple[float, float]:
-    """Bound the similarity within one subject by the reliability of the RE images' RDM.
+def split_half_reliability(first: RDM, second: RDM) -> tuple[float, float]:
+    """Give the reliability of the RE images' RDM within one subject; no ceiling, of which it falls short.
 
-    Lower: Spearman between the RDMs of presentation 1 and of presentation 2, each from half of the
-    data. Upper: its Spearman-Brown correction ``2 r / (1 + r)`` to the whole of the data (`r` itself
-    where it is negative). Where vertices were chosen by this reliability, both are optimistic.
+    Returns
+    -------
+    half, whole : float
+        Spearman between the RDMs of presentation 1 and of presentation 2, each from half of the data; its
+        Spearman-Brown correction ``2 r / (1 + r)`` to the whole of the data (`r` itself where it is negative). Where
+        vertices were chosen by this reliability, both are optimistic.
     """
     half = float(unit_ranks(first.condensed) @ unit_ranks(joined(first, second).condensed))
     return half, (2 * half / (1 + half) if half > 0 else half)

@@ -13,12 +13,13 @@ from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.glm.combining import betas_paths
 from analysis.regions.labels import ROIS
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns
-from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
+from analysis.rsa.ceiling import presentation_ceiling
+from analysis.rsa.compare import COMPARED, DIFFERENCE, Similarities, compare_types, layer_trends
 from analysis.rsa.rdm import compute_rdm, load_rdms, save_rdms
 from analysis.rsa.readings import LOGITS, by_logits
-from analysis.rsa.resampling import split_half_ceiling
-from analysis.statistics.results import RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
-from analysis.statistics.statistic import Statistic
+from analysis.rsa.resampling import split_half_reliability
+from analysis.statistics.results import PAPER_COLUMNS, RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
+from analysis.statistics.statistic import Statistic, false_discovery
 from analysis.steps import Origin, Request, Work
 from stimuli.feature_store import FeatureStore, open_store
 from stimuli.manifest import TYPES, Manifest, read_manifest
@@ -30,8 +31,14 @@ from subjects.provenance import derive_seed, sidecar_path
 from subjects.settings.analysis import RoiSettings, RsaSettings
 from subjects.store import read_json, write_table
 
-COLUMNS = ("system", "sub", "place", "comparison", *STATISTIC_COLUMNS, "ceiling_low", "ceiling_high", "correction")
-_CEILING = "split-half: Spearman of RE RDMs, presentation 1 and 2 (low), Spearman-Brown corrected (high)"
+COLUMNS = ("system", "sub", "place", "comparison", *STATISTIC_COLUMNS, "ceiling_low", "ceiling_high", "reliability",
+           "reliability_whole", "correction", "p_corrected", *PAPER_COLUMNS)
+_CEILING = ("from the noise of the two presentations of RE: two measurements of the same patterns (low), one of them "
+            "and the patterns without noise (high)")
+_RELIABILITY = "split-half: Spearman of RE RDMs, presentation 1 and 2; reliability_whole: Spearman-Brown corrected"
+_PAPER = ("the paper's own procedures: nothing taken off; intervals over vertices or units one by one, of the "
+          "difference from a bootstrap over images; p from labels shuffled over all images, of the difference from "
+          "that bootstrap (paper_p) and from the mean of RE-AI against the redrawn RE-AN (paper_p_mean)")
 Extras = dict[Path, dict[str, Any]]
 
 
@@ -86,7 +93,8 @@ class BrainRsa:
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""
         inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub)), "manifest": self.layout.manifest}
-        return Origin(inputs, {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json", exclude={"unit_groups"}),
+        return Origin(inputs, {"seed": self.seed,
+                               "rsa": self.rsa.model_dump(mode="json", exclude={"unit_groups", "network_interval"}),
                                "roi": self.roi.model_dump(mode="json")})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
@@ -102,8 +110,9 @@ class BrainRsa:
 
     def _save(self, found: Mapping[str, Similarities], rows: list[dict[str, Any]]) -> Extras:
         describe_derivative(self.layout, "rsa")
-        save(self.paths, found, rows=rows)
-        return {self.paths[0]: {"Ceiling": _CEILING, **RESULTS.in_sidecar()}}
+        save(self.paths, found, rows=corrected(rows, by=self.rsa.correction))
+        return {self.paths[0]: {"Ceiling": _CEILING, "Reliability": _RELIABILITY, "Paper": _PAPER,
+                                **RESULTS.in_sidecar()}}
 
     def check(self) -> None:
         """See that both files can be read."""
@@ -112,18 +121,21 @@ class BrainRsa:
 
 
 def region_similarities(patterns: RoiPatterns, *, settings: RsaSettings, sub: str, seed: int) -> Similarities:
-    """Compare the types in one brain region, with 68 % intervals over vertices and a split-half ceiling."""
+    """Compare the types in one brain region, with 68 % intervals, a noise ceiling and the split-half reliability."""
     halves = [compute_rdm(half, labels=patterns.base_images, measure=settings.dissimilarity,
                           where=f"sub-{sub} {patterns.roi}, RE presentation {k}")
               for k, half in enumerate(patterns.halves, start=1)]
+    ceiling = presentation_ceiling(*patterns.halves, measure=settings.dissimilarity, blocks=patterns.sessions)
     return compare_types(patterns.responses, labels=patterns.base_images, settings=settings, percent=68,
-                         blocks=patterns.sessions, seed=seed, ceiling=split_half_ceiling(*halves), features="vertices",
+                         blocks=patterns.sessions, seed=seed, ceiling=ceiling, features="vertices",
+                         reliability=split_half_reliability(*halves), places_mm=patterns.places_mm,
+                         over="patches" if settings.brain_interval == "patches" else "features",
                          where=f"sub-{sub} {patterns.roi}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRsa:
-    """The similarities in the layers of a network, with 95 % intervals over units, and their trends over layers.
+    """The similarities in the layers of a network, with 95 % intervals, and their trends over layers.
 
     Parameters
     ----------
@@ -157,7 +169,8 @@ class NetworkRsa:
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""
         return Origin({"features": self.network.features, "manifest": self.layout.manifest},
-                      {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json")})
+                      {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json", exclude={
+                          "brain_interval", "patches", "pairs", "null_mean"})})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Compare the image types in every layer, or in every tap."""
@@ -173,8 +186,8 @@ class NetworkRsa:
 
     def _save(self, found: Mapping[str, Similarities], rows: list[dict[str, Any]]) -> Extras:
         describe_derivative(self.layout, "rsa")
-        save(self.paths, found, rows=rows)
-        return {self.paths[0]: {"Network": self.network.name, **RESULTS.in_sidecar()}}
+        save(self.paths, found, rows=corrected(rows, by=self.rsa.correction))
+        return {self.paths[0]: {"Network": self.network.name, "Paper": _PAPER, **RESULTS.in_sidecar()}}
 
     def check(self) -> None:
         """See that both files can be read."""
@@ -221,6 +234,7 @@ def place_similarities(store: FeatureStore, named: Mapping[str, str], *, manifes
         found[place] = compare_types(responses, labels=labels, settings=settings, percent=95,
                                      seed=derive_seed(seed, store.network, place, "rsa"),
                                      features="units", n_groups=settings.unit_groups,
+                                     over="images" if settings.network_interval == "images" else "features",
                                      where=f"network-{store.network} {place}")
     return found
 
@@ -232,6 +246,33 @@ def reading_trends(found: Mapping[str, Similarities], *, layers: Sequence[str]) 
         readings[by_logits("layers")] = [*layers[:-1], by_logits(layers[-1])]
     return {name: layer_trends({f"RE-{kind}": [found[place].statistics[f"RE-{kind}"].effect for place in places]
                                 for kind in COMPARED}) for name, places in readings.items()}
+
+
+def corrected(rows: list[dict[str, Any]], *, by: str) -> list[dict[str, Any]]:
+    """Correct p within the tests of a table: of all similarities, of all differences, of all trends.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows of one table.
+    by : {"fdr", "none"}
+    """
+    if by == "none":
+        return [{**row, "p_corrected": row["p"]} for row in rows]
+    families = [_family(row["comparison"]) for row in rows]
+    p_corrected = dict[int, float]()
+    for family in dict.fromkeys(families):
+        places = [k for k, name in enumerate(families) if name == family]
+        p_corrected.update(zip(places, false_discovery([rows[k]["p"] for k in places]).tolist(), strict=True))
+    return [{**row, "p_corrected": p_corrected[k],
+             "correction": f"none; in p_corrected false discovery rate over {families.count(families[k])} tests"}
+            for k, row in enumerate(rows)]
+
+
+def _family(comparison: str) -> str:
+    if comparison.startswith("trend"):
+        return "trends"
+    return "differences" if comparison == DIFFERENCE else "similarities"
 
 
 def save(paths: tuple[Path, Path], found: Mapping[str, Similarities], *, rows: list[dict[str, Any]]) -> None:

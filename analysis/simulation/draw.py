@@ -13,6 +13,7 @@ every vertex has variance 1 over the RE images; r is then the expected correlati
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -54,7 +55,8 @@ class Drawn:
 
 def draw(world: str, *, rng: Generator, reliability: float = 0.2, smoothness_mm: float = 2.5,
          noise_smoothness_mm: float = 1.0, n_subjects: int = 1, side: int = 14, n_images: int = 40,
-         n_sessions: int = 2, n_dimensions: int = 12, offset_sd: float = 0.5) -> Drawn:
+         n_sessions: int = 2, n_dimensions: int = 12, offset_sd: float = 0.5,
+         shared: Literal["nothing", "images", "cortex"] = "nothing", shared_rng: Generator | None = None) -> Drawn:
     """Draw virtual subjects.
 
     Parameters
@@ -73,6 +75,11 @@ def draw(world: str, *, rng: Generator, reliability: float = 0.2, smoothness_mm:
         Base images, shared out evenly over the sessions in turn; dimensions on which they are seen.
     offset_sd : float
         Standard deviation of a session's offset, in units of the noise.
+    shared : {"nothing", "images", "cortex"}
+        What is the same in all subjects: ``images`` (their scores: subjects are then new vertices and new noise), or
+        ``cortex`` (the tuning: subjects are then new images, as for the units of one network).
+    shared_rng : numpy.random.Generator, optional
+        What that is drawn by, so that several calls share it; by default `rng`.
 
     Returns
     -------
@@ -93,9 +100,15 @@ def draw(world: str, *, rng: Generator, reliability: float = 0.2, smoothness_mm:
     sessions = np.arange(n_images) % n_sessions
     betas = np.empty((n_subjects, 2, 3, n_images, side * side), dtype=np.float32)
     truth = np.empty((n_subjects, 3, n_images, side * side), dtype=np.float32)
+    seen = weights = None
     for subject in range(n_subjects):
-        truth[subject] = np.sqrt(reliability) * _tuning(world, n_images=n_images, n_dimensions=n_dimensions, side=side,
-                                                        smoothness=smoothness_mm, rng=rng)
+        if seen is None or shared != "images":
+            seen = _seen(world, n_images=n_images, n_dimensions=n_dimensions,
+                         rng=shared_rng if shared_rng and shared == "images" else rng)
+        if weights is None or shared != "cortex":
+            weights = _maps((n_dimensions,), side=side, sd=smoothness_mm,
+                            rng=shared_rng if shared_rng and shared == "cortex" else rng)
+        truth[subject] = np.sqrt(reliability) * _tuning(seen, weights)
         noise = _maps((2, 3, n_images), side=side, sd=noise_smoothness_mm, rng=rng)
         offsets = _maps((n_sessions,), side=side, sd=noise_smoothness_mm, rng=rng)[sessions]
         betas[subject] = truth[subject] + offset_sd * offsets + np.sqrt(1 - reliability) * noise
@@ -103,13 +116,17 @@ def draw(world: str, *, rng: Generator, reliability: float = 0.2, smoothness_mm:
     return Drawn(betas, truth, sessions, SPACING_MM * np.stack([columns, rows], axis=1).astype(np.float64))
 
 
-def _tuning(world: str, *, n_images: int, n_dimensions: int, side: int, smoothness: float, rng: Generator) -> Floats:
-    """Draw what the images evoke, (3, n_images, n_vertices); dimensions fall off as 1/k, as those of layers do."""
+def _seen(world: str, *, n_images: int, n_dimensions: int, rng: Generator) -> Floats:
+    """Draw how the images are seen, (3, n_images, n_dimensions); dimensions fall off as 1/k, as those of layers do."""
     spread = 1 / np.sqrt(np.arange(1, n_dimensions + 1))
     scores = rng.standard_normal((n_images, n_dimensions)) * spread / np.sqrt((spread**2).sum())
     seen = see(world, scores, rng=rng)
-    weights = _maps((n_dimensions,), side=side, sd=smoothness, rng=rng)
-    tuning = np.stack([seen[kind].astype(np.float32) @ weights for kind in TYPES])
+    return np.stack([seen[kind].astype(np.float32) for kind in TYPES])
+
+
+def _tuning(seen: Floats, weights: Floats) -> Floats:
+    """Give what the images evoke, (3, n_images, n_vertices), of variance 1 over the RE images at every vertex."""
+    tuning = seen @ weights
     size = tuning[0].std(axis=0)
     result: Floats = (tuning / np.where(size > 0, size, 1)).astype(np.float32)
     return result

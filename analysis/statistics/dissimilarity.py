@@ -81,7 +81,12 @@ def unit_ranks(values: Floats) -> Floats:
 
     Constant rows become NaN: nothing correlates with them.
     """
-    ranks = average_ranks(values)
-    ranks -= ranks.mean(axis=-1, keepdims=True)
-    norms = np.linalg.norm(ranks, axis=-1, keepdims=True)
-    return ranks / np.where(norms == 0, np.nan, norms)
+    return unit_values(average_ranks(values))
+
+
+def unit_values(values: Floats) -> Floats:
+    """Centre along the last axis and scale to unit length; the inner product is then Pearson's r (NaN if constant)."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    norms = np.linalg.norm(centred, axis=-1, keepdims=True)
+    result: Floats = centred / np.where(norms == 0, np.nan, norms)
+    return result

@@ -13,6 +13,7 @@ from subjects.provenance import FileFormat, sidecar_path
 from subjects.store import read_json, read_table
 
 RESULTS = FileFormat("table of statistics", version=1)
+PAPER_COLUMNS = ("paper_effect", "paper_low", "paper_high", "paper_p", "paper_p_mean")
 STATISTIC_COLUMNS = ("effect", "low", "high", "p", "n", "n_resamples", "seed", "test")
 
 
@@ -27,7 +28,10 @@ def statistic_row(statistic: Statistic, **names: Any) -> dict[str, Any]:
     """
     values = {column: getattr(statistic, column) for column in STATISTIC_COLUMNS}
     low, high = statistic.ceiling or (float("nan"), float("nan"))
-    return {**names, **values, "correction": statistic.correction, "ceiling_low": low, "ceiling_high": high}
+    half, whole = statistic.reliability or (float("nan"), float("nan"))
+    paper = {name: getattr(statistic.paper, name.removeprefix("paper_"), float("nan")) for name in PAPER_COLUMNS}
+    return {**names, **values, "correction": statistic.correction, "ceiling_low": low, "ceiling_high": high,
+            "reliability": half, "reliability_whole": whole, **paper}
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> pd.DataFrame:

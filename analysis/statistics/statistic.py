@@ -6,9 +6,34 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from subjects.errors import AnalysisError
+
+
+@dataclass(frozen=True)
+class PaperStatistic:
+    """What the paper's own procedures give for the same number.
+
+    Parameters
+    ----------
+    effect : float
+        Nothing taken off.
+    low, high : float
+        Of a bootstrap over vertices or units one by one; of a difference, over images, as it is. NaN where none is
+        given.
+    p : float
+        Label permutation over all images; of a difference, two-sided from the bootstrap over images.
+    p_mean : float
+        Of a difference, by the other reading of the Methods: the mean of the redrawn RE-AI against the redrawn RE-AN.
+        NaN elsewhere.
+    """
+
+    effect: float
+    low: float
+    high: float
+    p: float
+    p_mean: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -35,6 +60,10 @@ class Statistic:
         Correction of `p` for multiple tests.
     ceiling : (float, float), optional
         The best that could be reached given the noise, lower and upper.
+    reliability : (float, float), optional
+        Split-half reliability of the RDM, and its Spearman-Brown correction.
+    paper : PaperStatistic, optional
+        The same by the paper's own procedures.
     """
 
     effect: float
@@ -47,6 +76,8 @@ class Statistic:
     test: str
     correction: str = "none"
     ceiling: tuple[float, float] | None = None
+    reliability: tuple[float, float] | None = None
+    paper: PaperStatistic | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.p <= 1:
@@ -83,6 +114,66 @@ def two_sided_p(samples: ArrayLike) -> float:
     draws = np.asarray(samples, dtype=np.float64)
     tail = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
     return float(min(1.0, 2 * (1 + tail) / (1 + draws.size)))
+
+
+def t_p(effect: float, *, variance: float, df: int) -> float:
+    """Give the two-sided p of an effect against zero by Student's t; 1 where the variance is 0.
+
+    Examples
+    --------
+    >>> round(t_p(0.2, variance=0.01, df=39), 4)
+    0.0525
+    """
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(df, -abs(effect) / math.sqrt(variance))) or math.ulp(0.0) if variance > 0 else 1.0
+
+
+def t_interval(effect: float, *, variance: float, df: int, percent: float,
+               bent: bool = False) -> tuple[float, float]:
+    """Give the interval of an effect by Student's t.
+
+    Parameters
+    ----------
+    effect, variance : float
+    df : int
+    percent : float
+    bent : bool
+        The effect is a correlation: the interval is even on Fisher's z and stays within -1 and 1.
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in t_interval(0.5, variance=0.01, df=39, percent=95)]
+    [0.298, 0.702]
+    >>> [round(bound, 3) for bound in t_interval(0.95, variance=0.0004, df=39, percent=95, bent=True)]
+    [0.888, 0.978]
+    """
+    from scipy.special import stdtrit
+
+    width = float(stdtrit(df, 0.5 + percent / 200)) * math.sqrt(variance)
+    if not bent:
+        return effect - width, effect + width
+    if abs(effect) >= 1:
+        return effect, effect
+    middle, half = math.atanh(effect), width / (1 - effect**2)
+    return math.tanh(middle - half), math.tanh(middle + half)
+
+
+def false_discovery(p: ArrayLike) -> NDArray[np.float64]:
+    """Correct p values by their false discovery rate (Benjamini & Hochberg 1995, J R Stat Soc B 57:289).
+
+    Examples
+    --------
+    >>> false_discovery([0.01, 0.02, 0.3]).tolist()
+    [0.03, 0.03, 0.3]
+    """
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values)[::-1]
+    n = len(values)
+    stepped = np.minimum.accumulate(values[order] * n / np.arange(n, 0, -1))
+    result = np.empty(n)
+    result[order] = np.minimum(stepped, 1.0)
+    return result
 
 
 def interval(samples: ArrayLike, *, percent: float) -> tuple[float, float]:

@@ -106,9 +106,9 @@ class RoiSettings(Section):
     vertices_per_hemisphere: Count = described(100,
         "Vertices chosen in each region and hemisphere.", unit="vertices", source="protocol 7")
     min_disk: Count = described(10, "Disks of fewer vertices are left out.", unit="vertices")
-    session_means: Literal["removed", "kept"] = described("removed",
-        "Whether the mean pattern of each session is removed from its images of a type before they are "
-        "compared.")
+    session_means: Literal["removed", "pooled", "kept"] = described("removed",
+        "Whether the mean pattern of each session is removed from its images before they are compared: that of each "
+        "type from its own images, or one over all types from all; or kept.")
 
 
 class RsaSettings(Section):
@@ -123,6 +123,29 @@ class RsaSettings(Section):
         "Random groups into which the units of a network's larger layers are summed before they are bootstrapped: "
         "intervals as wide within 1 to 3 %, in a tenth of the time; 0 bootstraps every unit by itself.", unit="groups",
         since="0.2.0", before=0)
+    pairs: Literal["all", "within_sessions"] = described("all",
+        "Pairs of images over which RDMs of the brain are compared: all, or those within a session only, the mean of "
+        "the sessions: without bias even where session means are kept, with less power.", since="0.2.0")
+    null_mean: Literal["removed", "kept"] = described("removed",
+        "Whether the mean of a similarity's own permutation null is taken off the similarity that is given and drawn. "
+        "p is the same; kept, null subjects have positive similarities where session means are removed type by type.",
+        since="0.2.0", before="kept")
+    brain_interval: Literal["patches", "vertices"] = described("patches",
+        "What the intervals of the brain's similarities are over: patches of neighbouring vertices left out together, "
+        "or vertices one by one, the paper's, far too narrow on smooth cortex.", since="0.2.0", before="vertices")
+    patches: Annotated[int, Field(ge=4, le=64)] = described(4,
+        "Patches into which the vertices of a region are divided for that, half of them in each hemisphere.",
+        unit="patches", since="0.2.0")
+    network_interval: Literal["images", "units"] = described("images",
+        "What the intervals of a network's similarities are over: images like these, or units.",
+        since="0.2.0", before="units")
+    difference: Literal["corrected", "swap", "images"] = described("corrected",
+        "Test of RE-AI minus RE-AN: t with the variance over images without what pairs of images count twice; AN and "
+        "AI swapped at random images, without an interval; or the paper's bootstrap over images, which rejects far "
+        "too rarely.", since="0.2.0", before="images")
+    correction: Literal["fdr", "none"] = described("fdr",
+        "Correction for the tests of a table, in its column `p_corrected`: false discovery rate (Benjamini & "
+        "Hochberg), or none.", since="0.2.0", before="none")
 
 
 class RobustnessSettings(Section):

@@ -49,7 +49,8 @@ def test_planted_similarity_is_found_where_it_was_planted():
     found = compare_types(similar_responses(), labels=names(), settings=QUICK, seed=3, percent=68).statistics
     assert found["RE-AI"].p == 1 / 201
     assert found["RE-AN"].p > 0.01
-    assert found[DIFFERENCE].p == pytest.approx(2 / 201)
+    assert found[DIFFERENCE].p < 1e-6
+    assert found[DIFFERENCE].paper.p == pytest.approx(2 / 201)
     assert found[DIFFERENCE].low > 0
     assert found["RE-AI"].low < found["RE-AI"].high
 
@@ -364,7 +365,9 @@ def test_the_sidecar_names_inputs_settings_and_what_the_ceiling_is(fabricated):
     assert {"betas_L", "betas_R", "labels_L", "flat_R"} <= set(content["inputs"])
     assert content["parameters"]["rsa"]["dissimilarity"] == "correlation"
     assert "unit_groups" not in content["parameters"]["rsa"], "vertices are drawn one by one, whatever it says"
-    assert content["Ceiling"].startswith("split-half")
+    assert "two measurements of the same patterns" in content["Ceiling"]
+    assert content["Reliability"].startswith("split-half")
+    assert content["Paper"].startswith("the paper's own procedures")
 
 
 def test_progress_passes_over_the_regions(fabricated):
@@ -425,8 +428,22 @@ def test_a_set_of_a_few_images_is_compared_and_says_what_its_draws_are_worth(n_i
     labels = tuple(f"image-{k}" for k in range(n_images))
     noise = np.random.default_rng(3)
     found = compare_types({kind: noise.normal(size=(n_images, 20)).astype(np.float32) for kind in ("RE", "AN", "AI")},
-                          labels=labels, settings=RsaSettings(n_permutations=50, n_bootstraps=200), seed=1, percent=95)
+                          labels=labels, seed=1, percent=95,
+                          settings=RsaSettings(n_permutations=50, n_bootstraps=200, difference="images"))
     one = found.statistics["RE-AI minus RE-AN"]
     assert said in one.test
     assert (one.p == 1.0) == np.isnan(one.low) == (n_images == 3)
     assert np.isfinite(one.effect)
+
+
+@pytest.mark.parametrize("n_images", [6, 7])
+def test_fewer_than_seven_images_have_no_variance_over_images_and_say_so(n_images: int) -> None:
+    noise = np.random.default_rng(3)
+    found = compare_types({kind: noise.normal(size=(n_images, 20)).astype(np.float32) for kind in ("RE", "AN", "AI")},
+                          labels=tuple(f"image-{k}" for k in range(n_images)), seed=1, percent=95, over="images",
+                          settings=RsaSettings(n_permutations=50, n_bootstraps=200)).statistics
+    few = n_images < 7
+    assert (found[DIFFERENCE].test == "not tested: 6 images, 7 are needed for a variance over images") == few
+    assert (found[DIFFERENCE].p == 1.0) == np.isnan(found[DIFFERENCE].low) == few
+    assert ("no interval: too few images" in found["RE-AI"].test) == np.isnan(found["RE-AI"].low) == few
+    assert np.isfinite(found["RE-AI"].paper.low)

@@ -1,0 +1,121 @@
+"""Is AI more like RE than AN is: three tests of the difference of two similarities with one RDM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.rsa.jackknife import LEAST, Deletions
+from analysis.rsa.rdm import RDM, compute_rdm
+from analysis.rsa.resampling import image_bootstraps
+from analysis.rsa.similarity import PairGroups, all_pairs
+from analysis.statistics.statistic import PaperStatistic, Statistic, interval, t_interval, t_p, two_sided_p
+from subjects.provenance import rng
+from subjects.settings.analysis import RsaSettings
+
+Floats = NDArray[np.float64]
+LEAST_USABLE = 0.5
+"""Share of the draws of images that must have two different pairs; where fewer do, the difference is not tested."""
+
+
+def image_difference(rdms: Mapping[str, RDM], *, effect: float, settings: RsaSettings, seed: int) -> Statistic:
+    """Test RE-AI minus RE-AN by the paper's bootstrap over images, over all pairs.
+
+    The bootstrap's own spread counts the noise of pairs three times: at a true difference of 0 it rejects hardly ever.
+    With a few images some draws have no two different pairs: they are left out, and counted in the test's words; where
+    most are, there is no interval and p is 1. The second reading of the Methods, the mean of the redrawn RE-AI against
+    the redrawn RE-AN, two-sided, is ``paper.p_mean``.
+
+    Parameters
+    ----------
+    rdms : mapping of str to RDM
+        ``"RE"``, ``"AN"``, ``"AI"``.
+    effect : float
+        The difference as it is.
+    settings : RsaSettings
+    seed : int
+    """
+    n = settings.n_bootstraps
+    draws = image_bootstraps(rdms["RE"], [rdms["AN"], rdms["AI"]], n=n, rng=rng(seed, "images"))
+    usable = draws[np.isfinite(draws).all(axis=1)]
+    n_left_out = n - len(usable)
+    said = "bootstrap over images, two-sided; 95 % interval: the same"
+    n_images = len(rdms["RE"])
+    if len(usable) < LEAST_USABLE * n:
+        nothing = PaperStatistic(effect, np.nan, np.nan, 1.0, 1.0)
+        return Statistic(effect, np.nan, np.nan, p=1.0, paper=nothing, n=n_images, n_resamples=n, seed=seed,
+                         test=f"not tested ({said.partition('; ')[0]}): {n_left_out} of {n} draws have no two "
+                              "different pairs of images")
+    if n_left_out:
+        said += f"; {n_left_out} of {n} draws without two different pairs left out"
+    gains = usable[:, 1] - usable[:, 0]
+    p, p_mean = two_sided_p(gains), two_sided_p(usable[:, 1].mean() - usable[:, 0])
+    paper = PaperStatistic(effect, *interval(gains, percent=95), p, p_mean)
+    return Statistic(effect, paper.low, paper.high, p=p, paper=paper, test=said, n=n_images, n_resamples=n,
+                     seed=seed)
+
+
+def corrected_difference(deletions: Deletions | None, *, effect: float, n: int) -> Statistic:
+    """Test a difference by t, n - 1 degrees of freedom, with the corrected variance over images.
+
+    Parameters
+    ----------
+    deletions : Deletions or None
+        Of RE-AN and RE-AI; None where there are too few images.
+    effect : float
+    n : int
+        Images.
+
+    Returns
+    -------
+    Statistic
+        95 % interval over images like these. Fewer than :data:`~analysis.rsa.jackknife.LEAST` images: no test, p is 1.
+    """
+    if deletions is None:
+        return Statistic(effect, np.nan, np.nan, p=1.0, n=n, n_resamples=0, seed=None,
+                         test=f"not tested: {n} images, {LEAST} are needed for a variance over images")
+    variance = float(deletions.contrast([-1, 1]).variances[0])
+    return Statistic(effect, *t_interval(effect, variance=variance, df=n - 1, percent=95),
+                     p=t_p(effect, variance=variance, df=n - 1), n=n, n_resamples=0, seed=None,
+                     test=f"t over images (df {n - 1}), variance corrected for the noise of pairs, two-sided; 95 % "
+                          "interval: the same")
+
+
+def swapped_difference(responses: Mapping[str, NDArray[np.float32]], *, effect: float, raw: float, measure: str,
+                       settings: RsaSettings, seed: int, pairs: PairGroups | None = None) -> Statistic:
+    """Test a difference by swapping the AN and the AI pattern of random images.
+
+    Exact where AN and AI are exchangeable, so that nothing at all tells them apart: more than that they are alike RE
+    equally. It gives no interval.
+
+    Parameters
+    ----------
+    responses : mapping of str to array, (n_images, n_features)
+    effect, raw : float
+        The difference that is given, and as it is.
+    measure : str
+    settings : RsaSettings
+    seed : int
+    pairs : PairGroups, optional
+    """
+    n = len(responses["RE"])
+    names, chosen = tuple(str(k) for k in range(2 * n)), pairs or all_pairs(n)
+    both = compute_rdm(np.concatenate([responses["AN"], responses["AI"]]), labels=names, measure=measure).square()
+    regular = chosen.standard(compute_rdm(responses["RE"], labels=names[:n], measure=measure).condensed)
+    swaps = rng(seed, "swap").integers(0, 2, size=(settings.n_permutations, n))
+    gains = _gains(both, n=n, swaps=swaps, regular=regular, pairs=chosen)
+    n_as_far = np.count_nonzero(np.abs(gains) >= abs(raw) - 1e-12)
+    return Statistic(effect, np.nan, np.nan, p=float((1 + n_as_far) / (1 + len(gains))), n=n, n_resamples=len(gains),
+                     seed=seed, test="AN and AI swapped at random images, two-sided; no interval")
+
+
+def _gains(both: Floats, *, n: int, swaps: NDArray[np.int64], regular: Floats, pairs: PairGroups) -> Floats:
+    rows, columns = np.triu_indices(n, 1)
+    found = []
+    for swapped in (swaps, 1 - swaps):
+        places = np.arange(n) + n * swapped
+        found.append(pairs.standard(both[places[:, rows], places[:, columns]]) @ regular)
+    result: Floats = found[1] - found[0]
+    return result

@@ -1,6 +1,6 @@
 """Whether the statistics of similarities are what they say, on subjects of known truth; the paper's beside them.
 
-    python benchmarks/rsa_calibration.py [--repetitions 4000] [--processes 2] [--only tests,intervals,network,maps]
+    python benchmarks/rsa_calibration.py [--repetitions 4000] [--processes 2] [--only network,intervals,tests]
 
 40 images in two sessions, two presentations, 196 vertices 1 mm apart (`analysis.simulation.draw`), an offset of each
 session; session means taken off as `rsa` does.
@@ -11,7 +11,6 @@ session; session means taken off as `rsa` does.
 - intervals: the same images, new vertices and noise; 200 vertices at random places of 24 x 24 mm, or 14 x 14 mm of
   neighbours. Share of 68 % intervals that hold the mean over subjects.
 - network: the same units, new images; share of 95 % intervals that hold the mean over sets.
-- maps: family-wise error of corrected searchlights.
 
 The paper's own procedures are run on a quarter of the repetitions. `*`: outside the binomial 99 % bounds around what
 was asked for.
@@ -21,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -140,9 +140,12 @@ def beside(one: Statistic, *, shown: bool) -> dict[str, float]:
 
 
 def run(work: Callable[..., list[dict[str, object]]], *, cells: list[tuple[dict[str, object], int]], n: int,
-        processes: int) -> pd.DataFrame:
-    jobs = [delayed(work)(**cell, seed=seed) for cell, share in cells for seed in range(max(1, n // BATCH // share))]
-    return pd.DataFrame([row for rows in Parallel(n_jobs=processes)(jobs) for row in rows])
+        processes: int, say: Callable[[pd.DataFrame], None]) -> None:
+    """Work on one cell after the other, and say each as soon as it is done."""
+    with Parallel(n_jobs=processes) as parallel:
+        for cell, share in cells:
+            parts = parallel(delayed(work)(**cell, seed=seed) for seed in range(max(1, n // BATCH // share)))
+            say(pd.DataFrame([row for rows in parts for row in rows]))
 
 
 def marked(count: int, n: int, *, wanted: float) -> str:
@@ -151,7 +154,6 @@ def marked(count: int, n: int, *, wanted: float) -> str:
 
 
 def say_tests(table: pd.DataFrame) -> None:
-    print("\nmean similarity; share of p <= .05 (n)")
     for key, part in table.groupby(["world", "reliability", "smooth", "procedure", "comparison"], sort=False):
         world, reliability, smooth, procedure, comparison = key
         null = world == "null" or (world == "paper" and comparison == "RE-AN") or (
@@ -162,36 +164,37 @@ def say_tests(table: pd.DataFrame) -> None:
 
 
 def say_coverage(table: pd.DataFrame, *, by: list[str], wanted: float) -> None:
-    print(f"\nshare of {100 * wanted:g} % intervals that hold the truth: ours, the paper's (n)")
     for key, part in table.groupby([*by, "comparison"], sort=False):
         found = []
         for prefix in ("", "paper_"):
             truth = part[f"{prefix}effect"].mean()
             drawn = part[part[f"{prefix}low"].notna()]
             inside = (drawn[f"{prefix}low"] <= truth) & (truth <= drawn[f"{prefix}high"])
-            found.append(marked(int(inside.sum()), len(drawn), wanted=wanted))
-        print(f"{' '.join(str(k) for k in key):<55} {part['effect'].mean():+.3f}  {found[0]:<7} {found[1]:<7} "
-              f"({len(part)})", flush=True)
+            found.append(f"{marked(int(inside.sum()), len(drawn), wanted=wanted):<7} ({len(drawn)})")
+        print(f"{' '.join(str(k) for k in key):<46} {part['effect'].mean():+.3f}  {found[0]}  {found[1]}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=4000)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--only", default="tests,intervals,network")
+    parser.add_argument("--only", default="network,intervals,tests")
     given = parser.parse_args()
     asked = {"n": given.repetitions, "processes": given.processes}
-    smooths = (False, True)
-    if "tests" in given.only:
-        say_tests(run(tests, cells=[({"world": world, "reliability": r, "smooth": smooth}, share)
-                                    for world, r, share in CELLS for smooth in smooths], **asked))
-    if "intervals" in given.only:
-        say_coverage(run(intervals, cells=[({"world": world, "reliability": r, "smooth": smooth}, 1)
-                                               for world, r in INTERVAL_CELLS for smooth in smooths], **asked),
-                     by=["world", "reliability", "smooth", "vertices"], wanted=0.68)
+    head = "share of {} % intervals that hold the truth: ours, the paper's (n)"
     if "network" in given.only:
-        table = run(network, cells=[({"world": world}, 1) for world in NETWORK_WORLDS], **asked)
-        say_coverage(table, by=["world"], wanted=0.95)
+        print(head.format(95))
+        run(network, cells=[({"world": world}, 1) for world in NETWORK_WORLDS], **asked,
+            say=partial(say_coverage, by=["world"], wanted=0.95))
+    if "intervals" in given.only:
+        print(head.format(68))
+        run(intervals, cells=[({"world": world, "reliability": r, "smooth": smooth}, 1) for world, r in INTERVAL_CELLS
+                              for smooth in (False, True)], **asked,
+            say=partial(say_coverage, by=["world", "reliability", "smooth", "vertices"], wanted=0.68))
+    if "tests" in given.only:
+        print("mean similarity; share of p <= .05 (n)")
+        run(tests, cells=[({"world": world, "reliability": r, "smooth": smooth}, share) for world, r, share in CELLS
+                          for smooth in (False, True)], **asked, say=say_tests)
 
 
 if __name__ == "__main__":

@@ -122,18 +122,18 @@ OPEN_CHOICES = (
     OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", ("rsa.dissimilarity",)),
     OpenChoice("Means of the two sessions, which show different images", "not said",
                "removed at every vertex, type by type: the baseline error that all images of a session share would "
-               "raise RE-AN and RE-AI to about .6 in a subject who saw nothing. That removal itself leaves similarities "
+               "raise RE-AN and RE-AI to about .6 in a subject who saw nothing. That removal leaves similarities "
                "of .02 to .12 in such a subject: the mean of the permutation null, which is taken off. One mean over "
                "types, or pairs within sessions only, on offer", ("roi.session_means", "rsa.null_mean", "rsa.pairs")),
     OpenChoice("Exchange of labels in the brain", "image labels shuffled", "shuffled within sessions: images of two "
                "sessions are not exchangeable (free permutations reject 12 % of null subjects at 200 independent "
                "vertices, means removed by type)"),
-    OpenChoice("Test of the difference RE-AI − RE-AN", "40 images redrawn 1000 times; two readings, and p < .0001, which "
+    OpenChoice("Test of the difference RE-AI − RE-AN", "40 images redrawn 1000 times; two readings; p < .0001, which "
                "1000 draws cannot give (the least is .002)", "t with the variance over images, less what pairs of "
                "images count twice; the bootstrap counts it three times and rejects hardly ever. Both readings stand "
                "beside it, in `paper_p` and `paper_p_mean`; more draws by `rsa.n_bootstraps`", ("rsa.difference",)),
     OpenChoice("Bars of similarities in the brain", "68 %, bootstrap over vertices", "68 %, over patches of "
-               "neighbouring vertices: on smooth cortex bars over single vertices hold the truth in a third of subjects. "
+               "neighbouring vertices: on smooth cortex bars over single vertices hold the truth in a third of them. "
                "Those, shifted to the estimate (drawing vertices twice lowers every similarity), in `paper_low` and "
                "`paper_high`", ("rsa.brain_interval", "rsa.patches")),
     OpenChoice("Intervals of similarities in the network", "95 %, over what not said", "over images like these; over "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
 from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable, GiftiMetaData
+from nibabel.nifti1 import intent_codes
 from numpy.typing import NDArray
 
 from subjects.errors import AnalysisError
@@ -16,6 +18,11 @@ from subjects.store import whole_file
 STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 """Hemisphere to what GIFTI calls it (``AnatomicalStructurePrimary``)."""
 
+_SIDES = {name: side for side, word in (("L", "left"), ("R", "right"))
+          for name in (f"cortex{word}", word, f"{word}hemisphere", f"{side.lower()}h", f"hemi{side.lower()}")}
+_SERIES_INTENTS = ("NIFTI_INTENT_TIME_SERIES", "NIFTI_INTENT_NONE", "NIFTI_INTENT_NORMAL")
+"""What arrays of a series are called: the standard's name, none, and Workbench's for any functional file."""
+_LEAST_MS = 50.0
 _ENCODING = "GIFTI_ENCODING_B64BIN"  # gzip saves a fifth of the space and takes six times as long to write
 
 
@@ -36,31 +43,112 @@ def read_gifti(path: Path, *, expected: str) -> GiftiImage:
     return image
 
 
+class Series(NamedTuple):
+    """A time series as a file holds it.
+
+    Parameters
+    ----------
+    data : float32 array, (n_volumes, n_vertices)
+    tr_s : float, optional
+        Repetition time that the file names; None where it names none (``TimeStep`` missing or 0).
+    """
+
+    data: NDArray[np.float32]
+    tr_s: float | None
+
+
 def read_timeseries(path: Path, *, hemi: str | None = None) -> NDArray[np.float32]:
-    """Read a GIFTI time series, (n_volumes, n_vertices) float32.
+    """Read a GIFTI time series, (n_volumes, n_vertices) float32; see :func:`read_series`."""
+    return read_series(path, hemi=hemi).data
+
+
+def read_series(path: Path, *, hemi: str | None = None) -> Series:
+    """Read a GIFTI time series and the repetition time that it names.
 
     Parameters
     ----------
     path : Path
     hemi : {"L", "R"}, optional
-        The hemisphere that the file must be of, where it says so (``AnatomicalStructurePrimary``).
+        The hemisphere that the file must be of, where it says so: ``AnatomicalStructurePrimary`` of the file or of one
+        of its arrays, however it is spelled.
 
     Raises
     ------
     AnalysisError
-        If it has no volumes, volumes of different sizes, or is of the other hemisphere.
+        If it holds something else than a series (by the intents of its arrays), fewer than two volumes, volumes of
+        different sizes, or is of the other hemisphere.
     """
     image = read_gifti(path, expected="a surface time series")
-    side = image.meta.get("AnatomicalStructurePrimary", "")
-    if hemi is not None and side in STRUCTURES.values() and side != STRUCTURES[hemi]:
-        raise AnalysisError(str(path), came=side, expected=STRUCTURES[hemi],
-                            remedy="Give the files of the two hemispheres their own names.")
-    arrays = [one.data for one in image.darrays]
+    if hemi is not None:
+        require_side(image, hemi=hemi, path=path)
+    _require_series(image, path=path)
+    arrays = [_one_value_a_vertex(one.data) for one in image.darrays]
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) != 1 or len(shapes[0]) != 1:
         raise AnalysisError(str(path), came=f"arrays of shapes {', '.join(map(str, shapes)) or 'none'}",
                             expected="one value a vertex in every volume", remedy="Export the time series again.")
-    return np.stack(arrays).astype(np.float32, copy=False)
+    return Series(np.stack(arrays).astype(np.float32, copy=False), _time_step_s(image, path=path))
+
+
+def _one_value_a_vertex(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Drop the second dimension that old releases of FreeSurfer wrote: (n_vertices, 1)."""
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _require_series(image: GiftiImage, *, path: Path) -> None:
+    names = sorted({intent_codes.niistring[one.intent] for one in image.darrays} - set(_SERIES_INTENTS))
+    if names or len(image.darrays) == 1:
+        came = f"arrays of intent {', '.join(names)}" if names else "one map"
+        raise AnalysisError(str(path), came=came, expected="a surface time series",
+                            remedy="Give labels, meshes and single maps names of their own, and restore the series.")
+
+
+def _time_step_s(image: GiftiImage, *, path: Path) -> float | None:
+    """Read ``TimeStep``, which FreeSurfer gives in ms and some programs in s; no scan takes 50 s or less than 50 ms."""
+    said = [meta["TimeStep"] for meta in _all_metadata(image) if meta.get("TimeStep")]
+    if not said:
+        return None
+    try:
+        step = float(said[0])
+    except ValueError:
+        step = np.nan
+    if not (np.isfinite(step) and step >= 0):
+        raise AnalysisError(str(path), came=f"TimeStep {said[0]!r}", expected="milliseconds, or 0 where it is unknown",
+                            remedy="Export the time series again.")
+    return None if step == 0 else step / 1000 if step >= _LEAST_MS else step
+
+
+def _all_metadata(image: GiftiImage) -> list[GiftiMetaData]:
+    return [image.meta, *(one.meta for one in image.darrays)]
+
+
+def side_of(image: GiftiImage) -> str | None:
+    """Say of which hemisphere a file says that it is.
+
+    Returns
+    -------
+    str or None
+        ``"L"``, ``"R"``, ``"LR"`` where its parts disagree; None where nothing names a hemisphere.
+    """
+    said = (meta.get("AnatomicalStructurePrimary") or "" for meta in _all_metadata(image))
+    letters = ("".join(filter(str.isalpha, name)).lower() for name in said)
+    return "".join(sorted({_SIDES[name] for name in letters if name in _SIDES})) or None
+
+
+def require_side(image: GiftiImage, *, hemi: str, path: Path) -> str | None:
+    """Refuse a file that says that it is of the other hemisphere; give what it says.
+
+    Raises
+    ------
+    AnalysisError
+        Naming both.
+    """
+    found = side_of(image)
+    if found not in (None, hemi):
+        came = STRUCTURES.get(found, "parts of both hemispheres")
+        raise AnalysisError(str(path), came=came, expected=STRUCTURES[hemi],
+                            remedy="Give the files of the two hemispheres their own names.")
+    return found
 
 
 def write_maps(path: Path, maps: Mapping[str, NDArray[np.float32]], *, hemi: str, overwrite: bool = False) -> Path:

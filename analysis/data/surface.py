@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-from analysis.data.gifti import STRUCTURES, read_gifti
+from analysis.data.gifti import STRUCTURES, read_gifti, require_side
 from subjects.errors import AnalysisError
 from subjects.store import whole_file
 
@@ -229,9 +229,10 @@ def _first(faces: NDArray[np.int32], wrong: NDArray[np.bool_]) -> int:
     return int(faces[wrong][0]) if wrong.any() else 0
 
 
-def _require(holds: bool, where: str, *, came: str, expected: str) -> None:
+def _require(holds: bool, where: str, *, came: str, expected: str,
+             remedy: str = "Mend or export the mesh again.") -> None:
     if not holds:
-        raise AnalysisError(where, came=came, expected=expected, remedy="Mend or export the mesh again.")
+        raise AnalysisError(where, came=came, expected=expected, remedy=remedy)
 
 
 def save_surface(surface: Surface, path: Path, *, flat_path: Path, overwrite: bool = False) -> None:
@@ -260,15 +261,30 @@ def load_surface(path: Path, *, flat_path: Path, hemi: str) -> Surface:
     Raises
     ------
     AnalysisError
-        If a file is missing or no mesh, or the two do not share their vertices.
+        If a file is missing or no mesh, the two do not share their vertices, or they are of the other hemisphere: by
+        what either says, or, where neither says anything, by the side on which the midway mesh lies.
     """
-    vertices, _ = _read_mesh(path)
-    flat, faces = _read_mesh(flat_path)
+    vertices, _, side = _read_mesh(path, hemi=hemi)
+    flat, faces, flat_side = _read_mesh(flat_path, hemi=hemi)
+    if side is None and flat_side is None:
+        _require_place(vertices, hemi=hemi, where=str(path))
     return Surface(hemi, vertices, faces, flat[:, :2].copy(), str(flat_path))
 
 
-def _read_mesh(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    points, triangles = read_gifti(path, expected="a surface mesh").agg_data(("pointset", "triangle"))
+def _require_place(vertices: NDArray[np.float32], *, hemi: str, where: str) -> None:
+    """See by its place that a mesh that names no hemisphere is of this one: the left has negative x."""
+    x = float(vertices[:, 0].mean(dtype=np.float64))
+    came = f"a mesh whose vertices lie at x = {x:.1f} mm on average"
+    _require((x > 0) == (hemi == "R"), where, came=came, expected=f"the {'right' if hemi == 'R' else 'left'} "
+             f"hemisphere, at {'positive' if hemi == 'R' else 'negative'} x",
+             remedy="Give the files of the two hemispheres their own names, or their AnatomicalStructurePrimary.")
+
+
+def _read_mesh(path: Path, *, hemi: str) -> tuple[NDArray[np.float32], NDArray[np.int32], str | None]:
+    """Read points, triangles, and the hemisphere that the file names, which must be this one."""
+    image = read_gifti(path, expected="a surface mesh")
+    points, triangles = image.agg_data(("pointset", "triangle"))
     _require(isinstance(points, np.ndarray) and isinstance(triangles, np.ndarray), str(path),
              came="a GIFTI file without one set of points and one of triangles", expected="a surface mesh")
-    return np.asarray(points, dtype=np.float32), np.asarray(triangles, dtype=np.int32)
+    side = require_side(image, hemi=hemi, path=path)
+    return np.asarray(points, dtype=np.float32), np.asarray(triangles, dtype=np.int32), side

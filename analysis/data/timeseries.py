@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.data.gifti import read_timeseries
+from analysis.data.gifti import read_series
 from analysis.data.sources import TASK, SubjectData
 from paradigms.runlog import read_events
 from subjects.errors import AnalysisError
@@ -30,6 +30,7 @@ Events = Mapping[RunKey, pd.DataFrame]
 Sessions = Mapping[str, Events]
 """Session to its events tables."""
 _ONSET_TOLERANCE_S = 1e-4
+_TR_TOLERANCE_S, _STEP_TOLERANCE_S = 1e-6, 1e-5  # GIFTI's own TimeStep is written with fewer digits
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,7 +74,7 @@ class Run:
     def name(self) -> str:
         """Say which run and hemisphere it is."""
         part = f" part-{self.key.part}" if self.key.part > 1 else ""
-        return f"sub-{self.key.sub} ses-{self.key.ses} run-{self.key.run}{part} hemi-{self.hemi}"
+        return f"sub-{self.key.sub} ses-{self.key.ses} task-{self.key.task} run-{self.key.run}{part} hemi-{self.hemi}"
 
 
 def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, dict[RunKey, pd.DataFrame]]:
@@ -271,23 +272,50 @@ def read_run(data: SubjectData, key: RunKey, *, hemi: str, tr_s: float) -> Run:
     Raises
     ------
     AnalysisError
-        If the file is missing or cannot be read, or its sidecar names another repetition time.
+        If the file is missing or cannot be read, or its sidecar or its own ``TimeStep`` names another repetition time.
     """
     path = data.require_bold(key, hemi=hemi)
     beside = sidecar_path(path)
     said = read_json(beside) if beside.is_file() else {}
-    found = _seconds(said, "RepetitionTime", default=tr_s, path=beside)
-    if abs(found - tr_s) > 1e-6:
-        raise AnalysisError(str(beside), came=f"RepetitionTime {found:g}", expected=f"scanner.tr_s = {tr_s:g}",
-                            remedy="Correct scanner.tr_s in study.toml.")
-    return Run(key=key, hemi=hemi, data=read_timeseries(path, hemi=hemi), tr_s=found,
-               start_s=_seconds(said, "StartTime", default=0.0, path=beside))
+    series = read_series(path, hemi=hemi)
+    named = _seconds(said, "RepetitionTime", path=beside)
+    if named is not None:
+        _require_tr(named, tr_s=tr_s, where=str(beside))
+    if series.tr_s is not None:
+        _require_tr(series.tr_s, tr_s=tr_s, where=str(path), name="TimeStep", tolerance_s=_STEP_TOLERANCE_S)
+    if named is None and series.tr_s is None:
+        log.warning("%s: neither its JSON file nor its TimeStep names a repetition time; scanner.tr_s = %g s is taken",
+                    path.name, tr_s)
+    return Run(key=key, hemi=hemi, data=_without_nan(series.data, name=path.name), tr_s=tr_s,
+               start_s=_seconds(said, "StartTime", path=beside) or 0.0)
 
 
-def _seconds(said: Mapping[str, Any], name: str, *, default: float, path: Path) -> float:
+def _require_tr(found: float, *, tr_s: float, where: str, name: str = "RepetitionTime",
+                tolerance_s: float = _TR_TOLERANCE_S) -> None:
+    """Refuse a repetition time that is not the expected one, or was given in milliseconds."""
+    if abs(found - tr_s) <= tolerance_s:
+        return
+    in_ms = abs(found / 1000 - tr_s) <= tolerance_s
+    remedy = f"Write it in seconds: {found / 1000:g}." if in_ms else \
+        "Correct scanner.tr_s in study.toml, or take the time series of this study."
+    raise AnalysisError(where, came=f"{name} {found:g}{' (in milliseconds)' if in_ms else ''}",
+                        expected=f"scanner.tr_s = {tr_s:g}", remedy=remedy)
+
+
+def _without_nan(data: NDArray[np.float32], *, name: str) -> NDArray[np.float32]:
+    """Take vertices that are NaN in every volume (fMRIPrep's ``--medial-surface-nan``) as those without signal."""
+    empty = np.isnan(data[0])
+    empty[empty] = np.isnan(data[:, empty]).all(axis=0)
+    if not empty.any():
+        return data
+    log.info("%s: %d of %d vertices are NaN throughout and have no signal", name, np.count_nonzero(empty), len(empty))
+    return np.where(empty, np.float32(0), data)
+
+
+def _seconds(said: Mapping[str, Any], name: str, *, path: Path) -> float | None:
     value = said.get(name)
     if value is None:
-        return default
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise AnalysisError(str(path), came=f"{name} {value!r}", expected="seconds", remedy="Correct the sidecar.")
     return float(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.data.gifti import read_gifti, write_label_map
+from analysis.data.gifti import read_gifti, require_side, write_label_map
 from subjects.errors import AnalysisError
 
 ROIS = ("V1", "V2", "V3", "V4", "LO")
@@ -29,8 +29,14 @@ def write_labels(path: Path, labels: NDArray[np.int16], *, hemi: str, overwrite:
                            colors=COLORS, overwrite=overwrite)
 
 
-def read_labels(path: Path) -> NDArray[np.int16]:
+def read_labels(path: Path, *, hemi: str | None = None) -> NDArray[np.int16]:
     """Read region labels from a GIFTI label file, joined by name, whatever its numbers are.
+
+    Parameters
+    ----------
+    path : Path
+    hemi : {"L", "R"}, optional
+        The hemisphere that the file must be of, where it says so.
 
     Returns
     -------
@@ -40,9 +46,11 @@ def read_labels(path: Path) -> NDArray[np.int16]:
     Raises
     ------
     AnalysisError
-        If it is no label file, or lacks one of the regions.
+        If it is no label file, lacks one of the regions, or is of the other hemisphere.
     """
     image = read_gifti(path, expected="a label file")
+    if hemi is not None:
+        require_side(image, hemi=hemi, path=path)
     if len(image.darrays) != 1 or image.darrays[0].data.ndim != 1:
         raise AnalysisError(str(path), came=f"{len(image.darrays)} arrays", expected="one label a vertex",
                             remedy="Export the labels again as one label.gii.")

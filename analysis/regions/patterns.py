@@ -203,7 +203,7 @@ def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest:
         manifest lists.
     """
     loaded = {hemi: load_betas(path, sub=data.sub, hemi=hemi) for hemi, path in betas.items()}
-    labels = {hemi: read_labels(data.labels[hemi]) for hemi in loaded}
+    labels = {hemi: read_labels(data.labels[hemi], hemi=hemi) for hemi in loaded}
     for hemi, one in loaded.items():
         require_shown(one, manifest, where=f"sub-{data.sub} hemi-{hemi}")
     surfaces = {hemi: data.load_surface(hemi) for hemi in loaded}

@@ -251,7 +251,7 @@ def read_low_level(layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout, settings: PrfSettings,
                   denoised: bool) -> SubjectRecords:
     sessions = tuple(dict.fromkeys(key.ses for key in data.runs)) if denoised else ()
-    labels = {hemi: read_labels(data.labels[hemi]) for hemi in HEMISPHERES}
+    labels = {hemi: read_labels(data.labels[hemi], hemi=hemi) for hemi in HEMISPHERES}
     (table, vertices), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
     selected = read_selected(vertices)
     flat = tuple(_read_flat(data.load_surface(hemi), labels=labels[hemi], selected=selected[hemi])

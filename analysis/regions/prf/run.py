@@ -168,7 +168,7 @@ class SubjectPrf:
         require_movies(movies, scans, is_export=not self.settings.apertures)
         experiment = make_experiment(movies, scans, settings=self.settings, n_discarded=self.n_discarded,
                                      drift_minutes=self.drift_minutes)
-        labels = read_labels(self.data.labels[hemi]) if self.data.labels[hemi].is_file() else None
+        labels = read_labels(self.data.labels[hemi], hemi=hemi) if self.data.labels[hemi].is_file() else None
         data, mean = in_percent([scan.data[self.n_discarded:] for scan in scans.values()], where=f"hemi-{hemi}")
         chosen = choose_vertices(mean, labels=labels, settings=self.settings, where=f"sub-{self.sub} hemi-{hemi}")
         blocks = Plan(experiment=experiment, options=fit_options(self.settings), n_jobs=self.n_jobs,

@@ -146,7 +146,7 @@ def test_pulses_must_agree_with_volumes(study):
     events.attrs["n_pulses"] = 7
     assert require_volumes(run, events) is run
     events.attrs["n_pulses"] = 6
-    with pytest.raises(AnalysisError, match="sub-01 ses-01 run-1 hemi-L: 7 volumes but 6 logged pulses"):
+    with pytest.raises(AnalysisError, match="sub-01 ses-01 task-main run-1 hemi-L: 7 volumes but 6 logged pulses"):
         require_volumes(run, events)
 
 

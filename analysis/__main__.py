@@ -138,6 +138,32 @@ def _lines(done: Done) -> list[str]:
     return lines
 
 
+@cli.command("inputs")
+@study_option
+@click.option("--sub", required=True, help="Subject label, for example 01.")
+@click.option("--task", default="main", show_default=True, type=Name(("main", "retinotopy", "lo", "motion")),
+              help="The paradigm whose runs are looked at.")
+@site_option
+@json_option
+def inputs(study: Path, sub: str, task: str, site: Path | None, as_json: bool) -> None:
+    """List what was found of each run, and what is missing, before anything is fitted.
+
+    Ends with status 1 where something is missing or does not fit.
+    """
+    from analysis.data.inputs import look_at_inputs
+    from analysis.data.sources import resolve_subject
+
+    request = open_request(study, site=site, subjects=(sub,))
+    chosen = request.settings
+    found = look_at_inputs(
+        resolve_subject(request.layout, sub=request.subjects[0], pipeline=chosen.analysis.bold,
+                        space=chosen.analysis.space, task=task),
+        task=task, tr_s=chosen.scanner.tr_s, flatten=request.command("flatten", sub=request.subjects[0]))
+    say(found.record(), as_json=as_json, text=found.lines())
+    if found.problems:
+        raise SystemExit(1)
+
+
 @cli.command("open-points")
 @optional_study_option
 @site_option

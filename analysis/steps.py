@@ -239,6 +239,10 @@ STEPS = {step.name: step for step in (
     Step(name="glm", title="GLM", product="betas", needs=("runs",), planner="analysis.glm.estimate:plan",
          help="Estimate the response to every image and presentation, in percent signal change. What was made of a "
               "session or a hemisphere and is current is reused."),
+    Step(name="flatten", title="flat maps", product="flat maps", needs=("any runs",), rehearsed=False,
+         planner="analysis.regions.flat_maps:plan",
+         help="Make the flat map of a preprocessed subject's surfaces, which fMRIPrep does not make: from FreeSurfer's "
+              "flattened patch where there is one, else fsaverage's by the registration of spheres (sphere.reg)."),
     Step(name="apertures", title="apertures", product="contact sheets of apertures", needs=("mapping runs",),
          task="retinotopy", planner="analysis.report.figures.prf.sheets:plan",
          help="Draw what every retinotopy run showed, volume by volume, and name a movie that is shorter than its "

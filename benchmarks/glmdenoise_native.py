@@ -94,7 +94,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(limits=1):
-        runs = DrawnRuns(layout=Layout(Path(folder)), sub="01", pipeline="auto", tr_s=2.0, n_discarded=9,
+        runs = DrawnRuns(layout=Layout(Path(folder)), sub="01", pipeline="auto", space="", tr_s=2.0, n_discarded=9,
                          settings=GlmSettings(run_bootstraps=given.bootstraps), n_vertices=given.vertices,
                          base_images=tuple(f"{ses:02d}-{k:02d}" for ses in range(1, given.sessions + 1)
                                            for k in range(N_IMAGES)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,7 @@ _SIDES = {name: side for side, word in (("L", "left"), ("R", "right"))
 _SERIES_INTENTS = ("NIFTI_INTENT_TIME_SERIES", "NIFTI_INTENT_NONE", "NIFTI_INTENT_NORMAL")
 """What arrays of a series are called: the standard's name, none, and Workbench's for any functional file."""
 _LEAST_MS = 50.0
+_HEAD_BYTES = 1 << 16
 _ENCODING = "GIFTI_ENCODING_B64BIN"  # gzip saves a fifth of the space and takes six times as long to write
 
 
@@ -90,13 +93,45 @@ def read_series(path: Path, *, hemi: str | None = None) -> Series:
     return Series(np.stack(arrays).astype(np.float32, copy=False), _time_step_s(image, path=path))
 
 
+class Outline(NamedTuple):
+    """What the head of a time series' file says."""
+
+    n_volumes: int
+    n_vertices: int
+    tr_s: float | None
+
+
+def read_outline(path: Path) -> Outline:
+    """Read the head of a GIFTI time series alone: how many volumes and vertices, and its repetition time.
+
+    Raises
+    ------
+    AnalysisError
+        If it is missing or no GIFTI file.
+    """
+    path, expected = Path(path), "a surface time series"
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except (OSError, EOFError) as error:
+        raise AnalysisError(str(path), came=f"a file that cannot be read ({error})", expected=expected,
+                            remedy="Restore it, or export it from the preprocessing again.") from error
+    found = [re.search(pattern, head) for pattern in (rb'NumberOfDataArrays="(\d+)"', rb'\bDim0="(\d+)"')]
+    if not all(found):
+        raise AnalysisError(str(path), came="a file without the head of a GIFTI file", expected=expected,
+                            remedy="Export it again as GIFTI.")
+    n_volumes, n_vertices = (int(match[1]) for match in found if match)
+    step = re.search(rb"TimeStep(?:\]\]>)?</Name>\s*<Value>(?:<!\[CDATA\[)?([^\]<]*)", head)
+    return Outline(n_volumes, n_vertices, _as_seconds(step[1].decode(errors="replace"), path=path) if step else None)
+
+
 def _one_value_a_vertex(values: NDArray[np.generic]) -> NDArray[np.generic]:
     """Drop the second dimension that old releases of FreeSurfer wrote: (n_vertices, 1)."""
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
 def _require_series(image: GiftiImage, *, path: Path) -> None:
-    names = sorted({intent_codes.niistring[one.intent] for one in image.darrays} - set(_SERIES_INTENTS))
+    names = sorted({str(intent_codes.niistring[one.intent]) for one in image.darrays} - set(_SERIES_INTENTS))
     if names or len(image.darrays) == 1:
         came = f"arrays of intent {', '.join(names)}" if names else "one map"
         raise AnalysisError(str(path), came=came, expected="a surface time series",
@@ -106,14 +141,16 @@ def _require_series(image: GiftiImage, *, path: Path) -> None:
 def _time_step_s(image: GiftiImage, *, path: Path) -> float | None:
     """Read ``TimeStep``, which FreeSurfer gives in ms and some programs in s; no scan takes 50 s or less than 50 ms."""
     said = [meta["TimeStep"] for meta in _all_metadata(image) if meta.get("TimeStep")]
-    if not said:
-        return None
+    return _as_seconds(said[0], path=path) if said else None
+
+
+def _as_seconds(said: str, *, path: Path) -> float | None:
     try:
-        step = float(said[0])
+        step = float(said)
     except ValueError:
         step = np.nan
     if not (np.isfinite(step) and step >= 0):
-        raise AnalysisError(str(path), came=f"TimeStep {said[0]!r}", expected="milliseconds, or 0 where it is unknown",
+        raise AnalysisError(str(path), came=f"TimeStep {said!r}", expected="milliseconds, or 0 where it is unknown",
                             remedy="Export the time series again.")
     return None if step == 0 else step / 1000 if step >= _LEAST_MS else step
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from analysis.data.finding import (
+    SERIES,
+    choose_series,
+    describe_other,
+    find_anatomy,
+    find_confounds,
+    is_series,
+    list_functional,
+)
+from analysis.data.names import BidsName
 from analysis.data.surface import Surface, load_surface
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
@@ -20,6 +30,8 @@ log = logging.getLogger(__name__)
 SIMULATED = "simulated"
 SOURCES = ("fmriprep", SIMULATED)
 """The pipelines that are known, by their folder under ``derivatives/``."""
+SURFACES = "surfaces"
+"""Folder under ``derivatives/`` of meshes that no pipeline makes: flat maps (``python -m analysis flatten``)."""
 HEMISPHERES = ("L", "R")
 TASK = "main"
 
@@ -39,6 +51,10 @@ class SubjectData:
         Their events tables.
     bold : mapping of (RunKey, str) to Path
         Run and hemisphere to the time series; simulated ones may have been dropped, then only their sidecar is there.
+    space : str
+        The surface space that they are in; empty without any.
+    names : tuple of BidsName
+        All functional files of the subject that the pipeline wrote.
     surfaces : mapping of str to mapping of str to Path
         Hemisphere to ``"midthickness"`` and ``"flat"``.
     labels : mapping of str to Path
@@ -55,6 +71,8 @@ class SubjectData:
     surfaces: Mapping[str, Mapping[str, Path]]
     labels: Mapping[str, Path]
     remedy: str
+    space: str = ""
+    names: tuple[BidsName, ...] = ()
 
     @property
     def dropped(self) -> bool:
@@ -71,9 +89,23 @@ class SubjectData:
         """
         path = self.bold.get((key, hemi))
         if path is None or not path.is_file():
-            came = "no surface time series" if path is None else "time series that were dropped"
-            raise AnalysisError(f"{key} hemi-{hemi}", came=came, expected=f"one of {self.source}", remedy=self.remedy)
+            came, remedy = "time series that were dropped", self.remedy
+            if path is None:
+                came, remedy = self._why_missing(key)
+            raise AnalysisError(f"{key} hemi-{hemi}", came=came, expected=f"one of {self.source}", remedy=remedy)
         return path
+
+    def _why_missing(self, key: RunKey) -> tuple[str, str]:
+        """Say what there is in place of a run's surface time series, and what to do."""
+        other = describe_other([one for one in self.names if one.is_of(key)])
+        if other is not None:
+            return other
+        there = [one.path.name for one in self.names if is_series(one) and one.entities.get("ses") == key.ses]
+        return "no surface time series" + (f" among {', '.join(there)}" if there else ""), self.remedy
+
+    def confounds(self, key: RunKey) -> Path | None:
+        """Find a run's table of confounds; None without one."""
+        return find_confounds(self.names, key)
 
     def load_surface(self, hemi: str) -> Surface:
         """Read one hemisphere's meshes."""
@@ -111,7 +143,8 @@ def labels_path(layout: Layout, *, source: str, sub: str, hemi: str) -> Path:
     return anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix="desc-rois_dseg.label.gii")
 
 
-def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto", task: str = TASK) -> SubjectData:
+def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto", space: str = "",
+                    task: str = TASK) -> SubjectData:
     """Find a subject's files.
 
     Parameters
@@ -120,24 +153,43 @@ def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto", task: s
     sub : str
     pipeline : str
         ``analysis.bold``: a pipeline, or ``"auto"`` for the only one that has time series of this subject.
+    space : str
+        ``analysis.space``: the surface space to take of preprocessed time series; empty for the only one.
     task : str
         The paradigm: ``"main"``, ``"retinotopy"``, ``"lo"`` or ``"motion"``.
 
     Raises
     ------
     AnalysisError
-        For ``"auto"`` when both pipelines or none have time series; when the named one has none; or when a run's time
-        series are there in several spaces.
+        For ``"auto"`` when both pipelines or none have time series; when the named one has none; when time series are
+        there in several spaces and none is chosen; or when several files fit a run.
     """
     remedy = _remedy(layout, sub=sub)
     source = choose_source(layout, sub=sub, pipeline=pipeline, remedy=remedy)
-    runs = layout.find_runs(sub, task)
-    found = {(key, hemi): _find_bold(layout, source, key=key, hemi=hemi) for key in runs for hemi in HEMISPHERES}
+    runs, names = layout.find_runs(sub, task), list_functional(layout.derivatives(source), sub=sub)
+    places = [(key, hemi) for key in runs for hemi in HEMISPHERES]
+    chosen = choose_series(_with_dropped(names) if source == SIMULATED else [one for one in names if is_series(one)],
+                           places=places, space="" if source == SIMULATED else space)
+    there = next((one.space for one in chosen.values()), space)
     return SubjectData(
         sub=sub, source=source, runs=runs, events={key: layout.events(key) for key in runs},
-        bold={place: path for place, path in found.items() if path is not None},
-        surfaces={hemi: surface_paths(layout, source=source, sub=sub, hemi=hemi) for hemi in HEMISPHERES},
-        labels={hemi: labels_path(layout, source=source, sub=sub, hemi=hemi) for hemi in HEMISPHERES}, remedy=remedy)
+        bold={place: one.path for place, one in chosen.items()}, space=there, names=names,
+        surfaces={hemi: {name: _anatomy(layout, source=source, sub=sub, hemi=hemi, suffix=f"{name}.surf.gii",
+                                        space=there) for name in ("midthickness", "flat")} for hemi in HEMISPHERES},
+        labels={hemi: _anatomy(layout, source=source, sub=sub, hemi=hemi, suffix="dseg.label.gii", desc="rois",
+                               space=there) for hemi in HEMISPHERES}, remedy=remedy)
+
+
+def _anatomy(layout: Layout, *, source: str, sub: str, hemi: str, suffix: str, space: str,
+             desc: str | None = None) -> Path:
+    """Find an anatomical file, or spell where it should be."""
+    entities = "" if desc is None else f"desc-{desc}_"
+    if source == SIMULATED:
+        return anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix=f"{entities}{suffix}")
+    found = find_anatomy([layout.derivatives(source), layout.derivatives(SURFACES)], sub=sub, hemi=hemi, suffix=suffix,
+                         space=space or "fsnative", desc=desc)
+    own = "" if space in ("", "fsnative") else f"space-{space.replace(' ', '_')}_"
+    return found or anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix=f"{own}{entities}{suffix}")
 
 
 def _remedy(layout: Layout, *, sub: str) -> str:
@@ -156,30 +208,31 @@ def choose_source(layout: Layout, *, sub: str, pipeline: str, remedy: str) -> st
         return present[0]
     if pipeline in present:
         return pipeline
+    other = describe_other(list_functional(layout.derivatives("fmriprep"), sub=sub))
     came = f"surface time series from {' and '.join(present)}" if present else "no surface time series"
-    raise AnalysisError(f"derivatives of sub-{sub}", came=came,
-                        remedy="Set analysis.bold in study.toml to the one to analyse." if present else remedy,
+    if other is not None and not (present and pipeline == "auto"):
+        came, remedy = other
+    elif present:
+        remedy = "Set analysis.bold in study.toml to the one to analyse."
+    raise AnalysisError(f"derivatives of sub-{sub}", came=came, remedy=remedy,
                         expected="those of one pipeline" if pipeline == "auto" else f"those of {pipeline}")
 
 
 def _has_bold(layout: Layout, source: str, *, sub: str) -> bool:
-    endings = ("bold.func.gii", "bold.json") if source == SIMULATED else ("bold.func.gii",)
-    folder = layout.derivatives(source)
-    return any(any(folder.glob(f"sub-{sub}/ses-*/func/*_{ending}")) for ending in endings)
+    names = list_functional(layout.derivatives(source), sub=sub)
+    return any(map(is_series, _with_dropped(names) if source == SIMULATED else names))
 
 
-def _find_bold(layout: Layout, source: str, *, key: RunKey, hemi: str) -> Path | None:
-    """Find a run's one time series; a simulated one that was dropped has its sidecar left."""
-    some = layout.bold(source, key=key, hemi=hemi, space="any")
-    pattern = some.name.replace("_space-any_", "_space-*_")
-    found = set(some.parent.glob(pattern))
-    if source == SIMULATED:
-        sidecars = some.parent.glob(pattern.replace(".func.gii", ".json"))
-        found |= {path.with_name(path.name.replace(".json", ".func.gii")) for path in sidecars}
-    if len(found) > 1:
-        raise AnalysisError(str(some.with_name(pattern)), came=f"{len(found)} files in different spaces",
-                            expected="one surface time series", remedy="Keep one space.")
-    return found.pop() if found else None
+def _with_dropped(names: Iterable[BidsName]) -> tuple[BidsName, ...]:
+    """Give simulated time series, and those that were dropped: of these the sidecar is left."""
+    return tuple({one.path: one for name in names if name.suffix == "bold"
+                  for one in [_series_of(name) if name.extension == ".json" else name] if is_series(one)}.values())
+
+
+def _series_of(sidecar: BidsName) -> BidsName:
+    """Name the time series that a sidecar stands beside."""
+    path = sidecar.path.with_name(sidecar.path.name.replace(".json", SERIES[0]))
+    return replace(sidecar, path=path, extension=SERIES[0])
 
 
 def require_whole(data: SubjectData) -> SubjectData:

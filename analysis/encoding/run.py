@@ -38,8 +38,9 @@ _AGAIN = "Train again with `python -m analysis encode`."
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the encoding models of each subject."""
     chosen, network = request.settings, choose_network(request.layout, request.network)
-    models = [SubjectModels(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, network=network,
-                            roi=chosen.roi, encoding=chosen.encoding, dissimilarity=chosen.rsa.dissimilarity,
+    models = [SubjectModels(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, space=chosen.analysis.space,
+                            network=network, roi=chosen.roi, encoding=chosen.encoding,
+                            dissimilarity=chosen.rsa.dissimilarity,
                             seed=chosen.study.seed) for sub in request.subjects]
     return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=(one.table_path,), origin=one.origin, make=one.make,
                       companions={VERTICES: one.vertices_path}, check=one.check) for one in models)
@@ -55,6 +56,8 @@ class SubjectModels:
     sub : str
     pipeline : str
         ``analysis.bold``.
+    space : str
+        ``analysis.space``.
     network : ChosenNetwork
     roi : RoiSettings
     encoding : EncodingSettings
@@ -67,6 +70,7 @@ class SubjectModels:
     layout: Layout
     sub: str
     pipeline: str
+    space: str
     network: ChosenNetwork
     roi: RoiSettings
     encoding: EncodingSettings
@@ -87,7 +91,7 @@ class SubjectModels:
     @cached_property
     def data(self) -> SubjectData:
         """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space))
 
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""

@@ -34,8 +34,9 @@ def plan(request: Request) -> tuple[Work, ...]:
 
 def _plan_subject(request: Request, sub: str) -> tuple[Work, ...]:
     chosen = request.settings
-    runs = SubjectRuns(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, settings=chosen.glm,
-                       tr_s=chosen.scanner.tr_s, base_images=base_images(chosen.stimuli),
+    runs = SubjectRuns(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
+                       space=chosen.analysis.space, settings=chosen.glm, tr_s=chosen.scanner.tr_s,
+                       base_images=base_images(chosen.stimuli),
                        n_discarded=count_discarded(chosen.main.discard_s, tr_s=chosen.scanner.tr_s))
     n_threads = max(1, request.n_jobs // len(request.subjects))
     if chosen.glm.model == "ols":

@@ -41,6 +41,8 @@ class SubjectRuns:
     sub : str
     pipeline : str
         ``analysis.bold``.
+    space : str
+        ``analysis.space``.
     settings : GlmSettings
     tr_s : float
         Repetition time that is expected.
@@ -53,6 +55,7 @@ class SubjectRuns:
     layout: Layout
     sub: str
     pipeline: str
+    space: str
     settings: GlmSettings
     tr_s: float
     n_discarded: int
@@ -62,7 +65,7 @@ class SubjectRuns:
     @cached_property
     def data(self) -> SubjectData:
         """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space))
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -226,7 +226,8 @@ def read_records(request: Request) -> StudyRecords:
     for sub, work in plan_prf(request).items():
         by_subject[sub]["prf"] = work
     of_network = next(work for work in works["rsa"] if work.sub is None)
-    found = tuple(_read_subject(resolve_subject(layout, sub=sub, pipeline=chosen.analysis.bold), by_subject[sub],
+    found = tuple(_read_subject(resolve_subject(layout, sub=sub, pipeline=chosen.analysis.bold,
+                                                space=chosen.analysis.space), by_subject[sub],
                                 layout=layout, settings=chosen.prf, denoised=chosen.glm.model == "glmdenoise")
                   for sub in request.progress(request.subjects, label="reading results", total=len(request.subjects)))
     made = [path for one in by_subject.values() for work in one.values() for path in work.files()]

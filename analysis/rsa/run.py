@@ -45,8 +45,8 @@ Extras = dict[Path, dict[str, Any]]
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the similarities of each subject's regions, and those of the network's layers."""
     chosen, layout = request.settings, request.layout
-    brains = [BrainRsa(layout=layout, sub=sub, pipeline=chosen.analysis.bold, roi=chosen.roi, rsa=chosen.rsa,
-                       seed=chosen.study.seed) for sub in request.subjects]
+    brains = [BrainRsa(layout=layout, sub=sub, pipeline=chosen.analysis.bold, space=chosen.analysis.space,
+                       roi=chosen.roi, rsa=chosen.rsa, seed=chosen.study.seed) for sub in request.subjects]
     network = NetworkRsa(layout=layout, network=choose_network(layout, request.network), rsa=chosen.rsa,
                          seed=chosen.study.seed)
     of_brains = [Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, origin=one.origin, make=one.make,
@@ -66,6 +66,8 @@ class BrainRsa:
     sub : str
     pipeline : str
         ``analysis.bold``.
+    space : str
+        ``analysis.space``.
     roi : RoiSettings
     rsa : RsaSettings
     seed : int
@@ -75,6 +77,7 @@ class BrainRsa:
     layout: Layout
     sub: str
     pipeline: str
+    space: str
     roi: RoiSettings
     rsa: RsaSettings
     seed: int
@@ -88,7 +91,7 @@ class BrainRsa:
     @cached_property
     def data(self) -> SubjectData:
         """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space))
 
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""

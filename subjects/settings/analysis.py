@@ -189,6 +189,10 @@ class AnalysisSettings(Section):
     bold: Literal["auto", "fmriprep", "simulated"] = described("auto",
         "Which time series are analysed; `auto` takes the only source that is there, and says which.",
         source="protocol 5")
+    space: str = described("",
+        "Surface space of preprocessed time series that are analysed, where several are there: `fsnative`, "
+        "`fsaverage5`, `fsLR`, with its density where one name has several (`fsLR den-32k`). All runs must be of one. "
+        "Empty: the only one that is there. Simulated ones have one space.", unit="name", since="0.2.0")
 
 
 class SimulateSettings(Section):

@@ -57,8 +57,9 @@ class Hemisphere(NamedTuple):
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the receptive fields of each subject: both hemispheres are computed before any file is replaced."""
     chosen, alone = request.settings, len(request.subjects) == 1
-    subjects = [SubjectPrf(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, settings=chosen.prf,
-                           tr_s=chosen.scanner.tr_s, drift_minutes=chosen.glm.drift_minutes,
+    subjects = [SubjectPrf(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
+                           space=chosen.analysis.space, settings=chosen.prf, tr_s=chosen.scanner.tr_s,
+                           drift_minutes=chosen.glm.drift_minutes,
                            n_jobs=request.n_jobs if alone else 1) for sub in request.subjects]
     return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, companions=one.companions,
                       origin=one.origin, make=one.make, check=one.check, tell=one.tell) for one in subjects)
@@ -74,6 +75,8 @@ class SubjectPrf:
     sub : str
     pipeline : str
         ``analysis.bold``.
+    space : str
+        ``analysis.space``.
     settings : PrfSettings
     tr_s : float
         Repetition time that is expected.
@@ -86,6 +89,7 @@ class SubjectPrf:
     layout: Layout
     sub: str
     pipeline: str
+    space: str
     settings: PrfSettings
     tr_s: float
     drift_minutes: float
@@ -110,14 +114,15 @@ class SubjectPrf:
     @cached_property
     def is_freesurfer(self) -> bool:
         """Whether the time series are on a mesh of FreeSurfer's, as their names say."""
-        found = resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, task=TASK).bold.values()
-        spaces = {entity for path in found for entity in path.name.split("_") if entity.startswith(("space-", "den-"))}
-        return len(spaces) == 1 and spaces <= {f"space-{name}" for name in FREESURFER}
+        return self._resolve().space in FREESURFER
+
+    def _resolve(self) -> SubjectData:
+        return resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space, task=TASK)
 
     @cached_property
     def data(self) -> SubjectData:
         """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, task=TASK))
+        return require_whole(self._resolve())
 
     @cached_property
     def sessions(self) -> Sessions:

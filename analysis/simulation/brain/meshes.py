@@ -6,19 +6,23 @@ registration of the two spheres (``sphere.reg``), as is its flat map, which Free
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-from nibabel.gifti import GiftiImage
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
+from analysis.data.flattening import (
+    FREESURFER_SIDES,
+    read_freesurfer,
+    read_template,
+    to_flat,
+    uncut,
+    whole_template,
+)
 from analysis.data.surface import Surface
 from analysis.data.template import load_fsaverage5, occipital_patch, subdivide
 from analysis.regions.schematic import schematic_motion_area, schematic_regions
@@ -31,11 +35,8 @@ TUNING_SD_MM = 2.5
 NOISE_SD_MM = 1.0
 PATCH, WHOLE = "occipital", "fsaverage5"
 _FINE = 2  # subdivisions of the template from which other meshes take areas and fields
-_LONGEST_MM = 12.0  # an edge of the flat map beyond which a triangle lies across one of its cuts
 _NEAREST_MM = 3.0  # how far the template's nearest vertex may be
-_N_TRIANGLES = 12  # triangles of the template's sphere in which a vertex is looked for
 _SURFACES = ("white", "pial", "sphere.reg")
-_SIDES = {"L": ("lh", "left"), "R": ("rh", "right")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,28 +111,10 @@ def template_map(hemi: str, *, atlas: str, subdivisions: int) -> tuple[Surface, 
     return patch, analytic_map(patch, labels=labels, motion=motion)
 
 
-def _read(hemi: str, kind: str) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Read one of fsaverage5's surfaces with all of its vertices."""
-    file = resources.files("nilearn") / "datasets" / "data" / "fsaverage5" / f"{kind}_{_SIDES[hemi][1]}.gii.gz"
-    points, triangles = GiftiImage.from_bytes(gzip.decompress(file.read_bytes())).agg_data(("pointset", "triangle"))
-    return points.astype(np.float64), triangles.astype(np.int32)
-
-
 def _numbers(hemi: str, surface: Surface) -> NDArray[np.int64]:
     """Find the numbers on fsaverage5 of a piece's vertices, by their place."""
-    midway = (_read(hemi, "white")[0] + _read(hemi, "pial")[0]) / 2
+    midway = (read_template(hemi, "white")[0] + read_template(hemi, "pial")[0]) / 2
     return np.asarray(cKDTree(midway).query(surface.vertices)[1], dtype=np.int64)
-
-
-def whole_template(hemi: str) -> tuple[Surface, NDArray[np.bool_]]:
-    """Give fsaverage5 with all of its 10,242 vertices, and which of them are not on the flat map: the medial wall."""
-    midway = (_read(hemi, "white")[0] + _read(hemi, "pial")[0]) / 2
-    flat, faces = _read(hemi, "flat")
-    silent = np.ones(len(midway), dtype=bool)
-    silent[np.unique(faces)] = False
-    places = flat[:, :2].copy()
-    places[silent] = places.max(axis=0) + 1000 + 100 * np.arange(silent.sum())[:, None]  # near to nothing
-    return Surface(hemi, midway.astype(np.float32), faces, places.astype(np.float32), "fsaverage5"), silent
 
 
 def freesurfer_patch(folder: Path, *, hemi: str) -> tuple[Surface, NDArray[np.bool_]]:
@@ -156,15 +139,16 @@ def freesurfer_patch(folder: Path, *, hemi: str) -> tuple[Surface, NDArray[np.bo
     AnalysisError
         If a surface is missing or cannot be read, or too little of it is on the patch.
     """
-    (white, faces), (pial, _), (sphere, _) = (_geometry(folder, hemi=hemi, name=name)
-                                              for name in _SURFACES)
+    (white, faces), (pial, _), (sphere, _) = (
+        read_freesurfer(folder, hemi=hemi, name=name,
+                        remedy="Name the subject's folder, which holds surf/, in simulate.mesh.")
+        for name in _SURFACES)
     flat = to_flat(sphere, hemi=hemi)
     patch, _ = template_map(hemi, atlas="analytic", subdivisions=0)
     near = np.zeros(len(flat), dtype=bool)
     on_map = np.isfinite(flat[:, 0])
     near[on_map] = cKDTree(patch.flat).query(flat[on_map])[0] <= _NEAREST_MM
-    sides = flat[faces] - flat[np.roll(faces, 1, axis=1)]
-    whole = near[faces].all(axis=1) & (np.linalg.norm(sides, axis=2) < _LONGEST_MM).all(axis=1)
+    whole = near[faces].all(axis=1) & uncut(flat, faces)
     if whole.sum() < len(patch.faces) / 2:
         raise AnalysisError(str(folder), came=f"{int(whole.sum())} triangles on the occipital patch",
                             expected=f"as many as on the template at least, {len(patch.faces)}",
@@ -179,60 +163,8 @@ def freesurfer_patch(folder: Path, *, hemi: str) -> tuple[Surface, NDArray[np.bo
 def surface_files(mesh: str) -> dict[str, Path]:
     """List the surfaces that a mesh is made from, by name; those that are there, and none of the template."""
     found = {f"{side}.{name}": Path(mesh) / "surf" / f"{side}.{name}"
-             for side, _ in _SIDES.values() for name in _SURFACES}
+             for side in FREESURFER_SIDES.values() for name in _SURFACES}
     return {name: path for name, path in found.items() if mesh not in (PATCH, WHOLE) and path.is_file()}
-
-
-def _geometry(folder: Path, *, hemi: str, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    path = folder / "surf" / f"{_SIDES[hemi][0]}.{name}"
-    if not path.is_file():
-        raise AnalysisError(str(path), came="no such file", expected="a surface of a FreeSurfer subject",
-                            remedy="Name the subject's folder, which holds surf/, in simulate.mesh.")
-    try:
-        points, triangles = nib.freesurfer.read_geometry(path)[:2]
-    except (OSError, ValueError, IndexError, TypeError, OverflowError) as error:
-        raise AnalysisError(str(path), came=f"a file that cannot be read ({error})", expected="a FreeSurfer surface",
-                            remedy="Copy it again from the subject's folder.") from error
-    return np.asarray(points, dtype=np.float64), np.asarray(triangles, dtype=np.int64)
-
-
-def to_flat(sphere: NDArray[np.float64], *, hemi: str) -> NDArray[np.float64]:
-    """Bring points of the registered sphere onto the template's flat map.
-
-    Parameters
-    ----------
-    sphere : float64 array, (n, 3)
-        On ``sphere.reg``, of any radius.
-    hemi : {"L", "R"}
-
-    Returns
-    -------
-    float64 array, (n, 2)
-        mm, linear within the triangle of the template's sphere that a point is in; NaN where that is not on the map.
-    """
-    corners, triangles = _read(hemi, "sphere")
-    flat, on_map = _read(hemi, "flat")
-    corners /= np.linalg.norm(corners, axis=1, keepdims=True)
-    points = sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
-    n = len(corners)
-    known = np.isin(_keys(triangles, n=n), _keys(on_map, n=n))
-    inverse = np.linalg.inv(corners[triangles].transpose(0, 2, 1))
-    near = np.asarray(cKDTree(corners[triangles].mean(axis=1)).query(points, k=_N_TRIANGLES)[1])
-    weights = np.einsum("nkij,nj->nki", inverse[near], points)
-    best = weights.min(axis=2).argmax(axis=1)
-    rows = np.arange(len(points))
-    chosen, share = near[rows, best], np.maximum(weights[rows, best], 0)
-    share /= share.sum(axis=1, keepdims=True)
-    found: NDArray[np.float64] = np.einsum("ni,nij->nj", share, flat[triangles[chosen], :2])
-    found[~known[chosen]] = np.nan
-    return found
-
-
-def _keys(faces: NDArray[np.int32], *, n: int) -> NDArray[np.int64]:
-    """One number a triangle, whichever of its corners comes first."""
-    a, b, c = np.sort(faces, axis=1).astype(np.int64).T
-    result: NDArray[np.int64] = (a * n + b) * n + c
-    return result
 
 
 def _taken(place: FieldMap, *, patch: Surface, surface: Surface) -> FieldMap:

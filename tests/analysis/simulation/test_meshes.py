@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from analysis.data import flattening
 from analysis.data.sources import require_whole, resolve_subject
 from analysis.data.surface import triangle_areas
 from analysis.data.template import load_fsaverage5
@@ -44,7 +45,7 @@ def write_subject(folder: Path, *, refined: bool = False) -> Path:
     for hemi, side in (("L", "lh"), ("R", "rh")):
         order = None
         for name in ("white", "pial", "sphere"):
-            points, faces = meshes._read(hemi, name)
+            points, faces = flattening.read_template(hemi, name)
             if refined:
                 points, faces = split(points, faces)
             if order is None:
@@ -70,17 +71,17 @@ def split(points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray
 @pytest.mark.parametrize("hemi", ["L", "R"])
 def test_points_of_the_sphere_come_onto_the_flat_map(hemi):
     """The template's own vertices come to their own places, its edges' middles between them."""
-    sphere, triangles = meshes._read(hemi, "sphere")
-    flat, on_map = meshes._read(hemi, "flat")
-    found = meshes.to_flat(3.0 * sphere, hemi=hemi)
+    sphere, triangles = flattening.read_template(hemi, "sphere")
+    flat, on_map = flattening.read_template(hemi, "flat")
+    found = flattening.to_flat(3.0 * sphere, hemi=hemi)
     inside = np.setdiff1d(np.unique(on_map), np.unique(triangles[~np.isin(
-        meshes._keys(triangles, n=len(flat)), meshes._keys(on_map, n=len(flat)))]))
+        flattening.face_keys(triangles, n=len(flat)), flattening.face_keys(on_map, n=len(flat)))]))
     assert len(inside) > 7000
     assert np.abs(found[inside] - flat[inside, :2]).max() < 0.02
     a, b = np.isin(on_map, inside).all(axis=1).nonzero()[0][:500], slice(0, 2)
     corners = on_map[a][:, b]
     unit = sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
-    middles = meshes.to_flat(unit[corners].mean(axis=1), hemi=hemi)
+    middles = flattening.to_flat(unit[corners].mean(axis=1), hemi=hemi)
     assert np.abs(middles - flat[corners, :2].mean(axis=1)).max() < 0.1
 
 
@@ -154,7 +155,7 @@ def install_atlas(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     surf.mkdir(parents=True)
     (folder / "neuropythy" / "__init__.py").write_text("raise ImportError('only the files are read')")
     for side, hemi in (("lh", "L"), ("rh", "R")):
-        points, _ = meshes._read(hemi, "white")
+        points, _ = flattening.read_template(hemi, "white")
         back = points[:, 1] < -70
         height = points[:, 2] - points[back, 2].mean()
         varea = np.where(back, np.digitize(height, [-20, -10, 0, 10, 20, 30]) + 1, 0)

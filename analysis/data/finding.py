@@ -1,0 +1,176 @@
+"""Files of a preprocessing pipeline, found by the entities in their names and not by one spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from analysis.data.names import BidsName, list_names
+from subjects.errors import AnalysisError
+from subjects.run_key import RunKey
+
+SERIES = (".func.gii", ".func.gii.gz")
+"""Extensions of surface time series."""
+CONFOUNDS = ("timeseries", "regressors")
+"""Suffixes of tables of confounds: fMRIPrep's of today, and of its releases before 20.2."""
+Place = tuple[RunKey, str]
+_OWN = "fsnative"
+_SHOWN = 6
+
+
+def list_functional(folder: Path, *, sub: str) -> tuple[BidsName, ...]:
+    """List the functional files of a subject in a pipeline's folder."""
+    return list_names(folder.glob(f"sub-{sub}/ses-*/func/sub-{sub}_*"))
+
+
+def is_series(name: BidsName) -> bool:
+    """Say whether a name is that of a surface time series."""
+    return name.suffix == "bold" and name.extension in SERIES and name.hemi is not None
+
+
+def find_confounds(names: Iterable[BidsName], key: RunKey) -> Path | None:
+    """Find a run's table of confounds.
+
+    Raises
+    ------
+    AnalysisError
+        If several fit.
+    """
+    fit = [one for one in names if one.is_of(key) and one.suffix in CONFOUNDS and one.extension == ".tsv"
+           and one.entities.get("desc") == "confounds"]
+    if len(fit) > 1:
+        raise AnalysisError(str(key), came=f"{len(fit)} tables of confounds: {_listed(fit)}", expected="one",
+                            remedy="Keep the table of the time series that are analysed.")
+    return fit[0].path if fit else None
+
+
+def choose_series(names: Sequence[BidsName], *, places: Iterable[Place], space: str = "") -> dict[Place, BidsName]:
+    """Choose the time series of each run and hemisphere: one of each, all of one space.
+
+    Parameters
+    ----------
+    names : sequence of BidsName
+        Surface time series.
+    places : iterable of (RunKey, str)
+        Runs and hemispheres that are wanted; one without a file is left out.
+    space : str
+        ``analysis.space``: the space to take, with its density where several are there (``"fsLR den-32k"``); empty for
+        the only one.
+
+    Raises
+    ------
+    AnalysisError
+        If several spaces are there and none, or another one, is asked for; or if several files fit a run: they are
+        listed.
+    """
+    fit = {place: [one for one in names if one.hemi == place[1] and one.is_of(place[0])] for place in places}
+    there = _count_spaces(fit)
+    if space and there:
+        fit = {place: [one for one in some if space in (one.space, one.entities.get("space", _OWN))]
+               for place, some in fit.items()}
+        if not any(fit.values()):
+            raise AnalysisError("analysis.space", came=repr(space), expected=f"one of the spaces that are there: "
+                                f"{_told(there)}", remedy="Correct analysis.space in study.toml, or preprocess to it.")
+    elif len(there) > 1:
+        files = max(len(some) for some in fit.values())
+        raise AnalysisError(_common(fit), came=f"{files} files in different spaces: {_told(there)}",
+                            expected="one surface time series a run, all of one space",
+                            remedy="Set analysis.space in study.toml to the one to analyse.")
+    chosen = {place: _only(place, some) for place, some in fit.items() if some}
+    if len({one.space for one in chosen.values()}) > 1:
+        raise AnalysisError("analysis.space", came=f"{space!r}, which fits {_told(_count_spaces(fit))}",
+                            expected="one space for all runs", remedy="Name the density too, as it stands here.")
+    return chosen
+
+
+def _count_spaces(fit: Mapping[Place, Sequence[BidsName]]) -> dict[str, int]:
+    """Count the runs and hemispheres that have files of each space."""
+    counts: dict[str, int] = {}
+    for some in fit.values():
+        for space in sorted({one.space for one in some}):
+            counts[space] = counts.get(space, 0) + 1
+    return counts
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{space} ({n} file{'s' * (n > 1)})" for space, n in counts.items())
+
+
+def _common(fit: Mapping[Place, Sequence[BidsName]]) -> str:
+    """Name the place of the first run that has files of several spaces, or of the first file at all."""
+    several = [some for some in fit.values() if len({one.space for one in some}) > 1]
+    some = (several or [some for some in fit.values() if some])[0]
+    return str(some[0].path.parent)
+
+
+def _only(place: Place, some: Sequence[BidsName]) -> BidsName:
+    if len(some) > 1:
+        key, hemi = place
+        raise AnalysisError(f"{key} hemi-{hemi}", came=f"{len(some)} files that fit: {_listed(some)}",
+                            expected="one surface time series",
+                            remedy="Move the others (other echoes, acquisitions or resolutions) elsewhere.")
+    return some[0]
+
+
+def _listed(names: Sequence[BidsName]) -> str:
+    shown = ", ".join(one.path.name for one in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def describe_other(names: Iterable[BidsName]) -> tuple[str, str] | None:
+    """Say what bold files there are that are no surface time series, and how to come by these.
+
+    Parameters
+    ----------
+    names : iterable of BidsName
+        Functional files of a subject, or of one of its runs.
+
+    Returns
+    -------
+    came, remedy : str
+        None without any.
+    """
+    bold = [one for one in names if one.suffix == "bold" and not is_series(one)
+            and one.extension not in (".json", ".tsv")]
+    if not bold:
+        return None
+    came = f"no surface time series, but {_listed(bold)}"
+    if any(one.extension == ".dtseries.nii" for one in bold):
+        return came, ("Run fMRIPrep with --output-spaces fsnative (or fsaverage5) beside --cifti-output, or separate "
+                      "the cortex with wb_command -cifti-separate into *_hemi-L_space-fsLR_den-91k_bold.func.gii "
+                      "and its partner.")
+    return came, "Run fMRIPrep with --output-spaces fsnative (or fsaverage5), which samples the volumes to the surface."
+
+
+def find_anatomy(folders: Iterable[Path], *, sub: str, hemi: str, suffix: str, space: str = _OWN,
+                 desc: str | None = None) -> Path | None:
+    """Find an anatomical file of a hemisphere, under ``anat`` of the subject or of one of its sessions.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Pipelines' folders; the first that has one counts.
+    sub, hemi : str
+    suffix : str
+        Suffix and extension: ``"midthickness.surf.gii"``.
+    space : str
+        As :attr:`~analysis.data.names.BidsName.space` spells it.
+    desc : str, optional
+
+    Raises
+    ------
+    AnalysisError
+        If several fit.
+    """
+    kind, _, extension = suffix.partition(".")
+    for folder in folders:
+        names = list_names([*folder.glob(f"sub-{sub}/anat/sub-{sub}_*"),
+                            *folder.glob(f"sub-{sub}/ses-*/anat/sub-{sub}_*")])
+        fit = [one for one in names if one.hemi == hemi and one.suffix == kind and one.entities.get("desc") == desc
+               and one.extension in (f".{extension}", f".{extension}.gz") and one.space == space]
+        if len(fit) > 1:
+            raise AnalysisError(f"sub-{sub} hemi-{hemi}", came=f"{len(fit)} files that fit: {_listed(fit)}",
+                                expected=f"one {suffix} of {space}", remedy="Keep the one that fits the time series.")
+        if fit:
+            return fit[0].path
+    return None

@@ -1,0 +1,146 @@
+"""Flat maps of preprocessed subjects: a FreeSurfer patch as mris_flatten writes it, the template's by sphere.reg."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from analysis.data.flattening import flatten_freesurfer, read_patch, read_template
+from analysis.data.sources import resolve_subject
+from analysis.data.surface import save_surface
+from subjects.errors import AnalysisError
+from subjects.layout import Layout
+from subjects.provenance import sidecar_path
+from subjects.settings.study import Settings
+from subjects.store import read_json
+from tests.analysis.running_steps import run
+from tests.analysis.simulation.test_meshes import write_subject
+from tests.analysis.volunteer import make_volunteer
+
+
+def write_patch(path: Path, rows: list[tuple[int, float, float, float]], *, mark: int = -1) -> Path:
+    """Write a patch number by number: vertices from 1, negative on the rim."""
+    body = b"".join(struct.pack(">ifff", *row) for row in rows)
+    path.write_bytes(struct.pack(">ii", mark, len(rows)) + body)
+    return path
+
+
+def a_patch(folder: Path, *, side: str = "lh", z: float = 0.0) -> tuple[Path, np.ndarray]:
+    """Write the back of a subject's hemisphere as a patch: y and z of its white surface are its places."""
+    points, _ = nib.freesurfer.read_geometry(folder / "surf" / f"{side}.white")
+    back = np.flatnonzero(points[:, 1] < np.percentile(points[:, 1], 20))
+    rows = [((-1) ** k * (v + 1), points[v, 1], points[v, 2], z * k) for k, v in enumerate(back)]
+    return write_patch(folder / "surf" / f"{side}.full.flat.patch.3d", rows), back
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_subject(tmp_path_factory.mktemp("freesurfer") / "bert")
+
+
+@pytest.mark.parametrize("hemi", ["L", "R"])
+def test_the_templates_own_vertices_come_to_their_own_places(bert: Path, hemi: str) -> None:
+    """The subject is fsaverage5 with its vertices renumbered: the order is found by the white surface."""
+    made = flatten_freesurfer(bert, hemi=hemi)
+    assert made.n_vertices == 10242
+    white, _ = nib.freesurfer.read_geometry(bert / "surf" / f"{'lh' if hemi == 'L' else 'rh'}.white")
+    theirs, _ = read_template(hemi, "white")
+    own = {tuple(point): k for k, point in enumerate(np.round(theirs * 1.1, 2))}
+    number = np.array([own.get(tuple(point), -1) for point in np.round(white.astype(float), 2)])
+    flat, on_map = read_template(hemi, "flat")
+    there = np.flatnonzero(number >= 0)
+    assert len(there) > 9000
+    kept = np.intersect1d(np.unique(made.faces), there)
+    assert np.median(np.abs(made.flat[kept] - flat[number[kept], :2])) < 0.02
+    assert len(made.faces) > 0.95 * len(on_map)
+    assert made.distortion().n_folded_over < 0.01 * len(made.faces)
+
+
+def test_a_patch_is_read_number_by_number(tmp_path: Path) -> None:
+    path = write_patch(tmp_path / "lh.flat.patch.3d", [(3, 1.5, 2.0, 0), (-5, -1.0, 0.25, 0), (1, 7.0, 8.0, 0)])
+    flat = read_patch(path, n_vertices=6)
+    np.testing.assert_array_equal(flat[[0, 2, 4]], [[7, 8], [1.5, 2], [-1, 0.25]])
+    assert np.isnan(flat[[1, 3, 5]]).all()
+
+
+@pytest.mark.parametrize(("rows", "mark", "text"), [
+    ([(3, 0, 0, 0)], 7, "no binary patch"),
+    ([(9, 0, 0, 0)], -1, "vertices that the surface lacks; expected a patch of a surface of 6"),
+    ([(0, 0, 0, 0)], -1, "vertices that the surface lacks"),
+    ([], -1, "vertices that the surface lacks"),
+    ([(1, 0, 0, 0), (2, 0, 0, 30.0)], -1, "a patch 30.0 mm high; expected a flat one"),
+])
+def test_a_patch_with_one_fault_is_refused(tmp_path: Path, rows: list[tuple[int, float, float, float]], mark: int,
+                                           text: str) -> None:
+    with pytest.raises(AnalysisError, match=text):
+        read_patch(write_patch(tmp_path / "lh.flat.patch.3d", rows, mark=mark), n_vertices=6)
+    torn = tmp_path / "torn"
+    torn.write_bytes(struct.pack(">iiif", -1, 2, 1, 0.0))
+    with pytest.raises(AnalysisError, match="no binary patch"):
+        read_patch(torn, n_vertices=6)
+
+
+def test_a_patch_comes_before_the_templates_map(tmp_path: Path) -> None:
+    folder = write_subject(tmp_path / "bert")
+    _, back = a_patch(folder)
+    made = flatten_freesurfer(folder, hemi="L")
+    assert set(np.unique(made.faces)) <= set(back.tolist())
+    white, _ = nib.freesurfer.read_geometry(folder / "surf" / "lh.white")
+    np.testing.assert_allclose(made.flat[back], white[back, 1:], rtol=1e-5)
+    (folder / "surf" / "lh.full.flat.patch.3d").unlink()
+    write_patch(folder / "surf" / "lh.flat.patch.3d", [(k, k, 0, 0) for k in range(1, 50)])
+    with pytest.raises(AnalysisError, match=r"lh.flat.patch.3d: \d+ of 20480 triangles on the flat map; expected at"):
+        flatten_freesurfer(folder, hemi="L")
+
+
+# --- the step ----------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def volunteer(tmp_path: Path) -> tuple[Layout, Settings]:
+    return make_volunteer(tmp_path / "study", runs=1)
+
+
+def test_the_step_makes_what_the_later_steps_read(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    with pytest.raises(AnalysisError, match="no FreeSurfer folder for time series in fsnative; expected surf"):
+        run("flatten", layout, settings)
+    write_subject(layout.root / "sourcedata" / "freesurfer" / "sub-01")
+    (work,) = run("flatten", layout, settings).works
+    assert "flat over folded area" in work.tell()
+    data = resolve_subject(layout, sub="01")
+    assert data.surfaces["L"]["flat"] == layout.derivatives("surfaces") / "sub-01/anat/sub-01_hemi-L_flat.surf.gii"
+    assert data.load_surface("R").n_vertices == 10242
+    said = read_json(sidecar_path(work.outputs[0]))
+    assert said["FlatMap"] == "fsaverage5's, by sphere.reg"
+    assert set(said["inputs"]) == {"lh.white", "lh.pial", "lh.sphere.reg"}
+    assert run("flatten", layout, settings).all_reused
+    a_patch(layout.root / "sourcedata" / "freesurfer" / "sub-01")
+    assert not run("flatten", layout, settings).all_reused
+    assert read_json(sidecar_path(work.outputs[0]))["FlatMap"] == "lh.full.flat.patch.3d"
+
+
+def test_fsaverage5_needs_no_folder(tmp_path: Path) -> None:
+    layout, settings = make_volunteer(tmp_path / "study", runs=1, spelled="{key}_space-fsaverage5_hemi-{hemi}_bold")
+    run("flatten", layout, settings)
+    data = resolve_subject(layout, sub="01")
+    assert data.surfaces["R"]["midthickness"].name == "sub-01_hemi-R_space-fsaverage5_midthickness.surf.gii"
+    surface = data.load_surface("R")
+    flat, faces = read_template("R", "flat")
+    np.testing.assert_array_equal(surface.faces, faces)
+    on_map = np.unique(faces)
+    np.testing.assert_allclose(surface.flat[on_map], flat[on_map, :2], atol=1e-4)
+
+
+def test_another_subjects_freesurfer_folder_is_refused(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    write_subject(layout.root / "sourcedata" / "freesurfer" / "sub-01")
+    made = flatten_freesurfer(layout.root / "sourcedata" / "freesurfer" / "sub-01", hemi="L")
+    piece, _ = made.restrict(made.vertices[:, 1] < 0)
+    anat = layout.derivatives("fmriprep") / "sub-01" / "anat"
+    save_surface(piece, anat / "sub-01_hemi-L_midthickness.surf.gii", flat_path=anat / "other.surf.gii")
+    with pytest.raises(AnalysisError, match=rf"{piece.n_vertices} vertices; expected 10242, as .*Take the FreeSurfer"):
+        run("flatten", layout, settings)

@@ -63,7 +63,7 @@ class SubjectFit:
 
     def origin(self, path: Path) -> Origin:
         """Say what a file of betas is made from."""
-        return betas_origin(self.runs, path, names=("model", "hrf", "drift_minutes", "partition"))
+        return betas_origin(self.runs, path, names=("model", "hrf", "drift_minutes", "partition", "min_brightness"))
 
     def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:
         """Fit both hemispheres; give what then saves them."""
@@ -78,7 +78,8 @@ class SubjectFit:
         said = {"HRF": "SPM double gamma, an event of its planned duration peaks at 1",
                 **({"MissingConditions": gaps} if gaps else {})}
         return lambda: {paths[hemi]: write_betas(paths[hemi], betas, sub=self.runs.sub,
-                                                 said={**said, "ConditionNumbers": numbers})
+                                                 said={**said, "ConditionNumbers": numbers,
+                                                       "VerticesLeftOut": self.runs.left_out_of(hemi)})
                         for hemi, (betas, numbers) in fits.items()}
 
 
@@ -104,6 +105,7 @@ def fit_hemisphere(runs: SubjectRuns, *, hemi: str) -> Fit:
     tables, fits, numbers = [], [], {}
     for portion in (one for ses in runs.sessions for one in runs.portions(ses)):
         read = {key: runs.read(key, hemi=hemi) for key in portion.events}
+        runs.silence(read, where=f"sub-{runs.sub} {portion.where} hemi-{hemi}")
         samplings = {key: runs.sampling(one) for key, one in read.items()}
         model = build_model(portion, samplings=samplings, drift_minutes=runs.settings.drift_minutes)
         kept = (one.data[samplings[key].n_discarded:] for key, one in read.items())

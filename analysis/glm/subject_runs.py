@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +24,16 @@ from analysis.data.timeseries import (
 )
 from analysis.glm.design import Sampling
 from analysis.glm.portions import Portion, split_session
+from analysis.glm.usable import judge_vertices
 from analysis.jobs import Each
 from subjects.cli import ProgressWrapper
+from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
 from subjects.settings.analysis import GlmSettings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,9 @@ class SubjectRuns:
         Volumes left out at the start of each run.
     base_images : tuple of str
         Order of the rows.
+    left_out : dict of str to dict of str to int
+        Runs that were read, and how many vertices have no betas in them, by reason
+        (:data:`~analysis.glm.usable.REASONS`).
     """
 
     layout: Layout
@@ -60,6 +68,7 @@ class SubjectRuns:
     tr_s: float
     n_discarded: int
     base_images: tuple[str, ...]
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
     _held: dict[tuple[str, str], dict[RunKey, Run]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -97,6 +106,24 @@ class SubjectRuns:
         require_scanner_units(run.data, where=f"sub-{self.sub} {label_part(key)} hemi-{hemi}")
         return run
 
+    def silence(self, runs: Mapping[RunKey, Run], *, where: str) -> None:
+        """Set vertices that have no usable signal to 0 in all of some runs, in place, and say how many and why."""
+        sizes = sorted({one.data.shape[1] for one in runs.values()})
+        if len(sizes) > 1:
+            raise AnalysisError(where, came=f"runs on {' and '.join(map(str, sizes))} vertices", expected="one mesh",
+                                remedy="Preprocess all runs to one surface, or see that each file is of its run.")
+        found = judge_vertices([one.data for one in runs.values()], min_brightness=self.settings.min_brightness)
+        for one in runs.values():
+            one.data[:, found.unusable] = 0
+        self.left_out[where] = found.counts()
+        if found.counts().keys() - {"no signal"}:
+            log.warning("%s: vertices without betas: %s", where, say_counts(found.counts()))
+
+    def left_out_of(self, hemi: str) -> dict[str, dict[str, int]]:
+        """Give :attr:`left_out` of one hemisphere, without the subject's name."""
+        return {where.removeprefix(f"sub-{self.sub} ").removesuffix(f" hemi-{hemi}"): counts
+                for where, counts in self.left_out.items() if where.endswith(f"hemi-{hemi}")}
+
     def sampling(self, run: Run) -> Sampling:
         """Say when a run's volumes were taken."""
         return Sampling(n_volumes=len(run.data), tr_s=run.tr_s, start_s=run.start_s, n_discarded=self.n_discarded)
@@ -110,6 +137,7 @@ class SubjectRuns:
             runs = progress(each(lambda key: self.read(key, hemi=hemi), keys), total=len(keys),
                             label=f"reading sub-{self.sub} ses-{ses} {hemi}")
             self._held[ses, hemi] = dict(zip(keys, runs, strict=True))
+            self.silence(self._held[ses, hemi], where=f"sub-{self.sub} ses-{ses} hemi-{hemi}")
         return self._held[ses, hemi]
 
     def release(self) -> None:
@@ -132,6 +160,17 @@ def keep_estimable(events: Events, *, n_discarded: int) -> Events:
     """
     return {key: table for key, table in events.items()
             if table.attrs.get("complete", True) or count_volumes(table) > n_discarded + 1}
+
+
+def say_counts(counts: Mapping[str, int]) -> str:
+    """Say how many vertices have no betas, and why.
+
+    Examples
+    --------
+    >>> say_counts({"no signal": 888, "too dim": 3})
+    '888 no signal, 3 too dim'
+    """
+    return ", ".join(f"{n} {reason}" for reason, n in counts.items()) or "none"
 
 
 def count_discarded(discard_s: float, *, tr_s: float) -> int:

@@ -37,6 +37,9 @@ class GlmSettings(Section):
         "fit without.", source="protocol 6", since="0.2.0")
     drift_minutes: Positive = described(2.0,
         "Minutes of a run for each degree of the drift polynomials.", unit="min", source="protocol 6")
+    min_brightness: Share = described(0.1,
+        "Vertices whose mean signal is less than this share of the 99th percentile over the surface have no betas: "
+        "percent of next to nothing is anything. 0: none is too dim.", unit="share", since="0.2.0", before=0.0)
     block_vertices: Count = described(4096,
         "Vertices that are fitted at a time; no result depends on it beyond rounding.", unit="vertices")
 

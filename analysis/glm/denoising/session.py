@@ -42,14 +42,16 @@ from analysis.steps import Origin, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
-from subjects.provenance import rng
+from subjects.provenance import rng, sidecar_path
 from subjects.run_key import RunKey
+from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
 Write = Callable[[], dict[Path, dict[str, Any]]]
 BLOCK_VERTICES = 1024
-NOISE_SETTINGS = ("model", "hrf", "hrf_fit", "drift_minutes", "partition", "noise_components")
+NOISE_SETTINGS = ("model", "hrf", "hrf_fit", "drift_minutes", "partition", "noise_components",
+                  "min_brightness")
 ALL_SETTINGS = (*NOISE_SETTINGS, "run_bootstraps")
 
 
@@ -202,7 +204,8 @@ class SessionDenoising:
         write_label_map(maps["pool_digest"], {one.name: one.pool[hemi].astype(np.int32) for one in noise.values()},
                         names={1: "noise pool"}, hemi=hemi, overwrite=True)
         return {path: {"Unit": "percent signal change", "StandardError": "half the 16 to 84 % range of the bootstraps",
-                       "ConditionNumbers": {one.name: round(one.condition_number, 3) for one in found}}}
+                       "ConditionNumbers": {one.name: round(one.condition_number, 3) for one in found},
+                       "VerticesLeftOut": self.runs.left_out_of(hemi)}}
 
 
 @dataclass(frozen=True)
@@ -242,9 +245,15 @@ class DenoisedBetas:
                     for one in self.sessions for portion in load_noise(one.noise_path)}
             return {self.paths[hemi]: write_betas(self.paths[hemi], betas, sub=self.runs.sub, said={
                 "HRF": "sampled once a TR; the response to an event of its planned duration peaks at 1",
-                "Denoising": said, "ConditionNumbers": numbers}) for hemi, (betas, numbers) in made.items()}
+                "Denoising": said, "ConditionNumbers": numbers,
+                "VerticesLeftOut": self._left_out(hemi)}) for hemi, (betas, numbers) in made.items()}
 
         return write
+
+    def _left_out(self, hemi: str) -> dict[str, dict[str, int]]:
+        """Gather from the sessions' responses how many vertices have no betas, and why."""
+        return {where: counts for one in self.sessions for where, counts in
+                read_json(sidecar_path(one.responses_path(hemi))).get("VerticesLeftOut", {}).items()}
 
     def _join(self, hemi: str) -> tuple[Any, dict[str, float]]:
         found = [(one.ses, part) for one in self.sessions for part in load_responses(one.responses_path(hemi))]

@@ -347,7 +347,7 @@ def test_lost_pulses_stop_the_glm(logged, simulated, tmp_path):
     path = copy.events_sidecar(RunKey("01", "02", "main", 2))
     said = json.loads(path.read_text(encoding="utf-8"))
     write_json(path, {**said, "n_pulses": said["n_pulses"] - 1}, overwrite=True)
-    with pytest.raises(AnalysisError, match="ses-02 run-2 hemi-L: .* volumes but .* logged pulses"):
+    with pytest.raises(AnalysisError, match="sub-01 ses-02 task-main run-2 hemi-L: .* volumes but .* logged pulses"):
         run("glm", copy, settings)
     write_json(path, {**said, "RunComplete": False}, overwrite=True)
     with pytest.raises(AnalysisError, match="a run that was not played to its end"):

@@ -265,6 +265,18 @@ def textures(study: Path, folder: Path | None, sheet_file: Path | None, overwrit
 
 @cli.command()
 @study_option
+@json_option
+def practice(study: Path, as_json: bool) -> None:
+    """Draw pictures to practise with, which are not in the set; your own, in stimuli/practice/CLASS, stay."""
+    from stimuli.textures.practice import draw_practice
+
+    made = draw_practice(Layout(study).require(), _load(study, {}), progress=rich_progress)
+    say({"folder": made.folder, "drawn": made.n_drawn, "kept": made.n_kept}, as_json=as_json,
+        text=f"{made.n_drawn} practice pictures drawn, {made.n_kept} kept: {made.folder}")
+
+
+@cli.command()
+@study_option
 @network_options("Another network than the set's, on purpose; its features go to their own file.")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default=None,
               help="How responses are stored (default: stimuli.features_dtype).")

@@ -164,3 +164,25 @@ def read_texture_pixels(stimuli_dir: Path, texture: Texture) -> Pixels:
                             expected=f"{texture.texture_id}, as in the table of textures",
                             remedy=again)
     return pixels
+
+
+def read_practice(stimuli_dir: Path) -> list[tuple[str, str, Pixels]]:
+    """Read the pictures to practise with: folders named after classes, below ``stimuli/practice``.
+
+    Returns
+    -------
+    list of (str, str, uint8 array)
+        Class, digest of the pixels, pixels; in the order of their names.
+
+    Raises
+    ------
+    ManifestError
+        If there is none, or a file is no 8-bit RGB image.
+    """
+    folder = Path(stimuli_dir) / "practice"
+    remedy = "Draw some with `python -m stimuli practice`, or put 8-bit RGB pictures into folders named after classes."
+    paths = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    if not paths:
+        raise ManifestError(str(folder), came="no picture", expected="pictures to practise with", remedy=remedy)
+    pixels = [(path.parent.name, read_image(path, remedy=remedy)) for path in paths]
+    return [(name, image_id_of(one), one) for name, one in pixels]

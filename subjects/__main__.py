@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import click
 
 from subjects.cli import group, json_option, main, optional_study_option, say, site_option, study_option, subject_option
 from subjects.layout import Layout
 from subjects.upkeep.cleaning import clean
+
+
+def person_options(command: Any) -> Any:
+    """Offer what may be said of a person, all of it optional."""
+    for option in (
+        click.option("--consent", type=click.Choice(["yes", "no"]), default=None,
+                     help="Whether consent was given in writing; the document stays elsewhere."),
+        click.option("--language", default=None, help="First language, for example en or zh-Hans."),
+        click.option("--naive", type=click.Choice(["yes", "no"]), default=None,
+                     help="Whether the subject knew neither hypotheses nor how images were made."),
+        click.option("--handedness", type=click.Choice(["R", "L", "A"]), default=None, help="Right, left, both."),
+        click.option("--sex", type=click.Choice(["F", "M", "O"]), default=None, help="Female, male, other."),
+        click.option("--age", type=int, default=None, help="Whole years, 89 for whoever is older; never a date."),
+    ):
+        command = option(command)
+    return command
 
 
 @group(help=__doc__)
@@ -34,22 +51,50 @@ def init(study: Path, name: str, seed: int, as_json: bool) -> None:
 @cli.command()
 @study_option
 @subject_option
-@click.option("--swap-keys", is_flag=True, help="Exchange the two buttons for this subject.")
+@click.option("--swap-keys/--no-swap-keys", default=None, help="Exchange the two buttons for this subject, or not "
+              "(default: as main.counterbalance_keys says).")
 @click.option("--virtual", is_flag=True, help="The subject is simulated.")
+@person_options
 @site_option
 @json_option
-def add(study: Path, sub: str, swap_keys: bool, virtual: bool, site: Path | None, as_json: bool) -> None:
+def add(study: Path, sub: str, swap_keys: bool | None, virtual: bool, site: Path | None, as_json: bool,
+        **person: Any) -> None:
     """Add a subject by pseudonym. No name, birth date or contact is ever stored."""
     from dataclasses import asdict
 
-    from subjects.profile import register, require_even_shares
+    from subjects.dataset import Person
+    from subjects.profile import next_mapping, register, require_even_shares
     from subjects.settings.loading import load_settings
 
     layout = Layout(study).require()
     settings = load_settings(study, site=site)  # a study that cannot be read gets no subject
     require_even_shares(settings.stimuli, n_sessions=settings.main.sessions)
-    profile = register(layout, sub, swap_keys=swap_keys, virtual=virtual)
-    say(asdict(profile), as_json=as_json, text=f"subject added: {sub}")
+    if swap_keys is None:
+        swap_keys = not virtual and settings.main.counterbalance_keys and next_mapping(layout, settings, sub=sub)
+    told = Person(**person)
+    profile = register(layout, sub, swap_keys=swap_keys, virtual=virtual, person=told)
+    said = ", buttons exchanged" if profile.swap_keys else ""
+    say({**asdict(profile), **told.told()}, as_json=as_json, text=f"subject added: {sub}{said}")
+
+
+@cli.command()
+@study_option
+@subject_option
+@person_options
+@json_option
+def describe(study: Path, sub: str, as_json: bool, **person: Any) -> None:
+    """Enter or correct what participants.tsv says of a subject."""
+    from subjects.dataset import Person, write_row
+    from subjects.profile import load_profile
+
+    layout = Layout(study).require()
+    load_profile(layout, sub)
+    told = Person(**person).told()
+    if not told:
+        raise click.UsageError("Nothing to enter: give --age, --sex, --handedness, --naive, --language or --consent.")
+    write_row(layout, sub, row=told)
+    say({"sub": sub, **told}, as_json=as_json,
+        text=f"{sub}: {', '.join(f'{name} {value}' for name, value in told.items())}")
 
 
 @cli.command()

@@ -147,6 +147,10 @@ class Layout:
         """Spell the name that all files of one run share."""
         return str(key)
 
+    def practice(self, sub: str, *, task: str, number: int) -> Path:
+        """Spell the path of the record of a subject's practice of a task."""
+        return self.profile(sub).with_name(f"sub-{sub}_task-{label('task', task)}_practice-{int(number):02d}.json")
+
     def attempt_file(self, suffix: str, key: RunKey, *, attempt: int) -> Path:
         """Spell a file of one attempt at a run, in sourcedata."""
         return self.source_dir(key.sub, key.ses) / f"{self.run_name(key.whole)}_attempt-{int(attempt):02d}_{suffix}"

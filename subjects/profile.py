@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 
-import pandas as pd
-
+from subjects.dataset import Person, write_row
 from subjects.errors import ProfileError, ScheduleError, nearest
 from subjects.layout import Layout
 from subjects.provenance import rng
 from subjects.run_key import label
 from subjects.settings.images import StimuliSettings
 from subjects.settings.study import Settings
-from subjects.store import read_json, read_table, write_json, write_table
+from subjects.store import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,8 @@ def require_even_shares(stimuli: StimuliSettings, *, n_sessions: int) -> None:
                             remedy="Change main.sessions or stimuli.per_class.")
 
 
-def register(layout: Layout, sub: str, *, swap_keys: bool = False, virtual: bool = False) -> SubjectProfile:
+def register(layout: Layout, sub: str, *, swap_keys: bool = False, virtual: bool = False,
+             person: Person | None = None) -> SubjectProfile:
     """Add a subject to the study: a profile in sourcedata and a row in participants.tsv.
 
     Raises
@@ -116,23 +116,31 @@ def register(layout: Layout, sub: str, *, swap_keys: bool = False, virtual: bool
     if path.exists():
         raise ProfileError(str(path), came=f"subject {sub!r} again", expected="a new subject",
                            remedy="Choose another label; nothing was changed.")
-    table = _read_participants(layout)
-    row = {"participant_id": f"sub-{sub}", "group": "virtual" if virtual else "volunteer"}
-    others = table[table["participant_id"] != row["participant_id"]]
-    table = pd.concat([others.astype(object), pd.DataFrame([row])]).sort_values("participant_id")
-    write_table(layout.participants, table, overwrite=True)
+    write_row(layout, sub, row={"group": "virtual" if virtual else "volunteer", **(person or Person()).told()})
     write_json(path, asdict(profile))  # last: a subject without it can be added again
     return profile
 
 
-def _read_participants(layout: Layout) -> pd.DataFrame:
-    """Read the table of participants as text, so that columns of the study's own stay as they are."""
-    columns = tuple(read_table(layout.participants).columns)
-    missing = [name for name in ("participant_id", "group") if name not in columns]
-    if missing:
-        raise ProfileError(str(layout.participants), came=f"no column {missing[0]!r}",
-                           expected="participant_id and group", remedy="Restore the table; nothing was changed.")
-    return read_table(layout.participants, text_columns=columns)
+def next_mapping(layout: Layout, settings: Settings, *, sub: str) -> bool:
+    """Say whether the next volunteer's buttons are to be exchanged, so that both mappings are had equally often.
+
+    Parameters
+    ----------
+    layout, settings
+        The study. Virtual subjects do not count.
+    sub : str
+        The subject that is to be added.
+
+    Returns
+    -------
+    bool
+        The rarer mapping; where both are had equally often, one drawn with the study's seed.
+    """
+    known = [load_profile(layout, one) for one in layout.subjects()]
+    swapped = [one.swap_keys for one in known if not one.virtual]
+    if 2 * sum(swapped) != len(swapped):
+        return 2 * sum(swapped) < len(swapped)
+    return bool(rng(settings.study.seed, sub, "button mapping").random() < 0.5)
 
 
 def load_profile(layout: Layout, sub: str) -> SubjectProfile:

@@ -23,10 +23,13 @@ TASKS = tuple(Settings().paradigms())
 @click.command(cls=Command)
 @study_option
 @subject_option
-@click.option("--ses", required=True, help="Session label, for example 01.")
+@click.option("--ses", default=None, help="Session label, for example 01.")
 @click.option("--task", type=Name(TASKS), default=TASKS[0], show_default=True, help="Which paradigm.")
-@click.option("--run", "run_number", required=True, type=click.IntRange(min=1), help="Run number, from 1.")
-@click.option("--scanner", required=True, type=Name(SCANNERS), help="Where the pulses come from.")
+@click.option("--run", "run_number", default=None, type=click.IntRange(min=1), help="Run number, from 1.")
+@click.option("--scanner", default=None, type=Name(SCANNERS), help="Where the pulses come from.")
+@click.option("--practice", is_flag=True, help="Practise the task instead, outside the scanner too: pictures that are "
+              "not in the set, feedback on each press, until the abort key. Needs no --ses, --run and --scanner.")
+@click.option("--rounds", type=click.IntRange(min=1), default=None, help="Rounds of practice (default: as wanted).")
 @buttons_option
 @fault_option
 @click.option("--display", required=True, type=Name(DISPLAYS), help=DISPLAY_HELP)
@@ -42,16 +45,25 @@ TASKS = tuple(Settings().paradigms())
               help="Digest of the settings whose changes the operator has confirmed.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing before the run has ended.")
 @json_option
-def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: str, display: str,
-        repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None, faults: tuple[str, ...],
+def run(study: Path, sub: str, ses: str | None, task: str, run_number: int | None, scanner: str | None, display: str,
+        practice: bool, rounds: int | None, repeat: bool, fullscreen: bool, site: Path | None, buttons: str | None,
+        faults: tuple[str, ...],
         resume: bool, from_trial: int | None, trust: bool, accept_changes: bool, accepted_digest: str | None,
         quiet: bool, as_json: bool) -> int:
     """Play one run, show it while it is played, and log it. Ends with 0 when it is complete, 1 when it was aborted."""
     from paradigms.devices.xserver import require_at_hand
     from paradigms.record.run_files import claimed, last_attempt
 
-    layout, key = Layout(study).require(), RunKey(sub, ses, task, run_number)
+    layout = Layout(study).require()
     require_at_hand(display)
+    if practice:
+        return _practise(layout, load_settings(study, site=site), sub=sub, task=task, display=display, rounds=rounds,
+                         fullscreen=fullscreen, as_json=as_json)
+    if ses is None or run_number is None or scanner is None:
+        missing = next(name for name, one in (("--ses", ses), ("--run", run_number), ("--scanner", scanner))
+                       if one is None)
+        raise click.UsageError(f"Missing option '{missing}'; only --practice needs none.")
+    key = RunKey(sub, ses, task, run_number)
     attempt, real = last_attempt(layout, key) + 1, display != "virtual" and not quiet
     with claimed(layout, key, attempt=attempt):  # before anything that takes time: a session that begins now finds it
         from paradigms.console.questions import folded
@@ -70,6 +82,18 @@ def run(study: Path, sub: str, ses: str, task: str, run_number: int, scanner: st
                                accept_changes=accept_changes or accepted_digest == settings.digest)
     say({**key.entities(), **outcome.to_json()}, as_json=as_json, text=folded(outcome.summary()))
     return 0 if outcome.complete else 1
+
+
+def _practise(layout: Layout, settings: Settings, *, sub: str, task: str, display: str, rounds: int | None,
+              fullscreen: bool, as_json: bool) -> int:
+    """Practise a task, say how it went; ends with 0 if a round was played to its end."""
+    from paradigms.playing.practice import practise
+
+    one_round = 1 if display == "virtual" and rounds is None else rounds
+    done = practise(layout, settings, sub=sub, task_name=task, display=display, fullscreen=fullscreen,
+                    rounds=one_round)
+    say({"sub": sub, **asdict(done)}, as_json=as_json, text=done.summary())
+    return 0 if done.rounds else 1
 
 
 @click.command(cls=Command)

@@ -28,11 +28,12 @@ from paradigms.record.departures import changes_since
 from paradigms.record.recovery import recoverable
 from paradigms.tasks.catalogue import task_of
 from paradigms.tasks.protocol import Pictures, Task
+from paradigms.texts.screens import load_texts, task_screen
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import ScheduleError, StudyError
 from subjects.layout import Layout
 from subjects.plan.run_sheet import PlannedRun, RunSheet, run_sheet
-from subjects.profile import load_profile
+from subjects.profile import SubjectProfile, load_profile
 from subjects.settings.display import DisplaySettings
 from subjects.settings.loading import read_resolved
 from subjects.settings.study import Settings
@@ -87,6 +88,19 @@ def check_images(layout: Layout, tasks: Sequence[Task], *, sub: str, ses: str,
     counts = Counter(one.kind for one in needed.values())
     came = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     return Finding("images", ok=True, came=f"{came}, each as its table says" if came else "no run shows a picture")
+
+
+def check_texts(layout: Layout, settings: Settings, *, tasks: Sequence[Task], profile: SubjectProfile) -> Finding:
+    """Draw every screen that the subject will read; a character that no font has is found here."""
+    if not settings.instructions.show:
+        return Finding("texts", ok=True, came="none is shown (instructions.show)")
+    try:
+        texts = load_texts(layout, settings)
+        for task in tasks:
+            texts.draw(task_screen(texts, task, profile=profile))
+    except StudyError as error:
+        return Finding("texts", ok=False, came=str(error), remedy="Correct the settings in [instructions].")
+    return Finding("texts", ok=True, came=f"every character is in {texts.font.name}")
 
 
 def _planned(sheet: RunSheet, *, ses: str) -> tuple[PlannedRun, ...]:
@@ -316,7 +330,8 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
     clock: Clock = VirtualClock() if display == "virtual" else HardwareClock()
     found = [check_disk(layout), check_records(layout),
              check_settings(layout, settings, sub=sub, tasks=[task.name for task in tasks]),
-             check_images(layout, tasks, sub=sub, ses=ses, progress=progress), check_clock(clock)]
+             check_images(layout, tasks, sub=sub, ses=ses, progress=progress),
+             check_texts(layout, settings, tasks=tasks, profile=profile), check_clock(clock)]
     if found[3].ok:
         schedule = task_of(first.task, settings).make_schedule(key=first.key, profile=profile,
                                                                pictures=Pictures(layout))

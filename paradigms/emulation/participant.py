@@ -104,6 +104,12 @@ class SimulatedParticipant:
             return None
         return Press(shown_s + max(LEAST_RT_S, float(reaction)), key, "simulated participant")
 
+    def answer(self, right: str, *, wrong: str | None, shown_s: float) -> None:
+        """Answer what was just shown, as rightly and as late as this participant does."""
+        press = self._decide((right, wrong), shown_s)
+        if press is not None:
+            self.press(press.key, at_s=press.stamp_s)
+
     def press(self, key: str, *, at_s: float) -> None:
         """Have a key pressed at a given time (for the abort key, or a script)."""
         heapq.heappush(self._due, (at_s, key))

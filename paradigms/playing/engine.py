@@ -8,6 +8,7 @@ while the run is on is recorded as a fault, and the run goes on. Whatever happen
 from __future__ import annotations
 
 import gc
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,9 +28,11 @@ from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome, Tally, outcome_of
 from paradigms.record.watchdog import PulseWatch
 from paradigms.schedule import Event, Schedule
-from subjects.errors import DeviceError
+from paradigms.texts.screens import BEFORE, CLOSING, READY, RunScreens, screen_frame, screen_id
+from subjects.errors import DeviceError, StudyError
 from subjects.settings.study import Settings
 
+log = logging.getLogger(__name__)
 SYNC_MARGIN_S = 0.25
 LOOK_S = 0.5
 WAIT_POLL_S = 0.02
@@ -42,7 +45,8 @@ class Terminated(SystemExit):
 
 def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Journal, settings: Settings,
          images: Mapping[str, Pixels], on_event: Callable[[Event], None] | None = None,
-         trigger_timeout_s: float | None = None, arm_key: str | None = None) -> RunOutcome:
+         trigger_timeout_s: float | None = None, arm_key: str | None = None,
+         screens: RunScreens | None = None) -> RunOutcome:
     """Play a run.
 
     Parameters
@@ -66,6 +70,9 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
     arm_key : str, optional
         The key that arms the run; pulses stamped before its press start nothing and are recorded as strays.
         Default: armed from the beginning.
+    screens : RunScreens, optional
+        What the subject reads: the task until the run is armed (or, armed from the beginning, until the trigger), get
+        ready until the trigger, and the closing screen after the record has its end.
 
     Returns
     -------
@@ -77,22 +84,27 @@ def play(schedule: Schedule, *, program: Program, devices: Devices, journal: Jou
     inputs = Intake(devices, journal, tally=tally, pulse_watch=PulseWatch(tr_s=schedule.tr_s), keys=program.keys,
                     abort_key=settings.main.abort_key, arm_key=arm_key)
     run = _Run(schedule, program=program, devices=devices, journal=journal, settings=settings, tally=tally,
-               inputs=inputs, on_event=on_event)
+               inputs=inputs, on_event=on_event, screens=screens)
     reason = "complete"
     try:
-        with run.opened(images), run.tracked():
-            run.wait_until_armed(trigger_timeout_s)
-            run.wait_for_trigger(trigger_timeout_s)
-            run.show_all()
+        with run.opened(images):
+            with run.tracked():
+                run.wait_until_armed(trigger_timeout_s)
+                run.wait_for_trigger(trigger_timeout_s)
+                run.show_all()
+            if screens is not None:
+                return run.close(screens)
     except Aborted as stop:
         reason = f"aborted: {stop}"
     except DeviceError as error:
         reason = f"device failed: {error}"
     except (KeyboardInterrupt, Terminated) as stop:
-        run.finish("terminated" if isinstance(stop, Terminated) else "interrupted")
+        if run.outcome is None:
+            run.finish("terminated" if isinstance(stop, Terminated) else "interrupted")
         raise
     except Exception as error:
-        run.finish(f"failed: {error!r}")
+        if run.outcome is None:
+            run.finish(f"failed: {error!r}")
         raise
     return run.finish(reason)
 
@@ -109,6 +121,8 @@ class _Run:
     tally: Tally
     inputs: Intake
     on_event: Callable[[Event], None] | None
+    screens: RunScreens | None = None
+    outcome: RunOutcome | None = None
     looked_s: float = -math.inf
     lit: bool = False
 
@@ -122,14 +136,50 @@ class _Run:
                 device.open()
             devices.display.preload(images, height_px=self.program.image_px)
             self._flip(self.program.blank)
+            if self.screens is not None:
+                self._preload_screen(BEFORE, self.screens.before)
+                self._preload_screen(READY, self.screens.ready)
             gc.freeze()  # what is here stays: a search through all of it would hold a frame up by a tenth of a second
             stack.callback(gc.unfreeze)
             self.journal.write("start", sync=True, schedule_digest=self.schedule.digest, seed=self.schedule.seed,
                                size_px=devices.display.size_px, refresh_hz=devices.display.refresh_hz)
+            if self.screens is not None:
+                self._show_screen(BEFORE)
             try:
                 yield
             finally:
-                self._drain()
+                if self.outcome is None:
+                    self._drain()
+
+    def _preload_screen(self, name: str, picture: Pixels) -> None:
+        display = self.devices.display
+        display.preload({screen_id(name): picture}, height_px=float(display.size_px[1]))
+
+    def _show_screen(self, name: str) -> None:
+        """Show the subject a screen; it stands in the record once that is begun."""
+        self._flip(screen_frame(self.program.blank, name=name, height_px=self.devices.display.size_px[1]))
+        self.journal.write("screen", name=name)
+
+    def close(self, screens: RunScreens) -> RunOutcome:
+        """End the record of a run that was played to its end, then show the closing screen for its time.
+
+        The record has its end before: nothing that happens to the closing screen changes what the run is.
+        """
+        self._drain()
+        outcome = self.finish("complete")
+        clock, display = self.devices.clock, self.devices.display
+        try:
+            self._preload_screen(CLOSING, screens.closing())
+            frame = screen_frame(self.program.blank, name=CLOSING, height_px=display.size_px[1])
+            display.draw(replace(frame, photodiode=self.lit) if self.settings.display.photodiode else frame)
+            display.flip()
+            over_s = clock.now() + screens.closing_s
+            while clock.now() < over_s:
+                display.require_open()
+                clock.rest_until(min(over_s, clock.now() + LOOK_S))
+        except StudyError as error:
+            log.warning("the closing screen: %s", error)
+        return outcome
 
     @property
     def hook(self) -> TrackerQueue:
@@ -177,6 +227,8 @@ class _Run:
         """Wait for the first counted pulse, which is time zero by its own stamp; a double counts once."""
         clock, dummies = self.devices.clock, self.settings.scanner.n_dummy_pulses
         self.inputs.state, self.tally.awaited, began = "waiting", True, clock.now()
+        if self.screens is not None and self.inputs.arm_key is not None:
+            self._show_screen(READY)
         while self.tally.zero is None:
             self.inputs.poll()
             self.journal.sync_if_due()
@@ -191,6 +243,8 @@ class _Run:
                 self.inputs.look_for_others()
                 self._rest()
         self.inputs.state = "running"
+        if self.screens is not None and self.first_s > SYNC_MARGIN_S:  # else the first change replaces it
+            self._flip(self.program.blank)
 
     def _rest(self) -> None:
         """Wait a little for whatever comes; less where the first change follows the trigger closely."""
@@ -275,6 +329,7 @@ class _Run:
         self.inputs.tell_counts()
         outcome = outcome_of(self.tally, schedule=self.schedule, n_dummies=self.settings.scanner.n_dummy_pulses,
                              display=self.settings.display, now_s=self.devices.clock.now(), reason=reason)
+        self.outcome = outcome
         self.journal.write("end", sync=True, complete=outcome.complete, reason=reason, watch=outcome.watch.to_json(),
                            changes=outcome.changes.to_json())
         return outcome

@@ -21,16 +21,18 @@ from paradigms.playing.engine import Terminated, play
 from paradigms.playing.resume import resumed
 from paradigms.playing.run_devices import Devices
 from paradigms.playing.terminal import outliving_terminal, unfailing
+from paradigms.program import Program
 from paradigms.record.departures import changes_since, require_accepted
 from paradigms.record.events_files import require_free, require_new, require_same_plan, write_events
 from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome
 from paradigms.record.recovery import recover_attempt
 from paradigms.record.run_files import RunFiles, attempt_files, earlier_attempts, excerpt_files, last_attempt
-from paradigms.runlog import has_end
+from paradigms.runlog import has_end, read_journal
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
 from paradigms.tasks.catalogue import task_of
 from paradigms.tasks.protocol import Pictures, Task
+from paradigms.texts.screens import RunScreens, run_screens
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
 from subjects.profile import load_profile
@@ -94,7 +96,8 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
         volunteer, a tracker of the study's own that nobody trusted here, a run that was completed before, an image
         that is not what the manifest says, no display.
     """
-    require_devices(load_profile(layout, key.sub), scanner=scanner, display=display)
+    profile = load_profile(layout, key.sub)
+    require_devices(profile, scanner=scanner, display=display)
     tracker = make_tracker(layout, settings, consent=consent)
     task = task_of(key.task, settings)
     schedule, images = prepare(layout, task, key=key, n_trials=n_trials, until_s=until_s)
@@ -112,22 +115,26 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
         trigger_timeout_s = patience_s(settings.emulated_scanner, scanner=settings.scanner,
                                        schedule=schedule)
     require_free(layout.root)
+    program = task.program(schedule)
     attempt = last_attempt(layout, key) + 1
     files = attempt_files(layout, key, attempt=attempt) if whole else excerpt_files(layout, key, folder=folder)
+    screens = run_screens(layout, settings, task=task, profile=profile, background=program.blank.background,
+                          scores=lambda: task.score(read_journal(files.journal), schedule)) if whole else None
     said = {"earlier": earlier_attempts(layout, key, attempt=attempt) if whole else [], "scanner": scanner,
             "display": display, "buttons": buttons_named(settings, scanner=scanner),
             "trigger": trigger_named(settings, scanner=scanner), "abort_key": settings.main.abort_key,
             "display_delay_s": 0.0 if display == "virtual" else settings.display.delay_s,
             "versions": versions("adversarial-fmri", "psychopy"),
-            **({"accepted_changes": changed} if changed else {})}
+            **({"accepted_changes": changed} if changed else {}),
+            "buttons_mean": dict(task.meanings(profile)), **({} if screens is None else {"font": screens.font})}
     with outliving_terminal(), \
             _tabled(layout, key=key, attempt=attempt, journal=files.journal, whole=whole), \
             opened_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
                            fullscreen=fullscreen, tracker=tracker) as devices, \
             begun(files, schedule=schedule, settings=settings, clock=clock,
                   said={**said, "where": devices.where, "preferred": devices.preferred}) as journal:
-        return _played(schedule, devices=devices, journal=journal, settings=settings, images=images,
-                       trigger_timeout_s=trigger_timeout_s, progress=progress)
+        return _played(schedule, program=program, devices=devices, journal=journal, settings=settings, images=images,
+                       trigger_timeout_s=trigger_timeout_s, screens=screens, progress=progress)
 
 
 @contextlib.contextmanager
@@ -184,8 +191,9 @@ def _display_gone(journal: Journal) -> None:
     sys.stderr.flush()
 
 
-def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings: Settings,
-            images: dict[str, Pixels], trigger_timeout_s: float | None, progress: ProgressWrapper) -> RunOutcome:
+def _played(schedule: Schedule, *, program: Program, devices: Devices, journal: Journal, settings: Settings,
+            images: dict[str, Pixels], trigger_timeout_s: float | None, screens: RunScreens | None,
+            progress: ProgressWrapper) -> RunOutcome:
     """Play with a progress bar that advances at every image."""
     shown = sum(event.trial_type != BLANK for event in schedule.events)
     label = f"sub-{schedule.sub} ses-{schedule.ses} {schedule.task} run-{schedule.run}"
@@ -194,9 +202,9 @@ def _played(schedule: Schedule, *, devices: Devices, journal: Journal, settings:
     def advance(_: Event) -> None:
         next(bar, None)
 
-    program = task_of(schedule.task, settings).program(schedule)
     outcome = play(schedule, program=program, devices=devices, journal=journal, settings=settings, images=images,
-                   on_event=advance, trigger_timeout_s=trigger_timeout_s, arm_key=settings.scanner.arm_key or None)
+                   on_event=advance, trigger_timeout_s=trigger_timeout_s, arm_key=settings.scanner.arm_key or None,
+                   screens=screens)
     for _ in bar if outcome.complete else ():
         pass
     return outcome

@@ -16,6 +16,7 @@ SHOWN = ("stimuli", "display", "scanner", "textures")
 NOT_SHOWN = ("stimuli.images", "stimuli.labels", "stimuli.weights", "display.screen", "display.only_screen",
              "display.photodiode", "display.most_skipped", "display.longest_gap_s", "display.most_late",
              "scanner.arm_key", "scanner.trigger_key", "main.least_right", "main.least_answered",
+             "main.counterbalance_keys",
              *(f"{task}.least_hits" for task in ("retinotopy", "lo", "motion")))
 """Settings in them that say where things lie, what a verdict is about, and with which key a run is started."""
 

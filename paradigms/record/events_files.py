@@ -200,9 +200,11 @@ def write_pair(path: Path, *, records: list[Record], schedule: Schedule, setting
                              levels=task.levels, delay_s=display_delay_s(records),
                              watch=_watch_of(records, schedule=schedule, n_dummies=settings.scanner.n_dummy_pulses,
                                              display=settings.display))
+    devices = next(iter(of_kind(records, "devices")), {})
+    meant = {"ButtonMeanings": devices["buttons_mean"]} if "buttons_mean" in devices else {}
     shown = changes_of(records, frame_s=1.0 / settings.display.refresh_hz).to_json()
     record = {"name": path.name, "digest": digest_bytes(table_text(table).encode("utf-8"))}
-    write_json(path.with_suffix(".json"), {**sidecar, "DisplayChanges": shown, "EarlierAttempts": earlier,
+    write_json(path.with_suffix(".json"), {**sidecar, **meant, "DisplayChanges": shown, "EarlierAttempts": earlier,
                                            TABLE: record, **said},
                overwrite=not path.exists())
     return write_table(path, table)

@@ -17,12 +17,12 @@ from paradigms.program import Program, changes, moments
 from paradigms.schedule import BLANK, Event, Mark, Schedule
 from paradigms.tasks.fixation_task import color_at, plan_marks
 from paradigms.tasks.planning import DetectionTask, Texture, require_run, textures_digest
-from paradigms.tasks.protocol import Picture, Pictures
+from paradigms.tasks.protocol import Picture, Pictures, PracticePicture, PracticeTrial
 from subjects.errors import ScheduleError
 from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed
 from subjects.run_key import RunKey
-from subjects.settings.paradigms import LoSettings
+from subjects.settings.paradigms import Color, LoSettings
 from subjects.settings.study import Settings
 
 TASK = "lo"
@@ -192,6 +192,31 @@ class LoLocalizer(DetectionTask):
 
     name: ClassVar[str] = TASK
     levels: ClassVar[Mapping[str, str]] = LEVELS
+
+    @property
+    def texts(self) -> str:
+        """The texts of the task that the settings ask for."""
+        return "lo_one_back" if self.settings.lo.task == "one_back" else self.name
+
+    def practice(self, *, profile: SubjectProfile, pictures: Sequence[PracticePicture], n_trials: int,
+                 rng: Generator) -> Sequence[PracticeTrial]:
+        """Let the point change its colour, or, with ``lo.task = "one_back"``, show some pictures and the last again."""
+        if self.settings.lo.task != "one_back" or not pictures:
+            return super().practice(profile=profile, pictures=pictures, n_trials=n_trials, rng=rng)
+        section, trials = self.settings.lo, []
+        frames = [frame_for(self.settings, image_id=one, color=section.fixation_colors[0])
+                  for one in (None, *(picture.picture_id for picture in pictures))]
+        blank, shown = (frames[0], section.gap_s), frames[1:]
+        for _ in range(n_trials):
+            order = rng.permutation(len(shown))[:int(rng.integers(2, 5))]
+            steps = [part for k in (*order, order[-1]) for part in ((shown[int(k)], section.image_s), blank)]
+            trials.append(PracticeTrial((*steps[:-2], (steps[-2][0], section.hit_window_s)), section.press_key,
+                                        waits=True))
+        return tuple(trials)
+
+    def practice_frame(self, image_id: str | None, *, color: Color, rng: Generator) -> Frame:  # noqa: ARG002 - no dots
+        """Draw a picture as a run does."""
+        return frame_for(self.settings, image_id=image_id, color=color)
 
     def make_schedule(self, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002 - a task's signature
                       pictures: Pictures) -> Schedule:

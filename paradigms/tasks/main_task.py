@@ -15,7 +15,7 @@ from paradigms.devices.protocols import Frame
 from paradigms.program import Program, image_changes
 from paradigms.runlog import Record
 from paradigms.schedule import BLANK, Event, Schedule
-from paradigms.tasks.protocol import Picture, Pictures
+from paradigms.tasks.protocol import Picture, Pictures, PracticePicture, PracticeTrial
 from paradigms.tasks.scoring import Judged, Score, score_judgement
 from stimuli.manifest import TYPES, Manifest, Stimulus
 from subjects.errors import ScheduleError
@@ -109,11 +109,11 @@ def _events(order: list[int], *, images: tuple[Stimulus, ...], settings: Setting
 def _image_event(image: Stimulus, *, index: int, onset_s: float, settings: Settings, presentation: int,
                  swap_keys: bool) -> Event:
     animal = image.class_name in settings.stimuli.animal_classes
-    keys = answer_keys(settings)
+    keys = mapped_keys(settings, swap_keys=swap_keys)
     return Event(index=index, onset_s=onset_s, duration_s=settings.main.image_s, trial_type=image.type,
                  image_id=image.image_id, stim_file=image.file, base_image=image.base_image,
                  category=image.category, class_name=image.class_name, presentation=presentation,
-                 correct_key=keys[int(animal == swap_keys)])
+                 correct_key=keys["animal" if animal else "not_animal"])
 
 
 def frame_for(settings: Settings, *, image_id: str | None = None, text: str | None = None) -> Frame:
@@ -127,6 +127,18 @@ def frame_for(settings: Settings, *, image_id: str | None = None, text: str | No
 def answer_keys(settings: Settings) -> tuple[str, str]:
     """Name the keys of the animal judgement: animal, not animal (before they are exchanged for a subject)."""
     return settings.main.animal_key, settings.main.not_animal_key
+
+
+def mapped_keys(settings: Settings, *, swap_keys: bool) -> dict[str, str]:
+    """Give the key of each judgement for a subject, whose keys may be exchanged.
+
+    Examples
+    --------
+    >>> mapped_keys(Settings(), swap_keys=True)
+    {'animal': '2', 'not_animal': '1'}
+    """
+    animal, other = answer_keys(settings)
+    return {"animal": other, "not_animal": animal} if swap_keys else {"animal": animal, "not_animal": other}
 
 
 def program(schedule: Schedule, settings: Settings) -> Program:
@@ -159,6 +171,15 @@ class MainTask:
         return answer_keys(self.settings)
 
     @property
+    def texts(self) -> str:
+        """The texts of the animal judgement."""
+        return self.name
+
+    def meanings(self, profile: SubjectProfile) -> Mapping[str, str]:
+        """Give the keys for animal and not animal as this subject has them."""
+        return mapped_keys(self.settings, swap_keys=profile.swap_keys)
+
+    @property
     def response_window_s(self) -> float:
         """The time in seconds in which an image is to be answered."""
         return self.settings.main.response_window_s
@@ -180,6 +201,20 @@ class MainTask:
     def program(self, schedule: Schedule) -> Program:
         """Say what is drawn, and when."""
         return program(schedule, self.settings)
+
+    def practice(self, *, profile: SubjectProfile, pictures: Sequence[PracticePicture], n_trials: int,
+                 rng: Generator) -> Sequence[PracticeTrial]:
+        """Show a picture after a blank, as a run does; half of them animals, or nearly so."""
+        keys, main = mapped_keys(self.settings, swap_keys=profile.swap_keys), self.settings.main
+        animals = self.settings.stimuli.animal_classes
+        groups = [[one for one in pictures if (one.class_name in animals) == animal] for animal in (True, False)]
+        drawn = [group[int(k)] for group, n in zip(groups, (-(-n_trials // 2), n_trials // 2), strict=True) if group
+                 for k in rng.permutation(np.arange(n) % len(group))]
+        blank = frame_for(self.settings)
+        return tuple(PracticeTrial(
+            ((blank, main.blank_s), (frame_for(self.settings, image_id=one.picture_id), main.image_s)),
+            right=keys["animal" if one.class_name in animals else "not_animal"], waits=False)
+            for one in (drawn[int(k)] for k in rng.permutation(len(drawn))))
 
     @property
     def judged(self) -> Judged:

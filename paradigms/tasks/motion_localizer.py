@@ -23,7 +23,7 @@ from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed
 from subjects.provenance import rng as generator
 from subjects.run_key import RunKey
-from subjects.settings.paradigms import MotionSettings
+from subjects.settings.paradigms import Color, MotionSettings
 from subjects.settings.study import Settings
 
 TASK = "motion"
@@ -146,6 +146,17 @@ class MotionLocalizer(DetectionTask):
 
     name: ClassVar[str] = TASK
     levels: ClassVar[Mapping[str, str]] = LEVELS
+
+    def practice_frame(self, image_id: str | None, *, color: Color, rng: Generator) -> Frame:  # noqa: ARG002
+        """Draw dots that stand still."""
+        section, display = self.settings.motion, self.settings.display
+        places = rng.uniform(-0.5, 0.5, (round(section.density * section.side_deg ** 2), 2)) * section.side_deg
+        places = places[np.hypot(*places.T) >= section.inner_deg]
+        return Frame(image_id=None, image_px=display.px_for(section.side_deg),
+                     fixation_px=display.px_for(section.fixation_deg), fixation_color=color,
+                     background=section.background, surround_px=display.px_for(section.surround_deg),
+                     dots_px=screen_px(places, display), dot_px=display.px_for(section.dot_deg),
+                     dot_level=section.dot_level)
 
     def make_schedule(self, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002 - a task's signature
                       pictures: Pictures) -> Schedule:  # noqa: ARG002 - dots are drawn, not read

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from numpy.random import Generator
+
+from paradigms.devices.protocols import Frame
 from paradigms.runlog import Record
 from paradigms.schedule import Schedule
+from paradigms.tasks.protocol import PracticePicture, PracticeTrial
 from paradigms.tasks.scoring import Judged, Score, score_detection
 from subjects.errors import ScheduleError
 from subjects.layout import Layout
+from subjects.profile import SubjectProfile
 from subjects.provenance import digest_json
 from subjects.run_key import RunKey, label
-from subjects.settings.paradigms import FixationTask
+from subjects.settings.paradigms import Color, FixationTask
 from subjects.settings.study import Settings
 
 
@@ -67,6 +72,15 @@ class DetectionTask:
         return (self.section.press_key,)
 
     @property
+    def texts(self) -> str:
+        """The texts of the paradigm."""
+        return self.name
+
+    def meanings(self, profile: SubjectProfile) -> Mapping[str, str]:  # noqa: ARG002 - one key has nothing to exchange
+        """Give the one key that answers."""
+        return {"press": self.section.press_key}
+
+    @property
     def response_window_s(self) -> float:
         """The time in seconds in which a change, or a repeated image, is to be answered."""
         return self.section.hit_window_s
@@ -80,6 +94,24 @@ class DetectionTask:
     def judged(self) -> Judged:
         """Every answer counts alike."""
         return Judged(least_right=self.section.least_hits)
+
+    def practice(self, *, profile: SubjectProfile, pictures: Sequence[PracticePicture],  # noqa: ARG002 - one key
+                 n_trials: int, rng: Generator) -> Sequence[PracticeTrial]:
+        """Let the point change its colour once a trial, after a time of chance, on pictures in turn."""
+        section, trials = self.section, []
+        colors, color = section.fixation_colors, int(rng.integers(len(section.fixation_colors)))
+        for k in range(n_trials):
+            image_id = pictures[k % len(pictures)].picture_id if pictures else None
+            before = self.practice_frame(image_id, color=colors[color], rng=rng)
+            color = (color + int(rng.integers(1, len(colors)))) % len(colors)
+            waited_s = float(rng.uniform(section.change_min_s, min(section.change_max_s, section.change_min_s + 2.0)))
+            trials.append(PracticeTrial(((before, waited_s), (replace(before, fixation_color=colors[color]),
+                                                              section.hit_window_s)), section.press_key, waits=True))
+        return tuple(trials)
+
+    def practice_frame(self, image_id: str | None, *, color: Color, rng: Generator) -> Frame:
+        """Say what is drawn in practice: each task its own background and size."""
+        raise NotImplementedError
 
     def score(self, records: Sequence[Record], schedule: Schedule) -> Sequence[Score]:
         """Score the presses against the changes, or the repeated images."""

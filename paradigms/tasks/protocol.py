@@ -14,7 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from paradigms.devices.protocols import Pixels
+from numpy.random import Generator
+
+from paradigms.devices.protocols import Frame, Pixels
 from paradigms.program import Program
 from paradigms.runlog import Record
 from paradigms.schedule import Schedule
@@ -43,6 +45,35 @@ class Picture:
     kind: str
     picture_id: str
     read: Callable[[], Pixels]
+
+
+@dataclass(frozen=True)
+class PracticePicture:
+    """A picture to practise with, which is not in the set: its class, its name for the display, its pixels."""
+
+    class_name: str
+    picture_id: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class PracticeTrial:
+    """One trial of practice.
+
+    Parameters
+    ----------
+    frames : tuple of (Frame, float)
+        What is shown in turn, and for how many seconds; the last one until it is answered, if it is before.
+    right : str
+        The key that answers the last frame rightly. A press before that frame is too early where `waits`, else it is
+        none.
+    waits : bool
+        Whether the task is to wait for a change; else it is to judge a picture.
+    """
+
+    frames: tuple[tuple[Frame, float], ...]
+    right: str
+    waits: bool
 
 
 @dataclass(frozen=True)
@@ -94,6 +125,13 @@ class Task(Protocol):
         """The keys that answer; preflight has each of them pressed once."""
 
     @property
+    def texts(self) -> str:
+        """The table of the subject's texts that tells of this paradigm."""
+
+    def meanings(self, profile: SubjectProfile) -> Mapping[str, str]:
+        """Give what a subject can say with the buttons: meanings, as its texts name them, and their keys."""
+
+    @property
     def response_window_s(self) -> float:
         """The time in seconds in which an event, or a change of the fixation point, is to be answered."""
 
@@ -119,6 +157,10 @@ class Task(Protocol):
 
     def program(self, schedule: Schedule) -> Program:
         """Say what is drawn for a schedule, and when."""
+
+    def practice(self, *, profile: SubjectProfile, pictures: Sequence[PracticePicture], n_trials: int,
+                 rng: Generator) -> Sequence[PracticeTrial]:
+        """Make trials to practise with."""
 
     def score(self, records: Sequence[Record], schedule: Schedule) -> Sequence[Score]:
         """Score a run, whole or cut off, from its journal: as a whole, or each type of event by itself."""

@@ -29,7 +29,7 @@ from subjects.layout import Layout
 from subjects.profile import SubjectProfile
 from subjects.provenance import derive_seed
 from subjects.run_key import RunKey
-from subjects.settings.paradigms import RetinotopySettings
+from subjects.settings.paradigms import Color, RetinotopySettings
 from subjects.settings.study import Settings
 
 TASK = "retinotopy"
@@ -212,6 +212,13 @@ class Retinotopy(DetectionTask):
 
     name: ClassVar[str] = TASK
     levels: ClassVar[Mapping[str, str]] = LEVELS
+
+    def practice_frame(self, image_id: str | None, *, color: Color, rng: Generator) -> Frame:  # noqa: ARG002 - no dots
+        """Draw a picture in the whole field, without an aperture."""
+        section, display = self.settings.retinotopy, self.settings.display
+        return Frame(image_id=image_id, image_px=display.px_for(section.field_deg),
+                     fixation_px=display.px_for(section.fixation_deg), fixation_color=color,
+                     background=display.background, surround_px=display.px_for(section.surround_deg))
 
     def make_schedule(self, *, key: RunKey, profile: SubjectProfile,  # noqa: ARG002 - a task's signature
                       pictures: Pictures) -> Schedule:

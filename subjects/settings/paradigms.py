@@ -282,6 +282,8 @@ class MainSettings(ParadigmSettings):
         'Key for "animal"; exchanged with the other one for subjects with swapped keys.',
         unit="key", source="protocol 2")
     not_animal_key: str = described("2", 'Key for "not animal".', unit="key", source="protocol 2")
+    counterbalance_keys: bool = described(True, "Whether `python -m subjects add` exchanges the two keys for every "
+        "second volunteer, in an order of chance, unless it is told which.", since="0.2.0", before=False)
     abort_key: str = described("escape", "Key with which the operator ends a run.", unit="key")
     response_window_s: Positive = described(4.0,
         "Time from an image's onset in which a press counts as its answer.", unit="s")

@@ -37,6 +37,7 @@ from subjects.settings.images import StimuliSettings, TexturesSettings
 from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, ParadigmSettings, RetinotopySettings
 from subjects.settings.scans import ScansSettings
 from subjects.settings.section import Section, described
+from subjects.settings.subject_side import InstructionsSettings, NamingSettings
 
 
 class StudySettings(Section):
@@ -66,6 +67,8 @@ class Settings(Section):
     emulated_scanner: ScannerFaults = Field(default_factory=ScannerFaults)
     participant: ParticipantSettings = Field(default_factory=ParticipantSettings)
     hooks: HooksSettings = Field(default_factory=HooksSettings)
+    instructions: InstructionsSettings = Field(default_factory=InstructionsSettings)
+    naming: NamingSettings = Field(default_factory=NamingSettings)
     main: MainSettings = Field(default_factory=MainSettings)
     textures: TexturesSettings = Field(default_factory=TexturesSettings)
     retinotopy: RetinotopySettings = Field(default_factory=RetinotopySettings)
@@ -110,7 +113,8 @@ class Settings(Section):
         (('scanner.tr_s', 2.0, 1.5),)
         """
         own, protocol = self.model_dump(), Settings().model_dump()
-        lab = {"serial_trigger", "parallel_trigger", "keyboard", "buttons", "emulated_scanner", "participant", "hooks"}
+        lab = {"serial_trigger", "parallel_trigger", "keyboard", "buttons", "emulated_scanner", "participant", "hooks",
+               "instructions"}
         naming = {"study.name", "study.seed", "display.screen", "display.only_screen",
                   "stimuli.images", "stimuli.labels", "stimuli.weights"}
         return tuple((key, theirs, ours) for (key, theirs), (_, ours) in

@@ -23,6 +23,7 @@ from paradigms.record.outcome import RunOutcome
 from paradigms.runlog import Record, read_journal
 from paradigms.schedule import Schedule
 from paradigms.tasks.main_task import make_schedule, program
+from paradigms.texts.screens import RunScreens
 from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
 from subjects.dataset import init_study
 from subjects.layout import Layout
@@ -112,6 +113,7 @@ class Bench:
     arm_key: str | None = None
     tracker: Tracker = field(default_factory=NullTracker)
     prompt: Callable[[Sequence[str]], None] | None = None
+    screens: RunScreens | None = None
 
     def __post_init__(self) -> None:
         keys = (self.settings.main.animal_key, self.settings.main.not_animal_key)
@@ -132,7 +134,8 @@ class Bench:
         with Journal(self.journal_path, clock=self.clock) as journal:
             return play(self.schedule, program=self.program or program(self.schedule, self.settings), devices=devices,
                         journal=journal, settings=self.settings, images=images,
-                        trigger_timeout_s=self.trigger_timeout_s, arm_key=self.arm_key)
+                        trigger_timeout_s=self.trigger_timeout_s, arm_key=self.arm_key,
+                        screens=self.screens)
 
     @property
     def records(self) -> list[Record]:

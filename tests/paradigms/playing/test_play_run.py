@@ -441,7 +441,8 @@ def test_the_photodiode_turns_over_at_every_change(small_console: Layout, monkey
         return devices
 
     monkeypatch.setattr(assembly, "virtual_devices", watched)
-    settings = load_settings(small_console.root, overrides={"display.photodiode": True})
+    settings = load_settings(small_console.root, overrides={"display.photodiode": True,
+                                                                  "instructions.show": False})
     play_run(small_console, settings, key=RUN, **VIRTUAL)
     shown = [one.frame.photodiode for one in screens[0].shown]
     assert shown[0] is False

@@ -1,0 +1,1 @@
+"""What the subject reads: texts in the study's language, drawn as pictures."""

@@ -264,6 +264,36 @@ def session(study: Path, sub: str, ses: str, scanner: str, display: str, fullscr
     return 1 if left else 0
 
 
+@cli.command()
+@study_option
+@subject_option
+@click.option("--ses", default="naming", show_default=True, help="Session label of the answers.")
+@click.option("--display", default="window", show_default=True, type=Name(DISPLAYS), help=DISPLAY_HELP)
+@click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
+@click.option("--most", type=click.IntRange(min=1), default=None, help="Pause after so many images.")
+@site_option
+@json_option
+def name(study: Path, sub: str, ses: str, display: str, fullscreen: bool, most: int | None, site: Path | None,
+         as_json: bool) -> int:
+    """Name the images: each is shown and named from a list, in own words, or called noise, with confidence.
+
+    On any computer with a keyboard, after the scans or, with other people, before. It goes on where it was left. Ends
+    with 0 when every image is named, 1 otherwise.
+    """
+    from analysis.report.naming import read_score, say_naming
+    from paradigms.devices.xserver import require_at_hand
+    from paradigms.playing.naming import name_images
+
+    require_at_hand(display)
+    done = name_images(Layout(study).require(), load_settings(study, site=site), sub=sub, ses=ses, display=display,
+                       fullscreen=fullscreen, most=most)
+    scored = read_score(done.table) if done.complete and done.table is not None else None
+    say({"sub": sub, "ses": ses, "n_images": done.n_images, "n_named": done.n_named, "complete": done.complete,
+         "table": done.table, "scores": [] if scored is None else scored.to_dict("records")}, as_json=as_json,
+        text=[done.summary(), *([] if scored is None else say_naming(scored))])
+    return 0 if done.complete else 1
+
+
 for _command in COMMANDS:
     cli.add_command(_command)
 

@@ -151,6 +151,15 @@ class Layout:
         """Spell the path of the record of a subject's practice of a task."""
         return self.profile(sub).with_name(f"sub-{sub}_task-{label('task', task)}_practice-{int(number):02d}.json")
 
+    def naming(self, sub: str, ses: str) -> Path:
+        """Spell the path of the BIDS table of a subject's naming of the images."""
+        stem = f"sub-{label('sub', sub)}_ses-{label('ses', ses)}"
+        return self.root / f"sub-{sub}" / f"ses-{ses}" / "beh" / f"{stem}_task-naming_beh.tsv"
+
+    def naming_answers(self, sub: str, ses: str) -> Path:
+        """Spell the path of the answers as they were given, one a line."""
+        return self.source_dir(sub, ses) / f"sub-{sub}_ses-{ses}_task-naming_answers.jsonl"
+
     def attempt_file(self, suffix: str, key: RunKey, *, attempt: int) -> Path:
         """Spell a file of one attempt at a run, in sourcedata."""
         return self.source_dir(key.sub, key.ses) / f"{self.run_name(key.whole)}_attempt-{int(attempt):02d}_{suffix}"

@@ -16,8 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from analysis.data.features import choose_network
 from analysis.report.figure_list import ReportFigure, draw_figures
 from analysis.report.figures.prf.records import plan_prf
+from analysis.report.naming import find_naming, read_naming
 from analysis.report.records import StudyRecords, read_records
-from analysis.report.scorecard import Line, score, tally
+from analysis.report.scorecard import Line, NamingMargins, score, tally
 from analysis.report.set_tables import confounds_table, measures_table
 from analysis.report.tables import (
     TextTable,
@@ -41,6 +42,7 @@ from analysis.steps import STEPS, Origin, Request, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.layout import network_label
+from subjects.profile import load_profile
 from subjects.provenance import sidecar_path
 from subjects.store import read_json, write_json, write_text
 
@@ -113,20 +115,29 @@ class Report:
         """The scorecard for programs."""
         return self.path.with_name("scorecard.json")
 
+    @property
+    def _virtual(self) -> bool:
+        """Whether the subjects are simulated: what virtual ones and volunteers saw is never put together."""
+        return any(load_profile(self.request.layout, sub).virtual for sub in self.request.subjects)
+
     def origin(self, _: Path) -> Origin:
         """Say what it is written from: every result file that it lists."""
         layout, of_network = self.request.layout, choose_network(self.request.layout, self.request.network)
         files = [layout.manifest, of_network.features, *confound_paths(layout),
                  *(path for name in ("glm", "rsa", "encode") for work in STEPS[name].plan(self.request)
                    for path in work.files() if not work.intermediate or path.is_file()),
-                 *(path for work in plan_prf(self.request).values() for path in work.files())]
+                 *(path for work in plan_prf(self.request).values() for path in work.files()),
+                 *find_naming(layout, virtual=self._virtual)]
         return Origin({path.relative_to(layout.root).as_posix(): path for path in files},
                       {"subjects": self.request.subjects, "network": of_network.name})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:
         """Read the results and score the claims; give what then draws the figures and writes the page."""
         records = read_records(self.request)
-        lines = score(brain=records.brain, network=records.network, encoding=records.encoding)
+        naming = self.request.settings.naming
+        lines = score(brain=records.brain, network=records.network, encoding=records.encoding,
+                      naming=read_naming(self.request.layout, virtual=self._virtual),
+                      margins=NamingMargins(naming.ai_least, naming.an_most))
         return lambda: self._write(records, lines, progress)
 
     def _write(self, records: StudyRecords, lines: tuple[Line, ...],

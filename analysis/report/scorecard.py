@@ -18,12 +18,13 @@ ALPHA = 0.05
 ALMOST_ALL = 0.9
 N_LAYERS, N_EARLY = 8, 6
 KEYS = {"brain": ("sub", "place", "comparison"), "network": ("place", "comparison"),
-        "encoding": ("sub", "roi", "layer", "type")}
+        "encoding": ("sub", "roi", "layer", "type"), "naming": ("sub", "type")}
 COMMANDS = {"brain": "python -m analysis rsa", "network": "python -m analysis rsa",
-            "encoding": "python -m analysis encode"}
+            "encoding": "python -m analysis encode", "naming": "python run_session.py name"}
 _TRENDS = ("trend RE-AN", "trend RE-AI")
 _SIMILARITIES = ("RE-AN", "RE-AI", "RE-AI minus RE-AN")
-_TESTED = {"brain": _SIMILARITIES, "network": (*_SIMILARITIES, *_TRENDS), "encoding": ("AN", "AI", "AI minus AN")}
+_TESTED = {"brain": _SIMILARITIES, "network": (*_SIMILARITIES, *_TRENDS), "encoding": ("AN", "AI", "AI minus AN"),
+           "naming": ("RE", "AN", "AI")}
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Claim:
 
 
 def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = None,
-          encoding: pd.DataFrame | None = None) -> tuple[Line, ...]:
+          encoding: pd.DataFrame | None = None, naming: pd.DataFrame | None = None,
+          margins: NamingMargins | None = None) -> tuple[Line, ...]:
     """Hold the paper's claims against result tables.
 
     Parameters
@@ -92,6 +94,10 @@ def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = N
         Columns of :data:`analysis.rsa.run.COLUMNS`; `brain` holds all subjects.
     encoding : DataFrame, optional
         Columns of :data:`analysis.encoding.run.COLUMNS`, all subjects.
+    naming : DataFrame, optional
+        Columns of :data:`analysis.report.naming.COLUMNS`, all subjects.
+    margins : NamingMargins, optional
+        Of P1 and P2; default: those of the settings' defaults.
 
     Returns
     -------
@@ -105,12 +111,12 @@ def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = N
         If a table lacks a column, has a row twice, lacks a subject's row for a place, or has a p outside (0, 1].
     """
     readings = {} if network is None else split_readings(network)
-    tables = {"brain": brain, "network": readings.get(SOFTMAX), "encoding": encoding}
+    tables = {"brain": brain, "network": readings.get(SOFTMAX), "encoding": encoding, "naming": naming}
     for source, table in [*tables.items(), *(("network", table) for table in readings.values())]:
         if table is not None:
             require_whole(table, source=source)
     lines: list[Line] = []
-    for claim in CLAIMS:
+    for claim in (*CLAIMS, *naming_claims(NamingMargins() if margins is None else margins)):
         lines.append(_line(claim, tables))
         if claim.source == "network" and LOGITS in readings:
             other = _line(claim, {"network": readings[LOGITS]})
@@ -311,3 +317,38 @@ CLAIMS = (
     Claim("S2", "B1–B3 hold with 400 vertices a region", "Fig. S2",
           "not tested yet: needs a second selection with roi.vertices_per_hemisphere = 200"),
 )
+
+
+@dataclass(frozen=True)
+class NamingMargins:
+    """The margins of P1 and P2: shares of images named as their RE (settings ``naming.ai_least``, ``an_most``)."""
+
+    ai_least: float = 0.5
+    an_most: float = 0.2
+
+
+def naming_claims(margins: NamingMargins) -> tuple[Claim, ...]:
+    """Spell the two claims on what people see, which the paper asserts and does not measure, with their margins."""
+
+    def ai(naming: pd.DataFrame) -> tuple[bool, str]:
+        rows = _pick(naming, "AI")
+        n = int((rows["low"] > margins.ai_least).sum())
+        return n == len(rows), _say_named(rows, n)
+
+    def an(naming: pd.DataFrame) -> tuple[bool, str]:
+        rows = _pick(naming, "AN")
+        n = int((rows["high"] < margins.an_most).sum())
+        return n == len(rows), f"{_say_named(rows, n)}; called noise {100 * rows['noise'].mean():.0f} %"
+
+    return (
+        Claim("P1", "People name AI as their RE", "asserted in Fig. 1; no figures given",
+              f"one-sided 95 % lower bound of the share above {100 * margins.ai_least:g} % in every subject",
+              "naming", ai),
+        Claim("P2", "People do not name AN", "asserted in Fig. 1; no figures given",
+              f"one-sided 95 % upper bound of the share below {100 * margins.an_most:g} % in every subject",
+              "naming", an))
+
+
+def _say_named(rows: pd.DataFrame, n: int) -> str:
+    return (f"{say_share(n, len(rows))} subjects; named as the RE {100 * rows['effect'].mean():.0f} % "
+            f"({100 * rows['effect'].min():.0f} to {100 * rows['effect'].max():.0f} %)")

@@ -154,6 +154,12 @@ class ParticipantSettings(Section):
     omission: Share = described(0.02, "Share of images that it does not answer.", unit="share")
     rt_mean_s: Positive = described(0.65, "Its mean reaction time; never under 0.15 s.", unit="s")
     rt_sd_s: NotNegative = described(0.12, "Standard deviation of its reaction times.", unit="s")
+    names_re: Share = described(0.95, "Share of RE that it names as what they are.", unit="share", since="0.2.0")
+    names_ai: Share = described(0.9, "Share of AI that it names as their RE.", unit="share", since="0.2.0")
+    names_target: Share = described(0.02, "Share of AI that it names as what the network takes them for.", unit="share",
+                                    since="0.2.0")
+    names_an: Share = described(0.02, "Share of AN that it names as what they were made for; the others are noise to "
+                                "it.", unit="share", since="0.2.0")
 
 
 class HooksSettings(Section):

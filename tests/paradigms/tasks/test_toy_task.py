@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
+from numpy.random import Generator
 
 from paradigms.console.preflight import check_images, make_preflight
 from paradigms.devices.protocols import Frame
@@ -23,7 +24,7 @@ from paradigms.runlog import Record, read_events, read_journal
 from paradigms.schedule import Event, Schedule
 from paradigms.tasks import catalogue
 from paradigms.tasks.planning import require_run
-from paradigms.tasks.protocol import Picture, Pictures, Task
+from paradigms.tasks.protocol import Picture, Pictures, PracticePicture, PracticeTrial, Task
 from paradigms.tasks.scoring import Judged, Score, score_detection
 from subjects.errors import ScheduleError
 from subjects.layout import Layout
@@ -68,6 +69,7 @@ class Toy:
     response_window_s: ClassVar[float] = 2.0
     resume_lead_s: ClassVar[float | None] = 2.0
     judged: ClassVar[Judged] = Judged()
+    texts: ClassVar[str] = "lo_one_back"
 
     @property
     def section(self) -> ToySettings:
@@ -78,6 +80,13 @@ class Toy:
     @property
     def keys(self) -> tuple[str, ...]:
         return (self.section.press_key,)
+
+    def meanings(self, profile: SubjectProfile) -> Mapping[str, str]:
+        return {"press": self.section.press_key}
+
+    def practice(self, *, profile: SubjectProfile, pictures: Sequence[PracticePicture], n_trials: int,
+                 rng: Generator) -> Sequence[PracticeTrial]:
+        return ()
 
     def make_schedule(self, *, key: RunKey, profile: SubjectProfile, pictures: Pictures) -> Schedule:
         study, section, image = self.settings.study, self.section, pictures.manifest.stimuli[0]

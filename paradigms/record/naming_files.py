@@ -1,0 +1,100 @@
+"""What people saw in the images: answers kept one by one as they are given, and the BIDS table made of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stimuli.manifest import Manifest
+from subjects.errors import RunLogError
+from subjects.layout import Layout
+from subjects.provenance import generated_by
+from subjects.store import write_json, write_table
+
+COLUMNS: dict[str, dict[str, Any]] = {
+    "trial": {"Description": "Place in the order of showing, from 1."},
+    "trial_type": {"Description": "Type of the image.", "Levels": {
+        "RE": "regular image", "AN": "adversarial noise image", "AI": "adversarial interference image"}},
+    "stim_file": {"Description": "The image, relative to /stimuli."},
+    "image_id": {"Description": "Digest of the image's pixels, as in stimuli/manifest.tsv."},
+    "base_image": {"Description": "The regular image that this one is or was made from or for."},
+    "category": {"Description": "Category of the base image."},
+    "target_category": {"Description": "AI: the wrong category that the network takes it for."},
+    "response": {"Description": "The name as it was chosen or typed; n/a where nothing but noise was seen."},
+    "response_kind": {"Description": "How it was given.", "Levels": {
+        "list": "a name of the list", "own words": "typed, none of the list", "noise": "called nothing but noise"}},
+    "response_category": {"Description": "Category of a name of the list."},
+    "confidence": {"Description": "From 1 (guessed) to the number of levels (certain)."},
+    "response_time": {"Description": "From the image's onset to the choice of the name.", "Units": "s"},
+    "confidence_time": {"Description": "From the choice of the name to the confidence.", "Units": "s"},
+}
+
+
+@dataclass(frozen=True)
+class NamingAnswer:
+    """One answer; the fields are columns of the table."""
+
+    trial: int
+    image_id: str
+    response: str | None
+    response_kind: str
+    response_category: str | None
+    confidence: int
+    response_time: float
+    confidence_time: float
+
+
+def read_answers(path: Path) -> list[NamingAnswer]:
+    """Read the answers that were kept; a last line that was cut off is no answer.
+
+    Raises
+    ------
+    RunLogError
+        If a line before the last cannot be read.
+    """
+    if not path.is_file():
+        return []
+    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    found = []
+    for k, line in enumerate(whole.split(b"\n") if whole else [], start=1):
+        try:
+            found.append(NamingAnswer(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise RunLogError(f"{path}, line {k}", came=f"text that is no answer ({error})", expected="an answer",
+                              remedy="Restore the file; it is never edited.") from error
+    return found
+
+
+def keep_answer(path: Path, answer: NamingAnswer) -> None:
+    """Put an answer on the disk before the next image is shown; half a line that a crash left is cut off first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        file.seek(0)
+        whole, newline, _torn = file.read().rpartition(b"\n")
+        file.truncate(len(whole) + len(newline))
+        file.write(json.dumps(asdict(answer), ensure_ascii=False).encode("utf-8") + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_naming(layout: Layout, *, sub: str, ses: str, manifest: Manifest, answers: Sequence[NamingAnswer],
+                 said: dict[str, Any]) -> Path:
+    """Write the BIDS table of a subject's naming, and its sidecar, in which `said` stands too."""
+    images = {one.image_id: one for one in manifest.stimuli}
+    rows = []
+    for answer in answers:
+        image = images[answer.image_id]
+        rows.append({**asdict(answer), "trial_type": image.type, "stim_file": image.file,
+                     "base_image": image.base_image, "category": image.category,
+                     "target_category": image.target_category})
+    path = layout.naming(sub, ses)
+    write_json(path.with_suffix(".json"), {
+        **COLUMNS, "TaskName": "naming", "GeneratedBy": generated_by(), "n_images": len(manifest.stimuli),
+        "n_named": len(answers), "manifest_digest": manifest.digest, **said}, overwrite=True)
+    return write_table(path, pd.DataFrame(rows, columns=list(COLUMNS)), overwrite=True)

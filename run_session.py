@@ -280,7 +280,7 @@ def name(study: Path, sub: str, ses: str, display: str, fullscreen: bool, most: 
     On any computer with a keyboard, after the scans or, with other people, before. It goes on where it was left. Ends
     with 0 when every image is named, 1 otherwise.
     """
-    from analysis.report.naming import read_score, say_naming
+    from analysis.statistics.naming import read_score, say_naming
     from paradigms.devices.xserver import require_at_hand
     from paradigms.playing.naming import name_images
 

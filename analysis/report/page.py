@@ -16,7 +16,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from analysis.data.features import choose_network
 from analysis.report.figure_list import ReportFigure, draw_figures
 from analysis.report.figures.prf.records import plan_prf
-from analysis.report.naming import find_naming, read_naming
 from analysis.report.records import StudyRecords, read_records
 from analysis.report.scorecard import Line, NamingMargins, score, tally
 from analysis.report.set_tables import confounds_table, measures_table
@@ -38,6 +37,7 @@ from analysis.report.tables import (
     stimuli_table,
 )
 from analysis.rsa.confounds import confound_paths
+from analysis.statistics.naming import find_naming, read_naming
 from analysis.steps import STEPS, Origin, Request, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative

@@ -95,7 +95,7 @@ def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = N
     encoding : DataFrame, optional
         Columns of :data:`analysis.encoding.run.COLUMNS`, all subjects.
     naming : DataFrame, optional
-        Columns of :data:`analysis.report.naming.COLUMNS`, all subjects.
+        Columns of :data:`analysis.statistics.naming.COLUMNS`, all subjects.
     margins : NamingMargins, optional
         Of P1 and P2; default: those of the settings' defaults.
 
@@ -116,7 +116,7 @@ def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = N
         if table is not None:
             require_whole(table, source=source)
     lines: list[Line] = []
-    for claim in (*CLAIMS, *naming_claims(NamingMargins() if margins is None else margins)):
+    for claim in (*PAPERS_CLAIMS, *naming_claims(NamingMargins() if margins is None else margins)):
         lines.append(_line(claim, tables))
         if claim.source == "network" and LOGITS in readings:
             other = _line(claim, {"network": readings[LOGITS]})
@@ -288,7 +288,7 @@ def _encoding_difference(encoding: pd.DataFrame) -> tuple[bool, str]:
     return n >= ALMOST_ALL * of, f"{say_share(n, of)} models with AI higher, p < .05"
 
 
-CLAIMS = (
+PAPERS_CLAIMS = (
     Claim("B1", "Brain: RE-AI similarity above null", "15/15 ROI × subject, p < .005",
           "p < .05 in every ROI of every subject", "brain", _brain_ai),
     Claim("B2", "Brain: RE-AN similarity mostly not above null", "4/15 with p < .05",
@@ -352,3 +352,7 @@ def naming_claims(margins: NamingMargins) -> tuple[Claim, ...]:
 def _say_named(rows: pd.DataFrame, n: int) -> str:
     return (f"{say_share(n, len(rows))} subjects; named as the RE {100 * rows['effect'].mean():.0f} % "
             f"({100 * rows['effect'].min():.0f} to {100 * rows['effect'].max():.0f} %)")
+
+
+CLAIMS = (*PAPERS_CLAIMS, *naming_claims(NamingMargins()))
+"""All claims, in the order of the scorecard; P1 and P2 with the margins of the settings' defaults."""

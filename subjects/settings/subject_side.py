@@ -43,8 +43,8 @@ class NamingSettings(Section):
     """The naming task: what people see in each image, in their own words or from a list."""
 
     order: Literal["re_last", "mixed"] = described("re_last",
-        "re_last: regular images after all others, so that nobody has seen what an image was made from; mixed: all in "
-        "one order of chance.", since="0.2.0")
+        "Order of showing. re_last: regular images after all others, so that nobody has seen what an image was made "
+        "from; mixed: all in one order of chance.", since="0.2.0")
     names: str | None = described(None, "Table (TSV: category, name, search) with the categories in the subjects' "
         "language; a path is relative to the study's folder. Unset: English names are those of the set, the drawn "
         "categories have Chinese ones.", unit="path", since="0.2.0")

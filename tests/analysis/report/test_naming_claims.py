@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.report.naming import bounds, score_naming
 from analysis.report.scorecard import NamingMargins, score
+from analysis.statistics.naming import bounds, score_naming
 from subjects.errors import AnalysisError
 
 
@@ -66,6 +66,7 @@ def test_without_a_naming_nothing_is_claimed() -> None:
 
 def test_a_type_that_was_not_named_is_refused() -> None:
     table = pd.DataFrame({"trial_type": ["RE"], "category": ["a"], "response_category": ["a"],
-                          "response_kind": ["list"], "target_category": [None], "confidence": [1], "response_time": [1.0]})
+                          "response_kind": ["list"], "target_category": [None], "confidence": [1],
+                          "response_time": [1.0]})
     with pytest.raises(AnalysisError, match="no AN image"):
         score_naming(table, sub="01", n_choices=40)

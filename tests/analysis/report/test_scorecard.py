@@ -33,7 +33,7 @@ def test_the_papers_own_pattern_holds_throughout() -> None:
 
 
 def test_the_claims_stand_in_the_protocols_order() -> None:
-    assert [claim.id for claim in CLAIMS] == [*TESTED, "H1", "H2", "S2"]
+    assert [claim.id for claim in CLAIMS] == [*TESTED, "H1", "H2", "S2", "P1", "P2"]
 
 
 BRAIN = {"sub": "02", "place": "V3"}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report.naming import read_score
 from analysis.report.scorecard import NamingMargins, naming_claims
+from analysis.statistics.naming import read_score
 from paradigms.playing.naming import name_images, order
 from paradigms.record.naming_files import COLUMNS, NamingAnswer, keep_answer, read_answers
 from paradigms.texts.choices import Choice, find, load_choices

@@ -97,7 +97,8 @@ class BrainRsa:
         """Say what both files are made from."""
         inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub)), "manifest": self.layout.manifest}
         return Origin(inputs, {"seed": self.seed,
-                               "rsa": self.rsa.model_dump(mode="json", exclude={"unit_groups", "network_interval"}),
+                               "rsa": self.rsa.model_dump(mode="json", exclude={"unit_groups", "network_interval",
+                                                                          "searchlight_permutations"}),
                                "roi": self.roi.model_dump(mode="json")})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
@@ -173,7 +174,7 @@ class NetworkRsa:
         """Say what both files are made from."""
         return Origin({"features": self.network.features, "manifest": self.layout.manifest},
                       {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json", exclude={
-                          "brain_interval", "patches", "pairs", "null_mean"})})
+                          "brain_interval", "patches", "pairs", "null_mean", "searchlight_permutations"})})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Compare the image types in every layer, or in every tap."""

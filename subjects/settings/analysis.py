@@ -149,6 +149,10 @@ class RsaSettings(Section):
     correction: Literal["fdr", "none"] = described("fdr",
         "Correction for the tests of a table, in its column `p_corrected`: false discovery rate (Benjamini & "
         "Hochberg), or none.", since="0.2.0", before="none")
+    searchlight_permutations: Annotated[int, Field(ge=0)] = described(0,
+        "Permutations of the labels behind p in the maps of `searchlight`, uncorrected and corrected by false "
+        "discovery rate, by the largest value anywhere and by clusters; 0 maps similarities alone. 1000 take minutes.",
+        since="0.2.0")
 
 
 class RobustnessSettings(Section):

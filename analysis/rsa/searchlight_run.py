@@ -1,0 +1,158 @@
+"""The step ``searchlight``: both similarities around every vertex of both hemispheres, as GIFTI maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.data.gifti import read_gifti, write_maps
+from analysis.data.sources import HEMISPHERES, SubjectData, require_whole, resolve_subject
+from analysis.data.surface import Surface
+from analysis.glm.betas import Betas, load_betas
+from analysis.glm.combining import betas_paths
+from analysis.jobs import Each, at_once
+from analysis.regions.patterns import require_shown
+from analysis.rsa.searchlight import COMPARED, Searchlight, search
+from analysis.rsa.searchlight_maps import corrected_maps
+from analysis.statistics.draws import permutations
+from analysis.steps import Origin, Request, Work
+from stimuli.manifest import TYPES, read_manifest
+from subjects.cli import ProgressWrapper
+from subjects.dataset import describe_derivative
+from subjects.errors import AnalysisError
+from subjects.layout import Layout
+from subjects.provenance import rng
+from subjects.settings.analysis import RoiSettings, RsaSettings
+
+Extras = dict[Path, dict[str, Any]]
+FORMING_Z = 3.1
+
+
+def plan(request: Request) -> tuple[Work, ...]:
+    """Plan each subject's maps."""
+    chosen = request.settings
+    n_threads = request.n_jobs if len(request.subjects) == 1 else 1
+    works = [SubjectSearchlight(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, roi=chosen.roi,
+                                rsa=chosen.rsa, seed=chosen.study.seed, each=at_once(n_threads))
+             for sub in request.subjects]
+    return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, origin=one.origin, make=one.make,
+                      check=one.check) for one in works)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectSearchlight:
+    """The maps of one subject.
+
+    Parameters
+    ----------
+    layout : Layout
+    sub : str
+    pipeline : str
+        ``analysis.bold``.
+    roi : RoiSettings
+        Radius and smallest disk, and what is done with session means.
+    rsa : RsaSettings
+        Dissimilarity, and how many permutations.
+    seed : int
+        The study's.
+    each : Each
+        How hemispheres are gone through.
+    """
+
+    layout: Layout
+    sub: str
+    pipeline: str
+    roi: RoiSettings
+    rsa: RsaSettings
+    seed: int
+    each: Each
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The maps of the left and the right hemisphere."""
+        return searchlight_paths(self.layout, sub=self.sub)
+
+    @cached_property
+    def data(self) -> SubjectData:
+        """The subject's files."""
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+
+    def origin(self, _: Path) -> Origin:
+        """Say what both files are made from."""
+        inputs: dict[str, Path | str] = {"manifest": self.layout.manifest}
+        for hemi, path in betas_paths(self.layout, sub=self.sub).items():
+            inputs |= {f"betas_{hemi}": path, f"flat_{hemi}": self.data.surfaces[hemi]["flat"]}
+        return Origin(inputs, {"seed": self.seed, "roi": self.roi.model_dump(mode="json", include={
+            "radius_mm", "min_disk", "session_means"}), "rsa": self.rsa.model_dump(mode="json", include={
+                "dissimilarity", "null_mean", "searchlight_permutations"})})
+
+    def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
+        """Search both hemispheres, and correct both together."""
+        if self.rsa.dissimilarity != "correlation":
+            raise AnalysisError("searchlight", came=f"rsa.dissimilarity = {self.rsa.dissimilarity!r}",
+                                expected="correlation", remedy="Run it with rsa.dissimilarity = \"correlation\".")
+        surfaces = {hemi: self.data.load_surface(hemi) for hemi in HEMISPHERES}
+        betas = self._load()
+        orders = None
+        if self.rsa.searchlight_permutations:
+            one = betas[HEMISPHERES[0]]
+            orders = permutations(len(one.base_images), n=self.rsa.searchlight_permutations, blocks=one.sessions(),
+                                  rng=rng(self.seed, self.sub, "searchlight"))
+        found = dict(progress(self.each(lambda hemi: (hemi, self._search(
+            surfaces[hemi], betas[hemi], orders=orders)), HEMISPHERES), label=f"searchlight sub-{self.sub}",
+            total=len(HEMISPHERES)))
+        maps = {hemi: similarity_maps(one) for hemi, one in found.items()}
+        if orders is not None:
+            p = corrected_maps(found, edges={hemi: one.edges for hemi, one in surfaces.items()}, forming_z=FORMING_Z)
+            maps = {hemi: {**own, **p[hemi]} for hemi, own in maps.items()}
+        return lambda: self._save(maps)
+
+    def _load(self) -> dict[str, Betas]:
+        manifest = read_manifest(self.layout.manifest)
+        found = {}
+        for hemi, path in betas_paths(self.layout, sub=self.sub).items():
+            one = load_betas(path, sub=self.sub, hemi=hemi)
+            require_shown(one, manifest, where=f"sub-{self.sub} hemi-{hemi}")
+            found[hemi] = one if self.roi.session_means == "kept" else one.without_session_means(
+                pooled=self.roi.session_means == "pooled")
+        return found
+
+    def _search(self, surface: Surface, betas: Betas, *, orders: NDArray[np.intp] | None) -> Searchlight:
+        names = betas.base_images
+        responses = {kind: betas.select(type=kind, base_images=names) for kind in TYPES}
+        blocks = betas.sessions() if self.rsa.null_mean == "removed" else None
+        return search(responses, disks=surface.disks(self.roi.radius_mm), min_disk=self.roi.min_disk, blocks=blocks,
+                      orders=orders, forming_z=FORMING_Z)
+
+    def _save(self, maps: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> Extras:
+        describe_derivative(self.layout, "rsa")
+        for path, (hemi, own) in zip(self.paths, maps.items(), strict=True):
+            write_maps(path, own, hemi=hemi, overwrite=True)
+        said = (f"Spearman's rho of RDMs (1 - Pearson's r) on disks of {self.roi.radius_mm:g} mm along the flat map; "
+                f"p one-sided by {self.rsa.searchlight_permutations} permutations within sessions, the same at every "
+                f"vertex; clusters above z = {FORMING_Z}")
+        return {path: {"Maps": list(own), "Searchlight": said}
+                for path, own in zip(self.paths, maps.values(), strict=True)}
+
+    def check(self) -> None:
+        """See that both files can be read."""
+        for path in self.paths:
+            read_gifti(path, expected="searchlight maps")
+
+
+def searchlight_paths(layout: Layout, *, sub: str) -> tuple[Path, ...]:
+    """Spell the paths of a subject's maps, left and right."""
+    return tuple(layout.derivative("rsa", sub=sub, hemi=hemi, suffix="desc-searchlight_rsa.func.gii")
+                 for hemi in HEMISPHERES)
+
+
+def similarity_maps(found: Searchlight) -> dict[str, NDArray[np.float32]]:
+    """Give the maps that need no permutation."""
+    own = {f"RE-{kind}": np.asarray(found.rho[kind]) for kind in COMPARED}
+    return {**own, "RE-AI minus RE-AN": own["RE-AI"] - own["RE-AN"], "vertices": found.n_used.astype(np.float32)}

@@ -17,7 +17,7 @@ import warnings
 import numpy as np
 
 from analysis.data.surface import Surface
-from analysis.rsa.searchlight import search
+from analysis.rsa.searchlight.disks import search
 
 
 def flat_sheet(n_vertices: int, *, spacing_mm: float = 0.8) -> Surface:

@@ -12,10 +12,10 @@ import pandas as pd
 
 from analysis.rsa.compare import DIFFERENCE, layer_trends
 from analysis.rsa.difference import LEAST_USABLE
-from analysis.rsa.jackknife import LEAST, delete_images
 from analysis.rsa.rdm import RDM, spearman
 from analysis.rsa.readings import LOGITS, SOFTMAX, by_logits
 from analysis.rsa.resampling import image_bootstraps, label_permutations
+from analysis.rsa.variance.jackknife import LEAST, delete_images
 from analysis.statistics.statistic import t_p, two_sided_p, upper_p
 from subjects.provenance import derive_seed, rng
 from subjects.settings.analysis import RsaSettings

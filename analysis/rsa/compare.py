@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.rsa.difference import corrected_difference, image_difference, swapped_difference
-from analysis.rsa.jackknife import LEAST, Deletions, delete_images
-from analysis.rsa.patches import similarity_variances
 from analysis.rsa.rdm import RDM, compute_rdm, spearman
 from analysis.rsa.resampling import feature_bootstraps, feature_counts, group_bootstraps, label_permutations
 from analysis.rsa.similarity import PairGroups, all_pairs, null_mean, pairs_within, similarity
+from analysis.rsa.variance.jackknife import LEAST, Deletions, delete_images
+from analysis.rsa.variance.patches import similarity_variances
 from analysis.statistics.dissimilarity import unit_ranks
 from analysis.statistics.statistic import PaperStatistic, Statistic, centred_interval, t_interval, upper_p
 from analysis.statistics.trend import mann_kendall

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.rsa.jackknife import LEAST, Deletions
 from analysis.rsa.rdm import RDM, compute_rdm
 from analysis.rsa.resampling import image_bootstraps
 from analysis.rsa.similarity import PairGroups, all_pairs
+from analysis.rsa.variance.jackknife import LEAST, Deletions
 from analysis.statistics.statistic import PaperStatistic, Statistic, interval, t_interval, t_p, two_sided_p
 from subjects.provenance import rng
 from subjects.settings.analysis import RsaSettings
@@ -71,7 +71,8 @@ def corrected_difference(deletions: Deletions | None, *, effect: float, n: int) 
     Returns
     -------
     Statistic
-        95 % interval over images like these. Fewer than :data:`~analysis.rsa.jackknife.LEAST` images: no test, p is 1.
+        95 % interval over images like these. Fewer than
+        :data:`~analysis.rsa.variance.jackknife.LEAST` images: no test, p is 1.
     """
     if deletions is None:
         return Statistic(effect, np.nan, np.nan, p=1.0, n=n, n_resamples=0, seed=None,

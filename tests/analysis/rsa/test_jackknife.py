@@ -11,11 +11,11 @@ from scipy.stats import spearmanr
 from analysis.rsa.ceiling import presentation_ceiling
 from analysis.rsa.compare import DIFFERENCE, compare_types
 from analysis.rsa.difference import swapped_difference
-from analysis.rsa.jackknife import Deletions, delete_images, deletion_weights
-from analysis.rsa.patches import order_by_place, similarity_variances
 from analysis.rsa.rdm import RDM, compute_rdm, spearman
 from analysis.rsa.resampling import label_permutations, split_half_reliability
 from analysis.rsa.similarity import all_pairs, null_mean, pairs_within, similarity
+from analysis.rsa.variance.jackknife import Deletions, delete_images, deletion_weights
+from analysis.rsa.variance.patches import order_by_place, similarity_variances
 from analysis.simulation.draw import draw
 from subjects.errors import AnalysisError
 from subjects.settings.analysis import RsaSettings

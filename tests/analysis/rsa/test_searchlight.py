@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import binom, spearmanr
 
 from analysis.rsa.rdm import compute_rdm, spearman
-from analysis.rsa.searchlight import Searchlight, search
-from analysis.rsa.searchlight_maps import cluster_sizes, corrected_maps
+from analysis.rsa.searchlight.correction import cluster_sizes, corrected_maps
+from analysis.rsa.searchlight.disks import Searchlight, search
 from analysis.rsa.similarity import null_mean
 from analysis.statistics.draws import permutations
 from analysis.statistics.statistic import upper_p

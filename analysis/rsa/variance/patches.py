@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.rsa.jackknife import deletion_weights, patch_variances
 from analysis.rsa.resampling import group_bootstraps
 from analysis.rsa.similarity import PairGroups
+from analysis.rsa.variance.jackknife import deletion_weights, patch_variances
 
 Floats = NDArray[np.float64]
 

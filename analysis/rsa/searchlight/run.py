@@ -18,8 +18,8 @@ from analysis.glm.betas import Betas, load_betas
 from analysis.glm.combining import betas_paths
 from analysis.jobs import Each, at_once
 from analysis.regions.patterns import require_shown
-from analysis.rsa.searchlight import COMPARED, Searchlight, search
-from analysis.rsa.searchlight_maps import corrected_maps
+from analysis.rsa.searchlight.correction import corrected_maps
+from analysis.rsa.searchlight.disks import COMPARED, Searchlight, search
 from analysis.statistics.draws import permutations
 from analysis.steps import Origin, Request, Work
 from stimuli.manifest import TYPES, read_manifest

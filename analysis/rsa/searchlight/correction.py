@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from analysis.rsa.searchlight import COMPARED, Searchlight
+from analysis.rsa.searchlight.disks import COMPARED, Searchlight
 from analysis.statistics.statistic import false_discovery
 
 Floats32 = NDArray[np.float32]
@@ -52,7 +52,7 @@ def corrected_maps(found: Mapping[str, Searchlight], *, edges: Mapping[str, Edge
     edges : mapping of str to int array, (n_edges, 2)
         Hemisphere to the edges of its mesh.
     forming_z : float
-        As in :func:`~analysis.rsa.searchlight.search`.
+        As in :func:`~analysis.rsa.searchlight.disks.search`.
 
     Returns
     -------

@@ -1,0 +1,1 @@
+"""Similarities around every vertex."""

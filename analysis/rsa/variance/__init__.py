@@ -1,0 +1,1 @@
+"""Variances of similarities: over images, and over patches of cortex."""

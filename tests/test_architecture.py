@@ -24,7 +24,8 @@ WINGS = {
                  {"profile", "dataset"}, {"plan"}, {"cli"}, {"upkeep"}, {"__main__"}),
     "stimuli": ({"categories", "files", "manifest", "apertures", "texture_table", "feature_store"}, {"drawings"},
                 {"networks"}, {"regular_images"}, {"perturbation", "textures"}, {"image_set"}, {"__main__"}),
-    "paradigms": ({"devices"}, {"emulation"}, {"tasks"}, {"texts"}, {"record"}, {"playing"}, {"console"}),
+    "paradigms": ({"devices"}, {"recorders"}, {"emulation"}, {"tasks"}, {"texts"}, {"record"}, {"playing"},
+                  {"console"}),
     "analysis": ({"data", "statistics"}, {"glm"}, {"regions"}, {"rsa", "encoding"}, {"simulation", "report"},
                  {"__main__"}),
 }

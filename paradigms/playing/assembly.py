@@ -16,7 +16,9 @@ from paradigms.devices.xserver import is_ours, require_display, server_name, sta
 from paradigms.emulation.fake_keys import WatchedDisplay, emulated_keys
 from paradigms.emulation.participant import SimulatedParticipant, seat_participant
 from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, planned_pulses
+from paradigms.playing.marker_queue import MarkerQueue
 from paradigms.playing.run_devices import Devices
+from paradigms.recorders.markers import make_markers
 from paradigms.schedule import Schedule
 from paradigms.tasks.catalogue import task_of
 from subjects.errors import DeviceError
@@ -217,11 +219,25 @@ def opened_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
     """Put the four devices of a run together, real or virtual, and the lab's own tracker, if there is one."""
     tracker = NullTracker() if tracker is None else tracker
     if display == "virtual":
-        yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker)
+        with opened_markers(settings, clock=clock, threaded=False) as markers:
+            yield replace(virtual_devices(settings, schedule=schedule, clock=clock), tracker=tracker, markers=markers)
         return
-    with preferred() as first, window_devices(settings, schedule=schedule, clock=clock, scanner=scanner,
-                                              display=display, fullscreen=fullscreen) as devices:
-        yield replace(devices, tracker=tracker, preferred=first)
+    with opened_markers(settings, clock=clock) as markers, preferred() as first, \
+            window_devices(settings, schedule=schedule, clock=clock, scanner=scanner, display=display,
+                           fullscreen=fullscreen) as devices:
+        yield replace(devices, tracker=tracker, markers=markers, preferred=first)
+
+
+@contextlib.contextmanager
+def opened_markers(settings: Settings, *, clock: Clock, threaded: bool = True) -> Iterator[MarkerQueue | None]:
+    """Open where markers go, before a record is begun; None where the settings name nothing."""
+    sink = make_markers(settings.markers)
+    if sink is None:
+        yield None
+        return
+    with contextlib.closing(sink):
+        sink.open()
+        yield MarkerQueue(sink, clock, settings.markers.hold_s, threaded=threaded)
 
 
 def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> Devices:

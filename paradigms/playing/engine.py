@@ -12,13 +12,14 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from paradigms.devices.protocols import Frame, Pixels
 from paradigms.playing.intake import Aborted, Intake
+from paradigms.playing.marker_queue import PATIENCE_S
 from paradigms.playing.run_devices import Devices
 from paradigms.playing.tracker_queue import TrackerQueue
 from paradigms.playing.trigger_words import missing_pulse
@@ -27,6 +28,7 @@ from paradigms.record.changes import Changes
 from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome, Tally, outcome_of
 from paradigms.record.watchdog import PulseWatch
+from paradigms.recorders.markers import END, ZERO, code_of
 from paradigms.schedule import Event, Schedule
 from paradigms.texts.screens import BEFORE, CLOSING, READY, RunScreens, screen_frame, screen_id
 from subjects.errors import DeviceError, StudyError
@@ -123,6 +125,7 @@ class _Run:
     on_event: Callable[[Event], None] | None
     screens: RunScreens | None = None
     outcome: RunOutcome | None = None
+    offsets_s: list[float] = field(default_factory=list)
     looked_s: float = -math.inf
     lit: bool = False
 
@@ -236,6 +239,7 @@ class _Run:
                 self.tally.zero = self.tally.counted[dummies]
                 self.journal.write("zero", t=self.tally.zero, sync=True, dummies=dummies, noticed=clock.now())
                 self.hook.tell("message", "zero")
+                self._mark(ZERO, event=None, due_s=self.tally.zero)
             elif timeout_s is not None and clock.now() - began > timeout_s:
                 missing = missing_pulse(self.devices.trigger, n_pulses=len(self.tally.counted), dummies=dummies)
                 raise Aborted(f"{missing} within {timeout_s:g} s")
@@ -269,6 +273,7 @@ class _Run:
         for change in in_order(self.program.changes()):
             self._show(change)
         self._poll_until(self._clock_time(self.schedule.duration_s))
+        self._mark(END, event=None, due_s=self._clock_time(self.schedule.duration_s))
         self.inputs.state = "ended"
 
     def _show(self, change: Change) -> None:
@@ -291,9 +296,38 @@ class _Run:
         if change.what == ON and change.event is not None:
             self.tally.errors_s.append(actual - deadline)
             shown = self.schedule.events[change.event]
+            self._mark(shown.trial_type, event=change.event, due_s=actual)
             self.hook.tell("message", f"event {shown.index} {shown.trial_type} {shown.image_id or '-'}")
             if self.on_event is not None:
                 self.on_event(self.schedule.events[change.event])
+
+    def _mark(self, name: str, *, event: int | None, due_s: float) -> None:
+        """Have a marker sent, and record those that were sent since."""
+        markers = self.devices.markers
+        if markers is not None:
+            markers.send(code_of(self.settings.markers, name), name=name, event=event, due_s=due_s)
+            self._record_markers()
+
+    def _record_markers(self) -> None:
+        for one in () if self.devices.markers is None else self.devices.markers.heard():
+            if one.fault:
+                self.inputs.fault("markers", one.fault)
+            else:
+                self.offsets_s.append(one.offset_s)
+                self.journal.write("marker", t=one.sent_s, code=one.code, name=one.name, event=one.event,
+                                   due=round(one.due_s, 6))
+
+    def _finish_markers(self) -> None:
+        """Wait for the last markers and record how late all of them were."""
+        if self.devices.markers is None:
+            return
+        if n_left := self.devices.markers.finish():
+            self.inputs.fault("markers", f"{n_left} markers that were not sent within {PATIENCE_S:g} s of the end")
+        self._record_markers()
+        told = sorted(self.offsets_s)
+        self.journal.write("markers", n=len(told), **({} if not told else {
+            "median": round(told[len(told) // 2], 6), "p99": round(told[min(len(told) - 1, int(0.99 * len(told)))], 6),
+            "worst": round(told[-1], 6)}))
 
     def _with_diode(self, frame: Frame) -> Frame:
         """Turn the photodiode's square over at every change, if there is to be one; black before the first."""
@@ -326,6 +360,7 @@ class _Run:
     def finish(self, reason: str) -> RunOutcome:
         """Say how the run went and write its last line."""
         self.inputs.state = "ended"
+        self._finish_markers()
         self.inputs.tell_counts()
         outcome = outcome_of(self.tally, schedule=self.schedule, n_dummies=self.settings.scanner.n_dummy_pulses,
                              display=self.settings.display, now_s=self.devices.clock.now(), reason=reason)

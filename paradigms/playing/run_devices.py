@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from paradigms.devices.protocols import Clock, Display, ResponseDevice, TriggerSource
 from paradigms.devices.tracker import NullTracker, Tracker
+from paradigms.playing.marker_queue import MarkerQueue
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Devices:
         Has the emulated keyboard press each of some keys; None where a person does.
     tracker : Tracker
         Told of the run's edges and events.
+    markers : MarkerQueue or None
+        Told of the run's edges and events; its sink is open.
     where : str
         On which X server and screen the picture is.
     preferred : bool
@@ -36,5 +39,6 @@ class Devices:
     poll_s: float = 0.004
     prompt: Callable[[Sequence[str]], None] | None = None
     tracker: Tracker = field(default_factory=NullTracker)
+    markers: MarkerQueue | None = None
     where: str = "no screen: virtual time"
     preferred: bool = False

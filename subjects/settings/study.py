@@ -37,7 +37,7 @@ from subjects.settings.images import StimuliSettings, TexturesSettings
 from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, ParadigmSettings, RetinotopySettings
 from subjects.settings.scans import ScansSettings
 from subjects.settings.section import Section, described
-from subjects.settings.subject_side import InstructionsSettings, NamingSettings
+from subjects.settings.subject_side import InstructionsSettings, MarkersSettings, NamingSettings
 
 
 class StudySettings(Section):
@@ -69,6 +69,7 @@ class Settings(Section):
     hooks: HooksSettings = Field(default_factory=HooksSettings)
     instructions: InstructionsSettings = Field(default_factory=InstructionsSettings)
     naming: NamingSettings = Field(default_factory=NamingSettings)
+    markers: MarkersSettings = Field(default_factory=MarkersSettings)
     main: MainSettings = Field(default_factory=MainSettings)
     textures: TexturesSettings = Field(default_factory=TexturesSettings)
     retinotopy: RetinotopySettings = Field(default_factory=RetinotopySettings)
@@ -114,7 +115,7 @@ class Settings(Section):
         """
         own, protocol = self.model_dump(), Settings().model_dump()
         lab = {"serial_trigger", "parallel_trigger", "keyboard", "buttons", "emulated_scanner", "participant", "hooks",
-               "instructions"}
+               "instructions", "markers"}
         naming = {"study.name", "study.seed", "display.screen", "display.only_screen",
                   "stimuli.images", "stimuli.labels", "stimuli.weights"}
         return tuple((key, theirs, ours) for (key, theirs), (_, ours) in

@@ -54,3 +54,31 @@ class NamingSettings(Section):
         "their RE is above this in every subject.", unit="share", since="0.2.0")
     an_most: Probability = described(0.2, "P2 holds where the one-sided 95 % upper bound of the share of AN named as "
         "what they were made for is below this in every subject.", unit="share", since="0.2.0")
+
+
+class MarkersSettings(Section):
+    """Codes that are sent to another device at the events of a run, for EEG, an eye tracker or a recorder."""
+
+    device: Literal["none", "parallel", "serial", "lsl"] = described("none",
+        "Where markers go: nowhere, a parallel port, a serial line, or a stream of Lab Streaming Layer.",
+        since="0.2.0")
+    port: str = described("", "Serial port of the markers.", unit="port", since="0.2.0")
+    baud: Annotated[int, Field(ge=50, le=4_000_000)] = described(115200, "Its speed.", unit="baud", since="0.2.0")
+    parallel_device: str = described("/dev/parport1", "Parallel port of the markers on Linux; another one than that of "
+                                     "the trigger.", unit="path", since="0.2.0")
+    address: Annotated[int, Field(ge=0)] = described(0x278, "Address of the parallel port of the markers on Windows.",
+                                                     since="0.2.0")
+    stream: str = described("adversarial-fmri", "Name of the stream of Lab Streaming Layer.", since="0.2.0")
+    hold_s: Annotated[float, Field(ge=0, le=0.1)] = described(0.005, "How long a parallel port holds a code.", unit="s",
+                                                              since="0.2.0")
+    codes: tuple[tuple[str, Annotated[int, Field(ge=1, le=255)]], ...] = described((
+        ("zero", 1), ("end", 2), ("RE", 11), ("AN", 12), ("AI", 13), ("intact", 21), ("scrambled", 22), ("static", 31),
+        ("moving", 32), ("wedge_ccw", 41), ("wedge_cw", 42), ("ring_expand", 43), ("ring_contract", 44), ("bar", 45)),
+        "Types of events, and time zero and the end of a run, each with its code.", unit="type, code", since="0.2.0")
+
+    @model_validator(mode="after")
+    def _codes_differ(self) -> MarkersSettings:
+        for k, what in enumerate(("type", "code")):
+            if len({pair[k] for pair in self.codes}) != len(self.codes):
+                raise ValueError(f"codes names one {what} twice")
+        return self

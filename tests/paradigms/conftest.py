@@ -16,6 +16,7 @@ from paradigms.devices.tracker import NullTracker, Tracker
 from paradigms.emulation.participant import SimulatedParticipant, simulated_answers
 from paradigms.emulation.scanner_and_display import EmulatedScanner, RecordingDisplay, VirtualClock, pulse_times
 from paradigms.playing.engine import play
+from paradigms.playing.marker_queue import MarkerQueue
 from paradigms.playing.run_devices import Devices
 from paradigms.program import Program
 from paradigms.record.journal import Journal
@@ -114,6 +115,7 @@ class Bench:
     tracker: Tracker = field(default_factory=NullTracker)
     prompt: Callable[[Sequence[str]], None] | None = None
     screens: RunScreens | None = None
+    markers: MarkerQueue | None = None
 
     def __post_init__(self) -> None:
         keys = (self.settings.main.animal_key, self.settings.main.not_animal_key)
@@ -130,7 +132,7 @@ class Bench:
         """Play the schedule; the journal stands afterwards, whatever happened."""
         images = dict.fromkeys(self.schedule.image_ids, np.zeros((2, 2, 3), dtype=np.uint8))
         devices = Devices(self.clock, trigger=self.trigger, responses=self.responses, display=self.display, poll_s=0.25,
-                          tracker=self.tracker, prompt=self.prompt)
+                          tracker=self.tracker, prompt=self.prompt, markers=self.markers)
         with Journal(self.journal_path, clock=self.clock) as journal:
             return play(self.schedule, program=self.program or program(self.schedule, self.settings), devices=devices,
                         journal=journal, settings=self.settings, images=images,

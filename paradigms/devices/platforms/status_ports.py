@@ -15,7 +15,7 @@ Load = Callable[[str], Any]
 PINS = {15: 0x08, 13: 0x10, 12: 0x20, 10: 0x40, 11: 0x80}
 """Bits of the status register by pin; pin 11 (busy) is inverted by the hardware."""
 _INVERTED = 0x80
-_PPCLAIM, _PPRELEASE, _PPRSTATUS = 0x708B, 0x708C, 0x80017081
+_PPCLAIM, _PPRELEASE, _PPRSTATUS, _PPWDATA = 0x708B, 0x708C, 0x80017081, 0x40017086
 
 
 def load_windows_library(name: str) -> Any:
@@ -34,6 +34,19 @@ class StatusPort(Protocol):
 
     def levels(self) -> int:
         """Give the levels at the pins as bits of :data:`PINS`; OSError if the port is gone."""
+
+
+class DataPort(Protocol):
+    """The eight output lines of a parallel port."""
+
+    def open(self) -> None:
+        """Claim the port; OSError if it cannot be had."""
+
+    def close(self) -> None:
+        """Let go of it; may be called twice."""
+
+    def write(self, value: int) -> None:
+        """Put the lines to the bits of a value; OSError if the port is gone."""
 
 
 class PpdevPort:
@@ -68,6 +81,12 @@ class PpdevPort:
             raise OSError("the port is closed")
         return int(self._load("fcntl").ioctl(self._file, _PPRSTATUS, b"\0")[0]) ^ _INVERTED
 
+    def write(self, value: int) -> None:
+        """Write the data register."""
+        if self._file is None:
+            raise OSError("the port is closed")
+        self._load("fcntl").ioctl(self._file, _PPWDATA, bytes((value,)))
+
 
 class InpoutPort:
     """A port at an address, through the Windows driver inpoutx64 (inpout32 for a Python of 32 bits)."""
@@ -93,6 +112,23 @@ class InpoutPort:
             raise OSError("the port is closed")
         return int(self._library.Inp32(self.address + 1)) & 0xFF ^ _INVERTED
 
+    def write(self, value: int) -> None:
+        """Write the data register, at the port's address."""
+        if self._library is None:
+            raise OSError("the port is closed")
+        self._library.Out32(self.address, value)
+
+
+def data_port(*, device: str, address: int, platform: str = sys.platform) -> DataPort:
+    """Give the output lines of this platform's parallel port, unopened.
+
+    Raises
+    ------
+    DeviceError
+        On a platform that has none.
+    """
+    return _port(device=device, address=address, platform=platform, instead='markers.device = "serial" or "lsl"')
+
 
 def platform_port(*, device: str, address: int, platform: str = sys.platform) -> StatusPort:
     """Give the parallel port of this platform, unopened.
@@ -102,9 +138,13 @@ def platform_port(*, device: str, address: int, platform: str = sys.platform) ->
     DeviceError
         On a platform that has none.
     """
+    return _port(device=device, address=address, platform=platform, instead="--scanner serial or --scanner keyboard")
+
+
+def _port(*, device: str, address: int, platform: str, instead: str) -> PpdevPort | InpoutPort:
     if platform == "linux":
         return PpdevPort(device)
     if platform == "win32":
         return InpoutPort(address)
     raise DeviceError("parallel port", came=f"the platform {platform}", expected="Linux or Windows",
-                      remedy="Use --scanner serial or --scanner keyboard.")
+                      remedy=f"Use {instead}.")

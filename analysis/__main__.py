@@ -183,6 +183,16 @@ def open_points(study: Path | None, site: Path | None, as_document: bool, as_jso
     say({"open_points": found}, as_json=as_json, text=chain.from_iterable(_point_lines(one) for one in found))
 
 
+@cli.command("rules")
+@json_option
+def rules(as_json: bool) -> None:
+    """List the rules by which claims are decided, with their margins: what `subjects freeze` freezes."""
+    from analysis.report.scorecard import rules as rules_in_force
+
+    found = rules_in_force()
+    say(found, as_json=as_json, text=[f"{name}: {rule}" for name, rule in found["claims"].items()])
+
+
 def _point_lines(point: Mapping[str, Any]) -> Iterator[str]:
     yield point["topic"]
     decided = "; ".join(f"{key} = {value}" for key, value in point["settings"].items())

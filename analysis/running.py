@@ -17,6 +17,8 @@ from subjects.errors import AnalysisError, StoreError, StudyError
 from subjects.provenance import digest_file, is_current, sidecar, sidecar_path, sources
 from subjects.store import locked, read_json, sweep, write_json
 
+FROZEN = "analysis.report.scorecard:preregistered"
+"""What says beside every file whether it was made under the preregistration."""
 log = logging.getLogger(__name__)
 
 
@@ -90,7 +92,8 @@ def run_step(name: str, request: Request) -> Done:
         waiting.append(chain[len(current):])
     for work_name in reused:
         log.info("%s of %s: current, reused", step.product, work_name)
-    calls = [partial(_make_chain, chain, digests=digests,
+    frozen = imported(FROZEN)(request) if request.layout.freeze.is_file() else {}
+    calls = [partial(_make_chain, chain, digests=digests, frozen=frozen,
                      commands=[request.command(step.name, sub=work.sub) for work in chain])
              for chain in waiting if chain]
     more = run_jobs(calls, n_jobs=request.n_jobs, label=step.title, progress=request.progress)
@@ -99,7 +102,7 @@ def run_step(name: str, request: Request) -> Done:
 
 
 def _make_chain(chain: Sequence[Work], progress: ProgressWrapper, *, digests: Digests,
-                commands: Sequence[str]) -> list[str]:
+                commands: Sequence[str], frozen: Mapping[str, Any]) -> list[str]:
     """Make the works of a chain one after the other, but for those that are current; give the names of these."""
     reused = []
     for place, (work, command) in enumerate(zip(chain, commands, strict=True)):
@@ -107,11 +110,12 @@ def _make_chain(chain: Sequence[Work], progress: ProgressWrapper, *, digests: Di
             log.info("%s: current, reused", work.name)
             reused.append(work.name)
         else:
-            _make(work, progress, digests=digests, command=command)
+            _make(work, progress, digests=digests, command=command, frozen=frozen)
     return reused
 
 
-def _make(work: Work, progress: ProgressWrapper, *, digests: Digests, command: str) -> None:
+def _make(work: Work, progress: ProgressWrapper, *, digests: Digests, command: str,
+          frozen: Mapping[str, Any]) -> None:
     """Replace a work's files so that nobody takes a mixture of older and newer ones for whole, even if this is killed.
 
     A mark stands beside them, and no sidecar, from before the first file is replaced until after the last.
@@ -121,11 +125,11 @@ def _make(work: Work, progress: ProgressWrapper, *, digests: Digests, command: s
     for folder in {path.parent for path in work.outputs}:
         sweep(folder)
     with locked(work.mark.parent, what=f"what is made of {work.name}", name=work.mark.name.replace(".json", ".lock")):
-        _replace(work, progress, named=named, origins=origins, command=command)
+        _replace(work, progress, named=named, origins=origins, command=command, frozen=frozen)
 
 
 def _replace(work: Work, progress: ProgressWrapper, *, named: Mapping[Path, Origin], origins: Mapping[Path, Origin],
-             command: str) -> None:
+             command: str, frozen: Mapping[str, Any]) -> None:
     """Compute a work's files, write them over older ones, and their sidecars last."""
     write = work.make(progress)
     write_json(work.mark, {"command": command}, overwrite=True)
@@ -135,7 +139,7 @@ def _replace(work: Work, progress: ProgressWrapper, *, named: Mapping[Path, Orig
     shared = {key: digest_file(path) for key, path in work.companions.items()}
     for path in work.outputs:
         sidecar(path, **origins[path]._asdict(),
-                extra={"Sources": sources(path, inputs=named[path].inputs), **extras.get(path, {}), **algebra,
+                extra={"Sources": sources(path, inputs=named[path].inputs), **extras.get(path, {}), **algebra, **frozen,
                        **(shared if path == work.outputs[0] else {})})
     work.mark.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ import click
 from subjects.cli import group, json_option, main, optional_study_option, say, site_option, study_option, subject_option
 from subjects.layout import Layout
 from subjects.upkeep.cleaning import clean
+from subjects.upkeep.freeze import freeze_command
 
 
 def person_options(command: Any) -> Any:
@@ -225,6 +226,7 @@ def match(study: Path, sub: str, folder: Path, ses: str | None, offset_s: float 
 
 
 cli.add_command(clean)
+cli.add_command(freeze_command)
 
 
 @cli.command()

@@ -160,6 +160,11 @@ class Layout:
         """Spell the path of the answers as they were given, one a line."""
         return self.source_dir(sub, ses) / f"sub-{sub}_ses-{ses}_task-naming_answers.jsonl"
 
+    @property
+    def freeze(self) -> Path:
+        """The frozen preregistration."""
+        return self.root / "sourcedata" / "freeze.json"
+
     def attempt_file(self, suffix: str, key: RunKey, *, attempt: int) -> Path:
         """Spell a file of one attempt at a run, in sourcedata."""
         return self.source_dir(key.sub, key.ses) / f"{self.run_name(key.whole)}_attempt-{int(attempt):02d}_{suffix}"

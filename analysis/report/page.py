@@ -17,7 +17,7 @@ from analysis.data.features import choose_network
 from analysis.report.figure_list import ReportFigure, draw_figures
 from analysis.report.figures.prf.records import plan_prf
 from analysis.report.records import StudyRecords, read_records
-from analysis.report.scorecard import Line, NamingMargins, score, tally
+from analysis.report.scorecard import Line, NamingMargins, rules, score, tally
 from analysis.report.set_tables import confounds_table, measures_table
 from analysis.report.tables import (
     TextTable,
@@ -45,6 +45,7 @@ from subjects.layout import network_label
 from subjects.profile import load_profile
 from subjects.provenance import sidecar_path
 from subjects.store import read_json, write_json, write_text
+from subjects.upkeep.freeze import agreement
 
 NBSP = "\N{NO-BREAK SPACE}"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -68,6 +69,8 @@ class Page:
     tables : mapping of str to TextTable
     set_network : str
         The network that the set was made with, where the results are about another one.
+    frozen : str
+        Whether it was made under the preregistration, as a sentence.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Page:
     tables: Mapping[str, TextTable]
     dropped: str = ""
     set_network: str = ""
+    frozen: str = ""
 
 
 def plan(request: Request) -> tuple[Work, ...]:
@@ -146,7 +150,8 @@ class Report:
         figures = draw_figures(records, folder=self.path.with_name("figures"),
                                n_jobs=self.request.n_jobs, progress=progress)
         write_json(self.scorecard, [vars(line) for line in lines], overwrite=True)
-        write_text(self.path, render(make_page(records, lines=lines, figures=figures)), overwrite=True)
+        write_text(self.path, render(make_page(records, lines=lines, figures=figures, frozen=agreement(
+            self.request.layout, self.request.settings, rules=rules()).sentence())), overwrite=True)
         return {self.path: {"Figures": len(figures)}}
 
     def tell(self) -> str:
@@ -158,7 +163,8 @@ class Report:
                 f"{counts['holds']} hold, {counts['does not hold']} do not, {counts['not tested']} not tested")
 
 
-def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[ReportFigure, ...]) -> Page:
+def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[ReportFigure, ...],
+              frozen: str = "") -> Page:
     """Gather what the template sets."""
     settings = records.settings
     tables = {
@@ -173,7 +179,7 @@ def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[
     virtual = any(run.display == "virtual" for one in records.subjects for run in one.runs)
     return Page(settings.study.name, tuple(one.sub for one in records.subjects), records.about.name,
                 settings.study.seed, make_banner(records), virtual, lines, figures, tables, _dropped(records.dropped),
-                "" if records.about.of_set else records.manifest.stimuli[0].network)
+                "" if records.about.of_set else records.manifest.stimuli[0].network, frozen)
 
 
 SEEN = {

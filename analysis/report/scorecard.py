@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from analysis.report.wording import say_number, say_p, say_share
 from analysis.rsa.compare import DEGENERATE
 from analysis.rsa.readings import LOGITS, SOFTMAX, split_readings
+from analysis.steps import Request
 from subjects.errors import AnalysisError
+from subjects.upkeep.freeze import agreement
 
 Verdict = Literal["holds", "does not hold", "not tested"]
 ALPHA = 0.05
@@ -356,3 +358,17 @@ def _say_named(rows: pd.DataFrame, n: int) -> str:
 
 CLAIMS = (*PAPERS_CLAIMS, *naming_claims(NamingMargins()))
 """All claims, in the order of the scorecard; P1 and P2 with the margins of the settings' defaults."""
+
+
+def rules() -> dict[str, Any]:
+    """Give the rules by which the claims are decided, and their margins, as a preregistration freezes them.
+
+    The margins of P1 and P2 are settings, which are frozen themselves.
+    """
+    return {"alpha": ALPHA, "almost_all": ALMOST_ALL,
+            "claims": {claim.id: claim.rule for claim in CLAIMS if claim.source not in (None, "naming")}}
+
+
+def preregistered(request: Request) -> dict[str, Any]:
+    """Say for a sidecar whether what is made now is made under the preregistration that was frozen."""
+    return {"Preregistration": agreement(request.layout, request.settings, rules=rules()).to_json()}

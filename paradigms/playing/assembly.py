@@ -237,7 +237,9 @@ def opened_markers(settings: Settings, *, clock: Clock, threaded: bool = True) -
         return
     with contextlib.closing(sink):
         sink.open()
-        yield MarkerQueue(sink, clock, settings.markers.hold_s, threaded=threaded)
+        markers = MarkerQueue(sink, clock, settings.markers.hold_s, threaded=threaded)
+        markers.start()
+        yield markers
 
 
 def virtual_devices(settings: Settings, *, schedule: Schedule, clock: Clock) -> Devices:

@@ -325,9 +325,10 @@ class _Run:
             self.inputs.fault("markers", f"{n_left} markers that were not sent within {PATIENCE_S:g} s of the end")
         self._record_markers()
         told = sorted(self.offsets_s)
-        self.journal.write("markers", n=len(told), **({} if not told else {
+        late: dict[str, Any] = {} if not told else {
             "median": round(told[len(told) // 2], 6), "p99": round(told[min(len(told) - 1, int(0.99 * len(told)))], 6),
-            "worst": round(told[-1], 6)}))
+            "worst": round(told[-1], 6)}
+        self.journal.write("markers", n=len(told), **late)
 
     def _with_diode(self, frame: Frame) -> Frame:
         """Turn the photodiode's square over at every change, if there is to be one; black before the first."""

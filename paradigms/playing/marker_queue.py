@@ -76,9 +76,14 @@ class MarkerQueue:
             self._send(code, name, event, due_s)
             return
         if self._thread is None:
+            self.start()
+        self._waiting.put((code, name, event, due_s))
+
+    def start(self) -> None:
+        """Start the thread before the first marker, which else would wait for it."""
+        if self.threaded and self._thread is None:
             self._thread = threading.Thread(target=self._work, name="markers", daemon=True)
             self._thread.start()
-        self._waiting.put((code, name, event, due_s))
 
     def _work(self) -> None:
         while (told := self._waiting.get()) is not None:

@@ -241,9 +241,9 @@ def require_whole(data: SubjectData) -> SubjectData:
     Raises
     ------
     AnalysisError
-        If two preprocessed time series have the very same content; if a simulated file has no sidecar, is not what its
-        sidecar says, or was made from something else than the others: a simulation that was killed leaves some older
-        files and some newer ones.
+        If two preprocessed time series have the very same content, or another one than their sidecar says; if a
+        simulated file has no sidecar, is not what its sidecar says, or was made from something else than the others:
+        a simulation that was killed leaves some older files and some newer ones.
     """
     if data.source != SIMULATED:
         return _require_distinct(data)
@@ -271,6 +271,11 @@ def _require_distinct(data: SubjectData) -> SubjectData:
     seen: dict[str, Path] = {}
     for path in data.bold.values():
         if path.is_file():
+            said = read_json(sidecar_path(path)).get("digest") if sidecar_path(path).is_file() else None
+            if said not in (None, digest_file(path)):
+                raise AnalysisError(str(path), came="time series that were changed or replaced since they were made",
+                                    expected=f"digest {said}, as the JSON file beside them says",
+                                    remedy="Restore them, or their JSON file.")
             other = seen.setdefault(digest_file(path), path)
             if other != path:
                 raise AnalysisError(str(path), came=f"the same content as {other.name}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.data.event_rows import require_rows
 from analysis.data.gifti import read_series
 from analysis.data.sources import TASK, SubjectData
 from paradigms.runlog import read_events
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 Events = Mapping[RunKey, pd.DataFrame]
 """Events tables of a session's runs; a run that was shown in parts has one for each of them."""
+UNCOUNTED, MISSING = "uncounted pulses", "missing runs"
+"""What ``analysis.accept`` may accept."""
 Sessions = Mapping[str, Events]
 """Session to its events tables."""
 _ONSET_TOLERANCE_S = 1e-4
@@ -113,7 +116,8 @@ def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, di
 
 def _read_part(layout: Layout, key: RunKey) -> pd.DataFrame:
     """Read the events of a run or a part; of one that was cut short, those shown while volumes were taken."""
-    events = read_events(layout.events(key))
+    path = layout.events(key)
+    events = require_rows(read_events(path), task=key.task, where=str(path))
     schedule = layout.schedule(key, attempt=int(events.attrs["sidecar"].get("Attempt", 1)))
     events = with_plan(events, schedule)
     if events.attrs["complete"] or not schedule.is_file():
@@ -179,6 +183,20 @@ def with_plan(events: pd.DataFrame, schedule: Path) -> pd.DataFrame:
     return events.assign(duration_planned=[planned.get(place, np.nan) for place in places])
 
 
+def say_missing_runs(sessions: Sessions, *, n_sessions: int, n_runs: int) -> str:
+    """Say which of the planned sessions and runs are absent; nothing where all are there.
+
+    Examples
+    --------
+    >>> first, third = (RunKey("01", "01", "main", run) for run in (1, 3))
+    >>> say_missing_runs({"01": {first: pd.DataFrame(), third: pd.DataFrame()}}, n_sessions=2, n_runs=3)
+    '1 of 2 sessions; 2 of 3 runs in ses-01'
+    """
+    counts = {ses: len({key.run for key in events}) for ses, events in sessions.items()}
+    gaps = [f"{len(sessions)} of {n_sessions} sessions"] if len(sessions) < n_sessions else []
+    return "; ".join([*gaps, *(f"{n} of {n_runs} runs in ses-{ses}" for ses, n in counts.items() if n < n_runs)])
+
+
 def count_volumes(events: pd.DataFrame) -> int:
     """Say how many volumes were taken while a run was logged.
 
@@ -233,6 +251,32 @@ def require_scanner_units(data: NDArray[np.float32], *, where: str) -> tuple[NDA
                             expected="time series in scanner units, from which percent signal change can be told",
                             remedy="Take them before they are demeaned or standardised.")
     return means, alive & ~centred
+
+
+def require_counted(events: pd.DataFrame, key: RunKey, *, accept: Sequence[str] = ()) -> None:
+    """See that a run's pulses were counted, or that it is accepted that they were not.
+
+    Parameters
+    ----------
+    events : DataFrame
+        The run's events table, with ``attrs["n_pulses"]``.
+    key : RunKey
+    accept : sequence of str
+        ``analysis.accept``.
+
+    Raises
+    ------
+    AnalysisError
+        If nothing says how many pulses there were: volumes cannot be held against them then.
+    """
+    if events.attrs.get("n_pulses") is not None:
+        return
+    if UNCOUNTED not in accept:
+        raise AnalysisError(f"events sidecar of {key}", came="no n_pulses",
+                            expected="the pulses that the volumes are held against",
+                            remedy="Make the table again with `python run_session.py recover`, or set analysis.accept "
+                                   f'= ["{UNCOUNTED}"] in study.toml to take the volumes as they are.')
+    log.warning("%s: pulses were not counted; volumes are taken as they are (analysis.accept)", key)
 
 
 def require_volumes(run: Run, events: pd.DataFrame) -> Run:

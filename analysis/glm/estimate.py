@@ -36,6 +36,7 @@ def _plan_subject(request: Request, sub: str) -> tuple[Work, ...]:
     chosen = request.settings
     runs = SubjectRuns(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
                        space=chosen.analysis.space, settings=chosen.glm, tr_s=chosen.scanner.tr_s,
+                       planned=(chosen.main.sessions, chosen.main.runs), accept=chosen.analysis.accept,
                        base_images=base_images(chosen.stimuli),
                        n_discarded=count_discarded(chosen.main.discard_s, tr_s=chosen.scanner.tr_s))
     n_threads = max(1, request.n_jobs // len(request.subjects))
@@ -76,7 +77,7 @@ class SubjectFit:
         paths = betas_paths(self.runs.layout, sub=self.runs.sub)
         describe_derivative(self.runs.layout, "glm")
         said = {"HRF": "SPM double gamma, an event of its planned duration peaks at 1",
-                **({"MissingConditions": gaps} if gaps else {})}
+                **({"MissingConditions": gaps} if gaps else {}), **self.runs.missing_runs}
         return lambda: {paths[hemi]: write_betas(paths[hemi], betas, sub=self.runs.sub,
                                                  said={**said, "ConditionNumbers": numbers,
                                                        "VerticesLeftOut": self.runs.left_out_of(hemi)})

@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.data.timeseries import (
+    MISSING,
     Events,
     Run,
     Sessions,
@@ -19,8 +20,10 @@ from analysis.data.timeseries import (
     label_part,
     read_run,
     read_sessions,
+    require_counted,
     require_scanner_units,
     require_volumes,
+    say_missing_runs,
 )
 from analysis.glm.design import Sampling
 from analysis.glm.portions import Portion, split_session
@@ -55,6 +58,10 @@ class SubjectRuns:
         Volumes left out at the start of each run.
     base_images : tuple of str
         Order of the rows.
+    planned : tuple of int
+        Sessions, and runs in each, that must be there.
+    accept : tuple of str
+        ``analysis.accept``.
     left_out : dict of str to dict of str to int
         Runs that were read, and how many vertices have no betas in them, by reason
         (:data:`~analysis.glm.usable.REASONS`).
@@ -68,6 +75,8 @@ class SubjectRuns:
     tr_s: float
     n_discarded: int
     base_images: tuple[str, ...]
+    planned: tuple[int, int] = (0, 0)
+    accept: tuple[str, ...] = ()
     left_out: dict[str, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
     _held: dict[tuple[str, str], dict[RunKey, Run]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -78,8 +87,28 @@ class SubjectRuns:
 
     @cached_property
     def sessions(self) -> Sessions:
-        """Its events."""
-        return read_sessions(self.layout, sub=self.sub)
+        """Its events.
+
+        Raises
+        ------
+        AnalysisError
+            If planned sessions or runs are absent, unless ``analysis.accept`` has ``"missing runs"``.
+        """
+        found = read_sessions(self.layout, sub=self.sub)
+        gaps = say_missing_runs(found, n_sessions=self.planned[0], n_runs=self.planned[1])
+        if gaps and MISSING not in self.accept:
+            raise AnalysisError(f"sub-{self.sub}", came=gaps, expected="all that [main] plans in study.toml",
+                                remedy="Play the rest, correct main.sessions and main.runs, or set analysis.accept = "
+                                       f'["{MISSING}"] to go on with what there is.')
+        if gaps:
+            log.warning("sub-%s: %s (analysis.accept)", self.sub, gaps)
+        return found
+
+    @property
+    def missing_runs(self) -> dict[str, str]:
+        """What sidecars hold of absent sessions and runs; empty where there are none."""
+        gaps = say_missing_runs(self.sessions, n_sessions=self.planned[0], n_runs=self.planned[1])
+        return {"MissingRuns": gaps} if gaps else {}
 
     def portions(self, ses: str) -> tuple[Portion, ...]:
         """Split a session's runs into those that are estimated together (``glm.partition``)."""
@@ -102,6 +131,7 @@ class SubjectRuns:
     def read(self, key: RunKey, *, hemi: str) -> Run:
         """Read one hemisphere of a run, its volumes as many as the logged pulses."""
         events = self.sessions[key.ses][key]
+        require_counted(events, key, accept=self.accept)
         run = require_volumes(read_run(self.data, key, hemi=hemi, tr_s=self.tr_s), events)
         require_scanner_units(run.data, where=f"sub-{self.sub} {label_part(key)} hemi-{hemi}")
         return run

@@ -246,7 +246,8 @@ class DenoisedBetas:
             return {self.paths[hemi]: write_betas(self.paths[hemi], betas, sub=self.runs.sub, said={
                 "HRF": "sampled once a TR; the response to an event of its planned duration peaks at 1",
                 "Denoising": said, "ConditionNumbers": numbers,
-                "VerticesLeftOut": self._left_out(hemi)}) for hemi, (betas, numbers) in made.items()}
+                "VerticesLeftOut": self._left_out(hemi), **self.runs.missing_runs})
+                for hemi, (betas, numbers) in made.items()}
 
         return write
 

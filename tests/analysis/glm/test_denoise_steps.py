@@ -258,10 +258,11 @@ def test_a_time_course_for_each_of_many_conditions_is_refused_with_the_way_out(s
 def test_a_session_of_one_run_is_refused_with_the_way_out(simulated, copy):
     for ses in ("01", "02"):
         copy.events(RunKey("01", ses, "main", 2)).unlink()
+    planned = simulated[1].model_copy(update={"main": simulated[1].main.model_copy(update={"runs": 1})})
     with pytest.raises(AnalysisError, match=r'ses-01: 1 runs; denoising is cross-validated over at least two; .*"ols"'):
-        run("glm", copy, with_glm(simulated[1]))
+        run("glm", copy, with_glm(planned))
     with pytest.raises(AnalysisError, match=r"ses-01: 1 run; expected at least two, for two halves"):
-        run("glm", copy, with_glm(simulated[1], partition="runs"))
+        run("glm", copy, with_glm(planned, partition="runs"))
 
 
 def plain_noise(**changes: Any) -> PortionNoise:

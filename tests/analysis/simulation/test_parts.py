@@ -149,7 +149,8 @@ def test_volumes_after_the_end_of_a_part_are_left_out_and_of_a_whole_run_are_ref
         return Run(key=key, hemi="L", data=np.concatenate([found.data, found.data[:7]]), tr_s=2.0)
 
     assert len(require_volumes(longer(RUN), events[RUN]).data) == events[RUN].attrs["n_pulses"]
-    with pytest.raises(AnalysisError, match="ses-01 run-1 part-2 hemi-L: .* volumes but .* logged pulses"):
+    text = "sub-01 ses-01 task-main run-1 part-2 hemi-L: .* volumes but .* logged pulses"
+    with pytest.raises(AnalysisError, match=text):
         require_volumes(longer(REST), events[REST])
     short = Run(key=RUN, hemi="L", data=longer(RUN).data[:20], tr_s=2.0)
     with pytest.raises(AnalysisError, match="run-1 hemi-L: 20 volumes but"):

@@ -1,0 +1,129 @@
+"""Whole chains that must not end in betas: one fault each, in a volunteer's study, and the sentence it ends in."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analysis.glm.combining import betas_paths
+from subjects.errors import AnalysisError
+from subjects.layout import Layout
+from subjects.provenance import sidecar_path
+from subjects.run_key import RunKey
+from subjects.settings.study import Settings
+from subjects.store import read_json, write_json
+from tests.analysis.running_steps import run
+from tests.analysis.volunteer import bold_path, make_volunteer, put_bold
+
+FIRST, SECOND, OTHER = (RunKey("01", ses, "main", number) for ses, number in (("01", 1), ("01", 2), ("02", 1)))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Settings]:
+    return make_volunteer(tmp_path_factory.mktemp("refusals") / "study", sessions=("01", "02"))
+
+
+@pytest.fixture
+def volunteer(made: tuple[Layout, Settings], tmp_path: Path) -> tuple[Layout, Settings]:
+    return Layout(shutil.copytree(made[0].root, tmp_path / "study")), made[1]
+
+
+def edit(layout: Layout, change: Callable[[list[str]], list[str]]) -> None:
+    """Change the lines of the first run's events table."""
+    path = layout.events(FIRST)
+    path.write_text("\n".join(change(path.read_text(encoding="utf-8").splitlines())) + "\n", encoding="utf-8")
+
+
+def accepting(settings: Settings, *what: str) -> Settings:
+    chosen = settings.analysis.model_copy(update={"accept": what})
+    return settings.model_copy(update={"analysis": chosen})
+
+
+def test_what_is_whole_is_fitted(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    run("glm", layout, settings)
+    said = read_json(sidecar_path(betas_paths(layout, sub="01")["L"]))
+    assert "MissingRuns" not in said
+
+
+def test_a_row_twice_is_named(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    edit(layout, lambda lines: [*lines[:6], lines[5], *lines[6:]])
+    with pytest.raises(AnalysisError, match=r"run-1_events.tsv, row 6: .* at .* s a second time; expected each event"):
+        run("glm", layout, settings)
+
+
+@pytest.mark.parametrize(("kind", "text"), [("RE", "trial_type 're'; expected RE, AN, AI or blank. Write 'RE'"),
+                                            ("blank", "trial_type 'blank '; .* Write 'blank'")])
+def test_a_trial_type_that_is_none_is_named(volunteer: tuple[Layout, Settings], kind: str, text: str) -> None:
+    layout, settings = volunteer
+    other = {"RE": "\tre\t", "blank": "\tblank \t"}[kind]
+    edit(layout, lambda lines: [line.replace(f"\t{kind}\t", other) for line in lines])
+    with pytest.raises(AnalysisError, match=rf"run-1_events.tsv, row \d+: {text}"):
+        run("glm", layout, settings)
+
+
+def test_a_foreign_trial_type_is_no_traceback(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    edit(layout, lambda lines: [line.replace("\tAN\t", "\tfaces\t") for line in lines])
+    with pytest.raises(AnalysisError, match=r"trial_type 'faces'; expected RE, AN, AI or blank. Name what was shown"):
+        run("glm", layout, settings)
+
+
+def test_uncounted_pulses_need_consent(volunteer: tuple[Layout, Settings], caplog: pytest.LogCaptureFixture) -> None:
+    layout, settings = volunteer
+    path = layout.events_sidecar(FIRST)
+    write_json(path, {**read_json(path), "n_pulses": None}, overwrite=True)
+    with pytest.raises(AnalysisError, match=f"events sidecar of {FIRST}: no n_pulses; expected the pulses that the"):
+        run("glm", layout, settings)
+    with caplog.at_level(logging.WARNING):
+        run("glm", layout, accepting(settings, "uncounted pulses"))
+    assert f"{FIRST}: pulses were not counted; volumes are taken as they are" in caplog.text
+
+
+@pytest.mark.parametrize(("gone", "text"), [((RunKey("01", "02", "main", 2),), "1 of 2 runs in ses-02"),
+                                            ((OTHER, RunKey("01", "02", "main", 2)), "1 of 2 sessions")])
+def test_missing_runs_and_sessions_need_consent(volunteer: tuple[Layout, Settings], gone: tuple[RunKey, ...],
+                                                text: str) -> None:
+    layout, settings = volunteer
+    for key in gone:
+        layout.events(key).unlink()
+    with pytest.raises(AnalysisError, match=rf"sub-01: {text}; expected all that \[main\] plans"):
+        run("glm", layout, settings)
+    run("glm", layout, accepting(settings, "missing runs"))
+    assert read_json(sidecar_path(betas_paths(layout, sub="01")["R"]))["MissingRuns"] == text
+
+
+def test_series_that_are_not_what_their_sidecar_says_are_refused(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    path = bold_path(layout, SECOND, hemi="L")
+    write_json(sidecar_path(path), {**read_json(sidecar_path(path)), "digest": "0" * 16}, overwrite=True)
+    with pytest.raises(AnalysisError, match="changed or replaced since they were made; expected digest 0000"):
+        run("glm", layout, settings)
+
+
+def test_a_demeaned_run_and_a_copied_run_are_refused(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    put_bold(layout, FIRST, hemi="L", change=lambda data: data - data.mean(axis=0))
+    with pytest.raises(AnalysisError, match="ses-01_run-1 hemi-L: time series without their mean"):
+        run("glm", layout, settings)
+    shutil.copy(bold_path(layout, SECOND, hemi="L"), bold_path(layout, FIRST, hemi="L"))
+    with pytest.raises(AnalysisError, match="the same content as"):
+        run("glm", layout, settings)
+
+
+def test_no_place_to_write_is_told_before_the_fit(volunteer: tuple[Layout, Settings],
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, settings = volunteer
+    (layout.derivatives("glm")).write_text("a file where the folder should be")
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the fit began")
+
+    monkeypatch.setattr("analysis.glm.estimate.fit_session", never)
+    with pytest.raises(OSError, match="glm"):
+        run("glm", layout, settings)

@@ -201,6 +201,10 @@ class Layout:
         """Spell the path of a run's BIDS table of continuous stimulation."""
         return self.raw(key.sub, key.ses) / f"{self.run_name(key)}_stim.tsv.gz"
 
+    def physio(self, key: RunKey) -> Path:
+        """Spell the path of a run's BIDS recording of gaze."""
+        return self.raw(key.sub, key.ses) / f"{self.run_name(key)}_recording-eyelink_physio.tsv.gz"
+
     def derivatives(self, pipeline: str) -> Path:
         """Folder of one kind of result."""
         return self.root / "derivatives" / pipeline

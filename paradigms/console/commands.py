@@ -1,4 +1,4 @@
-"""The console's commands that need no other folder: run, preflight, card, screens, keyboards, recover."""
+"""The console's commands that need no other folder."""
 
 from __future__ import annotations
 
@@ -209,5 +209,54 @@ def recover(study: Path, as_json: bool) -> None:
     say([asdict(one) for one in recovered], as_json=as_json, text=[folded(one.summary()) for one in recovered] + [end])
 
 
-COMMANDS: tuple[click.Command, ...] = (run, preflight, card, screens, keyboards, recover)
+@click.command(cls=Command)
+@study_option
+@subject_option
+@click.option("--display", default="window", show_default=True, type=Name(DISPLAYS[:2]), help="Where targets go.")
+@click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen.")
+@site_option
+def calibrate(study: Path, sub: str, display: str, fullscreen: bool, site: Path | None) -> None:
+    """Calibrate the EyeLink with its targets on the subject's display: C calibrates, V validates, Esc leaves."""
+    from paradigms.devices.protocols import HardwareClock
+    from paradigms.playing.assembly import find_place, real_devices
+    from paradigms.recorders.eyelink import calibrate as calibrate_eyes
+    from paradigms.recorders.eyelink import make
+    from subjects.profile import load_profile
+
+    layout, settings = Layout(study).require(), load_settings(study, site=site)
+    load_profile(layout, sub)
+    make(layout, settings).open()  # without an EyeLink no window is opened
+    place = find_place(settings, display=display, fullscreen=fullscreen)
+    with real_devices(settings, clock=HardwareClock(), scanner="keyboard", place=place,
+                      fullscreen=fullscreen) as devices:
+        calibrate_eyes(make(layout, settings), display=devices.display, responses=devices.responses,
+                       settings=settings)
+    click.echo(f"sub-{sub}: calibrated; the EyeLink's host keeps it until the next calibration")
+
+
+@click.command(cls=Command)
+@study_option
+@subject_option
+@click.option("--ses", required=True, help="Session label, for example 01.")
+@click.option("--task", type=Name(TASKS), default=TASKS[0], show_default=True, help="Which paradigm.")
+@click.option("--run", "run_number", required=True, type=click.IntRange(min=1), help="Run number, from 1.")
+@click.option("--recording", required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="The run's .edf or .asc file, in the subject's sourcedata.")
+@site_option
+@json_option
+def gaze(study: Path, sub: str, ses: str, task: str, run_number: int, recording: Path, site: Path | None,
+         as_json: bool) -> None:
+    """Write a run's gaze as BIDS physio, and say how well the subject fixated by type of image."""
+    from paradigms.recorders.gaze import write_physio
+
+    settings = load_settings(study, site=site)
+    path, table = write_physio(Layout(study).require(), key=RunKey(sub, ses, task, run_number),
+                               recording=recording.resolve(), display=settings.display,
+                               within_deg=settings.eyelink.within_deg)
+    said = [f"{row['trial_type']}: {100 * row['share_within']:.1f} % of samples within {settings.eyelink.within_deg:g} "
+            f"deg, {100 * row['share_lost']:.1f} % lost" for row in table.to_dict("records")]
+    say({"file": path, "fixation": table.to_dict("records")}, as_json=as_json, text=[*said, f"gaze: {path}"])
+
+
+COMMANDS: tuple[click.Command, ...] = (run, preflight, card, screens, keyboards, recover, calibrate, gaze)
 """What the console entry point offers beside the rehearsal and the session."""

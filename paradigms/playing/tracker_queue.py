@@ -12,6 +12,8 @@ from paradigms.devices.tracker import NullTracker, Tracker
 SLOW_S = 0.1
 """A call that takes longer is named: what comes after it reaches the tracker late."""
 PATIENCE_S = 10.0
+LAST = ("stop_run", "close")
+"""Calls after which no message comes that could be late."""
 
 
 @dataclass
@@ -32,7 +34,8 @@ class TrackerQueue:
     tracker : Tracker
         Whatever its calls raise, ``SystemExit`` too, is a fault of the tracker: one for each call, counted.
     patience_s : float
-        How long the end of a run waits for calls that are still to be made.
+        How long the end of a run waits for calls that are still to be made; a tracker may ask for more by an attribute
+        of that name.
     """
 
     tracker: Tracker
@@ -45,6 +48,9 @@ class TrackerQueue:
         """Have a call made as soon as those before it have been."""
         if isinstance(self.tracker, NullTracker):
             return
+        if getattr(self.tracker, "at_once", False):
+            self._make((call, *words))
+            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="tracker", daemon=True)
             self._thread.start()
@@ -52,14 +58,17 @@ class TrackerQueue:
 
     def _work(self) -> None:
         while (told := self._calls.get()) is not None:
-            call, *words = told
-            began = time.monotonic()
-            try:
-                getattr(self.tracker, call)(*words)
-            except BaseException as error:  # noqa: BLE001 - the lab's own code, which may raise anything, sys.exit() too
-                self._note(call, "raised", f"{call}: {_said(error)}")
-            if (took := time.monotonic() - began) > SLOW_S:
-                self._note(call, "slow", f"{call}: took {took:.1f} s, so that later calls come late")
+            self._make(told)
+
+    def _make(self, told: tuple[str, ...]) -> None:
+        call, *words = told
+        began = time.monotonic()
+        try:
+            getattr(self.tracker, call)(*words)
+        except BaseException as error:  # noqa: BLE001 - the lab's own code, which may raise anything, sys.exit() too
+            self._note(call, "raised", f"{call}: {_said(error)}")
+        if (took := time.monotonic() - began) > SLOW_S and call not in LAST:
+            self._note(call, "slow", f"{call}: took {took:.1f} s, so that later calls come late")
 
     def _note(self, call: str, what: str, said: str) -> None:
         if (call, what) in self._faults:
@@ -82,10 +91,11 @@ class TrackerQueue:
         if self._thread is None:
             return {}
         self._calls.put(None)
-        self._thread.join(self.patience_s)
+        patience_s = max(self.patience_s, getattr(self.tracker, "patience_s", 0.0))
+        self._thread.join(patience_s)
         if self._thread.is_alive():
             left = max(self._calls.qsize() - 1, 0)
-            self._note("", "stuck", f"a call that did not return within {self.patience_s:g} s of the end of the run; "
+            self._note("", "stuck", f"a call that did not return within {patience_s:g} s of the end of the run; "
                                     f"{left} calls behind it were not made")
         return {fault.said: fault.n for fault in list(self._faults.values())}
 

@@ -167,7 +167,7 @@ class HooksSettings(Section):
 
     tracker: str = described("",
         "Function without arguments that gives an eye tracker, `package.module:function`; it asks for "
-        "--trust where the study names it; empty: none.")
+        "--trust where the study names it; `eyelink` for SR Research's; empty: none.")
 
 
 def fault_overrides(asked: Sequence[str]) -> dict[str, Any]:

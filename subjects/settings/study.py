@@ -37,7 +37,7 @@ from subjects.settings.images import StimuliSettings, TexturesSettings
 from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, ParadigmSettings, RetinotopySettings
 from subjects.settings.scans import ScansSettings
 from subjects.settings.section import Section, described
-from subjects.settings.subject_side import InstructionsSettings, MarkersSettings, NamingSettings
+from subjects.settings.subject_side import EyelinkSettings, InstructionsSettings, MarkersSettings, NamingSettings
 
 
 class StudySettings(Section):
@@ -70,6 +70,7 @@ class Settings(Section):
     instructions: InstructionsSettings = Field(default_factory=InstructionsSettings)
     naming: NamingSettings = Field(default_factory=NamingSettings)
     markers: MarkersSettings = Field(default_factory=MarkersSettings)
+    eyelink: EyelinkSettings = Field(default_factory=EyelinkSettings)
     main: MainSettings = Field(default_factory=MainSettings)
     textures: TexturesSettings = Field(default_factory=TexturesSettings)
     retinotopy: RetinotopySettings = Field(default_factory=RetinotopySettings)
@@ -115,7 +116,7 @@ class Settings(Section):
         """
         own, protocol = self.model_dump(), Settings().model_dump()
         lab = {"serial_trigger", "parallel_trigger", "keyboard", "buttons", "emulated_scanner", "participant", "hooks",
-               "instructions", "markers"}
+               "instructions", "markers", "eyelink"}
         naming = {"study.name", "study.seed", "display.screen", "display.only_screen",
                   "stimuli.images", "stimuli.labels", "stimuli.weights"}
         return tuple((key, theirs, ours) for (key, theirs), (_, ours) in

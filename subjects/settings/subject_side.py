@@ -82,3 +82,15 @@ class MarkersSettings(Section):
             if len({pair[k] for pair in self.codes}) != len(self.codes):
                 raise ValueError(f"codes names one {what} twice")
         return self
+
+
+class EyelinkSettings(Section):
+    """SR Research's EyeLink, where ``hooks.tracker`` is ``"eyelink"``."""
+
+    host: str = described("100.1.1.1", "Address of the EyeLink's host.", unit="address", since="0.2.0")
+    sampling_hz: Literal[250, 500, 1000, 2000] = described(1000, "Samples a second.", unit="Hz", since="0.2.0")
+    calibration: Literal["HV3", "HV5", "HV9", "HV13"] = described("HV9", "Kind of calibration: its number of targets.",
+                                                                  since="0.2.0")
+    target_deg: Positive = described(0.4, "Diameter of a target.", unit="deg", since="0.2.0")
+    within_deg: Positive = described(1.0, "Distance from the fixation point within which a sample counts as fixation.",
+                                     unit="deg", since="0.2.0")

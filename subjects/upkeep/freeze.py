@@ -23,8 +23,8 @@ from subjects.settings.study import Settings, leaves
 from subjects.store import read_json, write_json
 
 NOT_FROZEN = ("serial_trigger", "parallel_trigger", "keyboard", "buttons", "emulated_scanner", "participant", "hooks",
-              "instructions", "markers", "study.name", "display.screen", "display.only_screen", "stimuli.images",
-              "stimuli.labels", "stimuli.weights")
+              "instructions", "markers", "eyelink", "study.name", "display.screen", "display.only_screen",
+              "stimuli.images", "stimuli.labels", "stimuli.weights")
 """Sections and settings that say with which machines, and where files lie: another laboratory has others."""
 
 

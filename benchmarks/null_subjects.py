@@ -38,7 +38,7 @@ from subjects.provenance import derive_seed, rng
 from subjects.run_key import label
 from subjects.settings.loading import load_settings
 
-COARSE = {"roi": {"min_disk": 1, "vertices_per_hemisphere": 90}}
+COARSE = {"roi": {"min_disk": 1, "warn_disk": 0, "refuse_disk": 0, "vertices_per_hemisphere": 90}}
 
 
 def make_template(folder: Path, *, subdivisions: int) -> Layout:

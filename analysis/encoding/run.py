@@ -18,7 +18,7 @@ from analysis.data.sources import HEMISPHERES, SubjectData, require_whole, resol
 from analysis.encoding.generalisation import TESTED, Floats, Generalisation, assess_generalisation, matched_similarity
 from analysis.encoding.sparse_model import held_out_predictions, train
 from analysis.glm.combining import betas_paths
-from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns
+from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
 from analysis.statistics.results import RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
 from analysis.steps import Origin, Request, Work
 from stimuli.manifest import TYPES, read_manifest
@@ -95,10 +95,10 @@ class SubjectModels:
 
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""
-        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub)), "manifest": self.layout.manifest,
-                  "features": self.network.features}
+        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi),
+                  "manifest": self.layout.manifest, "features": self.network.features}
         return Origin(inputs, {"seed": self.seed, "network": self.network.name, "dissimilarity": self.dissimilarity,
-                               "roi": self.roi.model_dump(mode="json"),
+                               "roi": selection_parameters(self.roi),
                                "encoding": self.encoding.model_dump(mode="json")})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from analysis.data.sources import HEMISPHERES, SubjectData
 from analysis.glm.betas import Betas, load_betas
+from analysis.regions.disk_rdms import Disks
 from analysis.regions.labels import ROIS, read_labels
-from analysis.regions.vertex_selection import Disks, select_vertices, split_half_consistency
+from analysis.regions.vertex_selection import Consistency, require_dense, select_vertices, split_half_consistency
 from stimuli.manifest import TYPES, Manifest
 from subjects.errors import AnalysisError
 from subjects.settings.analysis import RoiSettings
@@ -103,15 +104,68 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
                  for hemi, values in betas.items()}
     chosen: dict[str, dict[str, NDArray[np.int64]]] = {roi: {} for roi in ROIS}
     for hemi, values in betas.items():
-        first, second = (values.select(type="RE", presentation=k, base_images=base_images) for k in (1, 2))
-        consistency = split_half_consistency(first, second, disks=disks[hemi], centres=np.flatnonzero(labels[hemi]),
-                                             measure=measure)
-        for k, roi in enumerate(ROIS, start=1):
-            chosen[roi][hemi] = select_vertices(consistency, region=labels[hemi] == k, min_disk=settings.min_disk,
-                                                n=settings.vertices_per_hemisphere, where=f"{where} hemi-{hemi} {roi}")
+        halves = re_halves(values, base_images=base_images)
+        found = choose_vertices(halves, disks=disks[hemi], labels=labels[hemi], settings=settings, measure=measure,
+                                where=f"{where} hemi-{hemi}")
+        for roi in ROIS:
+            chosen[roi][hemi] = found.vertices[roi]
     whole = {(kind, presentation): {hemi: values.select(type=kind, presentation=presentation, base_images=base_images)
                                for hemi, values in betas.items()} for kind, presentation in _NEEDED}
     return {roi: _gather(roi, whole, vertices=chosen[roi], flat=flat, names=names) for roi in ROIS}
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The vertices that were chosen in one hemisphere, and by what.
+
+    Parameters
+    ----------
+    consistency : Consistency
+        Of the labelled vertices.
+    vertices : mapping of str to int64 array, (n_chosen,)
+        Region to the chosen vertices, ascending.
+    """
+
+    consistency: Consistency
+    vertices: Mapping[str, NDArray[np.int64]]
+
+
+def re_halves(betas: Betas, *, base_images: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Take the RE images' responses at presentation 1 and 2, each (n_images, n_vertices)."""
+    first, second = (betas.select(type="RE", presentation=k, base_images=base_images) for k in (1, 2))
+    return first, second
+
+
+def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, disks: Disks,
+                    labels: NDArray[np.int16], settings: RoiSettings, measure: str, where: str) -> Choice:
+    """Choose the vertices of each region of one hemisphere whose disks' RDMs repeat best.
+
+    Parameters
+    ----------
+    halves : (float32 array, float32 array), each (n_images, n_vertices)
+        RE responses at presentation 1 and 2.
+    disks : Disks
+    labels : int16 array, (n_vertices,)
+    settings : RoiSettings
+    measure : str
+    where : str
+        Subject and hemisphere, for messages.
+
+    Raises
+    ------
+    AnalysisError
+        If the mesh is too sparse (``roi.refuse_disk``), or a region has too few usable disks.
+    """
+    regions = labels if settings.disk == "region" else None
+    consistency = split_half_consistency(*halves, disks=disks, centres=np.flatnonzero(labels), regions=regions,
+                                         measure=measure)
+    chosen = {}
+    for k, roi in enumerate(ROIS, start=1):
+        place = {"region": labels == k, "where": f"{where} {roi}"}
+        require_dense(consistency, warn=settings.warn_disk, refuse=settings.refuse_disk, **place)
+        chosen[roi] = select_vertices(consistency, min_disk=settings.min_disk, n=settings.vertices_per_hemisphere,
+                                      **place)
+    return Choice(consistency, chosen)
 
 
 def _gather(roi: str, whole: Mapping[tuple[str, Presentation], Mapping[str, NDArray[np.float32]]], *,
@@ -167,12 +221,19 @@ def _require_one_mesh(betas: Betas, *, disks: Disks, labels: NDArray[np.int16], 
                             expected="one mesh", remedy="Export them for the same surface, or fit again.")
 
 
-def brain_inputs(data: SubjectData, betas: Mapping[str, Path]) -> dict[str, Path]:
-    """Name the files that a subject's patterns are made from: betas, flat meshes, region labels."""
+def selection_parameters(settings: RoiSettings) -> dict[str, Any]:
+    """Give the settings that decide which vertices are chosen; the others only warn or refuse."""
+    return settings.model_dump(mode="json", exclude={"warn_disk", "refuse_disk"})
+
+
+def brain_inputs(data: SubjectData, betas: Mapping[str, Path], *, settings: RoiSettings) -> dict[str, Path]:
+    """Name the files that a subject's patterns are made from: betas, the meshes that count, region labels."""
     found = {}
     for hemi in HEMISPHERES:
         found[f"betas_{hemi}"] = betas[hemi]
         found[f"flat_{hemi}"] = data.surfaces[hemi]["flat"]
+        if settings.along == "folded":
+            found[f"midthickness_{hemi}"] = data.surfaces[hemi]["midthickness"]
         found[f"labels_{hemi}"] = data.labels[hemi]
     return found
 
@@ -207,6 +268,6 @@ def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest:
     for hemi, one in loaded.items():
         require_shown(one, manifest, where=f"sub-{data.sub} hemi-{hemi}")
     surfaces = {hemi: data.load_surface(hemi) for hemi in loaded}
-    disks = {hemi: surface.disks(settings.radius_mm) for hemi, surface in surfaces.items()}
+    disks = {hemi: one.kept_disks(settings.radius_mm, along=settings.along) for hemi, one in surfaces.items()}
     return select_patterns(loaded, disks=disks, labels=labels, settings=settings, measure=measure,
                            flat={hemi: surface.flat for hemi, surface in surfaces.items()}, where=f"sub-{data.sub}")

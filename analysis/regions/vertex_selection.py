@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.dissimilarity import dissimilarities, unit_ranks
+from analysis.regions.disk_rdms import BLOCK_VALUES, Disks, restrict_disks, split_half_rho, usable_vertices
 from subjects.errors import AnalysisError
 
 log = logging.getLogger(__name__)
 
-Disks = tuple[NDArray[np.integer], NDArray[np.integer]]
-_BLOCK_VALUES = 4_000_000  # gathered values held at once
 _MOST = 0.9  # of a region: as long as this much of it can be chosen, its rim is no cause for alarm
 
 
@@ -27,25 +24,30 @@ class Consistency:
     ----------
     values : float64 array, (n_vertices,)
         Spearman's rho between the RDMs of presentation 1 and 2 on the vertex's disk; NaN where it
-        was not asked for or is undefined (a constant or missing pattern).
+        was not asked for or is undefined (a constant pattern, a centre without signal).
     disk_sizes : int64 array, (n_vertices,)
-        Number of vertices in each disk, the centre included.
+        Number of vertices that count in each disk, the centre included; 0 for one without signal.
+    silent : bool array, (n_vertices,)
+        Vertices without signal, which no disk holds.
     """
 
     values: NDArray[np.float64]
     disk_sizes: NDArray[np.int64]
+    silent: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        if self.values.shape != self.disk_sizes.shape:
+        if not self.values.shape == self.disk_sizes.shape == self.silent.shape:
             raise AnalysisError("split-half consistency", expected="one value and one disk size a vertex",
                                 came=f"{self.values.shape} values for {self.disk_sizes.shape} disks",
                                 remedy="Compute it on the mesh that the betas are on.")
 
 
 def split_half_consistency(first: NDArray[np.float32], second: NDArray[np.float32], *, disks: Disks,
-                           centres: NDArray[np.integer] | None = None,
-                           measure: str = "correlation", block_values: int = _BLOCK_VALUES) -> Consistency:
+                           centres: NDArray[np.integer] | None = None, regions: NDArray[np.integer] | None = None,
+                           measure: str = "correlation", block_values: int = BLOCK_VALUES) -> Consistency:
     """Correlate the RE images' RDMs of the two presentations on the disk around each vertex.
+
+    Vertices without signal are left out of the disks.
 
     Parameters
     ----------
@@ -55,6 +57,8 @@ def split_half_consistency(first: NDArray[np.float32], second: NDArray[np.float3
         Vertices of the disk around vertex v: ``indices[indptr[v]:indptr[v + 1]]``.
     centres : int array, optional
         Vertices to compute it for; by default all.
+    regions : int array, (n_vertices,), optional
+        Each vertex's region; a disk then holds vertices of its centre's region only.
     measure : {"correlation", "euclidean"}
     block_values : int
         Memory bound: values gathered at once. It does not alter the result.
@@ -68,33 +72,13 @@ def split_half_consistency(first: NDArray[np.float32], second: NDArray[np.float3
     AnalysisError
         If the presentations' shapes differ, or the disks are not of this mesh.
     """
-    indptr = np.asarray(disks[0], dtype=np.int64)
-    sizes = np.diff(indptr)
-    _require_shapes(first, second, n_disks=len(sizes))
-    wanted = np.arange(len(sizes)) if centres is None else np.asarray(centres)
-    halves = [np.ascontiguousarray(half.T, dtype=np.float64) for half in (first, second)]
-    values = np.full(len(sizes), np.nan)
-    for block in _blocks(wanted, sizes=sizes, n_images=len(first), block_values=block_values):
-        members = np.asarray(disks[1])[indptr[block][:, None] + np.arange(sizes[block[0]])]
-        pair = [dissimilarities(half[members].swapaxes(1, 2), measure=measure) for half in halves]
-        values[block] = _paired_rho(*pair)
-    return Consistency(values, sizes)
-
-
-def _blocks(centres: NDArray[np.integer], *, sizes: NDArray[np.int64], n_images: int,
-            block_values: int) -> Iterator[NDArray[np.integer]]:
-    """Group centres by the size of their disk, in bounded blocks; a correlation needs two vertices."""
-    for size in np.unique(sizes[centres]):
-        alike = centres[sizes[centres] == size]
-        step = max(1, block_values // int(max(1, size) * n_images))
-        if size >= 2:
-            yield from (alike[start:start + step] for start in range(0, len(alike), step))
-
-
-def _paired_rho(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    rho = np.einsum("vp,vp->v", unit_ranks(first), unit_ranks(second))
-    missing = ~(np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1))
-    return np.where(missing, np.nan, rho)
+    n_disks = len(disks[0]) - 1
+    _require_shapes(first, second, n_disks=n_disks)
+    usable = usable_vertices(first, second)
+    own = restrict_disks(disks, usable=usable, regions=regions)
+    wanted = np.arange(n_disks) if centres is None else np.asarray(centres)
+    rho = split_half_rho(first, second, disks=own, centres=wanted, measure=measure, block_values=block_values)
+    return Consistency(rho, np.diff(own[0]), ~usable)
 
 
 def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: int, min_disk: int,
@@ -121,16 +105,15 @@ def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: i
     Raises
     ------
     AnalysisError
-        If the region has fewer than `n` eligible vertices. The region's disk sizes are reported.
+        If the region has fewer than `n` eligible vertices. Disk sizes and vertices without signal are reported.
     """
     inside = np.flatnonzero(region)
-    sizes = consistency.disk_sizes[inside]
+    sizes, silent = consistency.disk_sizes[inside], consistency.silent[inside]
     eligible = inside[(sizes >= min_disk) & np.isfinite(consistency.values[inside])]
-    found = f"{len(eligible)} of {len(inside)} vertices with a usable disk of {min_disk} or more ({_describe(sizes)})"
+    found = (f"{len(eligible)} of {len(inside)} vertices with a usable disk of {min_disk} or more "
+             f"({_describe(sizes[~silent], n_silent=int(silent.sum()))})")
     if len(eligible) < n:
-        raise AnalysisError(where, came=found, expected=f"{n} of them",
-                            remedy="Use a denser mesh (simulate.subdivisions), a larger roi.radius_mm, "
-                                   "or fewer roi.vertices_per_hemisphere.")
+        raise AnalysisError(where, came=found, expected=f"{n} of them", remedy=_remedy(sizes, silent, n=n))
     if len(eligible) < len(inside):
         level = logging.INFO if len(eligible) >= _MOST * len(inside) else logging.WARNING
         log.log(level, "%s: %s; the others cannot be chosen", where, found)
@@ -138,10 +121,53 @@ def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: i
     return np.sort(eligible[order[:n]])
 
 
-def _describe(sizes: NDArray[np.int64]) -> str:
+def _remedy(sizes: NDArray[np.int64], silent: NDArray[np.bool_], *, n: int) -> str:
+    """Say what would give more vertices: it depends on why they are few."""
+    if len(sizes) < n:
+        return "See that the region is drawn to its borders, or choose fewer roi.vertices_per_hemisphere."
+    if (~silent).sum() < n:
+        return ("Too much of the region has no signal: see that the time series cover it (signal dropout, the field "
+                "of view, a mask), or choose fewer roi.vertices_per_hemisphere.")
+    return ("Use a denser mesh (simulate.subdivisions), a larger roi.radius_mm, or fewer "
+            "roi.vertices_per_hemisphere.")
+
+
+def _describe(sizes: NDArray[np.int64], *, n_silent: int) -> str:
+    without = f"{n_silent} vertices without signal" if n_silent else ""
     if not len(sizes):
-        return "the region is empty"
-    return f"disks hold {sizes.min()} to {sizes.max()} vertices, median {np.median(sizes):g}"
+        return without or "the region is empty"
+    held = f"disks hold {sizes.min()} to {sizes.max()} vertices, median {np.median(sizes):g}"
+    return f"{held}; {without}" if without else held
+
+
+def require_dense(consistency: Consistency, *, region: NDArray[np.bool_], warn: int, refuse: int, where: str) -> None:
+    """See that the disks of a region hold enough vertices for a dissimilarity matrix, in the median.
+
+    Parameters
+    ----------
+    consistency : Consistency
+    region : bool array, (n_vertices,)
+    warn, refuse : int
+        Medians below which it is warned, and refused.
+    where : str
+
+    Raises
+    ------
+    AnalysisError
+        If half of the disks hold fewer vertices than `refuse`.
+    """
+    sizes = consistency.disk_sizes[region & ~consistency.silent]
+    if not len(sizes):
+        return
+    median = float(np.median(sizes))
+    if median < refuse:
+        raise AnalysisError(where, came=f"disks of {median:g} vertices (median; {sizes.min()} to {sizes.max()})",
+                            expected=f"{refuse} at least (roi.refuse_disk)",
+                            remedy="Take a denser mesh than this (fsnative, or more simulate.subdivisions), or a "
+                                   "larger roi.radius_mm.")
+    if median < warn:
+        log.warning("%s: disks hold %g vertices (median; %d to %d): their dissimilarities are noisy; a denser mesh or "
+                    "a larger roi.radius_mm helps", where, median, sizes.min(), sizes.max())
 
 
 def _require_shapes(first: NDArray[np.float32], second: NDArray[np.float32], *, n_disks: int) -> None:

@@ -120,6 +120,10 @@ OPEN_CHOICES = (
                "softmax are the layers, and with .43 where all eight fires are: report the modules with the trend",
                ("stimuli.layers",)),
     OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", ("rsa.dissimilarity",)),
+    OpenChoice("Disks at the border of a region", "“all vertices within 3 mm”; across it or not is not said", "a disk "
+               "holds the vertices of its centre's own region: disks that reach across let the neighbour decide, and "
+               "the chosen vertices then hug the border (within 3 mm of it: .98 of those chosen in V1, .37 of all); "
+               "whole disks on offer, and in studies of release 0.1.0", ("roi.disk", "roi.along")),
     OpenChoice("Means of the two sessions, which show different images", "not said",
                "removed at every vertex, type by type: the baseline error that all images of a session share would "
                "raise RE-AN and RE-AI to about .6 in a subject who saw nothing. That removal leaves similarities "

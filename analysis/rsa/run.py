@@ -12,7 +12,7 @@ from analysis.data.features import ChosenNetwork, choose_network, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.glm.combining import betas_paths
 from analysis.regions.labels import ROIS
-from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns
+from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
 from analysis.rsa.ceiling import presentation_ceiling
 from analysis.rsa.compare import COMPARED, DIFFERENCE, Similarities, compare_types, layer_trends
 from analysis.rsa.rdm import compute_rdm, load_rdms, save_rdms
@@ -95,11 +95,12 @@ class BrainRsa:
 
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""
-        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub)), "manifest": self.layout.manifest}
+        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi),
+                  "manifest": self.layout.manifest}
         return Origin(inputs, {"seed": self.seed,
                                "rsa": self.rsa.model_dump(mode="json", exclude={"unit_groups", "network_interval",
                                                                           "searchlight_permutations"}),
-                               "roi": self.roi.model_dump(mode="json")})
+                               "roi": selection_parameters(self.roi)})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Compare the image types in every region."""

@@ -108,7 +108,20 @@ class RoiSettings(Section):
         "Geodesic radius of the disks on the flattened surface.", unit="mm", source="protocol 7")
     vertices_per_hemisphere: Count = described(100,
         "Vertices chosen in each region and hemisphere.", unit="vertices", source="protocol 7")
-    min_disk: Count = described(10, "Disks of fewer vertices are left out.", unit="vertices")
+    disk: Literal["region", "whole"] = described("region",
+        "What a disk holds: the vertices of its centre's region alone, or all within the radius, those of neighbouring "
+        "regions among them. A study of release 0.1.0 that names none keeps whole disks.",
+        source="protocol 7, open", since="0.2.0", before="whole")
+    along: Literal["flat", "folded"] = described("flat",
+        "The mesh along whose edges distances run: the flat map, or the surface midway between white and pial.",
+        source="protocol 7", since="0.2.0")
+    min_disk: Count = described(10,
+        "Disks of fewer vertices are left out; vertices without signal do not count.", unit="vertices")
+    warn_disk: Annotated[int, Field(ge=0)] = described(10,
+        "A region is warned of where half of its disks hold fewer vertices.", unit="vertices", since="0.2.0")
+    refuse_disk: Annotated[int, Field(ge=0)] = described(5,
+        "A region is refused where half of its disks hold fewer vertices: the mesh is too sparse. A study of release "
+        "0.1.0 that names none refuses none.", unit="vertices", since="0.2.0", before=0)
     session_means: Literal["removed", "pooled", "kept"] = described("removed",
         "Whether the mean pattern of each session is removed from its images before they are compared: that of each "
         "type from its own images, or one over all types from all; or kept.")

@@ -18,9 +18,10 @@ from subjects.settings.section import Section
 RENAMED: dict[str, str] = {}
 """Old dotted name to today's, in the same section or another one."""
 
-MOVED: dict[str, tuple[int, Any]] = {"glm.model": (2, "ols")}
-"""Dotted name of a setting whose default is another since a format of the study's folder, to that format and the
-default before: an older study that does not name the setting keeps what it was made with."""
+MOVED: dict[str, tuple[int, Any]] = {"glm.model": (2, "ols"), "roi.disk": (2, "whole"), "roi.refuse_disk": (2, 0)}
+"""Dotted name of a setting whose default is another since a format of the study's folder (or which decides since then
+what was fixed before), to that format and the default before: an older study that does not name the setting keeps what
+it was made with."""
 
 REMOVED: dict[str, Any] = {}
 """Dotted name of a setting that is gone, to the value that today's code is fixed to."""
@@ -71,13 +72,29 @@ def defaults_then(version: int) -> dict[str, Any]:
     Examples
     --------
     >>> defaults_then(1), defaults_then(2)
-    ({'glm': {'model': 'ols'}}, {})
+    ({'glm': {'model': 'ols'}, 'roi': {'disk': 'whole', 'refuse_disk': 0}}, {})
     """
     found: dict[str, Any] = {}
     for key, (moved, value) in MOVED.items():
         if version < moved:
             section, _, name = key.partition(".")
             found.setdefault(section, {})[name] = value
+    return found
+
+
+def complete_as_then(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill into all settings that a run was made with those that did not exist yet and whose default is another since.
+
+    Parameters
+    ----------
+    tree : mapping
+        Nested tables as they were saved beside a record: every setting of that time is in them.
+    """
+    found = {section: dict(table) if isinstance(table, Mapping) else table for section, table in tree.items()}
+    for key, (_, value) in MOVED.items():
+        section, _, name = key.partition(".")
+        if isinstance(table := found.get(section), dict):
+            table.setdefault(name, value)
     return found
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from subjects.errors import SettingsError, nearest
 from subjects.layout import STUDY_FORMAT, require_known_format
-from subjects.settings.history import defaults_then, modernise
+from subjects.settings.history import complete_as_then, defaults_then, modernise
 from subjects.settings.keys import require_keys
 from subjects.settings.reference import commented
 from subjects.settings.study import Settings, leaves
@@ -38,7 +38,8 @@ format = {STUDY_FORMAT}  # of the study's folder; not to be changed by hand
 def read_resolved(path: Path) -> Settings:
     """Read the settings that were saved beside a record, also those of another version of this toolkit.
 
-    What this version does not know is left out and named in the log; what it did not know then has its default.
+    What this version does not know is left out and named in the log; what it did not know then has its default,
+    or where that changed what is done, what was done then.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def read_resolved(path: Path) -> Settings:
         If a value is of no use.
     """
     try:
-        content = modernise(json.loads(path.read_text(encoding="utf-8")), where=path.name)
+        content = complete_as_then(modernise(json.loads(path.read_text(encoding="utf-8")), where=path.name))
         return Settings.model_validate(_known(content, Settings, where=path.name))
     except ValidationError as error:
         raise _explained(error, str(path)) from error

@@ -138,7 +138,11 @@ def test_an_upgrade_touches_descriptions_only_and_keeps_a_copy(old: Layout) -> N
     after = _files(old.root)
     new = set(after) - set(before)
     assert new == {f"sourcedata/before-upgrade/format-1/{path}" for path in found.changed}
-    assert after["study.toml"].endswith(before["study.toml"]), "the user's own remarks stay"
+    added = [line for line in after["study.toml"].splitlines(keepends=True) if b"# the default when this study" in line]
+    assert {line.split(b"#")[0].split(b".")[-1].strip() for line in added} == {
+        b'model = "ols"', b'disk = "whole"', b"refuse_disk = 0"}
+    rest = b"".join(line for line in after["study.toml"].splitlines(keepends=True) if line not in added)
+    assert rest.endswith(before["study.toml"]), "the user's own remarks stay"
 
 
 def test_a_second_upgrade_changes_nothing(old: Layout) -> None:

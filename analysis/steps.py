@@ -251,6 +251,10 @@ STEPS = {step.name: step for step in (
          planner="analysis.regions.prf.run:plan",
          help="Fit population receptive fields to the retinotopy runs: angle, eccentricity, size and exponent at every "
               "vertex, from the apertures that were truly shown. An interrupted fit goes on where it stopped."),
+    Step(name="select", title="selection", product="selection of vertices", needs=("glm",), rehearsed=False,
+         planner="analysis.regions.selecting:plan",
+         help="Write which vertices are chosen in each region, with the map of split-half reliability, disk sizes, "
+              "what the other kind of disk would have chosen, and whether the choice biases a similarity."),
     Step(name="rsa", title="RSA", product="similarities", needs=("glm", "features"), planner="analysis.rsa.run:plan",
          options=("network",), whom="any",
          help="Compare RE with AN and AI images by their dissimilarities, in the brain and in the network. Without "

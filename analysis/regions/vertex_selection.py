@@ -22,7 +22,7 @@ class Consistency:
 
     Parameters
     ----------
-    values : float64 array, (n_vertices,)
+    rho : float64 array, (n_vertices,)
         Spearman's rho between the RDMs of presentation 1 and 2 on the vertex's disk; NaN where it
         was not asked for or is undefined (a constant pattern, a centre without signal).
     disk_sizes : int64 array, (n_vertices,)
@@ -31,14 +31,14 @@ class Consistency:
         Vertices without signal, which no disk holds.
     """
 
-    values: NDArray[np.float64]
+    rho: NDArray[np.float64]
     disk_sizes: NDArray[np.int64]
     silent: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        if not self.values.shape == self.disk_sizes.shape == self.silent.shape:
+        if not self.rho.shape == self.disk_sizes.shape == self.silent.shape:
             raise AnalysisError("split-half consistency", expected="one value and one disk size a vertex",
-                                came=f"{self.values.shape} values for {self.disk_sizes.shape} disks",
+                                came=f"{self.rho.shape} values for {self.disk_sizes.shape} disks",
                                 remedy="Compute it on the mesh that the betas are on.")
 
 
@@ -109,7 +109,7 @@ def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: i
     """
     inside = np.flatnonzero(region)
     sizes, silent = consistency.disk_sizes[inside], consistency.silent[inside]
-    eligible = inside[(sizes >= min_disk) & np.isfinite(consistency.values[inside])]
+    eligible = inside[(sizes >= min_disk) & np.isfinite(consistency.rho[inside])]
     found = (f"{len(eligible)} of {len(inside)} vertices with a usable disk of {min_disk} or more "
              f"({_describe(sizes[~silent], n_silent=int(silent.sum()))})")
     if len(eligible) < n:
@@ -117,7 +117,7 @@ def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: i
     if len(eligible) < len(inside):
         level = logging.INFO if len(eligible) >= _MOST * len(inside) else logging.WARNING
         log.log(level, "%s: %s; the others cannot be chosen", where, found)
-    order = np.lexsort((eligible, -consistency.values[eligible]))
+    order = np.lexsort((eligible, -consistency.rho[eligible]))
     return np.sort(eligible[order[:n]])
 
 

@@ -122,6 +122,9 @@ class RoiSettings(Section):
     refuse_disk: Annotated[int, Field(ge=0)] = described(5,
         "A region is refused where half of its disks hold fewer vertices: the mesh is too sparse. A study of release "
         "0.1.0 that names none refuses none.", unit="vertices", since="0.2.0", before=0)
+    bias_draws: Annotated[int, Field(ge=0)] = described(100,
+        "Draws in which `analysis select` chooses vertices anew, to see whether the choice biases a similarity; 0 or "
+        "1: none.", unit="draws", since="0.2.0")
     session_means: Literal["removed", "pooled", "kept"] = described("removed",
         "Whether the mean pattern of each session is removed from its images before they are compared: that of each "
         "type from its own images, or one over all types from all; or kept.")

@@ -39,26 +39,26 @@ def test_consistency_equals_a_loop_over_disks(halves, measure):
     for v in range(60):
         disk = indices[indptr[v]:indptr[v + 1]]
         rdms = [compute_rdm(half[:, disk], labels=range(N_IMAGES), measure=measure).condensed for half in halves]
-        assert found.values[v] == pytest.approx(spearmanr(*rdms).statistic, abs=1e-10)
+        assert found.rho[v] == pytest.approx(spearmanr(*rdms).statistic, abs=1e-10)
         assert found.disk_sizes[v] == len(disk)
 
 
 def test_blocks_and_chosen_centres_change_nothing(halves):
     disks = ring_disks(60, reach=[2, 4])
-    everywhere = split_half_consistency(*halves, disks=disks).values
-    small = split_half_consistency(*halves, disks=disks, block_values=1).values
+    everywhere = split_half_consistency(*halves, disks=disks).rho
+    small = split_half_consistency(*halves, disks=disks, block_values=1).rho
     np.testing.assert_allclose(small, everywhere, atol=1e-12)
-    some = split_half_consistency(*halves, disks=disks, centres=np.array([50, 3])).values
+    some = split_half_consistency(*halves, disks=disks, centres=np.array([50, 3])).rho
     np.testing.assert_allclose(some[[3, 50]], everywhere[[3, 50]], atol=1e-12)
     assert np.isnan(np.delete(some, [3, 50])).all()
 
 
 def test_consistency_does_not_depend_on_the_order_of_images_or_of_disk_members(halves):
     indptr, indices = ring_disks(60, reach=[3])
-    before = split_half_consistency(*halves, disks=(indptr, indices)).values
+    before = split_half_consistency(*halves, disks=(indptr, indices)).rho
     order = np.random.default_rng(1).permutation(N_IMAGES)
     backward = indices.reshape(60, 7)[:, ::-1].ravel()
-    after = split_half_consistency(*(half[order] for half in halves), disks=(indptr, backward)).values
+    after = split_half_consistency(*(half[order] for half in halves), disks=(indptr, backward)).rho
     np.testing.assert_allclose(after, before, atol=1e-10)
 
 
@@ -68,11 +68,11 @@ def test_a_vertex_without_signal_is_left_out_of_the_disks_that_hold_it(halves, m
     halves[1][:, 30] = missing
     indptr, indices = ring_disks(60, reach=[2])
     found = split_half_consistency(*halves, disks=(indptr, indices))
-    assert np.flatnonzero(np.isnan(found.values)).tolist() == [30] == np.flatnonzero(found.silent).tolist()
+    assert np.flatnonzero(np.isnan(found.rho)).tolist() == [30] == np.flatnonzero(found.silent).tolist()
     assert found.disk_sizes[27:34].tolist() == [5, 4, 4, 0, 4, 4, 5]
     members = [29, 31, 32, 33]
     rdms = [compute_rdm(half[:, members], labels=range(N_IMAGES)).condensed for half in halves]
-    assert found.values[31] == pytest.approx(spearmanr(*rdms).statistic, abs=1e-10)
+    assert found.rho[31] == pytest.approx(spearmanr(*rdms).statistic, abs=1e-10)
 
 
 def test_disks_of_a_region_hold_its_own_vertices_only(halves):
@@ -80,7 +80,7 @@ def test_disks_of_a_region_hold_its_own_vertices_only(halves):
     found = split_half_consistency(*halves, disks=ring_disks(60, reach=[3]), regions=regions)
     for v, members in ((19, range(16, 20)), (20, range(20, 24)), (59, range(56, 60)), (40, range(37, 44))):
         rdms = [compute_rdm(half[:, list(members)], labels=range(N_IMAGES)).condensed for half in halves]
-        assert found.values[v] == pytest.approx(spearmanr(*rdms).statistic, abs=1e-10)
+        assert found.rho[v] == pytest.approx(spearmanr(*rdms).statistic, abs=1e-10)
         assert found.disk_sizes[v] == len(members)
 
 
@@ -91,15 +91,15 @@ def test_scattered_dead_vertices_take_only_themselves(halves, share):
     dead = rng.choice(2000, size=round(2000 * share), replace=False)
     first[:, dead] = np.nan
     found = split_half_consistency(first, second, disks=ring_disks(2000, reach=[17]))
-    assert set(np.flatnonzero(np.isnan(found.values))) == set(dead)
+    assert set(np.flatnonzero(np.isnan(found.rho))) == set(dead)
     eligible = (found.disk_sizes >= 10).sum()
     assert eligible == 2000 - len(dead)
 
 
 def test_a_disk_of_one_vertex_has_no_consistency(halves):
     found = split_half_consistency(*halves, disks=ring_disks(60, reach=[0, 2]))
-    assert np.isnan(found.values[::2]).all()
-    assert np.isfinite(found.values[1::2]).all()
+    assert np.isnan(found.rho[::2]).all()
+    assert np.isfinite(found.rho[1::2]).all()
 
 
 def test_the_consistent_vertices_are_chosen(halves):
@@ -109,7 +109,7 @@ def test_the_consistent_vertices_are_chosen(halves):
     assert len(chosen) == 12
     assert chosen.max() < 23
     assert (np.diff(chosen) > 0).all()
-    assert np.min(found.values[chosen]) >= np.max(np.delete(found.values, chosen))
+    assert np.min(found.rho[chosen]) >= np.max(np.delete(found.rho, chosen))
 
 
 def test_only_the_region_is_chosen_from(halves):

@@ -127,7 +127,8 @@ class SubjectSearchlight:
         names = betas.base_images
         responses = {kind: betas.select(type=kind, base_images=names) for kind in TYPES}
         blocks = betas.sessions() if self.rsa.null_mean == "removed" else None
-        return search(responses, disks=surface.disks(self.roi.radius_mm), min_disk=self.roi.min_disk, blocks=blocks,
+        disks = surface.kept_disks(self.roi.radius_mm)
+        return search(responses, disks=disks, min_disk=self.roi.min_disk, blocks=blocks,
                       orders=orders, forming_z=FORMING_Z)
 
     def _save(self, maps: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> Extras:

@@ -188,8 +188,12 @@ def require_side(image: GiftiImage, *, hemi: str, path: Path) -> str | None:
     return found
 
 
-def write_maps(path: Path, maps: Mapping[str, NDArray[np.float32]], *, hemi: str, overwrite: bool = False) -> Path:
+def write_maps(path: Path, maps: Mapping[str, NDArray[np.float32]], *, hemi: str,
+               said: Mapping[str, Mapping[str, str]] | None = None, overwrite: bool = False) -> Path:
     """Write maps of one value a vertex as a GIFTI functional file, as Workbench and Freeview read it.
+
+    All have intent NONE: Freeview reads no map of another intent but SHAPE, NORMAL and TIME_SERIES, and of these only
+    the first one's.
 
     Parameters
     ----------
@@ -198,13 +202,16 @@ def write_maps(path: Path, maps: Mapping[str, NDArray[np.float32]], *, hemi: str
     maps : mapping of str to float32 array, (n_vertices,)
         By their names; NaN where there is no value.
     hemi : {"L", "R"}
+    said : mapping of str to mapping, optional
+        What else the metadata of a map shall hold.
     overwrite : bool
     """
     image = GiftiImage(meta=GiftiMetaData(AnatomicalStructurePrimary=STRUCTURES[hemi]))
     for name, values in maps.items():
         image.add_gifti_data_array(GiftiDataArray(
             np.ascontiguousarray(values, dtype=np.float32), datatype="float32", intent="NIFTI_INTENT_NONE",
-            encoding=_ENCODING, meta=GiftiMetaData(Name=name, AnatomicalStructurePrimary=STRUCTURES[hemi])))
+            encoding=_ENCODING, meta=GiftiMetaData(Name=name, AnatomicalStructurePrimary=STRUCTURES[hemi],
+                                                **(said or {}).get(name, {}))))
     with whole_file(path, overwrite=overwrite) as beside:
         nib.save(image, beside)
     return path

@@ -12,14 +12,14 @@ where ``l`` is Q's last row in a run, and ``y_T`` the last volume. So no vertex 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import toeplitz
 
-from analysis.glm.ols import Floats, Model
+from analysis.glm.ols import Floats, Model, SessionFit
 from analysis.jobs import Each, one_by_one
 from subjects.errors import AnalysisError
 
@@ -44,6 +44,12 @@ class AutoregressiveFit:
         Volumes minus columns, drifts included.
     covariances : mapping of float to float64 array, (n_conditions, n_conditions)
         Coefficient to the betas' covariance for noise of variance 1.
+    mean_signal : float64 array, (n_vertices,)
+        Mean over the kept volumes of all runs.
+    ss_total, ss_residual : float64 array, (n_vertices,)
+        Sums of squares without drifts, not whitened: of the data, and of what the betas leave.
+    n_volumes : int
+        Kept volumes of all runs.
     """
 
     betas: Floats
@@ -51,6 +57,51 @@ class AutoregressiveFit:
     variance: Floats
     n_df: int
     covariances: dict[float, Floats]
+    mean_signal: Floats
+    ss_total: Floats
+    ss_residual: Floats
+    n_volumes: int
+
+    def select(self, rows: NDArray[np.int64]) -> AutoregressiveFit:
+        """Keep some of the betas."""
+        return replace(self, betas=self.betas[rows],
+                       covariances={rho: one[np.ix_(rows, rows)] for rho, one in self.covariances.items()})
+
+    @property
+    def to_percent(self) -> Floats:
+        """What turns the data's units into percent of the mean signal, (n_vertices,); NaN without signal."""
+        return 100.0 / np.where((self.ss_total > 0) & (self.mean_signal != 0), np.abs(self.mean_signal), np.nan)
+
+    @property
+    def percent(self) -> NDArray[np.float32]:
+        """Betas in percent of the mean signal, float32; NaN without signal."""
+        return (self.betas * self.to_percent).astype(np.float32)
+
+    @property
+    def errors(self) -> NDArray[np.float32]:
+        """Standard errors of :attr:`percent`, ``sqrt(variance * covariance's diagonal)``."""
+        scale = np.full(self.betas.shape, np.nan)
+        for rho, covariance in self.covariances.items():
+            scale[:, self.rho == rho] = np.diag(covariance)[:, None]
+        return (np.sqrt(scale * self.variance) * self.to_percent).astype(np.float32)
+
+
+def as_white(fit: SessionFit, *, model: Model) -> AutoregressiveFit:
+    """Give a fit by ordinary least squares the form of one under noise without autocorrelation.
+
+    Parameters
+    ----------
+    fit : SessionFit
+    model : Model
+        The one that it was fitted with.
+    """
+    n_df = fit.n_volumes - len(fit.betas) - sum(drift.shape[1] for drift in model.drifts)
+    inverse = model.solve(np.eye(len(fit.betas)))
+    known = fit.ss_total > 0
+    return AutoregressiveFit(
+        betas=np.where(known, fit.betas, np.nan), rho=np.zeros(len(known)), n_df=n_df,
+        variance=np.where(known, fit.ss_residual / n_df, np.nan), covariances={0.0: inverse @ inverse.T},
+        mean_signal=fit.mean_signal, ss_total=fit.ss_total, ss_residual=fit.ss_residual, n_volumes=fit.n_volumes)
 
 
 def fit_ar1(runs: Sequence[NDArray[np.float32]], *, model: Model, correct_bias: bool = True,
@@ -93,22 +144,27 @@ def fit_ar1(runs: Sequence[NDArray[np.float32]], *, model: Model, correct_bias: 
     n_vertices = runs[0].shape[1]
     betas = np.full((whitened.n_conditions, n_vertices), np.nan)
     rho, variance = np.zeros(n_vertices), np.full(n_vertices, np.nan)
+    mean_signal, ss_total, ss_residual = (np.zeros(n_vertices) for _ in range(3))
 
     def fit(block: slice) -> set[float]:
         sums = whitened.sums([run[:, block] for run in runs])
+        mean_signal[block], ss_total[block] = sums.mean_signal, sums.left
         rho[block] = whitened.coefficients(sums, correct_bias=correct_bias)
         known = sums.squares > 0
         for value in np.unique(rho[block][known]):
             mine = np.flatnonzero(known & (rho[block] == value))
             found, variance[block.start + mine] = whitened.solve(sums, mine, rho=float(value))
             betas[:, block.start + mine] = model.solve(found)
+            ss_residual[block.start + mine] = sums.residual(found, mine)
         return {float(value) for value in np.unique(rho[block][known])}
 
     blocks = [slice(start, min(start + block_vertices, n_vertices)) for start in range(0, n_vertices, block_vertices)]
     values = set[float]().union(*each(fit, blocks))
-    return AutoregressiveFit(betas=betas, rho=rho, variance=variance, n_df=whitened.n_df, covariances={
-        value: _rotated(whitened.inverse(value)[:whitened.n_conditions, :whitened.n_conditions], model)
-        for value in sorted(values)})
+    return AutoregressiveFit(
+        betas=betas, rho=rho, variance=variance, n_df=whitened.n_df, mean_signal=mean_signal, ss_total=ss_total,
+        ss_residual=ss_residual, n_volumes=whitened.n_volumes,
+        covariances={value: _rotated(whitened.inverse(value)[:whitened.n_conditions, :whitened.n_conditions], model)
+                     for value in sorted(values)})
 
 
 def _rotated(covariance: Floats, model: Model) -> Floats:
@@ -150,7 +206,10 @@ class _RunPart:
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """What whitened fits of a block need: Q'y, Q'(S + S')y, l y_T, and sums of y y, y_t y_(t-1), y_T y_T."""
+    """What whitened fits of a block need: Q'y, Q'(S + S')y, l y_T, and sums of y y, y_t y_(t-1), y_T y_T.
+
+    And what tells the data's size: their mean, and their sum of squares without drifts.
+    """
 
     loadings: Floats
     neighbours: Floats
@@ -158,6 +217,14 @@ class _Sums:
     squares: Floats
     lagged: Floats
     last_squares: Floats
+    mean_signal: Floats
+    left: Floats
+
+    def residual(self, found: Floats, vertices: NDArray[np.int64]) -> Floats:
+        """Sum the squares that conditions' loadings leave of some vertices' data, drifts fitted to what they leave."""
+        plain = self.loadings[:len(found), vertices]
+        missed = np.square(found - plain).sum(axis=0) - np.square(plain).sum(axis=0)
+        return np.asarray(np.maximum(self.left[vertices] + missed, 0.0))
 
 
 class _Whitened:
@@ -184,10 +251,12 @@ class _Whitened:
         n = data[0].shape[1]
         loadings, neighbours = np.zeros((self.n_columns, n)), np.zeros((self.n_columns, n))
         squares, lagged, left = np.zeros(n), np.zeros(n), np.zeros(n)
-        ends = np.empty((len(data), n))
+        ends, signal = np.empty((len(data), n)), np.zeros(n)
         for run, (series, part, places) in enumerate(zip(data, self.parts, self._places, strict=True)):
             wide = series.astype(np.float64)
-            wide -= wide.mean(axis=0)  # a constant is among the drifts
+            mean = wide.mean(axis=0)
+            wide -= mean  # a constant is among the drifts
+            signal += len(wide) * mean
             found = part.turned @ wide
             n_own = len(places)
             loadings[places] += found[:n_own]
@@ -197,8 +266,9 @@ class _Whitened:
             left += own - np.square(found[self.n_conditions:n_own]).sum(axis=0)
             lagged += np.einsum("tv,tv->v", wide[1:], wide[:-1])
             ends[run] = wide[-1]
-        squares = np.where(left > 1e-12 * squares, squares, 0.0)
-        return _Sums(loadings, neighbours, self._last @ ends, squares, lagged, np.square(ends).sum(axis=0))
+        known = left > 1e-12 * squares
+        return _Sums(loadings, neighbours, self._last @ ends, np.where(known, squares, 0.0), lagged,
+                     np.square(ends).sum(axis=0), signal / self.n_volumes, np.where(known, left, 0.0))
 
     def coefficients(self, sums: _Sums, *, correct_bias: bool) -> Floats:
         """Estimate each vertex's coefficient from its least squares residuals, in hundredths; 0 without signal."""

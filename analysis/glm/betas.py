@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,8 @@ class Betas:
         Share of variance explained, drifts removed, sessions pooled before the ratio.
     mean_signal : float32 array, (n_vertices,)
         Mean over all volumes that entered, in scanner units.
+    errors : float32 array, (n_conditions, n_vertices), optional
+        Standard errors of `values`.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Betas:
     conditions: pd.DataFrame
     r2: NDArray[np.float32]
     mean_signal: NDArray[np.float32]
+    errors: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         where = f"betas of hemi-{self.hemi}"
@@ -65,6 +69,8 @@ class Betas:
                  expected=f"shape {shape}: one row a condition, one column a vertex")
         _require(self.r2.shape == shape[1:], where, came=f"{len(self.r2)} values of R2",
                  expected=f"one for each of {shape[1]} vertices")
+        _require(self.errors is None or (self.errors.shape, str(self.errors.dtype)) == (shape, "float32"), where,
+                 came="standard errors of another shape or kind", expected=f"float32 of shape {shape}")
         kinds = {str(getattr(self, name).dtype) for name in _ARRAYS}
         _require(kinds == {"float32"}, where, came=f"arrays of {', '.join(sorted(kinds))}", expected="float32")
         twice = self.conditions.duplicated()
@@ -167,7 +173,8 @@ def _require(holds: bool, where: str, *, came: str, expected: str) -> None:
         raise AnalysisError(where, came=came, expected=expected, remedy=_AGAIN)
 
 
-def save_betas(path: Path, betas: Betas, *, sub: str = "", overwrite: bool = False) -> Path:
+def save_betas(path: Path, betas: Betas, *, sub: str = "", inputs: Mapping[str, str] | None = None,
+               overwrite: bool = False) -> Path:
     """Write response estimates to an HDF5 file.
 
     Parameters
@@ -177,11 +184,15 @@ def save_betas(path: Path, betas: Betas, *, sub: str = "", overwrite: bool = Fal
     betas : Betas
     sub : str
         Whose they are; the file says so, and is taken for nobody else's.
+    inputs : mapping of str to str, optional
+        Digests of what they were made from, kept in the file.
     overwrite : bool
     """
     with write_hdf5(path, form=FORMAT, overwrite=overwrite) as file:
         file.attrs.update({"hemi": betas.hemi, "unit": "percent signal change", **({"sub": sub} if sub else {})})
-        for name in _ARRAYS:
+        if inputs:
+            file.attrs["inputs"] = json.dumps(dict(sorted(inputs.items())))
+        for name in (*_ARRAYS, *(("errors",) if betas.errors is not None else ())):
             file.create_dataset(name, data=getattr(betas, name))
         for name in COLUMNS:
             column = betas.conditions[name]
@@ -190,7 +201,7 @@ def save_betas(path: Path, betas: Betas, *, sub: str = "", overwrite: bool = Fal
     return Path(path)
 
 
-def load_betas(path: Path, *, sub: str = "", hemi: str = "") -> Betas:
+def load_betas(path: Path, *, sub: str = "", hemi: str = "", errors: bool = False) -> Betas:
     """Read response estimates.
 
     Parameters
@@ -199,6 +210,8 @@ def load_betas(path: Path, *, sub: str = "", hemi: str = "") -> Betas:
     sub, hemi : str
         Whose and of which side they are to be. A file that does not say whose it is (those of release 0.1.0, and other
         programs') is taken as it is.
+    errors : bool
+        Also read their standard errors, where the file has them.
 
     Raises
     ------
@@ -207,7 +220,8 @@ def load_betas(path: Path, *, sub: str = "", hemi: str = "") -> Betas:
     """
     with read_hdf5(path, form=FORMAT, remedy=_AGAIN, marked=True) as file:
         columns = {name: _column(file[f"conditions/{name}"]) for name in COLUMNS}
-        arrays = {name: file[name][:] for name in _ARRAYS}
+        wanted = (*_ARRAYS, *(("errors",) if errors and "errors" in file else ()))
+        arrays = {name: file[name][:] for name in wanted}
         _require_owner(path, file.attrs, sub=sub, hemi=hemi)
         found = str(file.attrs["hemi"])
     return Betas(hemi=found, conditions=pd.DataFrame(columns), **arrays)

@@ -14,10 +14,11 @@ from analysis.data.sources import HEMISPHERES
 from analysis.glm.betas import COLUMNS, Betas, require_betas, save_betas
 from analysis.glm.design import order_conditions
 from analysis.glm.ols import explained
-from analysis.glm.subject_runs import SubjectRuns
+from analysis.glm.subject_runs import SubjectRuns, joint_origin
 from analysis.steps import Origin
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
+from subjects.provenance import digest_file
 
 Floats = NDArray[np.float64]
 
@@ -32,12 +33,15 @@ def betas_origin(runs: SubjectRuns, path: Path, *, names: Sequence[str], **more:
     hemi = next(hemi for hemi, one in betas_paths(runs.layout, sub=runs.sub).items() if one == path)
     chosen = runs.settings.model_dump(mode="json", include=set(names))
     return Origin(runs.inputs(sessions=runs.sessions, hemispheres=(hemi,)),
-                  {"source": runs.data.source, "tr_s": runs.tr_s, "n_discarded": runs.n_discarded, **chosen, **more})
+                  {"source": runs.data.source, "tr_s": runs.tr_s, "n_discarded": runs.n_discarded, **chosen,
+                   **(joint_origin(runs.groups[0]) if len(runs.groups) == 1 else {}), **more})
 
 
-def write_betas(path: Path, betas: Betas, *, sub: str, said: Mapping[str, Any]) -> dict[str, Any]:
+def write_betas(path: Path, betas: Betas, *, sub: str, said: Mapping[str, Any],
+                inputs: Mapping[str, Path | str] | None = None) -> dict[str, Any]:
     """Write one hemisphere's betas, and say what their sidecar holds beside `said`."""
-    save_betas(path, betas, sub=sub, overwrite=True)
+    digests = {name: one if isinstance(one, str) else digest_file(one) for name, one in (inputs or {}).items()}
+    save_betas(path, betas, sub=sub, inputs=digests, overwrite=True)
     return {"Unit": "percent signal change", **said, "VerticesWithoutSignal": int(np.isnan(betas.r2).sum()),
             "MedianR2": float(np.nanmedian(betas.r2))}
 
@@ -82,14 +86,26 @@ def combine_sessions(fits: Sequence[Estimates], tables: Sequence[pd.DataFrame], 
     if len(sizes) != 1:
         raise AnalysisError(f"hemi-{hemi}", came=f"sessions on {' and '.join(map(str, sorted(sizes)))} vertices",
                             expected="one mesh", remedy="Preprocess all sessions to one surface.")
-    values, table = _means_of_equals(np.concatenate([fit.percent for fit in fits]),
-                                     pd.concat(tables, ignore_index=True))
+    joined = pd.concat(tables, ignore_index=True)
+    values, table = _means_of_equals(np.concatenate([fit.percent for fit in fits]), joined)
     rows = order_conditions(table, base_images=base_images)
+    found = [one for one in (getattr(fit, "errors", None) for fit in fits) if one is not None]
+    errors = _errors_of_means(np.concatenate(found), joined)[rows] if len(found) == len(fits) else None
     volumes = np.array([fit.n_volumes for fit in fits], dtype=np.float64)
     total, left = (np.sum([getattr(fit, name) for fit in fits], axis=0) for name in ("ss_total", "ss_residual"))
-    return Betas(hemi=hemi, values=values[rows], conditions=table.iloc[rows].reset_index(drop=True),
+    return Betas(hemi=hemi, values=values[rows], errors=errors, conditions=table.iloc[rows].reset_index(drop=True),
                  r2=explained(total, left).astype(np.float32),
                  mean_signal=np.average([fit.mean_signal for fit in fits], axis=0, weights=volumes).astype(np.float32))
+
+
+def _errors_of_means(errors: NDArray[np.float32], table: pd.DataFrame) -> NDArray[np.float32]:
+    """Give the standard errors of the means of independent estimates: the root of summed squares over their number."""
+    if not table.duplicated().any():
+        return errors
+    groups = table.groupby(list(COLUMNS), sort=False).ngroup().to_numpy()
+    sums = [np.sqrt(np.square(errors[groups == group], dtype=np.float64).sum(axis=0)) / np.sum(groups == group)
+            for group in range(groups.max() + 1)]
+    return np.stack(sums).astype(np.float32)
 
 
 def _means_of_equals(values: NDArray[np.float32], table: pd.DataFrame) -> tuple[NDArray[np.float32], pd.DataFrame]:

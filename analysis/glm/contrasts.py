@@ -12,6 +12,9 @@ from scipy import special
 from analysis.glm.ar1 import AutoregressiveFit
 from analysis.glm.ols import Floats
 
+_BLOCK = 16384
+"""Vertices whose repeats are widened to float64 at once."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ContrastMap:
@@ -22,13 +25,13 @@ class ContrastMap:
     effect, error : float64 array, (n_vertices,)
         Weighted sum of the betas and its standard error, in the data's units.
     t : float64 array, (n_vertices,)
-    n_df : int
+    n_df : float
         Degrees of freedom of t.
     """
 
     effect: Floats
     error: Floats
-    n_df: int
+    n_df: float
 
     @property
     def t(self) -> Floats:
@@ -77,19 +80,53 @@ def contrast(fit: AutoregressiveFit, weights: Sequence[float] | Floats) -> Contr
     return ContrastMap(effect=row @ fit.betas, error=np.sqrt(scale * fit.variance), n_df=fit.n_df)
 
 
+def repeat_variances(repeats: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """Measure how much responses vary in all, and over the repeats of one image.
+
+    Parameters
+    ----------
+    repeats : float array, (n_repeats, n_images, n_vertices)
+        Every image's response, as often as it was estimated; NaN throughout for an estimate that is missing. An image
+        with fewer than two is left out.
+
+    Returns
+    -------
+    total, noise : float64 array, (n_vertices,)
+        The variance over all responses; the variance over an image's repeats, averaged over images. Both without bias
+        (n - 1). NaN where there is no signal.
+
+    Raises
+    ------
+    ValueError
+        If there are not two repeats of two images.
+    """
+    n_repeats, n_images, n_vertices = repeats.shape
+    if n_repeats < 2 or n_images < 2:
+        raise ValueError(f"{n_repeats} repeats of {n_images} images; expected at least two of each")
+    there = ~np.isnan(repeats).all(axis=2)
+    there[:, there.sum(axis=0) < 2] = False
+    total, noise = np.full(n_vertices, np.nan), np.full(n_vertices, np.nan)
+    images = np.flatnonzero(there.any(axis=0))
+    for start in range(0, n_vertices if len(images) > 1 else 0, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        wide = repeats[:, :, block].astype(np.float64)
+        noise[block] = np.mean([wide[there[:, one], one].var(axis=0, ddof=1) for one in images], axis=0)
+        total[block] = wide[there].var(axis=0, ddof=1)
+    return total, noise
+
+
 def noise_ceiling_snr(repeats: NDArray[np.floating]) -> NDArray[np.float32]:
     """Measure how much the responses differ between images beside how much they differ between repeats (ncsnr).
 
     Parameters
     ----------
     repeats : float array, (n_repeats, n_images, n_vertices)
-        Every image's response, as often as it was estimated.
+        See :func:`repeat_variances`.
 
     Returns
     -------
     float32 array, (n_vertices,)
-        ``sqrt(max(V - N, 0) / N)``: N the variance over an image's repeats, averaged over images; V the variance over
-        all responses (Allen et al. 2022, Nature Neuroscience 25:116-126).
+        See :func:`snr_of`.
 
     Examples
     --------
@@ -97,12 +134,15 @@ def noise_ceiling_snr(repeats: NDArray[np.floating]) -> NDArray[np.float32]:
     >>> noise_ceiling_snr(same).round(2)
     array([1.], dtype=float32)
     """
-    n_repeats, n_images, _ = repeats.shape
-    if n_repeats < 2 or n_images < 2:
-        raise ValueError(f"{n_repeats} repeats of {n_images} images; expected at least two of each")
-    wide = repeats.astype(np.float64)
-    noise = wide.var(axis=0, ddof=1).mean(axis=0)
-    total = wide.reshape(n_repeats * n_images, -1).var(axis=0, ddof=1)
+    total, noise = repeat_variances(repeats)
+    return snr_of(total, noise)
+
+
+def snr_of(total: Floats, noise: Floats) -> NDArray[np.float32]:
+    """Give ``sqrt(max(V - N, 0) / N)``, V the variance over all responses, N that over repeats (Allen et al. 2022).
+
+    NaN where there is no noise (Nature Neuroscience 25:116-126).
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.sqrt(np.maximum(total - noise, 0.0) / noise)
     return np.where(noise > 0, ratio, np.nan).astype(np.float32)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.glm.betas import BLANK, COLUMNS
-from analysis.glm.hrf import LENGTH_S, event_response
+from analysis.glm.hrf import ResponseModel
 from stimuli.manifest import TYPES
 from subjects.errors import AnalysisError
 
@@ -175,7 +175,12 @@ class Sampling:
         return (self.n_volumes - self.n_discarded) * self.tr_s / 60.0
 
 
-def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: Sampling) -> NDArray[np.float64]:
+SINGLE = ResponseModel()
+"""SPM's response, one column a condition."""
+
+
+def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: Sampling,
+                  response: ResponseModel = SINGLE) -> NDArray[np.float64]:
     """Predict the time course of each condition in one run, from the onsets as they were.
 
     Parameters
@@ -186,12 +191,15 @@ def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: S
     conditions : DataFrame
         See :func:`list_conditions`.
     sampling : Sampling
+    response : ResponseModel
+        By default one column a condition, of SPM's response.
 
     Returns
     -------
-    float64 array, (n_kept_volumes, n_conditions)
+    float64 array, (n_kept_volumes, n_conditions * n_columns)
         Sum over a condition's events of :func:`~analysis.glm.hrf.event_response`: a single event that lasts as
-        planned peaks at 1.
+        planned peaks at 1. A condition's columns stand beside one another; a derivative is made orthogonal to the
+        column that it belongs to, as SPM does it, so that the beta is the height of the response with or without it.
 
     Raises
     ------
@@ -201,9 +209,13 @@ def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: S
     _require_within(events, sampling=sampling)
     columns = condition_columns(events, conditions=conditions)
     times = sampling.times_s
-    design = np.zeros((len(times), len(conditions)))
-    add_responses(design, events, columns=columns, times_s=times)
-    return design
+    design = np.zeros((len(times), len(conditions), response.n_columns))
+    add_responses(design, events, columns=columns, times_s=times, response=response)
+    if response.basis == "derivative":
+        main, other = design[..., 0], design[..., 1]
+        along = np.einsum("tc,tc->c", main, other) / np.maximum(np.einsum("tc,tc->c", main, main), 1e-300)
+        other -= main * along
+    return design.reshape(len(times), -1)
 
 
 def condition_columns(events: pd.DataFrame, *, conditions: pd.DataFrame) -> NDArray[np.int64]:
@@ -223,23 +235,25 @@ def condition_columns(events: pd.DataFrame, *, conditions: pd.DataFrame) -> NDAr
 
 
 def add_responses(design: NDArray[np.float64], events: pd.DataFrame, *, columns: Sequence[int] | NDArray[np.int64],
-                  times_s: NDArray[np.float64]) -> None:
+                  times_s: NDArray[np.float64], response: ResponseModel = SINGLE) -> None:
     """Add each event's predicted response to its column, in place.
 
     Parameters
     ----------
-    design : float64 array, (n_volumes, n_conditions)
+    design : float64 array, (n_volumes, n_conditions) or (n_volumes, n_conditions, n_columns)
     events : DataFrame
         See :func:`design_matrix`.
     columns : sequence of int
         Column of each event.
     times_s : float64 array, (n_volumes,)
         Times of the volumes after the first counted pulse.
+    response : ResponseModel
     """
     planned = planned_durations(events)
+    whole = design if design.ndim == 3 else design[..., None]
     for column, onset, duration, plan in zip(columns, events["onset"], events["duration"], planned, strict=True):
-        near = slice(*np.searchsorted(times_s, [onset, onset + duration + LENGTH_S]))
-        design[near, column] += event_response(times_s[near] - onset, duration_s=duration, planned_s=plan)
+        near = slice(*np.searchsorted(times_s, [onset, onset + duration + response.length_s]))
+        whole[near, column] += response.columns(times_s[near] - onset, duration_s=duration, planned_s=plan)
 
 
 def planned_durations(events: pd.DataFrame) -> NDArray[np.float64]:

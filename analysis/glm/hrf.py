@@ -1,16 +1,38 @@
-"""The canonical haemodynamic response, in closed form: no grid of its own, exact at any onset and duration."""
+"""Haemodynamic responses: exact at any onset and duration, with no grid of their own.
+
+Two canonical ones (SPM's double gamma, and GLMdenoise's mean of measured responses), and what a condition's time course
+may be made of: one response, the response and its derivative in time, or one value a lag (FIR).
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import PchipInterpolator
 from scipy.optimize import minimize_scalar
 from scipy.special import gammainc, gammaln, xlogy
 
+Shape = Literal["canonical", "glmdenoise"]
+Basis = Literal["single", "derivative", "fir"]
+
 _PEAK, _UNDERSHOOT, _RATIO = 6.0, 16.0, 6.0
 LENGTH_S = 32.0
+LENGTHS_S: dict[Shape, float] = {"canonical": LENGTH_S, "glmdenoise": 49.0}
+"""After how long a response to an impulse has ended."""
+FIR_S = 20.0
+"""How long after an event a response is followed lag by lag."""
+_SHIFT_S = 1.0
+_MEASURED_TR_S, _MEASURED_DURATION_S = 1.323751, 3.0
+_MEASURED = np.array([
+    0.0, 0.0314739, 0.1328923, 0.3123292, 0.4411544, 0.5063263, 0.4650057, 0.3392917, 0.1896538, 0.0887497, 0.0269547,
+    -0.0039926, -0.0246273, -0.0476309, -0.0550487, -0.0533214, -0.0543355, -0.0532510, -0.0504861, -0.0523878,
+    -0.0480251, -0.0413692, -0.0386230, -0.0309583, -0.0293101, -0.0267611, -0.0231532, -0.0248940, -0.0256091,
+    -0.0245259, -0.0221593, -0.0188920, -0.0205457, -0.0230804, -0.0255725, -0.0200646, -0.0101146, -0.0145592])
+"""The mean of five measured responses to a stimulus of 3 s, from which GLMdenoise's canonical one is made."""
 
 
 def canonical(time_s: ArrayLike) -> NDArray[np.float64]:
@@ -42,23 +64,45 @@ def _density(time: NDArray[np.float64], shape: float) -> NDArray[np.float64]:
     return np.exp(xlogy(shape - 1, time) - time - gammaln(shape))
 
 
-def _integral(time: NDArray[np.float64]) -> NDArray[np.float64]:
+def _integral(time: NDArray[np.float64], shape: Shape = "canonical") -> NDArray[np.float64]:
     """Integrate the impulse response from 0."""
     passed = np.maximum(time, 0.0)
-    return gammainc(_PEAK, passed) - gammainc(_UNDERSHOOT, passed) / _RATIO
+    if shape == "glmdenoise":
+        return _measured_integral(passed)
+    return np.asarray(gammainc(_PEAK, passed) - gammainc(_UNDERSHOOT, passed) / _RATIO)
+
+
+@lru_cache(maxsize=1)
+def _measured_course() -> PchipInterpolator:
+    return PchipInterpolator(_MEASURED_TR_S * np.arange(len(_MEASURED)), _MEASURED)
+
+
+def _measured_integral(passed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Integrate the impulse response that lies under the measured one, ``K(t) = h(t) + h(t - 3) + h(t - 6) + ...``.
+
+    The response to 3 s is ``h(t) = K(t) - K(t - 3)``, K the integral of the response to an impulse: solved for K. After
+    the last sample the response has ended, and K stays.
+    """
+    end = _MEASURED_TR_S * (len(_MEASURED) - 1)
+    back = np.minimum(passed, end)[..., None] - _MEASURED_DURATION_S * np.arange(int(end // _MEASURED_DURATION_S) + 1)
+    return np.asarray(np.where(back > 0, _measured_course()(np.maximum(back, 0.0)), 0.0).sum(axis=-1))
 
 
 @lru_cache(maxsize=64)  # planned durations are few; measured ones, which jitter, never come here
-def peak_height(duration_s: float) -> float:
+def peak_height(duration_s: float, shape: Shape = "canonical") -> float:
     """Give the height of the response to an event of this duration, before scaling."""
     def negative(time: float) -> float:
-        return float(_integral(np.asarray(time - duration_s)) - _integral(np.asarray(time)))
+        return float(_integral(np.asarray(time - duration_s), shape) - _integral(np.asarray(time), shape))
 
+    if shape == "glmdenoise":  # splines have several maxima: the highest of a fine grid
+        grid = np.arange(0.0, 12.0 + duration_s, 0.01)
+        return float((_integral(grid, shape) - _integral(grid - duration_s, shape)).max())
     found = minimize_scalar(negative, bounds=(0.0, 12.0 + duration_s), method="bounded", options={"xatol": 1e-10})
     return -float(found.fun)
 
 
-def event_response(time_s: ArrayLike, *, duration_s: float, planned_s: float) -> NDArray[np.float64]:
+def event_response(time_s: ArrayLike, *, duration_s: float, planned_s: float,
+                   shape: Shape = "canonical") -> NDArray[np.float64]:
     """Evaluate the response to an event that lasts: the impulse response integrated over the event.
 
     ``r(t) = (H(t) - H(t - d)) / max_t(H(t) - H(t - p))`` with ``H`` the integral of :func:`canonical`, ``d`` the
@@ -73,6 +117,9 @@ def event_response(time_s: ArrayLike, *, duration_s: float, planned_s: float) ->
         How long the event lasted, more than 0.
     planned_s : float
         How long it should have lasted, more than 0: the duration whose response peaks at 1.
+    shape : {"canonical", "glmdenoise"}
+        The response to an impulse: SPM's, or the one that lies under GLMdenoise's canonical response (Kay et al. 2013;
+        the mean of five measured responses to 3 s, deconvolved).
 
     Returns
     -------
@@ -86,4 +133,57 @@ def event_response(time_s: ArrayLike, *, duration_s: float, planned_s: float) ->
     array([1.81])
     """
     time = np.asarray(time_s, dtype=np.float64)
-    return (_integral(time) - _integral(time - duration_s)) / peak_height(float(planned_s))
+    return (_integral(time, shape) - _integral(time - duration_s, shape)) / peak_height(float(planned_s), shape)
+
+
+@dataclass(frozen=True)
+class ResponseModel:
+    """What the time course of a condition is made of.
+
+    Parameters
+    ----------
+    shape : {"canonical", "glmdenoise"}
+        See :func:`event_response`.
+    basis : {"single", "derivative", "fir"}
+        One column a condition; a second one, the difference to the response a second later, as SPM's derivative in
+        time; or one column a lag of a TR, up to :data:`FIR_S` after an event.
+    tr_s : float
+        Repetition time, the width of a lag.
+    """
+
+    shape: Shape = "canonical"
+    basis: Basis = "single"
+    tr_s: float = 2.0
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of a condition."""
+        return {"single": 1, "derivative": 2, "fir": self.n_lags}[self.basis]
+
+    @property
+    def n_lags(self) -> int:
+        """Lags that an FIR has."""
+        return int(np.ceil(FIR_S / self.tr_s - 1e-9))
+
+    @property
+    def length_s(self) -> float:
+        """How long after its end an event still tells."""
+        return FIR_S if self.basis == "fir" else LENGTHS_S[self.shape] + _SHIFT_S * (self.basis == "derivative")
+
+    def main_column(self, planned_s: float) -> int:
+        """Say which of a condition's columns its beta is read from: the first, or the lag at the response's peak."""
+        if self.basis != "fir":
+            return 0
+        middles = (np.arange(self.n_lags) + 0.5) * self.tr_s
+        return int(np.argmax(event_response(middles, duration_s=planned_s, planned_s=planned_s, shape=self.shape)))
+
+    def columns(self, time_s: NDArray[np.float64], *, duration_s: float, planned_s: float) -> NDArray[np.float64]:
+        """Evaluate the response to one event, (n_times, n_columns); times in seconds since its onset."""
+        if self.basis == "fir":
+            lags = np.floor(time_s / self.tr_s + 1e-9)
+            return np.asarray(lags[:, None] == np.arange(self.n_lags), dtype=np.float64)
+        main = event_response(time_s, duration_s=duration_s, planned_s=planned_s, shape=self.shape)
+        if self.basis == "single":
+            return main[:, None]
+        later = event_response(time_s - _SHIFT_S, duration_s=duration_s, planned_s=planned_s, shape=self.shape)
+        return np.stack([main, (main - later) / _SHIFT_S], axis=1)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from analysis.jobs import Each, one_by_one
 from subjects.errors import AnalysisError
 
 Floats = NDArray[np.float64]
@@ -136,7 +137,8 @@ def explained(ss_total: Floats, ss_residual: Floats) -> Floats:
     return 1.0 - ss_residual / np.where(ss_total > 0, ss_total, np.nan)
 
 
-def fit_session(runs: Iterable[NDArray[np.float32]], *, model: Model, block_vertices: int = 4096) -> SessionFit:
+def fit_session(runs: Iterable[NDArray[np.float32]], *, model: Model, block_vertices: int = 4096,
+                each: Each = one_by_one) -> SessionFit:
     """Fit a session by ordinary least squares.
 
     Parameters
@@ -147,6 +149,8 @@ def fit_session(runs: Iterable[NDArray[np.float32]], *, model: Model, block_vert
     model : Model
     block_vertices : int
         Vertices that are widened to float64 at once. It does not alter the result.
+    each : Each
+        How blocks are gone through (:func:`analysis.jobs.at_once`).
 
     Returns
     -------
@@ -173,7 +177,7 @@ def fit_session(runs: Iterable[NDArray[np.float32]], *, model: Model, block_vert
                                 expected=f"runs of {', '.join(str(len(part[0])) for part in parts)} volumes",
                                 remedy="See that time series and events belong together.")
         sums = sums or _Sums.empty(n_conditions=parts[0][0].shape[1], n_vertices=data.shape[1])
-        sums.add(data, *parts[n_runs - 1], block_vertices=block_vertices, where=model.where)
+        sums.add(data, *parts[n_runs - 1], block_vertices=block_vertices, where=model.where, each=each)
     if sums is None or n_runs != len(parts):
         raise AnalysisError(model.where, came=f"{n_runs} runs", expected=f"{len(parts)}, one a design",
                             remedy="See that time series and events belong together.")
@@ -196,15 +200,19 @@ class _Sums:
         return cls(np.zeros((n_conditions, n_vertices)), np.zeros(n_vertices), np.zeros(n_vertices))
 
     def add(self, data: NDArray[np.float32], rotation: Floats, drift: Floats, *, block_vertices: int,
-            where: str) -> None:
+            where: str, each: Each) -> None:
         n_vertices = len(self.signal)
         if data.shape[1] != n_vertices:
             raise AnalysisError(where, came=f"{data.shape[1]} vertices after runs of {n_vertices}",
                                 expected="one mesh", remedy="Preprocess all runs to one surface.")
         basis = np.concatenate([rotation, drift], axis=1)
-        for start in range(0, n_vertices, block_vertices):
+
+        def add(start: int) -> None:
             block = slice(start, min(start + block_vertices, n_vertices))
             self._add_block(data[:, block].astype(np.float64), basis, block=block, n_drifts=drift.shape[1])
+
+        for _ in each(add, range(0, n_vertices, block_vertices)):
+            pass
         self.n_volumes += len(data)
 
     def _add_block(self, wide: Floats, basis: Floats, *, block: slice, n_drifts: int) -> None:

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.glm.betas import BLANK
-from analysis.glm.design import list_conditions, missing_conditions
+from analysis.glm.betas import BLANK, COLUMNS
+from analysis.glm.design import list_conditions, missing_conditions, order_conditions
 from subjects.errors import AnalysisError
 from subjects.run_key import RunKey
 
@@ -26,21 +26,24 @@ class Portion:
     Parameters
     ----------
     session : str
+        ``"01"``; of sessions that are estimated together ``"01+02"``.
     name : str
         ``"all runs"``, ``"odd runs"`` or ``"even runs"``.
     runs : mapping of int to mapping of RunKey to DataFrame
         Run number to its events tables, one a part; ``presentation`` says which estimate an image's showing counts for.
+        Runs of several sessions are numbered through.
     conditions : DataFrame
-        See :func:`~analysis.glm.design.list_conditions`.
-    missing : mapping of int to tuple of str
-        Runs that do not hold every condition, and which they lack.
+        See :func:`~analysis.glm.design.list_conditions`. Of several sessions: with one row for all blanks, of session
+        ``""``.
+    missing : mapping of int or str to tuple of str
+        Runs that do not hold every condition of their session, and which they lack.
     """
 
     session: str
     name: str
     runs: Mapping[int, Events]
     conditions: pd.DataFrame
-    missing: Mapping[int, tuple[str, ...]]
+    missing: Mapping[int | str, tuple[str, ...]]
 
     @property
     def where(self) -> str:
@@ -53,12 +56,19 @@ class Portion:
         return {key: table for parts in self.runs.values() for key, table in parts.items()}
 
     @property
+    def run_sessions(self) -> list[int]:
+        """The place of each run's session among the portion's."""
+        sessions = [next(iter(parts)).ses for parts in self.runs.values()]
+        places = list(dict.fromkeys(sessions))
+        return [places.index(ses) for ses in sessions]
+
+    @property
     def in_parts(self) -> tuple[int, ...]:
         """Runs that were shown in more than one part."""
         return tuple(run for run, parts in self.runs.items() if len(parts) > 1)
 
 
-def say_missing(missing: Mapping[int, Sequence[str]]) -> str:
+def say_missing(missing: Mapping[int | str, Sequence[str]]) -> str:
     """Say which runs lack conditions, in a few words.
 
     Examples
@@ -66,7 +76,8 @@ def say_missing(missing: Mapping[int, Sequence[str]]) -> str:
     >>> say_missing({2: ("RE cat-01 presentation 2", "blank")})
     'run 2 lacks 2 conditions (RE cat-01 presentation 2, ...)'
     """
-    return "; ".join(f"run {run} lacks {len(lacking)} condition{'s' * (len(lacking) > 1)} ({lacking[0]}"
+    names = {run: run if isinstance(run, str) else f"run {run}" for run in missing}
+    return "; ".join(f"{names[run]} lacks {len(lacking)} condition{'s' * (len(lacking) > 1)} ({lacking[0]}"
                      f"{', ...' * (len(lacking) > 1)})" for run, lacking in missing.items())
 
 
@@ -95,24 +106,51 @@ def split_session(events: Events, *, session: str, partition: Literal["presentat
     AnalysisError
         If a session of one run is to be halved.
     """
-    runs: dict[int, dict[RunKey, pd.DataFrame]] = {}
-    for key in sorted(events):
-        runs.setdefault(key.run, {})[key] = events[key]
+    return split_sessions({session: events}, partition=partition, base_images=base_images)
+
+
+def split_sessions(sessions: Mapping[str, Events], *, partition: Literal["presentation", "runs"],
+                   base_images: Sequence[str] | None = None) -> tuple[Portion, ...]:
+    """Split the runs of sessions that are estimated together; see :func:`split_session`."""
+    runs: dict[str, dict[int, dict[RunKey, pd.DataFrame]]] = {ses: {} for ses in sessions}
+    for ses, events in sessions.items():
+        for key in sorted(events):
+            runs[ses].setdefault(key.run, {})[key] = events[key]
     if partition == "presentation":
-        return (_portion(runs, session=session, name=ALL, base_images=base_images),)
-    if len(runs) < 2:
-        raise AnalysisError(f"ses-{session}", came=f"{len(runs)} run", expected="at least two, for two halves",
-                            remedy='Play another run, or set glm.partition = "presentation".')
-    numbers = list(runs)
-    return tuple(_portion({run: {key: _as_estimate(table, half) for key, table in runs[run].items()}
-                           for run in numbers[half - 1::2]}, session=session, name=name, base_images=base_images)
+        return (_portion(runs, name=ALL, base_images=base_images),)
+    for ses, found in runs.items():
+        if len(found) < 2:
+            raise AnalysisError(f"ses-{ses}", came=f"{len(found)} run", expected="at least two, for two halves",
+                                remedy='Play another run, or set glm.partition = "presentation".')
+    return tuple(_portion({ses: {run: {key: _as_estimate(table, half) for key, table in found[run].items()}
+                                 for run in list(found)[half - 1::2]} for ses, found in runs.items()},
+                          name=name, base_images=base_images)
                  for half, name in enumerate(HALVES, start=1))
 
 
-def _portion(runs: Mapping[int, Events], *, session: str, name: str, base_images: Sequence[str] | None) -> Portion:
-    joined = {run: pd.concat(parts.values(), ignore_index=True) for run, parts in runs.items()}
-    conditions = list_conditions(joined, session=session, base_images=base_images)
-    return Portion(session, name, runs, conditions, missing_conditions(joined, conditions=conditions))
+def _portion(sessions: Mapping[str, Mapping[int, Events]], *, name: str,
+             base_images: Sequence[str] | None) -> Portion:
+    tables: list[pd.DataFrame] = []
+    missing: dict[int | str, tuple[str, ...]] = {}
+    for ses, runs in sessions.items():
+        joined = {run: pd.concat(parts.values(), ignore_index=True) for run, parts in runs.items()}
+        tables.append(list_conditions(joined, session=ses, base_images=base_images))
+        missing.update({run if len(sessions) == 1 else f"ses-{ses} run-{run}": lacking for run, lacking
+                        in missing_conditions(joined, conditions=tables[-1]).items()})
+    if len(sessions) == 1:
+        (session, runs), = sessions.items()
+        return Portion(session, name, runs, tables[0], missing)
+    everything = [parts for runs in sessions.values() for parts in runs.values()]
+    return Portion("+".join(sessions), name, dict(enumerate(everything, start=1)),
+                   _join_conditions(tables, base_images=base_images), missing)
+
+
+def _join_conditions(tables: Sequence[pd.DataFrame], *, base_images: Sequence[str] | None) -> pd.DataFrame:
+    """Join the conditions of several sessions: one row for their blanks, and for an image that several show."""
+    table = pd.concat(tables, ignore_index=True)
+    table.loc[table["type"] == BLANK, "session"] = ""
+    table = table.drop_duplicates([*COLUMNS[1:]]).reset_index(drop=True)
+    return table.iloc[order_conditions(table, base_images=base_images)].reset_index(drop=True)
 
 
 def _as_estimate(table: pd.DataFrame, number: int) -> pd.DataFrame:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.data.timeseries import (
@@ -26,7 +27,7 @@ from analysis.data.timeseries import (
     say_missing_runs,
 )
 from analysis.glm.design import Sampling
-from analysis.glm.portions import Portion, split_session
+from analysis.glm.portions import Portion, split_sessions
 from analysis.glm.usable import judge_vertices
 from analysis.jobs import Each
 from subjects.cli import ProgressWrapper
@@ -78,7 +79,7 @@ class SubjectRuns:
     planned: tuple[int, int] = (0, 0)
     accept: tuple[str, ...] = ()
     left_out: dict[str, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
-    _held: dict[tuple[str, str], dict[RunKey, Run]] = field(default_factory=dict, repr=False, compare=False)
+    _held: dict[tuple[tuple[str, ...], str], dict[RunKey, Run]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def data(self) -> SubjectData:
@@ -110,10 +111,15 @@ class SubjectRuns:
         gaps = say_missing_runs(self.sessions, n_sessions=self.planned[0], n_runs=self.planned[1])
         return {"MissingRuns": gaps} if gaps else {}
 
-    def portions(self, ses: str) -> tuple[Portion, ...]:
-        """Split a session's runs into those that are estimated together (``glm.partition``)."""
-        events = keep_estimable(self.sessions[ses], n_discarded=self.n_discarded)
-        return split_session(events, session=ses, partition=self.settings.partition, base_images=self.base_images)
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Sessions that are estimated together (``glm.sessions``)."""
+        return join_sessions(tuple(self.sessions), joint=self.settings.sessions == "joint")
+
+    def portions(self, sessions: Sequence[str]) -> tuple[Portion, ...]:
+        """Split the runs of some sessions into those that are estimated together (``glm.partition``)."""
+        events = {ses: keep_estimable(self.sessions[ses], n_discarded=self.n_discarded) for ses in sessions}
+        return split_sessions(events, partition=self.settings.partition, base_images=self.base_images)
 
     def inputs(self, *, sessions: Iterable[str], hemispheres: Iterable[str]) -> dict[str, Path | str]:
         """Name the files that some sessions' betas are made from."""
@@ -158,21 +164,72 @@ class SubjectRuns:
         """Say when a run's volumes were taken."""
         return Sampling(n_volumes=len(run.data), tr_s=run.tr_s, start_s=run.start_s, n_discarded=self.n_discarded)
 
-    def session(self, ses: str, hemi: str, *, each: Each, progress: ProgressWrapper) -> dict[RunKey, Run]:
-        """Read one hemisphere of a session's runs, and hold them until another session is asked for."""
-        for held in [one for one in self._held if one[0] != ses]:
+    def scans(self, sessions: Sequence[str], hemi: str, *, each: Each,
+              progress: ProgressWrapper) -> dict[RunKey, Run]:
+        """Read one hemisphere of some sessions' runs, and hold them until other sessions are asked for."""
+        wanted = tuple(sessions)
+        for held in [one for one in self._held if one[0] != wanted]:
             del self._held[held]
-        if (ses, hemi) not in self._held:
-            keys = list(keep_estimable(self.sessions[ses], n_discarded=self.n_discarded))
+        if (wanted, hemi) not in self._held:
+            keys = [key for ses in wanted for key in keep_estimable(self.sessions[ses], n_discarded=self.n_discarded)]
             runs = progress(each(lambda key: self.read(key, hemi=hemi), keys), total=len(keys),
-                            label=f"reading sub-{self.sub} ses-{ses} {hemi}")
-            self._held[ses, hemi] = dict(zip(keys, runs, strict=True))
-            self.silence(self._held[ses, hemi], where=f"sub-{self.sub} ses-{ses} hemi-{hemi}")
-        return self._held[ses, hemi]
+                            label=f"reading sub-{self.sub} ses-{'+'.join(wanted)} {hemi}")
+            self._held[wanted, hemi] = dict(zip(keys, runs, strict=True))
+            self.silence(self._held[wanted, hemi], where=f"sub-{self.sub} ses-{'+'.join(wanted)} hemi-{hemi}")
+        return self._held[wanted, hemi]
 
     def release(self) -> None:
         """Let go of the time series that are held."""
         self._held.clear()
+
+
+def join_sessions(sessions: tuple[str, ...], *, joint: bool) -> tuple[tuple[str, ...], ...]:
+    """Group sessions into those that are estimated together.
+
+    Examples
+    --------
+    >>> join_sessions(("01", "02"), joint=False), join_sessions(("01", "02"), joint=True)
+    ((('01',), ('02',)), (('01', '02'),))
+    """
+    return (sessions,) if joint and len(sessions) > 1 else tuple((ses,) for ses in sessions)
+
+
+def fit_entities(sessions: Sequence[str]) -> dict[str, str]:
+    """Give the entities by which a file of some sessions is named: none for several together."""
+    return {"ses": sessions[0]} if len(sessions) == 1 else {}
+
+
+def joint_origin(sessions: Sequence[str]) -> dict[str, list[str]]:
+    """Say in a sidecar that sessions were fitted together; nothing of one by itself."""
+    return {"joint_sessions": list(sessions)} if len(sessions) > 1 else {}
+
+
+def part_series(portion: Portion, scans: Mapping[RunKey, Run], *,
+                n_discarded: int) -> dict[RunKey, NDArray[np.float32]]:
+    """Give the kept volumes of every part of a run.
+
+    The signals of several sessions are scaled to their common mean at each vertex: a scanner's units change from one
+    day to the next, and percent of the mean signal do not. A vertex that is dark in one of them is left as it is.
+    """
+    kept = {key: scans[key].data[n_discarded:] for key in portion.events}
+    sessions = {key.ses for key in kept}
+    if len(sessions) == 1:
+        return kept
+    sums = {ses: np.sum([one.sum(axis=0, dtype=np.float64) for key, one in kept.items() if key.ses == ses], axis=0)
+            for ses in sessions}
+    n_volumes = {ses: sum(len(one) for key, one in kept.items() if key.ses == ses) for ses in sessions}
+    mean = np.sum(list(sums.values()), axis=0) / sum(n_volumes.values())
+    bright = np.all([one > 0 for one in sums.values()], axis=0)
+    scales = {ses: np.divide(mean * n_volumes[ses], sums[ses], out=np.ones_like(mean),
+                             where=bright).astype(np.float32) for ses in sessions}
+    return {key: one * scales[key.ses] for key, one in kept.items()}
+
+
+def kept_series(portion: Portion, scans: Mapping[RunKey, Run], *, n_discarded: int) -> list[NDArray[np.float32]]:
+    """Give the kept volumes of each run, its parts below one another; see :func:`part_series`."""
+    kept = part_series(portion, scans, n_discarded=n_discarded)
+    return [kept[next(iter(parts))] if len(parts) == 1 else np.concatenate([kept[key] for key in parts])
+            for parts in portion.runs.values()]
 
 
 def keep_estimable(events: Events, *, n_discarded: int) -> Events:

@@ -102,15 +102,16 @@ OPEN_CHOICES = (
                ("motion.dot_deg", "motion.speed_deg_s", "motion.density", "motion.lifetime_s", "motion.direction_s",
                 "motion.inner_deg")),
     OpenChoice("Blank predictor of two sessions", "one for all blank trials, 241 conditions", "one a session: every "
-               "session is fitted alone, 121 conditions (242 rows in all)"),
+               "session is fitted alone, 121 conditions (242 rows in all); one joint fit on offer", ("glm.sessions",)),
     OpenChoice("“Presentation” of an image that is shown twice in each of 5 runs", "2 presentations", "the first and "
                "the second showing within a run, each pooled over runs; odd and even runs, each denoised by itself, on "
                "offer", ("glm.partition",)),
     OpenChoice("Denoising of the GLM", "GLMdenoise", "GLMdenoise (Kay et al. 2013), its published steps and defaults; "
-               "ordinary least squares on offer, and in studies of release 0.1.0", ("glm.model",)),
+               "ordinary least squares and AR(1) on offer, the former in studies of release 0.1.0", ("glm.model",)),
     OpenChoice("Haemodynamic response", "by GLMdenoise, how not said", "fitted to the 50 vertices that the conditions "
                "explain best, from SPM's canonical one on, which is kept where the fit is far from it (R² below 50 %); "
-               "the canonical one as it is on offer", ("glm.hrf", "glm.hrf_fit")),
+               "the canonical one as it is, GLMdenoise's own, a derivative and single lags on offer",
+               ("glm.hrf", "glm.hrf_fit", "glm.basis")),
     OpenChoice("Where the responses of a network's layer are read", "“layers 1–8”", "the network's own choice: for "
                "AlexNet after normalisation and pooling of layers 1 and 2; other places on offer", ("stimuli.tap",)),
     OpenChoice("Modules that stand for layers 1 to 8 in networks that are not AlexNet", "“layers 1–8” of AlexNet",

@@ -17,6 +17,7 @@ from analysis.data.surface import Surface
 from analysis.encoding.run import read_selected
 from analysis.glm.betas import load_betas
 from analysis.glm.denoising.files import PortionNoise, load_noise, load_snr
+from analysis.glm.subject_runs import fit_entities, join_sessions
 from analysis.regions.labels import ROIS, read_labels
 from analysis.report.figures.cortex.flatmap import FlatHemisphere
 from analysis.report.figures.prf.records import PrfRecord, plan_prf, read_prf
@@ -28,7 +29,7 @@ from paradigms.runlog import is_complete, of_kind, read_events, read_journal
 from stimuli.manifest import Manifest, read_manifest
 from subjects.layout import Layout
 from subjects.run_key import RunKey
-from subjects.settings.analysis import PrfSettings
+from subjects.settings.analysis import GlmSettings, PrfSettings
 from subjects.settings.study import Settings
 from subjects.store import read_json, read_table
 
@@ -228,7 +229,7 @@ def read_records(request: Request) -> StudyRecords:
     of_network = next(work for work in works["rsa"] if work.sub is None)
     found = tuple(_read_subject(resolve_subject(layout, sub=sub, pipeline=chosen.analysis.bold,
                                                 space=chosen.analysis.space), by_subject[sub],
-                                layout=layout, settings=chosen.prf, denoised=chosen.glm.model == "glmdenoise")
+                                layout=layout, settings=chosen.prf, glm=chosen.glm)
                   for sub in request.progress(request.subjects, label="reading results", total=len(request.subjects)))
     made = [path for one in by_subject.values() for work in one.values() for path in work.files()]
     low_level, measures = read_low_level(layout)
@@ -250,8 +251,8 @@ def read_low_level(layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout, settings: PrfSettings,
-                  denoised: bool) -> SubjectRecords:
-    sessions = tuple(dict.fromkeys(key.ses for key in data.runs)) if denoised else ()
+                  glm: GlmSettings) -> SubjectRecords:
+    sessions = tuple(dict.fromkeys(key.ses for key in data.runs)) if glm.model == "glmdenoise" else ()
     labels = {hemi: read_labels(data.labels[hemi], hemi=hemi) for hemi in HEMISPHERES}
     (table, vertices), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
     selected = read_selected(vertices)
@@ -264,7 +265,8 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
         tuple(_read_run(layout, key) for key in data.runs), read_excerpts(layout, sub=data.sub),
         glm=tuple(_read_glm(path, labels=labels, sub=data.sub) for path in works["glm"].files()),
         flat=flat, prf=prf, rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table),
-        driver=_driver(layout, data), denoising=read_denoising(layout, sub=data.sub, sessions=sessions))
+        driver=_driver(layout, data), denoising=read_denoising(layout, sub=data.sub, sessions=sessions,
+                                                              joint=glm.sessions == "joint"))
 
 
 def _world(layout: Layout, data: SubjectData) -> str | None:
@@ -323,7 +325,8 @@ def _read_glm(path: Path, *, labels: Mapping[str, NDArray[np.int16]], sub: str) 
                      {str(session): int(n) for session, n in counts.items()}, r2)
 
 
-def read_denoising(layout: Layout, *, sub: str, sessions: Sequence[str]) -> tuple[DenoisingRecord, ...]:
+def read_denoising(layout: Layout, *, sub: str, sessions: Sequence[str],
+                   joint: bool = False) -> tuple[DenoisingRecord, ...]:
     """Read what GLMdenoise left of a subject; nothing where betas came from elsewhere.
 
     Raises
@@ -332,9 +335,10 @@ def read_denoising(layout: Layout, *, sub: str, sessions: Sequence[str]) -> tupl
         If a file cannot be read.
     """
     found = []
-    for ses in sessions:
-        path = layout.derivative("glm", sub=sub, ses=ses, suffix="denoise.h5")
-        responses = {hemi: layout.derivative("glm", sub=sub, hemi=hemi, ses=ses, suffix="responses.h5")
+    for group in join_sessions(tuple(sessions), joint=joint):
+        ses, named = "+".join(group), fit_entities(group)
+        path = layout.derivative("glm", sub=sub, suffix="denoise.h5", **named)
+        responses = {hemi: layout.derivative("glm", sub=sub, hemi=hemi, suffix="responses.h5", **named)
                      for hemi in HEMISPHERES}
         if not all(one.is_file() for one in (path, *responses.values())):
             continue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from subjects.settings.section import Count, NotNegative, Positive, Section, Share, described
 
@@ -15,12 +15,24 @@ from subjects.settings.section import Count, NotNegative, Positive, Section, Sha
 class GlmSettings(Section):
     """The general linear model: denoising, HRF, drifts, and how many vertices are fitted at once."""
 
-    model: Literal["glmdenoise", "ols"] = described("glmdenoise",
-        "Model of the time series: GLMdenoise (Kay et al. 2013), or ordinary least squares. A study of release 0.1.0 "
-        "that names none keeps least squares.", source="protocol 6", before="ols")
-    hrf: Literal["canonical"] = described("canonical",
-        "Haemodynamic response: SPM's canonical double gamma; what GLMdenoise's estimate starts from.",
-        source="protocol 6")
+    model: Literal["glmdenoise", "ols", "ar1"] = described("glmdenoise",
+        "Model of the time series: GLMdenoise (Kay et al. 2013), ordinary least squares, or least squares under noise "
+        "that is correlated from volume to volume (AR(1)). A study of release 0.1.0 that names none keeps least "
+        "squares.", source="protocol 6", before="ols")
+    sessions: Literal["separate", "joint"] = described("separate",
+        "Sessions are fitted apart, each with a blank predictor of its own, or together with one (their signals first "
+        "scaled to one mean a vertex).", source="protocol 6, open", since="0.2.0")
+    hrf: Literal["canonical", "glmdenoise"] = described("canonical",
+        "Haemodynamic response: SPM's canonical double gamma, or GLMdenoise's own, the mean of measured responses; "
+        "what GLMdenoise's estimate starts from.", source="protocol 6")
+    basis: Literal["single", "derivative", "fir"] = described("single",
+        "What least squares and AR(1) fit a condition with: `hrf` alone; with its derivative in time beside it; or a "
+        "value a lag up to 20 s (`fir`, for few conditions at jittered times; the one at the peak is the beta).",
+        source="protocol 6, open", since="0.2.0")
+    contrasts: tuple[str, ...] = described(("RE + AN + AI > blank", "RE > AN", "RE > AI", "AI > AN"),
+        "Contrasts of least squares and AR(1), two-tailed: means of conditions on both sides of `>`, joined by `+`: a "
+        "type, `images`, `blank`, a class (`dogs`) or a base image, and of one type `AI:dogs`.", unit="contrast",
+        since="0.2.0")
     hrf_fit: Literal["optimize", "assume", "fir"] = described("optimize",
         "GLMdenoise's response: one fitted to the vertices that the conditions explain best (`optimize`), `hrf` as it "
         "is (`assume`), or a time course a condition and vertex (`fir`, for few conditions; the value at the peak of "
@@ -42,6 +54,29 @@ class GlmSettings(Section):
         "percent of next to nothing is anything. 0: none is too dim.", unit="share", since="0.2.0", before=0.0)
     block_vertices: Count = described(4096,
         "Vertices that are fitted at a time; no result depends on it beyond rounding.", unit="vertices")
+
+    @field_validator("contrasts")
+    @classmethod
+    def _contrasts_have_sides(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for one in given:
+            terms = [term.strip() for side in one.split(">") for term in side.split("+")]
+            if one.count(">") > 1 or not all(terms) or any(term[0] in "-*<" for term in terms):
+                raise ValueError(f"{one!r} is no contrast; write it as 'RE > AN' or 'RE + AI > blank'")
+        if len({contrast_label(one) for one in given}) < len(given):
+            raise ValueError("contrasts repeat one another")
+        return given
+
+
+def contrast_label(contrast: str) -> str:
+    """Spell a contrast as a BIDS label.
+
+    Examples
+    --------
+    >>> contrast_label("RE + AI:dogs > blank")
+    'REandAIdogsOverblank'
+    """
+    words = contrast.replace(">", " Over ").replace("+", " and ")
+    return "".join(letter for letter in words if letter.isalnum())
 
 
 Range = tuple[float, float]

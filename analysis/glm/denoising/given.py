@@ -22,7 +22,7 @@ from analysis.glm.design import (
     planned_durations,
     polynomials,
 )
-from analysis.glm.hrf import LENGTH_S, event_response, peak_height
+from analysis.glm.hrf import LENGTHS_S, ResponseModel, Shape, event_response, peak_height
 from analysis.glm.portions import Portion
 from subjects.run_key import RunKey
 
@@ -39,19 +39,23 @@ class Units:
         Time from an event to the first volume that its response is sampled at.
     times_s : float64 array, (n_lags,)
         Times after an event at which the response is sampled, one TR apart.
+    shape : {"canonical", "glmdenoise"}
+        The canonical response (:func:`~analysis.glm.hrf.event_response`).
     """
 
     duration_s: float
     phase_s: float
     times_s: Floats
+    shape: Shape = "canonical"
 
     @property
     def canonical(self) -> Floats:
-        """SPM's response to a piece at :attr:`times_s`."""
-        return event_response(self.times_s, duration_s=self.duration_s, planned_s=self.duration_s)
+        """The canonical response to a piece at :attr:`times_s`."""
+        return event_response(self.times_s, duration_s=self.duration_s, planned_s=self.duration_s, shape=self.shape)
 
 
-def choose_units(events: Sequence[pd.DataFrame], samplings: Sequence[Sampling]) -> Units:
+def choose_units(events: Sequence[pd.DataFrame], samplings: Sequence[Sampling], *,
+                 shape: Shape = "canonical") -> Units:
     """Choose the pieces that a session's events are cut into, and when their response is sampled.
 
     Parameters
@@ -60,14 +64,15 @@ def choose_units(events: Sequence[pd.DataFrame], samplings: Sequence[Sampling]) 
         One table a scan, with ``onset``, ``duration`` and ``trial_type``.
     samplings : sequence of Sampling
         One a scan, of one TR.
+    shape : {"canonical", "glmdenoise"}
     """
     duration_s = float(np.min([planned_durations(table).min() for table in events]))
     tr_s = samplings[0].tr_s
     after_first = np.concatenate([table["onset"].to_numpy(dtype=np.float64) - sampling.start_s
                                   for table, sampling in zip(events, samplings, strict=True)])
     phase_s = common_phase(after_first, first_s=0.0, tr_s=tr_s)
-    n_lags = int(np.ceil((LENGTH_S + duration_s - phase_s) / tr_s))
-    return Units(duration_s, phase_s, phase_s + tr_s * np.arange(n_lags, dtype=np.float64))
+    n_lags = int(np.ceil((LENGTHS_S[shape] + duration_s - phase_s) / tr_s))
+    return Units(duration_s, phase_s, phase_s + tr_s * np.arange(n_lags, dtype=np.float64), shape)
 
 
 def lay_onsets(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: Sampling, units: Units) -> Floats:
@@ -89,7 +94,8 @@ def lay_onsets(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: Samp
         for k in range(int(np.ceil(pieces - 1e-9))):
             onsets.append(onset + k * units.duration_s)
             targets.append(column)
-            weights.append(min(1.0, pieces - k) * peak_height(units.duration_s) / peak_height(float(plan)))
+            weights.append(min(1.0, pieces - k) * peak_height(units.duration_s, units.shape)
+                           / peak_height(float(plan), units.shape))
     within = (np.array(onsets) + units.phase_s - sampling.start_s) / sampling.tr_s < sampling.n_volumes
     return onset_matrix(np.array(onsets)[within], np.array(targets)[within], n_conditions=len(conditions),
                         first_s=sampling.start_s, n_volumes=sampling.n_volumes, tr_s=sampling.tr_s,
@@ -130,7 +136,8 @@ def merge_presentations(conditions: pd.DataFrame, *, occurs: NDArray[np.bool_]) 
 
 
 def make_experiment(portion: Portion, *, samplings: Mapping[RunKey, Sampling], drift_minutes: float,
-                    hrf_fit: Literal["optimize", "assume", "fir"]) -> tuple[Experiment, Units]:
+                    hrf_fit: Literal["optimize", "assume", "fir"],
+                    shape: Shape = "canonical") -> tuple[Experiment, Units]:
     """Make what GLMdenoise is given for some runs of a session.
 
     A run that was shown in parts is one run, left out and drawn as a whole; each part has drifts of its own, as a scan
@@ -144,13 +151,15 @@ def make_experiment(portion: Portion, *, samplings: Mapping[RunKey, Sampling], d
     drift_minutes : float
         Minutes a degree of the drift polynomials.
     hrf_fit : {"optimize", "assume", "fir"}
+    shape : {"canonical", "glmdenoise"}
+        The canonical response that is assumed, or from which the estimate starts.
 
     Returns
     -------
     Experiment, Units
     """
     events, conditions = portion.events, portion.conditions
-    units = choose_units(list(events.values()), [samplings[key] for key in events])
+    units = choose_units(list(events.values()), [samplings[key] for key in events], shape=shape)
     onsets, kept, nuisance, predicted = [], [], [], []
     for parts in portion.runs.values():
         laid = {key: lay_onsets(table, conditions=conditions, sampling=samplings[key], units=units)
@@ -160,7 +169,8 @@ def make_experiment(portion: Portion, *, samplings: Mapping[RunKey, Sampling], d
         onsets.append(rows)
         kept.append(places)
         nuisance.append(Nuisance(block_diag(*(_drifts(samplings[key], drift_minutes) for key in parts))))
-        predicted.append(np.concatenate([design_matrix(table, conditions=conditions, sampling=samplings[key])
+        predicted.append(np.concatenate([design_matrix(table, conditions=conditions, sampling=samplings[key],
+                                                       response=ResponseModel(shape=shape))
                                          for key, table in parts.items()]))
     occurs = np.array([np.any(one != 0, axis=0) for one in predicted])
     return Experiment(onsets=onsets, nuisance=nuisance, response=units.canonical, kept=kept,

@@ -34,9 +34,9 @@ from analysis.glm.denoising.files import (
     save_responses,
 )
 from analysis.glm.denoising.given import Units, make_experiment
-from analysis.glm.denoising.model import Series, SideBySide
+from analysis.glm.denoising.model import SideBySide
 from analysis.glm.portions import Portion, say_missing
-from analysis.glm.subject_runs import SubjectRuns
+from analysis.glm.subject_runs import SubjectRuns, fit_entities, join_sessions, joint_origin, kept_series
 from analysis.jobs import Each
 from analysis.steps import Origin, Work
 from subjects.cli import ProgressWrapper
@@ -71,25 +71,27 @@ def plan_denoising(runs: SubjectRuns, *, seed: int, each: Each) -> tuple[Work, .
     tuple of Work
         A session's noise model and its two hemispheres' responses, session by session; then the betas.
     """
-    sessions = dict.fromkeys(key.ses for key in runs.layout.find_runs(runs.sub, "main"))
-    steps = [SessionDenoising(runs, ses=ses, seed=seed, each=each) for ses in sessions]
+    sessions = tuple(dict.fromkeys(key.ses for key in runs.layout.find_runs(runs.sub, "main")))
+    steps = [SessionDenoising(runs, sessions=group, seed=seed, each=each)
+             for group in join_sessions(sessions, joint=runs.settings.sessions == "joint")]
     return (*(work for one in steps for work in one.works()), DenoisedBetas(runs, steps, seed=seed).work())
 
 
 @dataclass(frozen=True)
 class SessionDenoising:
-    """What GLMdenoise makes of one session.
+    """What GLMdenoise makes of one session, or of all together.
 
     Parameters
     ----------
     runs : SubjectRuns
-    ses : str
+    sessions : tuple of str
+        Those that are estimated together.
     seed : int
     each : Each
     """
 
     runs: SubjectRuns
-    ses: str
+    sessions: tuple[str, ...]
     seed: int
     each: Each
 
@@ -108,7 +110,13 @@ class SessionDenoising:
                 "pool_digest": self._path("desc-noisepool_dseg.label.gii", hemi=hemi)}
 
     def _path(self, suffix: str, *, hemi: str | None = None) -> Path:
-        return self.runs.layout.derivative("glm", sub=self.runs.sub, hemi=hemi, ses=self.ses, suffix=suffix)
+        return self.runs.layout.derivative("glm", sub=self.runs.sub, hemi=hemi, suffix=suffix,
+                                           **fit_entities(self.sessions))
+
+    @property
+    def ses(self) -> str:
+        """The session, or the sessions."""
+        return "+".join(self.sessions)
 
     @property
     def name(self) -> str:
@@ -131,9 +139,10 @@ class SessionDenoising:
 
     def _origin(self, hemispheres: Sequence[str], names: Sequence[str], **inputs: Path) -> Origin:
         chosen = self.runs.settings.model_dump(mode="json", include=set(names))
-        return Origin({**inputs, **self.runs.inputs(sessions=(self.ses,), hemispheres=hemispheres)},
+        return Origin({**inputs, **self.runs.inputs(sessions=self.sessions, hemispheres=hemispheres)},
                       {"source": self.runs.data.source, "tr_s": self.runs.tr_s, "n_discarded": self.runs.n_discarded,
-                       **chosen, **({"study_seed": self.seed} if "run_bootstraps" in names else {})})
+                       **chosen, **joint_origin(self.sessions),
+                       **({"study_seed": self.seed} if "run_bootstraps" in names else {})})
 
     @property
     def options(self) -> DenoiseOptions:
@@ -145,11 +154,11 @@ class SessionDenoising:
     def _given(self, portion: Portion, scans: Mapping[RunKey, Run]) -> tuple[Experiment, Units]:
         samplings = {key: self.runs.sampling(scans[key]) for key in portion.events}
         return make_experiment(portion, samplings=samplings, drift_minutes=self.runs.settings.drift_minutes,
-                               hrf_fit=self.runs.settings.hrf_fit)
+                               hrf_fit=self.runs.settings.hrf_fit, shape=self.runs.settings.hrf)
 
     def _learn(self, progress: ProgressWrapper) -> Write:
-        scans = {hemi: self.runs.session(self.ses, hemi, each=self.each, progress=progress) for hemi in HEMISPHERES}
-        portions = self.runs.portions(self.ses)
+        scans = {hemi: self.runs.scans(self.sessions, hemi, each=self.each, progress=progress) for hemi in HEMISPHERES}
+        portions = self.runs.portions(self.sessions)
         found = []
         for portion in progress(portions, label=f"noise model {self.name}", total=len(portions)):
             with told(portion):
@@ -178,13 +187,14 @@ class SessionDenoising:
         return f"{self.name}: {'; '.join(said)}"
 
     def _respond(self, hemi: str, progress: ProgressWrapper) -> Write:
-        scans = self.runs.session(self.ses, hemi, each=self.each, progress=progress)
+        scans = self.runs.scans(self.sessions, hemi, each=self.each, progress=progress)
         noise = {one.name: one for one in load_noise(self.noise_path)}
         found = []
-        for portion in progress(self.runs.portions(self.ses), label=f"responses {self.name} {hemi}", total=len(noise)):
+        portions = self.runs.portions(self.sessions)
+        for portion in progress(portions, label=f"responses {self.name} {hemi}", total=len(noise)):
             learnt = noise[portion.name]
             chosen = [columns[:, :learnt.n_components] for columns in learnt.components.values()]
-            draws = draw_runs(len(chosen), n_draws=self.options.n_bootstraps,
+            draws = draw_runs(len(chosen), n_draws=self.options.n_bootstraps, groups=portion.run_sessions,
                               rng=rng(self.seed, self.runs.sub, self.ses, portion.name, "run bootstraps"))
             with told(portion):
                 experiment, _ = self._given(portion, scans)
@@ -243,7 +253,9 @@ class DenoisedBetas:
         def write() -> dict[Path, dict[str, Any]]:
             said = {f"{one.ses}, {portion.name}": summary(portion)
                     for one in self.sessions for portion in load_noise(one.noise_path)}
-            return {self.paths[hemi]: write_betas(self.paths[hemi], betas, sub=self.runs.sub, said={
+            return {self.paths[hemi]: write_betas(self.paths[hemi], betas, sub=self.runs.sub,
+                                                  inputs=self.runs.inputs(sessions=self.runs.sessions,
+                                                                          hemispheres=(hemi,)), said={
                 "HRF": "sampled once a TR; the response to an event of its planned duration peaks at 1",
                 "Denoising": said, "ConditionNumbers": numbers,
                 "VerticesLeftOut": self._left_out(hemi), **self.runs.missing_runs})
@@ -272,12 +284,6 @@ def told(portion: Portion) -> Iterator[None]:
     except ValueError as error:
         raise AnalysisError(portion.where, came=str(error), expected="runs that GLMdenoise can be fitted to and "
                             "cross-validated on", remedy='Correct them, or set glm.model = "ols".') from error
-
-
-def kept_series(portion: Portion, scans: Mapping[RunKey, Run], *, n_discarded: int) -> list[Series]:
-    """Give the kept volumes of each run, its parts below one another."""
-    return [scans[next(iter(parts))].data[n_discarded:] if len(parts) == 1 else
-            np.concatenate([scans[key].data[n_discarded:] for key in parts]) for parts in portion.runs.values()]
 
 
 def _as_record(portion: Portion, noise: NoiseModel, *, units: Units, is_merged: bool,

@@ -190,11 +190,15 @@ def test_betas_without_their_intermediates_are_current(simulated, fitted, tmp_pa
     assert [work.name for work in works] == ["sub-01"]
 
 
-def test_least_squares_on_request_make_no_other_file(simulated, copy):
+def test_least_squares_on_request_denoise_nothing(simulated, copy):
     done = run("glm", copy, with_glm(simulated[1], model="ols"))
-    assert [work.name for work in done.works] == ["sub-01"]
+    assert [work.name for work in done.works if not work.intermediate] == ["sub-01"]
     assert {path.name for path in (copy.derivatives("glm") / "sub-01").iterdir()} == {
-        f"sub-01_hemi-{hemi}_betas.{end}" for hemi in "LR" for end in ("h5", "json")}
+        "sub-01_contrasts.tsv",
+        *(f"sub-01_hemi-{hemi}_betas.{end}" for hemi in "LR" for end in ("h5", "json")),
+        *(f"sub-01_ses-{ses}_hemi-{hemi}_fit.{end}" for ses in ("01", "02") for hemi in "LR" for end in ("h5", "json")),
+        *(f"sub-01_hemi-{hemi}_desc-{what}_maps.{end}" for hemi in "LR" for what in ("glm", "contrasts")
+          for end in ("func.gii", "json"))}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from nilearn.glm.first_level import compute_regressor, spm_hrf
 from scipy.integrate import cumulative_trapezoid, quad
 from scipy.stats import gamma
 
-from analysis.glm.hrf import LENGTH_S, canonical, event_response, peak_height
+from analysis.glm import hrf
+from analysis.glm.hrf import LENGTH_S, ResponseModel, canonical, event_response, peak_height
 
 FINE = np.arange(0.0, 60.0, 0.005)
 
@@ -105,3 +106,53 @@ def test_measured_durations_fill_no_cache():
     for k in range(500):
         event_response([5.0], duration_s=2.0 + 1e-4 * k, planned_s=2.0)
     assert peak_height.cache_info().currsize == 1
+
+
+def test_glmdenoises_canonical_response_to_three_seconds_is_the_measured_one():
+    """At the samples it was measured at; deconvolved and convolved again it is what went in."""
+    times = hrf._MEASURED_TR_S * np.arange(len(hrf._MEASURED))
+    found = event_response(times, duration_s=3.0, planned_s=3.0, shape="glmdenoise")
+    peak = found.max() / hrf._MEASURED.max()
+    np.testing.assert_allclose(found, hrf._MEASURED * peak, atol=1e-12)
+    assert peak * hrf.peak_height(3.0, "glmdenoise") == pytest.approx(1.0)
+
+
+def test_glmdenoises_responses_add_up():
+    """Two events of 1.5 s after one another are one of 3 s."""
+    times = np.arange(0.0, 30.0, 0.37)
+    once = event_response(times, duration_s=3.0, planned_s=1.5, shape="glmdenoise")
+    twice = sum(event_response(times - shift, duration_s=1.5, planned_s=1.5, shape="glmdenoise")
+                for shift in (0.0, 1.5))
+    np.testing.assert_allclose(twice, once, atol=1e-10)
+
+
+def test_the_two_canonical_responses_differ_as_is_known():
+    """GLMdenoise's peaks earlier and has a longer undershoot; for 3 s they correlate by .98."""
+    times = np.arange(0.0, 49.0, 0.1)
+    spm, other = (event_response(times, duration_s=3.0, planned_s=3.0, shape=shape)
+                  for shape in ("canonical", "glmdenoise"))
+    assert np.corrcoef(spm, other)[0, 1] == pytest.approx(0.985, abs=0.005)
+    assert 5.5 < times[spm.argmax()] < 7.0
+    assert 5.5 < times[other.argmax()] < 7.0
+    assert other[times > 25].min() < -0.02 < spm[times > 25].min()
+
+
+def test_a_derivative_is_the_difference_to_a_second_later():
+    times = np.linspace(0.0, 40.0, 81)
+    model = ResponseModel(basis="derivative")
+    found = model.columns(times, duration_s=2.0, planned_s=2.0)
+    later = event_response(times - 1.0, duration_s=2.0, planned_s=2.0)
+    np.testing.assert_allclose(found[:, 0] - found[:, 1], later, atol=1e-12)
+    assert model.main_column(2.0) == 0
+
+
+@pytest.mark.parametrize(("tr_s", "n_lags"), [(2.0, 10), (1.5, 14), (0.8, 25)])
+def test_every_moment_within_20_s_is_in_one_lag(tr_s, n_lags):
+    model = ResponseModel(basis="fir", tr_s=tr_s)
+    found = model.columns(np.arange(0.0, n_lags * tr_s - 1e-6, 0.1), duration_s=2.0, planned_s=2.0)
+    assert found.shape[1] == model.n_columns == n_lags
+    np.testing.assert_array_equal(found.sum(axis=1), 1.0)
+    assert not model.columns(np.array([-0.1, n_lags * tr_s + 0.1]), duration_s=2.0, planned_s=2.0).any()
+    fine = np.arange(0.0, 12.0, 0.01)
+    peak_s = fine[event_response(fine, duration_s=2.0, planned_s=2.0).argmax()]
+    assert model.main_column(2.0) == int(peak_s // tr_s)

@@ -1,0 +1,1 @@
+"""Least squares and AR(1) of a subject as steps: fits, betas of each run, contrasts, maps."""

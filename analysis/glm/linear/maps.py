@@ -76,7 +76,7 @@ class SubjectMaps:
         """Compute both hemispheres' maps; give what then writes them."""
         maps = {hemi: self._maps_of(hemi) for hemi in HEMISPHERES}
         rows = list[dict[str, Any]]()
-        for hemi, (_, contrasts) in maps.items():
+        for hemi, (_sizes, contrasts) in maps.items():
             rows += [{"contrast": one.text, "hemi": hemi, **summary(found)} for one, found in contrasts]
         if self.formulas and self.runs.settings.model == "ols":
             log.warning("sub-%s: %s", self.runs.sub, WHITE)

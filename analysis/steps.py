@@ -243,6 +243,11 @@ STEPS = {step.name: step for step in (
          planner="analysis.regions.flat_maps:plan",
          help="Make the flat map of a preprocessed subject's surfaces, which fMRIPrep does not make: from FreeSurfer's "
               "flattened patch where there is one, else fsaverage's by the registration of spheres (sphere.reg)."),
+    Step(name="design", title="design", product="design", needs=("runs",), rehearsed=False,
+         planner="analysis.report.checks.design:plan",
+         help="Say what the logged runs let one estimate, before there are any data: the labelled design as a table "
+              "and a picture, its conditioning, the error that each beta and contrast will have, and which conditions "
+              "cannot be cross-validated."),
     Step(name="apertures", title="apertures", product="contact sheets of apertures", needs=("mapping runs",),
          task="retinotopy", planner="analysis.report.figures.prf.sheets:plan",
          help="Draw what every retinotopy run showed, volume by volume, and name a movie that is shorter than its "

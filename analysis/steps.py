@@ -227,7 +227,7 @@ class Done:
 NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:logged_runs",
          "any runs": "analysis.needs:played_runs", "driving features": "analysis.needs:driving_features",
          "mapping runs": "analysis.needs:mapping_runs", "features": "analysis.needs:features",
-         "low level": "analysis.needs:low_level", "network half": "analysis.report.set_files:make_network_half",
+         "low level": "analysis.needs:low_level", "network half": "analysis.report.of_set.set_files:make_network_half",
          "combinations": "analysis.report.robustness.run:make_combinations"}
 """What steps may need beside the results of others, and the function that sees to it."""
 
@@ -288,7 +288,7 @@ STEPS = {step.name: step for step in (
 
 SET_REPORT = Step(
     name="report --network-only", title="report of the set", product="report", needs=("network half",), whom="all",
-    planner="analysis.report.set_page:plan", help="As `report`, of the stimulus set and its network alone.")
+    planner="analysis.report.of_set.set_page:plan", help="As `report`, of the stimulus set and its network alone.")
 """What ``report --network-only`` runs: it needs no subject, and makes what it needs."""
 
 PARTS = {SET_REPORT.name: SET_REPORT, **{f"robustness, {what}": Step(

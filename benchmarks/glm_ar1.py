@@ -21,9 +21,9 @@ from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
 
 from analysis.glm.ar1 import fit_ar1
-from analysis.glm.contrasts import contrast
 from analysis.glm.design import polynomials
 from analysis.glm.hrf import event_response
+from analysis.glm.linear.contrasts import contrast
 from analysis.glm.ols import Model
 
 TR_S, N_CONDITIONS = 2.0, 121

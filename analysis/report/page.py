@@ -16,9 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from analysis.data.features import choose_network
 from analysis.report.figure_list import ReportFigure, draw_figures
 from analysis.report.figures.prf.records import plan_prf
+from analysis.report.of_set.set_tables import confounds_table, measures_table
 from analysis.report.records import StudyRecords, read_records
 from analysis.report.scorecard import Line, NamingMargins, rules, score, tally
-from analysis.report.set_tables import confounds_table, measures_table
 from analysis.report.tables import (
     TextTable,
     brain_table,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.data.hdf5 import read_hdf5, text_array, texts, write_hdf5
 from analysis.glm.betas import COLUMNS
-from analysis.glm.contrasts import ContrastMap
+from analysis.glm.linear.contrasts import ContrastMap
 from analysis.glm.ols import Floats
 from subjects.provenance import FileFormat
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from analysis.data.gifti import write_maps
 from analysis.data.sources import HEMISPHERES
 from analysis.glm.betas import BLANK
-from analysis.glm.contrasts import ContrastMap, noise_ceiling, snr_of
+from analysis.glm.linear.contrasts import ContrastMap, noise_ceiling, snr_of
 from analysis.glm.linear.files import PortionFit, load_fits
 from analysis.glm.linear.formula import Formula, parse, require_terms
 from analysis.glm.ols import explained

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.glm.betas import BLANK
-from analysis.glm.contrasts import repeat_variances
+from analysis.glm.linear.contrasts import repeat_variances
 from analysis.glm.ols import Floats, Model, fit_session
 from analysis.jobs import Each, one_by_one
 from subjects.errors import AnalysisError
@@ -66,7 +66,7 @@ def image_variances(betas: NDArray[np.float32], *, conditions: pd.DataFrame) -> 
     Returns
     -------
     total, noise : float64 array, (n_vertices,); or None
-        See :func:`~analysis.glm.contrasts.repeat_variances`; None without two repeats of two images.
+        See :func:`~analysis.glm.linear.contrasts.repeat_variances`; None without two repeats of two images.
     """
     images = conditions.reset_index(drop=True)
     groups = [rows.to_numpy() for _, rows in images[images["type"] != BLANK].groupby("image_id").groups.items()]

@@ -24,11 +24,13 @@ from analysis.jobs import Each
 from analysis.steps import Origin, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
+from subjects.provenance import sidecar_path
+from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
 Write = Callable[[], dict[Path, dict[str, Any]]]
-SETTINGS = ("model", "hrf", "basis", "drift_minutes", "partition")
+SETTINGS = ("model", "hrf", "basis", "drift_minutes", "partition", "min_brightness")
 SAYS = {"canonical": "SPM double gamma", "glmdenoise": "GLMdenoise's canonical response",
         "single": "an event of its planned duration peaks at 1",
         "derivative": "an event of its planned duration peaks at 1; derivative in time beside it",
@@ -114,7 +116,8 @@ class SessionFits:
         def write() -> dict[Path, dict[str, Any]]:
             describe_derivative(self.runs.layout, "glm")
             save_fits(self.path(hemi), found, hemi=hemi, overwrite=True)
-            return {self.path(hemi): {"Unit": "percent signal change", "Remarks": said}}
+            return {self.path(hemi): {"Unit": "percent signal change", "Remarks": said,
+                                      "VerticesLeftOut": self.runs.left_out_of(hemi)}}
 
         return write
 
@@ -156,11 +159,16 @@ class LinearBetas:
 
         def write() -> dict[Path, dict[str, Any]]:
             return {self.paths[hemi]: write_betas(
-                self.paths[hemi], betas, sub=self.runs.sub, said={**said, "ConditionNumbers": numbers},
-                inputs=self.runs.inputs(sessions=self.runs.sessions, hemispheres=(hemi,)))
+                self.paths[hemi], betas, sub=self.runs.sub, inputs=self.runs.inputs(sessions=self.runs.sessions, hemispheres=(hemi,)),
+                said={**said, "ConditionNumbers": numbers, "VerticesLeftOut": self._left_out(hemi)})
                     for hemi, (betas, numbers) in made.items()}
 
         return write
+
+    def _left_out(self, hemi: str) -> dict[str, dict[str, int]]:
+        """Gather from the sessions' fits how many vertices have no betas, and why."""
+        return {where: counts for one in self.fits for where, counts in
+                read_json(sidecar_path(one.path(hemi))).get("VerticesLeftOut", {}).items()}
 
     def _join(self, hemi: str) -> tuple[Betas, dict[str, float]]:
         found = [(one, part) for one in self.fits for part in load_fits(one.path(hemi), own_runs=False)]

@@ -134,8 +134,8 @@ class PortionDesign:
     def matrix(self) -> pd.DataFrame:
         """Give the labelled design: one row a kept volume, conditions and then each part's drifts."""
         table = self.portion.conditions
-        names = [" ".join(filter(None, (row.type, row.base_image, str(row.presentation) if row.presentation else "")))
-                 for row in table.itertuples()]
+        labels = zip(table["type"], table["base_image"], table["presentation"], strict=True)
+        names = [f"{kind} {name} {number}" if number else str(kind) for kind, name, number in labels]
         parts = []
         for key, design, drift, times in zip(self.portion.events, self.designs, self.drifts, self.times_s, strict=True):
             rows = pd.DataFrame(design.round(6), columns=names)
@@ -143,9 +143,7 @@ class PortionDesign:
             rows.insert(0, "run", label_part(key))
             parts.append(pd.concat([rows, pd.DataFrame(
                 drift.round(6), columns=[f"{label_part(key)} drift {k}" for k in range(drift.shape[1])])], axis=1))
-        whole = pd.concat(parts, ignore_index=True)
-        drifts = [name for name in whole if " drift " in name]
-        return whole.assign(**{name: whole[name].fillna(0.0) for name in drifts})
+        return pd.concat(parts, ignore_index=True).fillna(0.0)  # a part's drifts are 0 in the others
 
 
 @dataclass(frozen=True)

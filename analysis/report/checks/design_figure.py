@@ -111,7 +111,7 @@ def _draw_correlations(axes: Axes, one: DesignPicture) -> None:
     _mark_kinds(axes, one.kinds, both=True)
     axes.set_title("correlations")
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.55, pad=0.02, ticks=[-0.3, 0, 0.3])
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     largest = float(np.nanmax(found)) if np.isfinite(found).any() else 0.0
     axes.set_xlabel(f"largest r = {largest:.2f}", color=MUTED)
 

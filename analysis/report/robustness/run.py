@@ -17,9 +17,9 @@ import pandas as pd
 
 from analysis.data.stimulus_set import stimuli_as_made
 from analysis.needs import require_manifest
+from analysis.report.of_set.set_files import run_stimuli
 from analysis.report.robustness.claims import OWN, Level, Levels, choose_levels, say_conclusions, score_choices
 from analysis.report.robustness.page import RobustnessRecords, write_page
-from analysis.report.set_files import run_stimuli
 from analysis.rsa.choices import COLUMNS, Place, tabulate
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
 from analysis.rsa.readings import LOGITS, by_logits

@@ -10,8 +10,8 @@ from scipy import stats
 from scipy.linalg import block_diag
 
 from analysis.glm.ar1 import AutoregressiveFit, fit_ar1
-from analysis.glm.contrasts import ContrastMap, contrast, noise_ceiling, noise_ceiling_snr
 from analysis.glm.design import polynomials
+from analysis.glm.linear.contrasts import ContrastMap, contrast, noise_ceiling, noise_ceiling_snr
 from analysis.glm.ols import Model, fit_session
 from analysis.jobs import at_once
 from subjects.errors import AnalysisError

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from analysis.glm.ar1 import AutoregressiveFit, fit_ar1
-from analysis.glm.contrasts import ContrastMap, contrast, noise_ceiling, noise_ceiling_snr
 from analysis.glm.design import polynomials
+from analysis.glm.linear.contrasts import ContrastMap, contrast, noise_ceiling, noise_ceiling_snr
 from analysis.glm.ols import Model, fit_session
 from subjects.errors import AnalysisError
 

@@ -13,9 +13,9 @@ from scipy.linalg import block_diag
 from analysis.data.timeseries import Run
 from analysis.glm.ar1 import as_white, fit_ar1
 from analysis.glm.betas import COLUMNS
-from analysis.glm.contrasts import contrast
 from analysis.glm.design import Sampling, design_matrix, polynomials
 from analysis.glm.hrf import ResponseModel
+from analysis.glm.linear.contrasts import contrast
 from analysis.glm.linear.fit import build_model, fit_portion
 from analysis.glm.linear.formula import parse, require_terms
 from analysis.glm.linear.maps import fixed_effects, size_maps

@@ -15,8 +15,8 @@ import pytest
 
 from analysis.glm.betas import load_betas
 from analysis.glm.combining import betas_paths
-from analysis.glm.contrasts import noise_ceiling
 from analysis.glm.linear import session as linear_steps
+from analysis.glm.linear.contrasts import noise_ceiling
 from analysis.glm.linear.files import load_fits
 from analysis.glm.linear.formula import parse
 from analysis.glm.linear.maps import WHITE, fixed_effects

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report import set_files
 from analysis.report.figures.robustness import draw_robustness
+from analysis.report.of_set import set_files
 from analysis.report.robustness.claims import CLAIMS, choose_levels, say_conclusions, score_choices
 from analysis.rsa.choices import COLUMNS
 from analysis.running import run_step

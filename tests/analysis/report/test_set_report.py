@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from analysis.__main__ import cli
-from analysis.report import set_files
+from analysis.report.of_set import set_files
 from analysis.steps import SET_REPORT
 from stimuli.feature_store import open_store
 from stimuli.image_set.exports.feature_writer import write_store

@@ -11,14 +11,14 @@ from PIL import Image
 
 from analysis.data.features import choose_network
 from analysis.report.figure_list import ReportFigure, draw_planned, plan_set_figures
+from analysis.report.of_set.set_files import check_set, requests, run_stimuli
+from analysis.report.of_set.set_tables import check_table, claims_table, confounds_table, measures_table, transfer_table
 from analysis.report.page import render
 from analysis.report.records import StudyRecords, read_low_level, settings_of_study
 from analysis.report.robustness.claims import say_conclusions
 from analysis.report.robustness.page import plan_figure
 from analysis.report.robustness.run import read_current
 from analysis.report.scorecard import Line, score
-from analysis.report.set_files import check_set, requests, run_stimuli
-from analysis.report.set_tables import check_table, claims_table, confounds_table, measures_table, transfer_table
 from analysis.report.tables import (
     TextTable,
     choices_table,

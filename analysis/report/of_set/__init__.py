@@ -1,0 +1,1 @@
+"""The report of a stimulus set and its network alone."""

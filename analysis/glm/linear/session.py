@@ -159,7 +159,8 @@ class LinearBetas:
 
         def write() -> dict[Path, dict[str, Any]]:
             return {self.paths[hemi]: write_betas(
-                self.paths[hemi], betas, sub=self.runs.sub, inputs=self.runs.inputs(sessions=self.runs.sessions, hemispheres=(hemi,)),
+                self.paths[hemi], betas, sub=self.runs.sub,
+                inputs=self.runs.inputs(sessions=self.runs.sessions, hemispheres=(hemi,)),
                 said={**said, "ConditionNumbers": numbers, "VerticesLeftOut": self._left_out(hemi)})
                     for hemi, (betas, numbers) in made.items()}
 

@@ -154,7 +154,7 @@ class LinearBetas:
         gaps = {one.where: say_missing(one.missing) for group in self.runs.groups
                 for one in self.runs.portions(group) if one.missing}
         said = {"HRF": f"{SAYS[settings.hrf]}, {SAYS[settings.basis]}",
-                **({"MissingConditions": gaps} if gaps else {})}
+                **({"MissingConditions": gaps} if gaps else {}), **self.runs.missing_runs}
         made = {hemi: self._join(hemi) for hemi in HEMISPHERES}
 
         def write() -> dict[Path, dict[str, Any]]:

@@ -14,9 +14,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from analysis.rsa.compare import compare_types, feature_draws
 from analysis.rsa.rdm import compute_rdm, spearman
 from analysis.rsa.resampling import image_bootstraps, label_permutations
+from analysis.simulation.draw import draw
 from analysis.statistics.statistic import interval, upper_p
+from subjects.settings.analysis import RsaSettings
 
 
 def cpu_seconds(work: Callable[[], object], *, repeats: int) -> float:
@@ -73,10 +76,37 @@ def their_bootstraps(patterns: list[np.ndarray], *, draws: int) -> tuple[float, 
     return interval(result.evaluations[np.isfinite(result.evaluations)], percent=95)
 
 
+def figure_3(*, subjects: int = 3, regions: int = 5) -> float:
+    """Compare the types in all regions of all subjects as `rsa` does, 1000 permutations and bootstraps of each kind."""
+    seconds = 0.0
+    labels = tuple(f"image-{k:02}" for k in range(40))
+    for seed in range(subjects * regions):
+        found = draw("paper", rng=np.random.default_rng(seed), reliability=0.1)
+        kinds = {kind: found.patterns(kind).astype(np.float32) for kind in ("RE", "AN", "AI")}
+        start = time.process_time()
+        compare_types(kinds, labels=labels, settings=RsaSettings(), seed=seed, percent=68, over="patches",
+                      blocks=tuple(str(k) for k in found.sessions), places_mm=found.places_mm)
+        seconds += time.process_time() - start
+    return seconds
+
+
+def layer(n_units: int = 290_400) -> tuple[float, float]:
+    """Bootstrap the units of a large layer 1000 times: one by one, and by 2000 groups; CPU seconds of each."""
+    units = {kind: np.random.default_rng(k).random((40, n_units), dtype=np.float32)
+             for k, kind in enumerate(("RE", "AN", "AI"))}
+    taken = []
+    for n_groups in (0, 2000):
+        start = time.process_time()
+        feature_draws(units, settings=RsaSettings(), seed=1, n_groups=n_groups)
+        taken.append(time.process_time() - start)
+    return taken[0], taken[1]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("images", 40), ("vertices", 200), ("draws", 1000), ("repeats", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--layer", action="store_true", help="units of a large layer too")
     given = parser.parse_args()
     rng = np.random.default_rng(1)
     shared = rng.normal(size=(given.images, given.vertices))
@@ -90,6 +120,11 @@ def main() -> None:
                      for work in (ours, theirs))
         print(f"{job:<20} ours {own:.4f} s   rsatoolbox {peer:.3f} s   ratio {peer / own:.1f}")
         print(f"{'':<20} ours {ours(patterns, draws=given.draws)}   rsatoolbox {theirs(patterns, draws=given.draws)}")
+    print(f"Fig. 3, 3 subjects x 5 regions, all procedures: {figure_3():.1f} CPU s (asked: 10)")
+    if given.layer:
+        exact, grouped = layer()
+        print(f"290,400 units, three types, 1000 bootstraps: one by one {exact:.1f}, by 2000 groups {grouped:.1f} "
+              "CPU s (asked: 12, 1.5)")
 
 
 if __name__ == "__main__":

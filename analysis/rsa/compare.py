@@ -107,7 +107,7 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
             for kind in TYPES}
     pairs = pairs_within(blocks) if blocks and settings.pairs == "within_sessions" else all_pairs(len(labels))
     grouped = 0 < n_groups < responses["RE"].shape[1]
-    draws = _feature_draws(responses, settings=settings, seed=seed, n_groups=n_groups if grouped else 0)
+    draws = feature_draws(responses, settings=settings, seed=seed, n_groups=n_groups if grouped else 0)
     drawn = f"{n_groups} random groups of {features}" if grouped else features
     deletions = None
     if len(labels) >= LEAST and (over == "images" or settings.difference == "corrected"):
@@ -230,7 +230,7 @@ def _difference(responses: Mapping[str, NDArray[np.float32]], rdms: Mapping[str,
     return replace(found, paper=by_images.paper)
 
 
-def _feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings, seed: int,
+def feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings, seed: int,
                    n_groups: int) -> dict[str, Floats]:
     """Bootstrap vertices or units, or groups of them, the same draws for all three types; NaN: a pattern constant."""
     n_features, n, measure = responses["RE"].shape[1], settings.n_bootstraps, settings.dissimilarity

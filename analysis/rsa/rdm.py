@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ from subjects.errors import AnalysisError, nearest
 from subjects.provenance import FileFormat
 
 FORMAT = FileFormat("RDMs", version=1)
+WHITENED = ("mahalanobis", "crossnobis")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,9 @@ class RDM:
     condensed : array, (n * (n - 1) / 2,)
         Upper triangle in row order; copied to float64 and made read-only.
     measure : str
-        ``"correlation"`` or ``"euclidean"``; see :func:`compute_rdm`.
+        See :func:`compute_rdm`; or ``"mahalanobis"``, ``"crossnobis"`` (:mod:`analysis.statistics.whitened`).
+    source : str
+        What it is of: ``"sub-01 V1"``, ``"network-alexnet layer3"``.
 
     Examples
     --------
@@ -40,6 +44,7 @@ class RDM:
     labels: tuple[str, ...]
     condensed: Floats
     measure: str
+    source: str = ""
 
     def __post_init__(self) -> None:
         labels = require_labels(self.labels, where="RDM")
@@ -81,7 +86,7 @@ class RDM:
         order = [place[name] for name in labels]
         rows, columns = np.triu_indices(len(order), 1)
         matrix = self.square()[np.ix_(order, order)]
-        return RDM(tuple(labels), matrix[rows, columns], self.measure)
+        return RDM(tuple(labels), matrix[rows, columns], self.measure, self.source)
 
 
 def compute_rdm(patterns: ArrayLike, *, labels: Sequence[str], measure: str = "correlation",
@@ -94,9 +99,9 @@ def compute_rdm(patterns: ArrayLike, *, labels: Sequence[str], measure: str = "c
         One row a condition: vertex betas or network units. Any float type; computed in float64.
     labels : sequence of str
         The n names of the rows.
-    measure : {"correlation", "euclidean"}
-        ``1 - r`` with Pearson's r over features, or the squared Euclidean distance divided by the
-        number of features (Nili et al. 2014, PLoS Comput Biol 10:e1003553).
+    measure : {"correlation", "euclidean", "euclidean_root", "cosine"}
+        ``1 - r`` with Pearson's r over features; the squared Euclidean distance divided by the number of features (Nili
+        et al. 2014, PLoS Comput Biol 10:e1003553); the Euclidean distance itself; 1 minus the cosine.
     where : str
         What the patterns are, for messages.
 
@@ -117,7 +122,7 @@ def compute_rdm(patterns: ArrayLike, *, labels: Sequence[str], measure: str = "c
     """
     values = np.asarray(patterns, dtype=np.float64)
     names = require_labels(labels, where=where)
-    _require_measure(measure)
+    _require_measure(measure, among=MEASURES)
     if values.ndim != 2 or len(values) != len(names):
         raise AnalysisError(where, came=f"shape {values.shape} for {len(names)} labels",
                             expected=f"({len(names)}, n_features)", remedy="Give one row for each label.")
@@ -125,7 +130,7 @@ def compute_rdm(patterns: ArrayLike, *, labels: Sequence[str], measure: str = "c
     found = dissimilarities(values, measure=measure)
     if np.isnan(found).any():
         _require_spread(values, labels=names, where=where)
-    return RDM(names, found, measure)
+    return RDM(names, found, measure, where if where != "patterns" else "")
 
 
 def joined(first: RDM, second: RDM) -> RDM:
@@ -178,6 +183,7 @@ def save_rdms(path: Path, rdms: Mapping[str, RDM], *, overwrite: bool = False) -
             group["labels"] = text_array(rdm.labels)
             group["condensed"] = rdm.condensed
             group.attrs["measure"] = rdm.measure
+            group.attrs["source"] = rdm.source
     return Path(path)
 
 
@@ -187,7 +193,8 @@ def load_rdms(path: Path) -> dict[str, RDM]:
 
     def collect(name: str, item: object) -> None:
         if isinstance(item, h5py.Group) and "condensed" in item:
-            found[name] = RDM(texts(item["labels"]), item["condensed"][()], str(item.attrs["measure"]))
+            found[name] = RDM(texts(item["labels"]), item["condensed"][()], str(item.attrs["measure"]),
+                              str(item.attrs.get("source", "")))
 
     with read_hdf5(path, form=FORMAT, remedy="Run `python -m analysis rsa`.") as file:
         file.visititems(collect)
@@ -195,6 +202,62 @@ def load_rdms(path: Path) -> dict[str, RDM]:
         raise AnalysisError(str(path), came="no RDM in it", expected="RDMs",
                             remedy="Run `python -m analysis rsa`.")
     return found
+
+
+def to_rsatoolbox(rdms: Sequence[RDM]) -> Any:
+    """Give RDMs over the same conditions as one ``rsatoolbox.rdm.RDMs``, joined by label.
+
+    Its pattern descriptors are ``"label"`` and ``"index"``, its RDM descriptors ``"source"`` and ``"index"``.
+
+    Raises
+    ------
+    AnalysisError
+        If rsatoolbox is not installed, or conditions or measures differ.
+    """
+    measures = list(dict.fromkeys(one.measure for one in rdms))
+    if len(measures) != 1:
+        raise AnalysisError("RDMs for rsatoolbox", came=f"measures {', '.join(measures) or 'of no RDM'}",
+                            expected="one measure", remedy="Hand them over one measure at a time.")
+    try:
+        from rsatoolbox.rdm import RDMs
+    except ImportError as error:
+        raise AnalysisError("RDMs for rsatoolbox", came="no rsatoolbox", expected="rsatoolbox 0.3",
+                            remedy="Install it: pip install rsatoolbox.") from error
+    first = rdms[0]
+    return RDMs(np.stack([joined(first, one).condensed for one in rdms]), dissimilarity_measure=measures[0],
+                pattern_descriptors={"label": list(first.labels), "index": list(range(len(first)))},
+                rdm_descriptors={"source": [one.source for one in rdms], "index": list(range(len(rdms)))})
+
+
+def from_rsatoolbox(rdms: Any, *, labels: str = "label", source: str = "source",
+                    measure: str | None = None) -> tuple[RDM, ...]:
+    """Take RDMs from a ``rsatoolbox.rdm.RDMs``.
+
+    Parameters
+    ----------
+    rdms : rsatoolbox.rdm.RDMs
+    labels : str
+        The pattern descriptor that names the conditions.
+    source : str
+        The RDM descriptor that says what each is of; none is no fault.
+    measure : str, optional
+        What was measured, where the object calls it otherwise than :class:`RDM` does (``"squared euclidean"`` and
+        ``"squared mahalanobis"`` are known).
+
+    Raises
+    ------
+    AnalysisError
+        If the descriptor is missing or names a condition twice, or the measure is unknown.
+    """
+    if labels not in rdms.pattern_descriptors:
+        raise AnalysisError("RDMs of rsatoolbox", came=f"no pattern descriptor {labels!r}",
+                            expected=f"one of {', '.join(rdms.pattern_descriptors)}",
+                            remedy="Name the one that holds the image ids.")
+    known = {"squared euclidean": "euclidean", "squared mahalanobis": "mahalanobis"}
+    said = measure or known.get(str(rdms.dissimilarity_measure), str(rdms.dissimilarity_measure))
+    sources = rdms.rdm_descriptors.get(source, [""] * len(rdms.dissimilarities))
+    return tuple(RDM(tuple(str(name) for name in rdms.pattern_descriptors[labels]), values, said, str(name))
+                 for values, name in zip(rdms.dissimilarities, sources, strict=True))
 
 
 def require_labels(labels: Sequence[str], *, where: str) -> tuple[str, ...]:
@@ -210,10 +273,10 @@ def require_labels(labels: Sequence[str], *, where: str) -> tuple[str, ...]:
     return names
 
 
-def _require_measure(measure: str) -> None:
-    if measure not in MEASURES:
-        raise AnalysisError("rsa.dissimilarity", came=repr(measure), expected=f"one of {', '.join(MEASURES)}",
-                            remedy=nearest(measure, MEASURES))
+def _require_measure(measure: str, *, among: Sequence[str] = (*MEASURES, *WHITENED)) -> None:
+    if measure not in among:
+        raise AnalysisError("rsa.dissimilarity", came=repr(measure), expected=f"one of {', '.join(among)}",
+                            remedy=nearest(measure, among))
 
 
 def _require_finite(values: Floats, *, labels: tuple[str, ...], where: str) -> None:

@@ -185,7 +185,7 @@ def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[np.uint16], measu
     patterns : array, (n_conditions, n_features)
     counts : uint16 array, (n, n_features)
         How often each feature was drawn; pass the same to several sets to pair them.
-    measure : {"correlation", "euclidean"}
+    measure : {"correlation", "euclidean", "euclidean_root", "cosine"}
 
     Returns
     -------
@@ -206,8 +206,10 @@ def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[np.uint16], measu
 
 def _standard(values: Floats, *, measure: str) -> tuple[Floats, Floats]:
     """Give what is taken off patterns and what they are divided by, so that float32 products lose little."""
-    axis = 1 if measure == "correlation" else None
-    return values.mean(axis=axis, keepdims=True), values.std(axis=axis, keepdims=True)
+    if measure == "correlation":
+        return values.mean(axis=1, keepdims=True), values.std(axis=1, keepdims=True)
+    centre = np.zeros((1, values.shape[1])) if measure == "cosine" else values.mean(axis=0, keepdims=True)
+    return centre, np.sqrt(((values - centre)**2).mean(keepdims=True))
 
 
 def _from_sums(sums: Floats, *, n_conditions: int, total: float | Floats, scale: Floats, measure: str) -> Floats:
@@ -221,13 +223,15 @@ def _from_sums(sums: Floats, *, n_conditions: int, total: float | Floats, scale:
         How many features were drawn.
     scale : array
         Of :func:`_standard`.
-    measure : {"correlation", "euclidean"}
+    measure : {"correlation", "euclidean", "euclidean_root", "cosine"}
     """
     rows, columns = np.triu_indices(n_conditions, 1)
     products, squares, values = np.split(sums, [len(rows), len(rows) + n_conditions], axis=1)
-    if measure == "euclidean":
-        result: Floats = (squares[:, rows] + squares[:, columns] - 2 * products) * scale**2 / total
+    if measure.startswith("euclidean"):
+        distances = (squares[:, rows] + squares[:, columns] - 2 * products) * scale**2
+        result: Floats = np.sqrt(np.maximum(distances, 0.0)) if measure == "euclidean_root" else distances / total
         return result
+    values = np.zeros_like(values) if measure == "cosine" else values
     variance = squares - values**2 / total
     spread = np.sqrt(np.where(variance > FLAT_DRAW**2 * total, variance, np.nan))
     covaried = products - values[:, rows] * values[:, columns] / total
@@ -262,7 +266,7 @@ def group_bootstraps(patterns: ArrayLike, *, groups: NDArray[np.intp], counts: N
         be, are the groups.
     counts : array of whole numbers, (n, n_groups)
         How often each group was drawn, or 0 where it is left out.
-    measure : {"correlation", "euclidean"}
+    measure : {"correlation", "euclidean", "euclidean_root", "cosine"}
 
     Returns
     -------
@@ -286,8 +290,10 @@ def group_bootstraps(patterns: ArrayLike, *, groups: NDArray[np.intp], counts: N
 
 def _standard32(values: NDArray[Any], *, measure: str) -> tuple[NDArray[np.float32], Floats]:
     """Centre and scale patterns as :func:`_standard` does, in float32: the sums of what is left are exact enough."""
-    axis = 1 if measure == "correlation" else None
-    centred = (values - values.mean(axis=axis, keepdims=True, dtype=np.float64).astype(values.dtype)).astype(np.float32)
+    centred = np.array(values, dtype=np.float32)
+    if measure != "cosine":
+        centre = values.mean(axis=1 if measure == "correlation" else 0, keepdims=True, dtype=np.float64)
+        centred = (values - centre.astype(values.dtype)).astype(np.float32)
     squares = np.einsum("ij,ij->i", centred, centred)[:, None] / values.shape[1]
     scale = np.sqrt(squares if measure == "correlation" else squares.mean(keepdims=True))
     centred /= scale

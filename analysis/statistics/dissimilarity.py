@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-MEASURES = ("correlation", "euclidean")
+MEASURES = ("correlation", "euclidean", "euclidean_root", "cosine")
 FLAT = 1e-10  # a pattern whose spread is below this share of its length is constant
 Floats = NDArray[np.float64]
 
@@ -24,16 +24,16 @@ def dissimilarities(patterns: Floats, *, measure: str) -> Floats:
         NaN where a correlation is undefined.
     """
     rows, columns = np.triu_indices(patterns.shape[-2], 1)
-    if measure == "euclidean":
-        products = _products(patterns)
+    if measure.startswith("euclidean"):  # less the mean pattern, which no distance hangs on but rounding does
+        products = _products(patterns - patterns.mean(axis=-2, keepdims=True))
         squares = np.diagonal(products, axis1=-2, axis2=-1)
-        sums = squares[..., rows] + squares[..., columns] - 2 * products[..., rows, columns]
-        result: Floats = np.maximum(sums, 0.0) / patterns.shape[-1]
+        sums = np.maximum(squares[..., rows] + squares[..., columns] - 2 * products[..., rows, columns], 0.0)
+        result: Floats = np.sqrt(sums) if measure == "euclidean_root" else sums / patterns.shape[-1]
         return result
-    centred = patterns - patterns.mean(axis=-1, keepdims=True)
+    centred = patterns if measure == "cosine" else patterns - patterns.mean(axis=-1, keepdims=True)
     norms = lengths(centred)[..., None]
     flat = norms <= FLAT * lengths(patterns)[..., None]
-    centred /= np.where(flat, np.nan, norms)
+    centred = centred / np.where(flat, np.nan, norms)
     return np.clip(1.0 - _products(centred)[..., rows, columns], 0.0, 2.0)
 
 

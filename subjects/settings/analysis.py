@@ -168,8 +168,9 @@ class RoiSettings(Section):
 class RsaSettings(Section):
     """Representational similarity analysis."""
 
-    dissimilarity: Literal["correlation", "euclidean"] = described("correlation",
-        "How two patterns are compared: 1 minus Pearson's correlation, or Euclidean distance.",
+    dissimilarity: Literal["correlation", "euclidean", "euclidean_root", "cosine"] = described("correlation",
+        "How two patterns are compared: 1 minus Pearson's correlation, squared Euclidean distance by the number of "
+        "features, Euclidean distance, or 1 minus the cosine.",
         source="protocol 8, open")
     n_permutations: Count = described(1000, "Permutations of the labels for a null distribution.", source="protocol 8")
     n_bootstraps: Count = described(1000, "Bootstrap samples for an interval.", source="protocol 8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +16,8 @@ from stimuli.categories import demo_categories
 from stimuli.drawings import Painter, aquatic, birds, cars, dogs, fruits
 from stimuli.drawings.canvas import SUPERSAMPLING, Canvas
 from stimuli.drawings.faces import paint_face
+from subjects.errors import StimulusError
+from subjects.settings.images import TexturesSettings
 
 _PAINTERS: Mapping[str, Painter] = {**dogs.PAINTERS, **birds.PAINTERS, **cars.PAINTERS, **fruits.PAINTERS,
                                     **aquatic.PAINTERS}
@@ -22,6 +25,7 @@ Piece = Image.Image
 """An RGBA picture, cut to what it shows."""
 
 WORDS = tuple((files("stimuli") / "data" / "words.txt").read_text(encoding="ascii").split())
+SHIPPED = {"en": "words.txt", "zh": "words_zh.txt"}
 _FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSerif-Bold.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSans.ttf")
 
 
@@ -39,9 +43,71 @@ def face_piece(*, rng: Generator, side_px: int) -> Piece:
     return _cut(canvas)
 
 
-def word_piece(word: str, *, rng: Generator, height_px: int) -> Piece:
+@dataclass(frozen=True)
+class Words:
+    """Words and the fonts that they are written in, each of which has all their characters.
+
+    Parameters
+    ----------
+    words : tuple of str
+    fonts : tuple of str
+        Font files, or names of fonts that matplotlib ships.
+    """
+
+    words: tuple[str, ...] = WORDS
+    fonts: tuple[str, ...] = _FONTS
+
+
+def load_words(section: TexturesSettings, *, root: Path) -> Words:
+    """Read the words of the settings, and see that every character of them can be written.
+
+    Parameters
+    ----------
+    section : TexturesSettings
+        ``words`` and ``font``.
+    root : Path
+        The study's folder.
+
+    Raises
+    ------
+    StimulusError
+        If the list or the font cannot be read, the list is empty, or a character is in none of the fonts.
+    """
+    where = f"textures.words = {section.words!r}"
+    try:
+        text = (files("stimuli") / "data" / SHIPPED[section.words] if section.words in SHIPPED
+                else root / section.words).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StimulusError(where, came=f"a list that cannot be read ({error})", expected="words in UTF-8",
+                            remedy=f"Correct the path, or take one of {', '.join(SHIPPED)}.") from error
+    words = tuple(dict.fromkeys(text.split()))
+    if not words:
+        raise StimulusError(where, came="no word", expected="words between spaces or lines", remedy="Write some.")
+    fonts = _FONTS if section.font is None else (str(root / section.font),)
+    for font in fonts:
+        _require_glyphs(font, "".join(words), where=where)
+    return Words(words, fonts)
+
+
+def _require_glyphs(font: str, text: str, *, where: str) -> None:
+    from fontTools.ttLib import TTFont
+
+    try:
+        with _path_of(font).open("rb") as file, TTFont(file, fontNumber=0, lazy=True) as opened:
+            known = opened.getBestCmap() or {}
+    except Exception as error:
+        raise StimulusError(f"textures.font = {font!r}", came=f"a file that is no font ({error})",
+                            expected="a TrueType or OpenType font", remedy="Name another file.") from error
+    missing = [one for one in dict.fromkeys(text + text.upper()) if ord(one) not in known]
+    if missing:
+        raise StimulusError(where, came=f"{missing[0]} (U+{ord(missing[0]):04X}) and {len(missing) - 1} more "
+                            f"characters that {Path(font).name} lacks", expected="a font with every character of the words",
+                            remedy="Name a font file in textures.font (for Chinese, fonts-noto-cjk has one).")
+
+
+def word_piece(word: str, *, rng: Generator, height_px: int, fonts: tuple[str, ...] = _FONTS) -> Piece:
     """Write a word in a font and a colour of chance."""
-    font = _font(_FONTS[int(rng.integers(len(_FONTS)))], height_px)
+    font = _font(fonts[int(rng.integers(len(fonts)))], height_px)
     text = word.upper() if rng.random() < 0.3 else word
     left, top, right, bottom = font.getbbox(text)
     picture = Image.new("RGBA", (round(right - left) + 2, round(bottom - top) + 2))
@@ -61,10 +127,12 @@ def face_pieces(n: int, *, rng: Generator, side_px: int) -> list[Piece]:
     return [face_piece(rng=rng, side_px=side_px) for _ in range(n)]
 
 
-def word_pieces(n: int, *, rng: Generator, side_px: int) -> list[Piece]:
+def word_pieces(n: int, *, rng: Generator, side_px: int, words: Words | None = None) -> list[Piece]:
     """Write words, none twice before all were written, each `side_px` / 3 high."""
-    order = np.concatenate([rng.permutation(len(WORDS)) for _ in range(-(-n // len(WORDS)))])
-    return [word_piece(WORDS[k], rng=rng, height_px=max(6, side_px // 3)) for k in order[:n]]
+    given = Words() if words is None else words
+    order = np.concatenate([rng.permutation(len(given.words)) for _ in range(-(-n // len(given.words)))])
+    height_px = max(6, side_px // 3)
+    return [word_piece(given.words[k], rng=rng, height_px=height_px, fonts=given.fonts) for k in order[:n]]
 
 
 def _canvas(side_px: int, rng: Generator) -> Canvas:
@@ -81,7 +149,13 @@ def _cut(canvas: Canvas) -> Piece:
 
 @lru_cache(maxsize=32)
 def _font(name: str, height_px: int) -> ImageFont.FreeTypeFont:
-    """Load a font that matplotlib ships."""
+    """Load a font by its file, or by the name under which matplotlib ships it."""
+    return ImageFont.truetype(str(_path_of(name)), height_px)
+
+
+def _path_of(font: str) -> Path:
+    if font not in _FONTS:
+        return Path(font)
     import matplotlib as mpl
 
-    return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / name), height_px)
+    return Path(mpl.get_data_path()) / "fonts" / "ttf" / font

@@ -25,7 +25,7 @@ from stimuli.texture_table import (
     render_again,
     write_textures,
 )
-from stimuli.textures.pieces import Piece, face_pieces, object_piece, object_pieces, word_pieces
+from stimuli.textures.pieces import Piece, Words, face_pieces, load_words, object_piece, object_pieces, word_pieces
 from stimuli.textures.synthesis import centred, collage, grid_scramble, phase_scramble, pink_noise, to_levels
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import StimulusError
@@ -95,7 +95,8 @@ def render(layout: Layout, settings: Settings, *, overwrite: bool = False,
     require_own_folder(layout)
     section, seed = settings.textures, settings.study.seed
     source = own_files(section, root=layout.root)
-    inputs = {"drawings": drawings_digest()} if source is None else \
+    words = load_words(section, root=layout.root) if source is None and section.n_words else Words()
+    inputs = {"drawings": drawings_digest(), **_words_input(words)} if source is None else \
         {"files": digest_json({kind: [digest_file(path) for path in paths] for kind, paths in source.items()})}
     parameters = {**section.model_dump(mode="json", exclude={"folder"}), "seed": seed}
     if not overwrite and is_current(layout.textures, inputs=inputs, parameters=parameters):
@@ -107,7 +108,7 @@ def render(layout: Layout, settings: Settings, *, overwrite: bool = False,
                                    f"{render_again(layout.stimuli)}; the old ones are moved to stimuli/replaced.")
     with locked(layout.stimuli, what="the textures"):
         _move_old(layout)
-        made = drawn(section, seed=seed) if source is None else read_own(source, section, seed=seed)
+        made = drawn(section, seed=seed, words=words) if source is None else read_own(source, section, seed=seed)
         rows = _write(layout, made, total=_count(section, source), progress=progress)
         write_textures(layout.textures, TextureTable(tuple(rows)), overwrite=True)
         sidecar(layout.textures, inputs=inputs, parameters=parameters, form=TEXTURES)
@@ -150,11 +151,19 @@ def _count(section: TexturesSettings, source: dict[str, list[Path]] | None) -> i
     return sum(map(len, source.values())) + pairs
 
 
-def drawn(section: TexturesSettings, *, seed: int) -> Iterator[Made]:
+def _words_input(words: Words) -> dict[str, str]:
+    """Digest words and fonts that are not those of release 0.1.0, which its sidecars do not name."""
+    if words == Words():
+        return {}
+    return {"words": digest_json(words.words), "fonts": digest_json([digest_file(Path(one)) if Path(one).is_file() else
+                                                                     one for one in words.fonts])}
+
+
+def drawn(section: TexturesSettings, *, seed: int, words: Words | None = None) -> Iterator[Made]:
     """Draw the textures that ship: collages on pink noise, and pictures of things with their scrambled ones."""
     plan = (("object", section.n_objects, partial(object_pieces, side_px=POOL_PX), section.pieces_across),
             ("face", section.n_faces, partial(face_pieces, side_px=POOL_PX), section.pieces_across),
-            ("word", section.n_words, partial(word_pieces, side_px=POOL_PX), section.words_across))
+            ("word", section.n_words, partial(word_pieces, side_px=POOL_PX, words=words), section.words_across))
     for kind, n, pieces, across in plan:
         pool = pieces(POOL, rng=rng(seed, "texture", kind, "pool")) if n else []
         for k in range(1, n + 1):

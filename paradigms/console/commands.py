@@ -258,5 +258,18 @@ def gaze(study: Path, sub: str, ses: str, task: str, run_number: int, recording:
     say({"file": path, "fixation": table.to_dict("records")}, as_json=as_json, text=[*said, f"gaze: {path}"])
 
 
-COMMANDS: tuple[click.Command, ...] = (run, preflight, card, screens, keyboards, recover, calibrate, gaze)
+@click.command(cls=Command)
+@study_option
+@site_option
+@json_option
+def luminance(study: Path, site: Path | None, as_json: bool) -> None:
+    """Say the mean luminance of the set's images and of the screens, in cd/m2, as the calibrated display shows them."""
+    from paradigms.console.luminance import measure
+
+    found = measure(Layout(study).require(), load_settings(study, site=site))
+    say([asdict(one) for one in found], as_json=as_json, text=[str(one) for one in found])
+
+
+COMMANDS: tuple[click.Command, ...] = (run, preflight, card, screens, keyboards, recover, calibrate, gaze,
+                                       luminance)
 """What the console entry point offers beside the rehearsal and the session."""

@@ -95,6 +95,7 @@ class PsychoPyDisplay:
         self._square: Any = None
         self._overlay: tuple[Pixels, Any] | None = None
         self._text: Any = None
+        self._table = settings.level_table()
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -129,7 +130,8 @@ class PsychoPyDisplay:
                 self._window = visual.Window(
                     self.size_px, screen=0 if self._screen is None else self._screen.index,
                     monitor=monitor, fullscr=self._fullscreen, units="pix", colorSpace="rgb255",
-                    color=[self._settings.background] * 3, allowGUI=False, allowStencil=False, checkTiming=False,
+                    color=[int(self._table[self._settings.background])] * 3,
+                    allowGUI=False, allowStencil=False, checkTiming=False,
                     waitBlanking=self._fullscreen, winType="pyglet", multiSample=False, autoLog=False)
         except Exception as error:
             raise DeviceError("window", came=f"no window ({error})", expected="an OpenGL window on the display",
@@ -185,7 +187,7 @@ class PsychoPyDisplay:
         """Put images on the graphics card at their size, and draw each once so that it is there."""
         window = self._require_window()
         with ThreadPoolExecutor(2) as pool:  # others are brought to their size while one goes to the card
-            pictures = pool.map(functools.partial(_at_size, height_px=height_px), images.values())
+            pictures = pool.map(functools.partial(_at_size, height_px=height_px, table=self._table), images.values())
             for (image_id, pixels), picture in zip(images.items(), pictures, strict=True):
                 stimulus = visual.ImageStim(window, image=picture, units="pix", size=(64, 64), interpolate=True,
                                             autoLog=False)
@@ -227,7 +229,7 @@ class PsychoPyDisplay:
 
     def _draw(self, frame: Frame) -> None:
         window = self._window
-        window.color = [frame.background] * 3
+        window.color = [int(self._table[frame.background])] * 3
         window.clearBuffer()
         if frame.image_id is not None:
             if frame.image_id not in self._images:
@@ -248,7 +250,8 @@ class PsychoPyDisplay:
 
     def _draw_disk(self, diameter_px: float, *, color: tuple[int, int, int]) -> None:
         if diameter_px > 0.0:
-            self._dot.size, self._dot.fillColor = diameter_px / 2.0, color
+            self._dot.size = diameter_px / 2.0
+            self._dot.fillColor = tuple(int(self._table[level]) for level in color)
             self._dot.draw()
 
     def _draw_image(self, stimulus: Any, frame: Frame, *, wide: float) -> None:
@@ -278,7 +281,7 @@ class PsychoPyDisplay:
         if self._dots is None or self._dots[0] != look:
             self._dots = (look, visual.ElementArrayStim(
                 self._window, units="pix", nElements=len(dots), elementTex=None, elementMask="circle",
-                sizes=frame.dot_px, colorSpace="rgb255", colors=[frame.dot_level] * 3, autoLog=False))
+                sizes=frame.dot_px, colorSpace="rgb255", colors=[int(self._table[frame.dot_level])] * 3, autoLog=False))
         self._dots[1].xys = dots
         self._dots[1].draw()
 
@@ -329,13 +332,14 @@ class PsychoPyDisplay:
         return window
 
 
-def _at_size(pixels: Pixels, *, height_px: float | None) -> Image.Image:
-    """Bring an image to its height on the screen, if that is given."""
+def _at_size(pixels: Pixels, *, height_px: float | None, table: Pixels) -> Image.Image:
+    """Bring an image to its height on the screen, if that is given, then its levels through the display's table."""
     picture = Image.fromarray(pixels)
     if height_px is None:
-        return picture
+        return Image.fromarray(table[pixels])
     wide = round(height_px * pixels.shape[1] / pixels.shape[0])
-    return picture.resize((wide, round(height_px)), Image.Resampling.BILINEAR)
+    resized = picture.resize((wide, round(height_px)), Image.Resampling.BILINEAR)
+    return Image.fromarray(table[np.asarray(resized)])
 
 
 def _gone() -> DeviceError:

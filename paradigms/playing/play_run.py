@@ -37,8 +37,9 @@ from paradigms.texts.screens import RunScreens, run_screens
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
 from subjects.profile import load_profile
-from subjects.provenance import versions
+from subjects.provenance import digest_array, versions
 from subjects.run_key import RunKey
+from subjects.settings.display import DisplaySettings
 from subjects.settings.study import Settings
 from subjects.store import write_json
 
@@ -129,6 +130,7 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
             "display_delay_s": 0.0 if display == "virtual" else settings.display.delay_s,
             "versions": versions("adversarial-fmri", "psychopy"),
             **({"accepted_changes": changed} if changed else {}),
+            **({"luminance": luminance_told(settings.display)} if settings.display.is_calibrated or settings.display.linearise else {}),
             "buttons_mean": dict(task.meanings(profile)), **({} if screens is None else {"font": screens.font})}
     with outliving_terminal(), \
             _tabled(layout, key=key, attempt=attempt, journal=files.journal, whole=whole), \
@@ -138,6 +140,13 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
                   said={**said, "where": devices.where, "preferred": devices.preferred}) as journal:
         return _played(schedule, program=program, devices=devices, journal=journal, settings=settings, images=images,
                        trigger_timeout_s=trigger_timeout_s, screens=screens, progress=progress)
+
+
+def luminance_told(display: DisplaySettings) -> dict[str, Any]:
+    """Say for a record which luminances a run's display has, and through which table it was shown."""
+    light, table = display.luminance_of(), display.level_table()
+    return {"linearised": display.linearise, "table": digest_array(table), "black_cd_m2": float(light[table[0]]),
+            "background_cd_m2": float(light[table[display.background]]), "white_cd_m2": float(light[table[255]])}
 
 
 @contextlib.contextmanager

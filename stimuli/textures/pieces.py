@@ -101,7 +101,8 @@ def _require_glyphs(font: str, text: str, *, where: str) -> None:
     missing = [one for one in dict.fromkeys(text + text.upper()) if ord(one) not in known]
     if missing:
         raise StimulusError(where, came=f"{missing[0]} (U+{ord(missing[0]):04X}) and {len(missing) - 1} more "
-                            f"characters that {Path(font).name} lacks", expected="a font with every character of the words",
+                            f"characters that {Path(font).name} lacks",
+                            expected="a font with every character of the words",
                             remedy="Name a font file in textures.font (for Chinese, fonts-noto-cjk has one).")
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from subjects.settings.section import Count, Positive, Section, described
+from subjects.errors import SettingsError
+from subjects.settings.section import Count, Level, NotNegative, Positive, Section, described
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -40,8 +46,79 @@ class DisplaySettings(Section):
     delay_s: Annotated[float, Field(ge=0, le=0.5)] = described(0.0,
         "Time from a flip to the light on the subject's screen, as `run_session.py card --flashes 100` measures it; "
         "added to onsets.", unit="s", since="0.2.0")
+    gamma: Annotated[float, Field(gt=0, le=5)] | None = described(None,
+        "Gamma of the display, with `black_cd_m2` and `white_cd_m2`, where no `curve` is measured; unset: not known.",
+        since="0.2.0")
+    black_cd_m2: NotNegative = described(0.0, "Luminance of level 0, with `gamma`.", unit="cd/m2", since="0.2.0")
+    white_cd_m2: Positive = described(100.0, "Luminance of level 255, with `gamma`.", unit="cd/m2", since="0.2.0")
+    curve: tuple[tuple[Level, NotNegative], ...] = described((), "Luminance as it was measured: grey levels, 0 and 255 "
+        "among them, each with its luminance; between them it is interpolated.", unit="level, cd/m2", since="0.2.0")
+    linearise: bool = described(False, "Show levels through a table that makes luminance linear in them, between black "
+        "and white; wants `curve` or `gamma`.", since="0.2.0")
     photodiode: bool = described(False,
         "Draw a square in the lower right corner that turns from black to white at every change.")
+
+    @model_validator(mode="after")
+    def _curve_rises(self) -> DisplaySettings:
+        levels, lights = [pair[0] for pair in self.curve], [pair[1] for pair in self.curve]
+        if self.curve and (levels[0] != 0 or levels[-1] != 255 or levels != sorted(set(levels))
+                           or any(b < a for a, b in itertools.pairwise(lights)) or lights[0] == lights[-1]):
+            raise ValueError("curve wants levels from 0 to 255, each once and in order, and luminances that rise")
+        if self.white_cd_m2 <= self.black_cd_m2:
+            raise ValueError("white_cd_m2 is not above black_cd_m2")
+        return self
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether luminances are known."""
+        return bool(self.curve) or self.gamma is not None
+
+    def luminance_of(self) -> NDArray[np.float64]:
+        """Give the display's own luminance at each of its levels 0 to 255, in cd/m2, before any table.
+
+        The curve by linear interpolation, else ``black + (white - black) * (level / 255) ** gamma``.
+        """
+        import numpy as np  # not needed to print a help text
+
+        levels = np.arange(256.0)
+        if self.curve:
+            return np.interp(levels, *np.asarray(self.curve, dtype=np.float64).T)
+        gamma = 1.0 if self.gamma is None else self.gamma
+        return np.asarray(self.black_cd_m2 + (self.white_cd_m2 - self.black_cd_m2) * (levels / 255.0) ** gamma)
+
+    def level_table(self) -> NDArray[np.uint8]:
+        """Give the level that is sent to the display for each level of a picture; without a table it is the same.
+
+        With ``linearise`` each goes to the level whose luminance is nearest to the one on the straight line from
+        black to white.
+
+        Raises
+        ------
+        SettingsError
+            With ``linearise`` and neither curve nor gamma (which may come from another file than it).
+        """
+        import numpy as np
+
+        if not self.linearise:
+            return np.arange(256, dtype=np.uint8)
+        if not self.is_calibrated:
+            raise SettingsError("display.linearise", came="neither display.curve nor display.gamma",
+                                expected="a calibrated display", remedy="Measure it (docs/luminance.md), or set it to "
+                                "false.")
+        light = self.luminance_of()
+        wanted = light[0] + (light[-1] - light[0]) * np.arange(256) / 255.0
+        return np.abs(light[None, :] - wanted[:, None]).argmin(axis=1).astype(np.uint8)
+
+    def mean_luminance(self, pixels: NDArray[np.uint8]) -> float:
+        """Give the mean luminance of a picture as it is shown, in cd/m2, by the Rec. 709 weights of its three colours.
+
+        A curve is measured on greys: for colours this is what a grey of the same weighted light would give.
+        """
+        import numpy as np
+
+        shown = self.luminance_of()[self.level_table()]
+        weights = np.array([0.2126, 0.7152, 0.0722])
+        return float((shown[pixels.reshape(-1, 3)].mean(axis=0) * weights).sum())
 
     def px_for(self, deg: float) -> float:
         """Give the extent in pixels of a centred stimulus of `deg` degrees of visual angle.

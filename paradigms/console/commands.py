@@ -264,7 +264,7 @@ def gaze(study: Path, sub: str, ses: str, task: str, run_number: int, recording:
 @json_option
 def luminance(study: Path, site: Path | None, as_json: bool) -> None:
     """Say the mean luminance of the set's images and of the screens, in cd/m2, as the calibrated display shows them."""
-    from paradigms.console.luminance import measure
+    from paradigms.texts.luminance import measure
 
     found = measure(Layout(study).require(), load_settings(study, site=site))
     say([asdict(one) for one in found], as_json=as_json, text=[str(one) for one in found])

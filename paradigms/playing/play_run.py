@@ -130,7 +130,7 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
             "display_delay_s": 0.0 if display == "virtual" else settings.display.delay_s,
             "versions": versions("adversarial-fmri", "psychopy"),
             **({"accepted_changes": changed} if changed else {}),
-            **({"luminance": luminance_told(settings.display)} if settings.display.is_calibrated or settings.display.linearise else {}),
+            **luminance_told(settings.display),
             "buttons_mean": dict(task.meanings(profile)), **({} if screens is None else {"font": screens.font})}
     with outliving_terminal(), \
             _tabled(layout, key=key, attempt=attempt, journal=files.journal, whole=whole), \
@@ -143,10 +143,13 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
 
 
 def luminance_told(display: DisplaySettings) -> dict[str, Any]:
-    """Say for a record which luminances a run's display has, and through which table it was shown."""
+    """Say for a record which luminances a run's display has, and through which table it was shown, if that is known."""
+    if not (display.is_calibrated or display.linearise):
+        return {}
     light, table = display.luminance_of(), display.level_table()
-    return {"linearised": display.linearise, "table": digest_array(table), "black_cd_m2": float(light[table[0]]),
-            "background_cd_m2": float(light[table[display.background]]), "white_cd_m2": float(light[table[255]])}
+    return {"luminance": {
+        "linearised": display.linearise, "table": digest_array(table), "black_cd_m2": float(light[table[0]]),
+        "background_cd_m2": float(light[table[display.background]]), "white_cd_m2": float(light[table[255]])}}
 
 
 @contextlib.contextmanager

@@ -82,7 +82,8 @@ class DisplaySettings(Section):
 
         levels = np.arange(256.0)
         if self.curve:
-            return np.interp(levels, *np.asarray(self.curve, dtype=np.float64).T)
+            known, light = np.asarray(self.curve, dtype=np.float64).T
+            return np.asarray(np.interp(levels, known, light), dtype=np.float64)
         gamma = 1.0 if self.gamma is None else self.gamma
         return np.asarray(self.black_cd_m2 + (self.white_cd_m2 - self.black_cd_m2) * (levels / 255.0) ** gamma)
 
@@ -107,7 +108,7 @@ class DisplaySettings(Section):
                                 "false.")
         light = self.luminance_of()
         wanted = light[0] + (light[-1] - light[0]) * np.arange(256) / 255.0
-        return np.abs(light[None, :] - wanted[:, None]).argmin(axis=1).astype(np.uint8)
+        return np.asarray(np.abs(light[None, :] - wanted[:, None]).argmin(axis=1), dtype=np.uint8)
 
     def mean_luminance(self, pixels: NDArray[np.uint8]) -> float:
         """Give the mean luminance of a picture as it is shown, in cd/m2, by the Rec. 709 weights of its three colours.

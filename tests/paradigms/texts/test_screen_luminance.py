@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paradigms.console.luminance import measure
 from paradigms.playing.play_run import play_run
 from paradigms.runlog import of_kind, read_journal
+from paradigms.texts.luminance import measure
 from stimuli.manifest import read_manifest, read_pixels
 from subjects.errors import SettingsError
 from subjects.layout import Layout

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from analysis.data.finding import (
     SERIES,
+    BidsName,
     choose_series,
     describe_other,
     find_anatomy,
@@ -16,7 +17,6 @@ from analysis.data.finding import (
     is_series,
     list_functional,
 )
-from analysis.data.names import BidsName
 from analysis.data.surface import Surface, load_surface
 from subjects.errors import AnalysisError
 from subjects.layout import Layout

@@ -26,6 +26,7 @@ from analysis.data.timeseries import (
     require_volumes,
     say_missing_runs,
 )
+from analysis.glm.denoising.confounds import read_confounds
 from analysis.glm.design import Sampling
 from analysis.glm.portions import Portion, split_sessions
 from analysis.glm.usable import judge_vertices
@@ -132,6 +133,10 @@ class SubjectRuns:
         bold = self.data.bold.get((key, hemi)) or self.data.require_bold(key, hemi=hemi)
         beside = sidecar_path(bold)  # its StartTime shifts the design
         timing = {"timing": beside} if beside.is_file() else {}
+        if self.settings.confounds:
+            table = self._confounds_path(key)
+            beside_table = {"confounds_json": sidecar_path(table)} if sidecar_path(table).is_file() else {}
+            timing |= {"confounds": table, **beside_table}
         return {"events": self.layout.events(key), "log": self.layout.events_sidecar(key), "bold": bold, **timing}
 
     def read(self, key: RunKey, *, hemi: str) -> Run:
@@ -159,6 +164,23 @@ class SubjectRuns:
         """Give :attr:`left_out` of one hemisphere, without the subject's name."""
         return {where.removeprefix(f"sub-{self.sub} ").removesuffix(f" hemi-{hemi}"): counts
                 for where, counts in self.left_out.items() if where.endswith(f"hemi-{hemi}")}
+
+    def _confounds_path(self, key: RunKey) -> Path:
+        found = self.data.confounds(key)
+        if found is None:
+            raise AnalysisError(str(key), came="no table of confounds",
+                                expected=f"columns for glm.confounds = {list(self.settings.confounds)}",
+                                remedy="Copy fMRIPrep's *_desc-confounds_timeseries.tsv beside the time series, or "
+                                       "empty glm.confounds.")
+        return found
+
+    def nuisance(self, key: RunKey, *, n_volumes: int) -> NDArray[np.float64]:
+        """Read the regressors of no interest of a run's kept volumes, (n_kept_volumes, n_regressors)."""
+        if not self.settings.confounds:
+            return np.zeros((n_volumes - self.n_discarded, 0))
+        is_cut = self.sessions[key.ses][key].attrs.get("complete") is False
+        return read_confounds(self._confounds_path(key), wanted=self.settings.confounds, n_volumes=n_volumes,
+                              is_cut=is_cut)[self.n_discarded:]
 
     def sampling(self, run: Run) -> Sampling:
         """Say when a run's volumes were taken."""

@@ -49,6 +49,10 @@ class GlmSettings(Section):
         "fit without.", source="protocol 6", since="0.2.0")
     drift_minutes: Positive = described(2.0,
         "Minutes of a run for each degree of the drift polynomials.", unit="min", source="protocol 6")
+    confounds: tuple[str, ...] = described((),
+        "Regressors of no interest beside the drifts, from fMRIPrep's table of confounds: columns by name, or the "
+        "groups `motion6`, `motion24`, `cosine`, `non_steady_state`, `motion_outliers`, `wm_csf`, `global_signal`, "
+        "`acompcor` (or its first: `acompcor5`). None, as in the paper.", unit="names", since="0.2.0")
     min_brightness: Share = described(0.1,
         "Vertices whose mean signal is less than this share of the 99th percentile over the surface have no betas: "
         "percent of next to nothing is anything. 0: none is too dim.", unit="share", since="0.2.0", before=0.0)

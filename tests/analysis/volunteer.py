@@ -30,7 +30,7 @@ def make_volunteer(root: Path, *, sessions: tuple[str, ...] = ("01",), runs: int
                    changes: dict[str, Any] | None = None, n_vertices: int = N_VERTICES) -> tuple[Layout, Settings]:
     """Write the study: `runs` runs a session, both hemispheres, with fMRIPrep's names."""
     layout = init_study(Layout(root), name="volunteer", seed=3,
-                        changes={**CHANGES, "main": {"runs": runs}, **(changes or {})})
+                        changes={**CHANGES, "main": {"runs": runs, "sessions": len(sessions)}, **(changes or {})})
     settings = load_settings(root)
     register(layout, "01")
     manifest = Manifest(tuple(stimulus(name, kind) for name in base_images(settings.stimuli) for kind in TYPES))

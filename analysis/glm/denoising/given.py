@@ -137,7 +137,8 @@ def merge_presentations(conditions: pd.DataFrame, *, occurs: NDArray[np.bool_]) 
 
 def make_experiment(portion: Portion, *, samplings: Mapping[RunKey, Sampling], drift_minutes: float,
                     hrf_fit: Literal["optimize", "assume", "fir"],
-                    shape: Shape = "canonical") -> tuple[Experiment, Units]:
+                    shape: Shape = "canonical",
+                    extras: Mapping[RunKey, Floats] | None = None) -> tuple[Experiment, Units]:
     """Make what GLMdenoise is given for some runs of a session.
 
     A run that was shown in parts is one run, left out and drawn as a whole; each part has drifts of its own, as a scan
@@ -153,6 +154,8 @@ def make_experiment(portion: Portion, *, samplings: Mapping[RunKey, Sampling], d
     hrf_fit : {"optimize", "assume", "fir"}
     shape : {"canonical", "glmdenoise"}
         The canonical response that is assumed, or from which the estimate starts.
+    extras : mapping of RunKey to float64 array, (n_kept_volumes, n_regressors), optional
+        Further regressors of no interest of every part.
 
     Returns
     -------
@@ -168,7 +171,8 @@ def make_experiment(portion: Portion, *, samplings: Mapping[RunKey, Sampling], d
                                gap=len(units.times_s))
         onsets.append(rows)
         kept.append(places)
-        nuisance.append(Nuisance(block_diag(*(_drifts(samplings[key], drift_minutes) for key in parts))))
+        nuisance.append(Nuisance(block_diag(*(_drifts(samplings[key], drift_minutes) for key in parts)),
+                                 None if extras is None else block_diag(*(extras[key] for key in parts))))
         predicted.append(np.concatenate([design_matrix(table, conditions=conditions, sampling=samplings[key],
                                                        response=ResponseModel(shape=shape))
                                          for key, table in parts.items()]))

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 Write = Callable[[], dict[Path, dict[str, Any]]]
 BLOCK_VERTICES = 1024
 NOISE_SETTINGS = ("model", "hrf", "hrf_fit", "drift_minutes", "partition", "noise_components",
-                  "min_brightness")
+                  "min_brightness", "confounds")
 ALL_SETTINGS = (*NOISE_SETTINGS, "run_bootstraps")
 
 
@@ -153,8 +153,9 @@ class SessionDenoising:
 
     def _given(self, portion: Portion, scans: Mapping[RunKey, Run]) -> tuple[Experiment, Units]:
         samplings = {key: self.runs.sampling(scans[key]) for key in portion.events}
+        extras = {key: self.runs.nuisance(key, n_volumes=one.n_volumes) for key, one in samplings.items()}
         return make_experiment(portion, samplings=samplings, drift_minutes=self.runs.settings.drift_minutes,
-                               hrf_fit=self.runs.settings.hrf_fit, shape=self.runs.settings.hrf)
+                               hrf_fit=self.runs.settings.hrf_fit, shape=self.runs.settings.hrf, extras=extras)
 
     def _learn(self, progress: ProgressWrapper) -> Write:
         scans = {hemi: self.runs.scans(self.sessions, hemi, each=self.each, progress=progress) for hemi in HEMISPHERES}

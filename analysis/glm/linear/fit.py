@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.data.timeseries import Run, label_part
 from analysis.glm.ar1 import AutoregressiveFit, as_white, fit_ar1
+from analysis.glm.denoising.model import Nuisance
 from analysis.glm.design import Sampling, condition_columns, design_matrix, drift_degree, planned_durations, polynomials
 from analysis.glm.hrf import ResponseModel
 from analysis.glm.linear.files import PortionFit
@@ -36,7 +37,7 @@ def make_drifts(portion: Portion, *, samplings: Mapping[RunKey, Sampling], drift
 
 
 def build_model(portion: Portion, *, samplings: Mapping[RunKey, Sampling], drift_minutes: float,
-                response: ResponseModel | None = None) -> Model:
+                response: ResponseModel | None = None, extras: Mapping[RunKey, Floats] | None = None) -> Model:
     """Make a model from the events of some runs.
 
     Parameters
@@ -48,6 +49,8 @@ def build_model(portion: Portion, *, samplings: Mapping[RunKey, Sampling], drift
         Minutes a degree of the drift polynomials.
     response : ResponseModel, optional
         By default SPM's response.
+    extras : mapping of RunKey to float64 array, (n_kept_volumes, n_regressors), optional
+        Further regressors of no interest of every part; they leave the data together with its drifts.
 
     Raises
     ------
@@ -56,6 +59,8 @@ def build_model(portion: Portion, *, samplings: Mapping[RunKey, Sampling], drift
     """
     designs = make_designs(portion, samplings=samplings, response=response or ResponseModel())
     drifts = make_drifts(portion, samplings=samplings, drift_minutes=drift_minutes)
+    if extras is not None:
+        drifts = [Nuisance(drift, extras[key]).basis for key, drift in zip(portion.events, drifts, strict=True)]
     n_columns = designs[0].shape[1] + sum(drift.shape[1] for drift in drifts)
     n_volumes = sum(len(design) for design in designs)
     if n_columns >= n_volumes:
@@ -66,7 +71,8 @@ def build_model(portion: Portion, *, samplings: Mapping[RunKey, Sampling], drift
 
 
 def fit_portion(portion: Portion, scans: Mapping[RunKey, Run], *, settings: GlmSettings,
-                samplings: Mapping[RunKey, Sampling], each: Each = one_by_one) -> tuple[PortionFit, tuple[str, ...]]:
+                samplings: Mapping[RunKey, Sampling], extras: Mapping[RunKey, Floats] | None = None,
+                each: Each = one_by_one) -> tuple[PortionFit, tuple[str, ...]]:
     """Fit one hemisphere of some runs.
 
     Parameters
@@ -76,6 +82,8 @@ def fit_portion(portion: Portion, scans: Mapping[RunKey, Run], *, settings: GlmS
     settings : GlmSettings
         ``model`` is ``"ols"`` or ``"ar1"``.
     samplings : mapping of RunKey to Sampling
+    extras : mapping of RunKey to float64 array, optional
+        See :func:`build_model`.
     each : Each
         How blocks of vertices are gone through.
 
@@ -87,7 +95,8 @@ def fit_portion(portion: Portion, scans: Mapping[RunKey, Run], *, settings: GlmS
     """
     first = next(iter(samplings.values()))
     response = ResponseModel(shape=settings.hrf, basis=settings.basis, tr_s=first.tr_s)
-    model = build_model(portion, samplings=samplings, drift_minutes=settings.drift_minutes, response=response)
+    model = build_model(portion, samplings=samplings, drift_minutes=settings.drift_minutes, response=response,
+                        extras=extras)
     series = part_series(portion, scans, n_discarded=first.n_discarded)
     fit = _fit(list(series.values()), model=model, settings=settings, each=each)
     rows = main_rows(portion, response=response)

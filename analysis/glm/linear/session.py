@@ -30,7 +30,7 @@ from subjects.store import read_json
 log = logging.getLogger(__name__)
 
 Write = Callable[[], dict[Path, dict[str, Any]]]
-SETTINGS = ("model", "hrf", "basis", "drift_minutes", "partition", "min_brightness")
+SETTINGS = ("model", "hrf", "basis", "drift_minutes", "partition", "min_brightness", "confounds")
 SAYS = {"canonical": "SPM double gamma", "glmdenoise": "GLMdenoise's canonical response",
         "single": "an event of its planned duration peaks at 1",
         "derivative": "an event of its planned duration peaks at 1; derivative in time beside it",
@@ -106,8 +106,10 @@ class SessionFits:
         for portion in progress(portions, label=f"GLM {self.name} {hemi}", total=len(portions)):
             if portion.missing:
                 said.append(f"{portion.name}: {say_missing(portion.missing)}")
+            samplings = {key: self.runs.sampling(scans[key]) for key in portion.events}
+            extras = {key: self.runs.nuisance(key, n_volumes=one.n_volumes) for key, one in samplings.items()}
             fit, remarks = fit_portion(portion, scans, settings=self.runs.settings, each=self.each,
-                                       samplings={key: self.runs.sampling(scans[key]) for key in portion.events})
+                                       samplings=samplings, extras=extras)
             found.append(fit)
             said += remarks
         for remark in said:

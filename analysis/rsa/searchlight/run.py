@@ -38,7 +38,8 @@ def plan(request: Request) -> tuple[Work, ...]:
     """Plan each subject's maps."""
     chosen = request.settings
     n_threads = request.n_jobs if len(request.subjects) == 1 else 1
-    works = [SubjectSearchlight(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, roi=chosen.roi,
+    works = [SubjectSearchlight(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
+                                space=chosen.analysis.space, roi=chosen.roi,
                                 rsa=chosen.rsa, seed=chosen.study.seed, each=at_once(n_threads))
              for sub in request.subjects]
     return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, origin=one.origin, make=one.make,
@@ -55,6 +56,8 @@ class SubjectSearchlight:
     sub : str
     pipeline : str
         ``analysis.bold``.
+    space : str
+        ``analysis.space``.
     roi : RoiSettings
         Radius and smallest disk, and what is done with session means.
     rsa : RsaSettings
@@ -68,6 +71,7 @@ class SubjectSearchlight:
     layout: Layout
     sub: str
     pipeline: str
+    space: str
     roi: RoiSettings
     rsa: RsaSettings
     seed: int
@@ -81,7 +85,7 @@ class SubjectSearchlight:
     @cached_property
     def data(self) -> SubjectData:
         """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space))
 
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.data.finding import find_anatomy, find_confounds, list_functional
+from analysis.data.finding import find_anatomy, find_confounds, list_functional, parse_name
 from analysis.data.gifti import write_timeseries
-from analysis.data.names import parse_name
 from analysis.data.sources import SubjectData, resolve_subject
 from subjects.errors import AnalysisError
 from subjects.layout import Layout

@@ -124,6 +124,6 @@ def test_no_place_to_write_is_told_before_the_fit(volunteer: tuple[Layout, Setti
     def never(*_: object, **__: object) -> None:
         raise AssertionError("the fit began")
 
-    monkeypatch.setattr("analysis.glm.estimate.fit_session", never)
+    monkeypatch.setattr("analysis.glm.linear.fit.fit_session", never)
     with pytest.raises(OSError, match="glm"):
         run("glm", layout, settings)

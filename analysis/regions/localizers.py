@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.glm.ar1 import fit_ar1
-from analysis.glm.contrasts import ContrastMap, contrast
 from analysis.glm.design import Sampling, drift_degree, polynomials
+from analysis.glm.linear.contrasts import ContrastMap, contrast
 from analysis.glm.ols import Model
 from analysis.glm.run_design import run_design
 from analysis.statistics.statistic import false_discovery

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 
-from analysis.glm.contrasts import ContrastMap
 from analysis.glm.design import Sampling
+from analysis.glm.linear.contrasts import ContrastMap
 from analysis.regions.localizers import LOCALIZERS, localizer_contrast, positive_vertices, separate_areas
 from analysis.simulation.bold import noise_model
 from analysis.simulation.brain.fields import AREAS

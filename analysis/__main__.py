@@ -201,6 +201,39 @@ def _point_lines(point: Mapping[str, Any]) -> Iterator[str]:
                         break_long_words=False)
 
 
+@cli.command("quickcheck")
+@click.argument("nifti", type=click.Path(path_type=Path, dir_okay=False))
+@study_option
+@click.option("--sub", required=True, help="Subject label, for example 01.")
+@click.option("--ses", required=True, help="Session label, for example 01.")
+@click.option("--task", default="main", show_default=True, help="Paradigm.")
+@click.option("--run", "number", required=True, type=click.IntRange(min=1), help="The run that it should be.")
+@site_option
+@json_option
+def quickcheck(nifti: Path, study: Path, sub: str, ses: str, task: str, number: int, site: Path | None,
+               as_json: bool) -> None:
+    """Check a raw or real-time exported NIfTI series while the subject is still there.
+
+    Volumes against logged pulses, TR, signal over noise, head movement, global signal, what answers to the pictures,
+    and whether another run's events fit better: a picture in derivatives/quickcheck. Status 1 if anything asks for a
+    look.
+    """
+    from analysis.glm.subject_runs import count_discarded
+    from analysis.report.checks.quick import check_scan, lines, record
+    from subjects.run_key import RunKey
+    from subjects.settings.loading import load_settings
+
+    layout, chosen = Layout(study).require(), load_settings(study, site=site)
+    parts = layout.find_parts(RunKey(sub, ses, task, number))
+    key = parts[-1] if parts else RunKey(sub, ses, task, number)
+    discard_s = {"main": chosen.main.discard_s, "retinotopy": chosen.prf.discard_s}.get(task, 0.0)
+    picture, found = check_scan(nifti, layout=layout, key=key, tr_s=chosen.scanner.tr_s, progress=rich_progress,
+                                n_discarded=count_discarded(discard_s, tr_s=chosen.scanner.tr_s))
+    say(record(found, picture), as_json=as_json, text=lines(found, picture))
+    if not all(one.good for one in found):
+        raise SystemExit(1)
+
+
 for _step in STEPS.values():
     make_command(_step)
 cli.add_command(clean)

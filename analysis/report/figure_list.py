@@ -15,6 +15,7 @@ from analysis.jobs import run_jobs
 from analysis.regions.labels import ROIS
 from analysis.report.figures.brain_rsa import draw_brain_rsa
 from analysis.report.figures.cortex.flatmap import FlatHemisphere, draw_flatmap
+from analysis.report.figures.cortex.searchlight import draw_searchlight
 from analysis.report.figures.denoising import (
     DenoisedPortion,
     PoolMap,
@@ -175,7 +176,20 @@ def _shown(records: StudyRecords, one: Stimulus) -> Shown:
 
 
 def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:
-    return _timing(records, one), _flatmap(records, one), _rdms(one), *_denoising(records, one), *_prf(one)
+    return _timing(records, one), _flatmap(records, one), _rdms(one), *_denoising(records, one), *_prf(one), \
+        *_searchlight(records, one)
+
+
+def _searchlight(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:
+    """Plan the maps of similarities; none where there are none."""
+    if not one.searchlight:
+        return ()
+    chosen = records.settings.roi
+    caption = (f"Correlation of the AI (above) and AN (below) images' dissimilarities with those of the RE images on "
+               f"disks of {chosen.radius_mm:g} mm along the flat map around every vertex. Red: above 0; grey: disks of "
+               f"fewer than {chosen.min_disk} vertices. Lines: borders of the regions.")
+    return (PlannedFigure("regions", f"sub-{one.sub}_searchlight", f"Searchlight, subject {one.sub}", caption,
+                          lambda: draw_searchlight(one.searchlight, regions=ROIS)),)
 
 
 def _prf(one: SubjectRecords) -> tuple[PlannedFigure, ...]:

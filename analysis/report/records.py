@@ -20,6 +20,7 @@ from analysis.glm.denoising.files import PortionNoise, load_noise, load_snr
 from analysis.glm.subject_runs import fit_entities, join_sessions
 from analysis.regions.labels import ROIS, read_labels
 from analysis.report.figures.cortex.flatmap import FlatHemisphere
+from analysis.report.figures.cortex.searchlight import SearchlightHemisphere, plan_searchlights, read_searchlight
 from analysis.report.figures.prf.records import PrfRecord, plan_prf, read_prf
 from analysis.rsa.confounds import confound_paths
 from analysis.rsa.rdm import RDM, load_rdms
@@ -139,7 +140,8 @@ class SubjectRecords:
 
     `world` of a virtual one (:mod:`analysis.simulation.worlds`), None of a volunteer; `driver` is what drives its
     regions, in words; `dropped` where its simulated time series were dropped after the betas were estimated;
-    `denoising` where GLMdenoise estimated them here; `prf` where its receptive fields were fitted.
+    `denoising` where GLMdenoise estimated them here; `prf` where its receptive fields were fitted;
+    `searchlight` where its similarities were mapped.
     """
 
     sub: str
@@ -155,6 +157,7 @@ class SubjectRecords:
     encoding: pd.DataFrame
     driver: str = ""
     prf: PrfRecord | None = None
+    searchlight: tuple[SearchlightHemisphere, ...] = ()
     denoising: tuple[DenoisingRecord, ...] = ()
 
 
@@ -226,6 +229,8 @@ def read_records(request: Request) -> StudyRecords:
                   for sub in request.subjects}
     for sub, work in plan_prf(request).items():
         by_subject[sub]["prf"] = work
+    for sub, work in plan_searchlights(request).items():
+        by_subject[sub]["searchlight"] = work
     of_network = next(work for work in works["rsa"] if work.sub is None)
     found = tuple(_read_subject(resolve_subject(layout, sub=sub, pipeline=chosen.analysis.bold,
                                                 space=chosen.analysis.space), by_subject[sub],
@@ -264,6 +269,7 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
         data.sub, data.source, _world(layout, data), data.dropped,
         tuple(_read_run(layout, key) for key in data.runs), read_excerpts(layout, sub=data.sub),
         glm=tuple(_read_glm(path, labels=labels, sub=data.sub) for path in works["glm"].files()),
+        searchlight=read_searchlight(works["searchlight"], flat=flat) if "searchlight" in works else (),
         flat=flat, prf=prf, rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table),
         driver=_driver(layout, data), denoising=read_denoising(layout, sub=data.sub, sessions=sessions,
                                                               joint=glm.sessions == "joint"))

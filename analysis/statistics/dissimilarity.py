@@ -24,8 +24,8 @@ def dissimilarities(patterns: Floats, *, measure: str) -> Floats:
         NaN where a correlation is undefined.
     """
     rows, columns = np.triu_indices(patterns.shape[-2], 1)
-    if measure.startswith("euclidean"):  # less the mean pattern, which no distance hangs on but rounding does
-        products = _products(patterns - patterns.mean(axis=-2, keepdims=True))
+    if measure.startswith("euclidean"):  # less one pattern: no distance hangs on what all share, but rounding does
+        products = _products(patterns - patterns[..., :1, :])  # of whole numbers exactly, so that ties stay ties
         squares = np.diagonal(products, axis1=-2, axis2=-1)
         sums = np.maximum(squares[..., rows] + squares[..., columns] - 2 * products[..., rows, columns], 0.0)
         result: Floats = np.sqrt(sums) if measure == "euclidean_root" else sums / patterns.shape[-1]

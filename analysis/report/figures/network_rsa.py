@@ -23,6 +23,9 @@ from analysis.report.figures.style import (
 from analysis.report.wording import say_number, say_p
 
 _DODGE = {"AI": -0.06, "AN": 0.06}
+_END, _NAME = 0.22, 0.32
+"""How far right of the last marker axis and zero line end, and the lines' names begin."""
+
 _ASIDE = 0.9
 """How far right of the last layer its reading by logits stands."""
 
@@ -63,7 +66,7 @@ def draw_network_rsa(table: pd.DataFrame, *, network: str, low_level: pd.DataFra
     rule_at_zero(axes)
     end = len(layers) if logits is None else _draw_logits(axes, logits, place=layers[-1], at=len(layers) + _ASIDE)
     axes.set_xticks(range(1, len(layers) + 1))
-    axes.set_xlim(0.6 if low_level is None else _draw_low_level(axes, low_level), end + 0.4)
+    axes.set_xlim(0.6 if low_level is None else _draw_low_level(axes, low_level), end + _END)
     axes.set_xlabel(f"Layer of the network “{network}” ({len(layers)}: softmax output)", labelpad=20)
     axes.set_ylabel("Similarity of RDMs (Spearman's ρ)")
     axes.spines["bottom"].set_visible(False)
@@ -123,9 +126,9 @@ def _name_lines(axes: Axes, table: pd.DataFrame, *, ends: dict[str, float], last
     gap = max(0.0, least - (ends[upper] - ends[lower])) / 2
     for kind, y in ((upper, ends[upper] + gap), (lower, ends[lower] - gap)):
         trend = table[table["comparison"] == f"trend RE-{kind}"].iloc[0]
-        axes.annotate(f"RE-{kind}", (last + 0.3, y), color=COLORS[kind], fontweight="bold", va="bottom",
+        axes.annotate(f"RE-{kind}", (last + _NAME, y), color=COLORS[kind], fontweight="bold", va="bottom",
                       annotation_clip=False)
-        axes.annotate(f"trend τ = {say_number(trend['effect'])}\n{say_p(trend['p'])}", (last + 0.3, y), va="top",
+        axes.annotate(f"trend τ = {say_number(trend['effect'])}\n{say_p(trend['p'])}", (last + _NAME, y), va="top",
                       color=COLORS[kind], fontsize=7, annotation_clip=False)
 
 

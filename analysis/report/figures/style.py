@@ -39,7 +39,7 @@ RC: dict[Any, Any] = {
     "axes.linewidth": 0.7, "xtick.major.width": 0.7, "ytick.major.width": 0.7, "xtick.major.size": 2.5,
     "ytick.major.size": 2.5, "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.3,
     "axes.unicode_minus": True, "figure.facecolor": PAPER, "axes.facecolor": PAPER, "savefig.facecolor": PAPER,
-    "svg.fonttype": "path", "figure.constrained_layout.h_pad": 0.04, "figure.constrained_layout.w_pad": 0.04,
+    "svg.fonttype": "none", "figure.constrained_layout.h_pad": 0.04, "figure.constrained_layout.w_pad": 0.04,
 }
 
 

@@ -111,7 +111,8 @@ def read_confounds(path: Path, *, wanted: Sequence[str], n_volumes: int, is_cut:
     if len(table) != n_volumes and not (is_cut and len(table) > n_volumes):
         raise AnalysisError(str(path), came=f"{len(table)} rows", expected=f"{n_volumes}, one a volume",
                             remedy="Take the table of these time series.")
-    values = table[list(names)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)[:n_volumes].copy()
+    numbers = table[list(names)].apply(pd.to_numeric, errors="coerce")
+    values: Floats = numbers.to_numpy(dtype=np.float64)[:n_volumes].copy()
     values[0, np.isnan(values[0])] = 0.0
     if np.isnan(values).any():
         row, column = (int(one[0]) for one in np.nonzero(np.isnan(values)))

@@ -7,7 +7,6 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from analysis.glm.contrasts import ContrastMap
 from scipy.stats import false_discovery_control
 
 from analysis.glm.design import Sampling

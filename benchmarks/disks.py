@@ -82,7 +82,7 @@ def main() -> None:
     plain = [spearmanr(*(pdist(half[:, disk].astype(np.float64), "correlation") for half in (first, second))).statistic
              for disk in own]
     print(f"split-half map of {given.images} images: {taken:.2f} CPU s (asked: at most 15); largest difference from a "
-          f"plain loop {np.abs(found.values[centres] - plain).max():.1e} (asked: 1e-6)")
+          f"plain loop {np.abs(found.rho[centres] - plain).max():.1e} (asked: 1e-6)")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB (asked: 1)")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from analysis.rsa.compare import compare_types
+from analysis.rsa.compare import DIFFERENCE, compare_types
 from analysis.simulation.draw import Drawn, draw
 from subjects.settings.analysis import RsaSettings
 
@@ -50,3 +50,48 @@ def test_unrelated_images_are_found_at_the_nominal_rate_and_near_copies_nearly_a
     found = _rejected("paper", smoothness=2.5, reliability=0.2, n=N, side=24)
     assert low <= found["RE-AN"] <= high
     assert found["RE-AI"] >= 0.9 * N
+
+
+def _network_sets(world: str, *, n: int) -> list[dict[str, object]]:
+    """Draw sets of images seen by the same 196 units, and compare their types."""
+    found = draw(world, rng=np.random.default_rng(12), n_subjects=n, reliability=1.0, smoothness_mm=0.0,
+                 noise_smoothness_mm=0.0, offset_sd=0.0, shared="cortex")
+    labels = tuple(f"image{k:02}" for k in range(40))
+    few = RsaSettings(n_permutations=1, n_bootstraps=2)
+    return [dict(compare_types({kind: found.patterns(kind, subject=k) for kind in ("RE", "AN", "AI")}, labels=labels,
+                               settings=few, seed=k, percent=95.0, over="images").statistics) for k in range(n)]
+
+
+@pytest.mark.slow
+def test_intervals_over_images_hold_the_mean_of_new_images_and_equal_types_differ_at_the_nominal_rate() -> None:
+    """The network's half: AN and AI are near copies alike, similarities near .8, their difference 0."""
+    sets = _network_sets("both", n=N)
+    low, high = binom.ppf([0.005, 0.995], N, 0.95)
+    for name in ("RE-AN", "RE-AI", DIFFERENCE):
+        truth = np.mean([one[name].effect for one in sets])  # type: ignore[attr-defined]
+        inside = sum(one[name].low <= truth <= one[name].high for one in sets)  # type: ignore[attr-defined]
+        assert low <= inside <= high, name
+    least, most = binom.ppf([0.005, 0.995], N, 0.05)
+    assert least <= sum(one[DIFFERENCE].p <= 0.05 for one in sets) <= most  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_bars_over_patches_hold_the_mean_of_new_smooth_cortex_where_bars_over_vertices_do_not() -> None:
+    """200 vertices anywhere on 24 by 24 mm: the setting of docs/analysis.md."""
+    rng = np.random.default_rng(13)
+    found = draw("paper", rng=rng, n_subjects=N, reliability=0.06, shared="images", side=24)
+    labels, ours, theirs, effects = tuple(f"image{k:02}" for k in range(40)), [], [], []
+    few = RsaSettings(n_permutations=1, n_bootstraps=60)
+    for k in range(N):
+        places = rng.permutation(24 * 24)[:200]
+        kinds = {kind: found.patterns(kind, subject=k)[:, places] for kind in ("RE", "AN", "AI")}
+        one = compare_types(kinds, labels=labels, settings=few, seed=k, percent=68.0, over="patches",
+                            places_mm=found.places_mm[places]).statistics["RE-AI"]
+        assert one.paper is not None
+        ours.append((one.low, one.high))
+        theirs.append((one.paper.low, one.paper.high))
+        effects.append(one.effect)
+    low, high = binom.ppf([0.005, 0.995], N, 0.68)
+    truth = np.mean(effects)
+    assert low <= sum(a <= truth <= b for a, b in ours) <= high
+    assert sum(a <= truth <= b for a, b in theirs) < low

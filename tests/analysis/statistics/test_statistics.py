@@ -86,7 +86,7 @@ def test_labels_change_places_within_their_block_only():
 @pytest.mark.slow
 @pytest.mark.parametrize("n_vertices", [200, 400, 1000])
 def test_session_means_that_were_removed_fool_no_permutation_within_sessions(n_vertices):
-    """600 null subjects of two sessions each; free permutations would reject 12, 16 and 56 % of them."""
+    """600 null subjects of two sessions each; free permutations would reject nearly all of them."""
     sessions = ("01",) * 20 + ("02",) * 20
     rejected = free = 0
     for k in range(600):
@@ -96,7 +96,7 @@ def test_session_means_that_were_removed_fool_no_permutation_within_sessions(n_v
         rejected += upper_p(spearman(a, b), label_permutations(a, b, n=199, rng=rng([k, 2]), blocks=sessions)) <= 0.05
         free += upper_p(spearman(a, b), label_permutations(a, b, n=199, rng=rng([k, 2]))) <= 0.05
     assert 0.03 <= rejected / 600 <= 0.07
-    assert free / 600 > 0.09
+    assert free / 600 > 0.9
 
 
 def explicit_image_bootstrap(a: RDM, b: RDM, draw: np.ndarray) -> float:

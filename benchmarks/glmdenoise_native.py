@@ -1,12 +1,13 @@
-"""GLMdenoise on a whole native surface: peak memory and CPU time of the step, session by session.
+"""The GLM on a whole native surface: peak memory and CPU time of the step, session by session.
 
     PYTHONPATH=. python benchmarks/glmdenoise_native.py [--vertices 150000] [--sessions 2] [--runs 5] [--volumes 278]
-                                                        [--bootstraps 100] [--jobs 1]
+                                                        [--bootstraps 100] [--jobs 1] [--model glmdenoise]
 
 The steps are those of `python -m analysis glm` (noise model of both hemispheres, responses of each, the betas of all
-sessions), their files written to a temporary folder. Only the reading of GIFTI is left out: each run is drawn here, a
-response at a third of the vertices, 4 noise courses, white noise; float32. Prints the peak of memory, which 6 GB is
-asked for with 2 x 150,000 vertices and 10 runs, and CPU seconds a step.
+sessions; with `--model ols` or `ar1` each hemisphere's fit, and the betas), their files written to a temporary folder.
+Only the reading of GIFTI is left out: each run is drawn here, a response at a third of the vertices, 4 noise courses,
+white noise; float32. Prints the peak of memory, which 6 GB is asked for with 2 x 150,000 vertices and 10 runs (4 GB for
+least squares and AR(1) with 5 runs), and CPU seconds a step.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ from threadpoolctl import threadpool_limits
 
 from analysis.data.timeseries import Run
 from analysis.glm.denoising.session import DenoisedBetas, SessionDenoising
+from analysis.glm.linear.session import LinearBetas, SessionFits
 from analysis.glm.subject_runs import SubjectRuns
 from analysis.jobs import at_once
 from subjects.cli import silent
 from subjects.layout import Layout
+from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
 from subjects.settings.analysis import GlmSettings
+from subjects.store import write_json
 
 N_IMAGES = 60
 
@@ -83,6 +87,11 @@ class DrawnRuns(SubjectRuns):
         return Run(key=key, hemi=hemi, data=data, tr_s=self.tr_s)
 
 
+    def inputs(self, **_: object) -> dict[str, Path | str]:
+        """Give none: there are no files."""
+        return {}
+
+
 def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
@@ -92,20 +101,27 @@ def main() -> None:
     for name, default in (("vertices", 150_000), ("sessions", 2), ("runs", 5), ("volumes", 278), ("bootstraps", 100),
                           ("jobs", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--model", choices=("glmdenoise", "ols", "ar1"), default="glmdenoise")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(limits=1):
         runs = DrawnRuns(layout=Layout(Path(folder)), sub="01", pipeline="auto", space="", tr_s=2.0, n_discarded=9,
-                         settings=GlmSettings(run_bootstraps=given.bootstraps), n_vertices=given.vertices,
+                         settings=GlmSettings(run_bootstraps=given.bootstraps, model=given.model),
+                         n_vertices=given.vertices,
                          base_images=tuple(f"{ses:02d}-{k:02d}" for ses in range(1, given.sessions + 1)
                                            for k in range(N_IMAGES)),
                          n_volumes=given.volumes, n_sessions=given.sessions, n_runs=given.runs)
-        steps = [SessionDenoising(runs, ses=ses, seed=1, each=at_once(given.jobs)) for ses in runs.sessions]
-        works = [work for one in steps for work in one.works()] + [DenoisedBetas(runs, steps, seed=1).work()]
-        print(f"2 x {given.vertices} vertices, {given.sessions} sessions of {given.runs} runs of {given.volumes} "
-              f"volumes, {given.bootstraps} bootstraps, {given.jobs} jobs; {peak_gib():.2f} GiB before", flush=True)
+        if given.model == "glmdenoise":
+            steps = [SessionDenoising(runs, sessions=one, seed=1, each=at_once(given.jobs)) for one in runs.groups]
+            works = [work for one in steps for work in one.works()] + [DenoisedBetas(runs, steps, seed=1).work()]
+        else:
+            fits = [SessionFits(runs, sessions=one, each=at_once(given.jobs)) for one in runs.groups]
+            works = [work for one in fits for work in one.works()] + [LinearBetas(runs, fits).work()]
+        print(f"{given.model}: 2 x {given.vertices} vertices, {given.sessions} sessions of {given.runs} runs of "
+              f"{given.volumes} volumes, {given.bootstraps} bootstraps, {given.jobs} jobs; {peak_gib():.2f} GiB before", flush=True)
         for work in works:
             start = time.process_time()
-            work.make(silent)()
+            for path, told in work.make(silent)().items():
+                write_json(sidecar_path(path), told, overwrite=True)
             said = f"; {work.tell()}" if work.tell else ""
             print(f"{work.name}: {time.process_time() - start:.0f} CPU s (drawing the runs included), peak so far "
                   f"{peak_gib():.2f} GiB{said}", flush=True)

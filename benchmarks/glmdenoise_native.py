@@ -117,7 +117,8 @@ def main() -> None:
             fits = [SessionFits(runs, sessions=one, each=at_once(given.jobs)) for one in runs.groups]
             works = [work for one in fits for work in one.works()] + [LinearBetas(runs, fits).work()]
         print(f"{given.model}: 2 x {given.vertices} vertices, {given.sessions} sessions of {given.runs} runs of "
-              f"{given.volumes} volumes, {given.bootstraps} bootstraps, {given.jobs} jobs; {peak_gib():.2f} GiB before", flush=True)
+              f"{given.volumes} volumes, {given.bootstraps} bootstraps, {given.jobs} jobs; {peak_gib():.2f} GiB before",
+              flush=True)
         for work in works:
             start = time.process_time()
             for path, told in work.make(silent)().items():

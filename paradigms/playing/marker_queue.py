@@ -1,4 +1,8 @@
-"""Markers are sent off the thread that draws, each with the time at which it was: no marker ever delays a picture."""
+"""Markers are sent each with the time at which it was: no marker ever delays a picture.
+
+A sink whose call takes microseconds (``direct``: a port's register, a library's buffer) is called just after the flip,
+long before the next picture is due; any other from a thread of its own. A code is taken away again from that thread.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +81,10 @@ class MarkerQueue:
             return
         if self._thread is None:
             self.start()
+        if getattr(self.sink, "direct", False):
+            self._emit(code, name, event, due_s)
+            self._waiting.put((-1, name, event, due_s))
+            return
         self._waiting.put((code, name, event, due_s))
 
     def start(self) -> None:
@@ -89,19 +97,23 @@ class MarkerQueue:
         while (told := self._waiting.get()) is not None:
             self._send(*told)
 
-    def _send(self, code: int, name: str, event: int | None, due_s: float) -> None:
+    def _emit(self, code: int, name: str, event: int | None, due_s: float) -> None:
         fault = ""
         try:
             self.sink.send(code)
         except Exception as error:  # noqa: BLE001 - a line that is unplugged, a library's own
             fault = repr(error)
         self._sent.append(Sent(code, name, event, due_s, self.clock.now(), fault))
+
+    def _send(self, code: int, name: str, event: int | None, due_s: float) -> None:
+        if code >= 0:  # else it was sent already, and is only to be taken away
+            self._emit(code, name, event, due_s)
         if self.threaded:
             time.sleep(self.hold_s)
         try:
             self.sink.release()
         except Exception as error:  # noqa: BLE001 - as above
-            if not fault:
+            if not any(one.fault for one in self._sent):
                 self._sent.append(Sent(code, name, event, due_s, self.clock.now(), f"release: {error!r}"))
 
     def heard(self) -> list[Sent]:

@@ -73,6 +73,9 @@ class RecordingMarkers:
 class ParallelMarkers:
     """The eight data lines of a parallel port."""
 
+    direct = True
+    """Sending is one write to a register."""
+
     def __init__(self, port: DataPort) -> None:
         self._port = port
 
@@ -130,6 +133,9 @@ class SerialMarkers:
 
 class LslMarkers:
     """A stream of Lab Streaming Layer of type ``Markers``, one integer a sample."""
+
+    direct = True
+    """Sending puts a sample into the library's own buffer."""
 
     def __init__(self, name: str, *, load: Callable[[str], Any] = importlib.import_module) -> None:
         self._name, self._load = name, load

@@ -9,18 +9,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from subjects.cli import Command, json_option, say, site_option, study_option
 from subjects.errors import LayoutError, StoreError
 from subjects.layout import Layout
-from subjects.profile import load_profile
 from subjects.provenance import PROGRAM, digest_file, digest_json, versions
-from subjects.settings.loading import load_settings
-from subjects.settings.study import Settings, leaves
 from subjects.store import read_json, write_json
+
+if TYPE_CHECKING:
+    from subjects.settings.study import Settings
 
 NOT_FROZEN = ("serial_trigger", "parallel_trigger", "keyboard", "buttons", "emulated_scanner", "participant", "hooks",
               "instructions", "markers", "eyelink", "study.name", "display.screen", "display.only_screen",
@@ -73,6 +73,8 @@ def content_now(layout: Layout, settings: Settings, *, rules: Mapping[str, Any])
     rules : mapping
         The verdict rules and margins, as ``python -m analysis rules --json`` gives them.
     """
+    from subjects.settings.study import leaves
+
     kept = {key: value for key, value in leaves(settings.model_dump(mode="json"))
             if key not in NOT_FROZEN and key.partition(".")[0] not in NOT_FROZEN}
     digests = {name: digest_file(path) if path.is_file() else None
@@ -125,6 +127,8 @@ def freeze(layout: Layout, settings: Settings, *, rules: Mapping[str, Any], late
 
 def first_scanned(layout: Layout) -> Path | None:
     """Give a journal of a volunteer's, if there is one."""
+    from subjects.profile import load_profile
+
     for sub in layout.subjects():
         if not load_profile(layout, sub).virtual:
             found = sorted(layout.root.glob(f"sourcedata/sub-{sub}/ses-*/*_journal.jsonl"))
@@ -143,6 +147,8 @@ def agreement(layout: Layout, settings: Settings, *, rules: Mapping[str, Any]) -
     StoreError
         If the frozen file was edited since.
     """
+    from subjects.settings.study import leaves
+
     if not layout.freeze.is_file():
         return Agreement(None)
     told = read_json(layout.freeze)
@@ -190,6 +196,8 @@ def freeze_command(study: Path, late: bool, again: bool, check: bool, site: Path
 
     Every later table says whether it was made under it. With --check ends with 1 where something differs.
     """
+    from subjects.settings.loading import load_settings
+
     layout = Layout(study).require()
     settings, rules = load_settings(study, site=site), ask_rules()
     if not check:

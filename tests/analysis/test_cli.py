@@ -176,7 +176,7 @@ def test_results_are_told_for_programs(copy: Layout) -> None:
     assert told["step"] == "report"
     (result,) = told["results"]
     assert result["files"] == [str(copy.report)]
-    assert result["said"].startswith("9 figures; of 12 claims")
+    assert result["said"].startswith("9 figures; of 14 claims")
     told = json.loads(_run("rsa", "--study", str(copy.root), "--sub", "01", "--json").stdout)
     assert {one["name"]: one["reused"] for one in told["results"]} == {"sub-01": True, "network-demo": True}
 

@@ -281,7 +281,8 @@ class PsychoPyDisplay:
         if self._dots is None or self._dots[0] != look:
             self._dots = (look, visual.ElementArrayStim(
                 self._window, units="pix", nElements=len(dots), elementTex=None, elementMask="circle",
-                sizes=frame.dot_px, colorSpace="rgb255", colors=[int(self._table[frame.dot_level])] * 3, autoLog=False))
+                xys=dots, sizes=frame.dot_px, colorSpace="rgb255", colors=[int(self._table[frame.dot_level])] * 3,
+                autoLog=False))  # without places it draws some at random, and fails where too few fall into its circle
         self._dots[1].xys = dots
         self._dots[1].draw()
 

@@ -393,6 +393,15 @@ def test_dots_are_where_they_were_asked_for(display: tuple[Any, Clock]) -> None:
             assert columns.mean() == pytest.approx(9.5, abs=0.6)
 
 
+def test_a_single_dot_needs_no_luck(display: tuple[Any, Clock], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window's library draws places by itself unless it is told them; these would all be outside its circle."""
+    monkeypatch.setattr(np.random, "rand", lambda *shape: np.zeros(shape))
+    shown, _ = display
+    shown.draw(dataclasses.replace(_frame(None, background=0), dots_px=np.array([(40.0, 30.0)]), dot_px=10.0))
+    shown.flip()
+    assert np.all(shown.screenshot() > 250, axis=2).sum() == pytest.approx(np.pi * 25.0, rel=0.2)
+
+
 def test_the_photodiode_square_is_lit_and_dark_and_away(display: tuple[Any, Clock]) -> None:
     shown, _ = display
     corners = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,8 @@ from analysis.glm.subject_runs import SubjectRuns, joint_origin
 from analysis.steps import Origin
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
-from subjects.provenance import digest_file
+from subjects.provenance import digest_file, sidecar_path
+from subjects.store import read_json
 
 Floats = NDArray[np.float64]
 
@@ -50,6 +51,12 @@ def check_betas(paths: Mapping[str, Path], *, sub: str) -> None:
     """See that both files are betas, and this subject's."""
     for hemi, path in paths.items():
         require_betas(path, sub=sub, hemi=hemi)
+
+
+def vertices_left_out(fits: Iterable[Path]) -> dict[str, dict[str, int]]:
+    """Gather from the sidecars of sessions' fits how many vertices have no betas, and why, by session and portion."""
+    return {where: counts for path in fits
+            for where, counts in read_json(sidecar_path(path)).get("VerticesLeftOut", {}).items()}
 
 
 class Estimates(Protocol):

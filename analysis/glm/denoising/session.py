@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from analysis.data.gifti import write_label_map, write_maps
 from analysis.data.sources import HEMISPHERES
 from analysis.data.timeseries import Run
-from analysis.glm.combining import betas_origin, betas_paths, check_betas, combine_sessions, write_betas
+from analysis.glm.combining import (
+    betas_origin,
+    betas_paths,
+    check_betas,
+    combine_sessions,
+    vertices_left_out,
+    write_betas,
+)
 from analysis.glm.denoising.bootstraps import draw_runs
 from analysis.glm.denoising.denoise import NoiseModel, Responses, find_noise, fit_responses
 from analysis.glm.denoising.experiment import DenoiseOptions, Experiment
@@ -42,9 +49,8 @@ from analysis.steps import Origin, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
-from subjects.provenance import rng, sidecar_path
+from subjects.provenance import rng
 from subjects.run_key import RunKey
-from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
@@ -259,15 +265,11 @@ class DenoisedBetas:
                                                                           hemispheres=(hemi,)), said={
                 "HRF": "sampled once a TR; the response to an event of its planned duration peaks at 1",
                 "Denoising": said, "ConditionNumbers": numbers,
-                "VerticesLeftOut": self._left_out(hemi), **self.runs.missing_runs})
+                "VerticesLeftOut": vertices_left_out(one.responses_path(hemi) for one in self.sessions),
+                **self.runs.missing_runs})
                 for hemi, (betas, numbers) in made.items()}
 
         return write
-
-    def _left_out(self, hemi: str) -> dict[str, dict[str, int]]:
-        """Gather from the sessions' responses how many vertices have no betas, and why."""
-        return {where: counts for one in self.sessions for where, counts in
-                read_json(sidecar_path(one.responses_path(hemi))).get("VerticesLeftOut", {}).items()}
 
     def _join(self, hemi: str) -> tuple[Any, dict[str, float]]:
         found = [(one.ses, part) for one in self.sessions for part in load_responses(one.responses_path(hemi))]

@@ -14,7 +14,14 @@ from typing import Any
 
 from analysis.data.sources import HEMISPHERES
 from analysis.glm.betas import Betas
-from analysis.glm.combining import betas_origin, betas_paths, check_betas, combine_sessions, write_betas
+from analysis.glm.combining import (
+    betas_origin,
+    betas_paths,
+    check_betas,
+    combine_sessions,
+    vertices_left_out,
+    write_betas,
+)
 from analysis.glm.linear.files import PortionFit, load_fits, require_fits, save_fits
 from analysis.glm.linear.fit import fit_portion
 from analysis.glm.linear.maps import SubjectMaps
@@ -24,8 +31,6 @@ from analysis.jobs import Each
 from analysis.steps import Origin, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
-from subjects.provenance import sidecar_path
-from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
@@ -163,15 +168,11 @@ class LinearBetas:
             return {self.paths[hemi]: write_betas(
                 self.paths[hemi], betas, sub=self.runs.sub,
                 inputs=self.runs.inputs(sessions=self.runs.sessions, hemispheres=(hemi,)),
-                said={**said, "ConditionNumbers": numbers, "VerticesLeftOut": self._left_out(hemi)})
+                said={**said, "ConditionNumbers": numbers,
+                      "VerticesLeftOut": vertices_left_out(one.path(hemi) for one in self.fits)})
                     for hemi, (betas, numbers) in made.items()}
 
         return write
-
-    def _left_out(self, hemi: str) -> dict[str, dict[str, int]]:
-        """Gather from the sessions' fits how many vertices have no betas, and why."""
-        return {where: counts for one in self.fits for where, counts in
-                read_json(sidecar_path(one.path(hemi))).get("VerticesLeftOut", {}).items()}
 
     def _join(self, hemi: str) -> tuple[Betas, dict[str, float]]:
         found = [(one, part) for one in self.fits for part in load_fits(one.path(hemi), own_runs=False)]

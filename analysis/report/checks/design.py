@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -180,7 +180,8 @@ class SessionDesign:
         inputs |= {f"{label_part(key)}_log": layout.events_sidecar(key) for key in keys}
         chosen = self.runs.settings.model_dump(mode="json", include=set(SETTINGS))
         return Origin(inputs, {"tr_s": self.runs.tr_s, "n_discarded": self.runs.n_discarded, **chosen, "rho": self.rho,
-                               "glm_contrasts": list(self.runs.settings.contrasts), "starts_s": self._starts,
+                               "glm_contrasts": list(self.runs.settings.contrasts),
+                               "glm_confounds": list(self.runs.settings.confounds), "starts_s": self._starts,
                                "sessions_of_design": list(self.sessions)})
 
     @cached_property
@@ -218,7 +219,8 @@ class SessionDesign:
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Compute tables and picture; give what then writes them."""
         found = self.portions()
-        said = [describe(one, contrasts=self.runs.settings.contrasts)
+        chosen = self.runs.settings
+        said = [describe(one, contrasts=chosen.contrasts, confounds=chosen.confounds)
                 for one in progress(found, label=f"design sub-{self.runs.sub}", total=len(found))]
         name = f"sub-{self.runs.sub} ses-{'+'.join(self.sessions)}"
         figure = draw_design([as_picture(one, name=name) for one in found])
@@ -242,8 +244,11 @@ class SessionDesign:
         return f"design of {name}: " + "; ".join(one["Said"] for one in said)
 
 
-def describe(one: PortionDesign, *, contrasts: tuple[str, ...]) -> dict[str, Any]:
-    """Give what a sidecar says of a portion, and the same in a line."""
+def describe(one: PortionDesign, *, contrasts: tuple[str, ...], confounds: Sequence[str] = ()) -> dict[str, Any]:
+    """Give what a sidecar says of a portion, and the same in a line.
+
+    The design is of events alone: what ``glm.confounds`` takes off the data besides is not in its errors; it says so.
+    """
     table, n_volumes = one.table(), sum(len(design) for design in one.designs)
     images = table[table["type"] != BLANK]
     lone = int((~table["cross_validated"]).sum())
@@ -257,6 +262,8 @@ def describe(one: PortionDesign, *, contrasts: tuple[str, ...]) -> dict[str, Any
                  else "every condition in several runs")
     if one.portion.missing:
         facts.append(say_missing(one.portion.missing))
+    if confounds:
+        facts.append(f"glm.confounds ({', '.join(confounds)}) not counted: errors will be larger")
     head = "" if one.portion.name == "all runs" else f"{one.portion.name}: "
     numbers = {name: round(value, 3) if np.isfinite(value) else None for name, value in one.runs_alone().items()}
     return {"Portion": one.portion.name, "Said": head + ", ".join(facts), "Problem": one.problem,

@@ -114,6 +114,13 @@ def test_a_second_time_nothing_is_made_and_one_more_event_makes_it_again(made):
     assert path_of(layout, "design.png").read_bytes() == before
 
 
+def test_confounds_that_the_errors_do_not_count_are_said(made):
+    layout, settings = made
+    changed = settings.model_copy(update={"glm": settings.glm.model_copy(update={"confounds": ("motion_6",)})})
+    assert "glm.confounds (motion_6) not counted" in run("design", layout, changed).works[0].tell()
+    assert "not counted" not in run("design", layout, settings).works[0].tell()
+
+
 def test_a_condition_of_one_run_and_one_that_no_volume_tells_are_named(tmp_path):
     """The last trials of a run are cut off; then an image is put where another one always follows."""
     layout, settings = make_study(tmp_path / "study")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from analysis.data.sources import HEMISPHERES, SubjectData
 from analysis.glm.betas import Betas, load_betas
 from analysis.regions.disk_rdms import Disks
-from analysis.regions.labels import ROIS, read_labels
+from analysis.regions.labels import ROIS, read_regions
 from analysis.regions.vertex_selection import Consistency, require_dense, select_vertices, split_half_consistency
 from stimuli.manifest import TYPES, Manifest
 from subjects.errors import AnalysisError
@@ -68,8 +68,8 @@ class RoiPatterns:
 
 def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
                     labels: Mapping[str, NDArray[np.int16]], settings: RoiSettings, measure: str = "correlation",
-                    flat: Mapping[str, NDArray[np.float32]] | None = None, where: str = "subject",
-                    ) -> dict[str, RoiPatterns]:
+                    flat: Mapping[str, NDArray[np.float32]] | None = None, names: Sequence[str] = ROIS,
+                    where: str = "subject") -> dict[str, RoiPatterns]:
     """Choose each region's vertices by their RE responses, and gather their responses to all types.
 
     Parameters
@@ -79,13 +79,15 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
     disks : mapping of str to (indptr, indices)
         Hemisphere to searchlight disks; see :func:`~analysis.regions.vertex_selection.split_half_consistency`.
     labels : mapping of str to int16 array, (n_vertices,)
-        Hemisphere to region: k + 1 for the k-th of :data:`~analysis.regions.labels.ROIS`, 0 elsewhere.
+        Hemisphere to region: k + 1 for the k-th of `names`, 0 elsewhere.
     settings : RoiSettings
         Vertices a hemisphere, the smallest disk that counts, and whether session means are removed.
     measure : str
         Dissimilarity of the split-half RDMs.
     flat : mapping of str to array, (n_vertices, 2), optional
         Hemisphere to places on the flat map, mm.
+    names : sequence of str
+        The regions.
     where : str
         The subject, for messages.
 
@@ -95,23 +97,23 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
     """
     base_images = _shared_images(betas, where=where)
     shown = next(iter(betas.values()))
-    names = {"base_images": base_images, "sessions": shown.sessions(),
-             "image_ids": {kind: shown.image_ids(kind) for kind in TYPES}}
+    images = {"base_images": base_images, "sessions": shown.sessions(),
+              "image_ids": {kind: shown.image_ids(kind) for kind in TYPES}}
     for hemi, values in betas.items():
         _require_one_mesh(values, disks=disks[hemi], labels=labels[hemi], where=f"{where} hemi-{hemi}")
     if settings.session_means != "kept":
         betas = {hemi: values.without_session_means(pooled=settings.session_means == "pooled")
                  for hemi, values in betas.items()}
-    chosen: dict[str, dict[str, NDArray[np.int64]]] = {roi: {} for roi in ROIS}
+    chosen: dict[str, dict[str, NDArray[np.int64]]] = {roi: {} for roi in names}
     for hemi, values in betas.items():
         halves = re_halves(values, base_images=base_images)
         found = choose_vertices(halves, disks=disks[hemi], labels=labels[hemi], settings=settings, measure=measure,
-                                where=f"{where} hemi-{hemi}")
-        for roi in ROIS:
+                                names=names, where=f"{where} hemi-{hemi}")
+        for roi in names:
             chosen[roi][hemi] = found.vertices[roi]
     whole = {(kind, presentation): {hemi: values.select(type=kind, presentation=presentation, base_images=base_images)
                                for hemi, values in betas.items()} for kind, presentation in _NEEDED}
-    return {roi: _gather(roi, whole, vertices=chosen[roi], flat=flat, names=names) for roi in ROIS}
+    return {roi: _gather(roi, whole, vertices=chosen[roi], flat=flat, images=images) for roi in names}
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +139,8 @@ def re_halves(betas: Betas, *, base_images: tuple[str, ...]) -> tuple[NDArray[np
 
 
 def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, disks: Disks,
-                    labels: NDArray[np.int16], settings: RoiSettings, measure: str, where: str) -> Choice:
+                    labels: NDArray[np.int16], settings: RoiSettings, measure: str, where: str,
+                    names: Sequence[str] = ROIS) -> Choice:
     """Choose the vertices of each region of one hemisphere whose disks' RDMs repeat best.
 
     Parameters
@@ -150,6 +153,8 @@ def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, 
     measure : str
     where : str
         Subject and hemisphere, for messages.
+    names : sequence of str
+        The regions, in the order of their numbers.
 
     Raises
     ------
@@ -160,7 +165,7 @@ def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, 
     consistency = split_half_consistency(*halves, disks=disks, centres=np.flatnonzero(labels), regions=regions,
                                          measure=measure)
     chosen = {}
-    for k, roi in enumerate(ROIS, start=1):
+    for k, roi in enumerate(names, start=1):
         place = {"region": labels == k, "where": f"{where} {roi}"}
         require_dense(consistency, warn=settings.warn_disk, refuse=settings.refuse_disk, **place)
         chosen[roi] = select_vertices(consistency, min_disk=settings.min_disk, n=settings.vertices_per_hemisphere,
@@ -170,12 +175,12 @@ def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, 
 
 def _gather(roi: str, whole: Mapping[tuple[str, Presentation], Mapping[str, NDArray[np.float32]]], *,
             vertices: Mapping[str, NDArray[np.int64]], flat: Mapping[str, NDArray[np.float32]] | None,
-            names: Mapping[str, Any]) -> RoiPatterns:
+            images: Mapping[str, Any]) -> RoiPatterns:
     found = {key: np.concatenate([by_hemi[hemi][:, chosen] for hemi, chosen in vertices.items()], axis=1)
              for key, by_hemi in whole.items()}
     places = None if flat is None else np.concatenate([
         flat[hemi][chosen] + np.array([k * APART_MM, 0.0]) for k, (hemi, chosen) in enumerate(vertices.items())])
-    return RoiPatterns(roi, **names, responses={kind: found[kind, "mean"] for kind in TYPES},
+    return RoiPatterns(roi, **images, responses={kind: found[kind, "mean"] for kind in TYPES},
                        halves=(found["RE", 1], found["RE", 2]), vertices=vertices, places_mm=places)
 
 
@@ -240,7 +245,7 @@ def brain_inputs(data: SubjectData, betas: Mapping[str, Path], *, settings: RoiS
 
 def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest: Manifest, settings: RoiSettings,
                       measure: str) -> dict[str, RoiPatterns]:
-    """Choose and gather the patterns of all regions of one subject from its files.
+    """Choose and gather the patterns of all regions of one subject that are analysed, from its files.
 
     Parameters
     ----------
@@ -264,10 +269,11 @@ def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest:
         manifest lists.
     """
     loaded = {hemi: load_betas(path, sub=data.sub, hemi=hemi) for hemi, path in betas.items()}
-    labels = {hemi: read_labels(data.labels[hemi], hemi=hemi) for hemi in loaded}
+    regions = read_regions({hemi: data.labels[hemi] for hemi in loaded}, settings=settings, where=f"sub-{data.sub}")
     for hemi, one in loaded.items():
         require_shown(one, manifest, where=f"sub-{data.sub} hemi-{hemi}")
     surfaces = {hemi: data.load_surface(hemi) for hemi in loaded}
     disks = {hemi: one.kept_disks(settings.radius_mm, along=settings.along) for hemi, one in surfaces.items()}
-    return select_patterns(loaded, disks=disks, labels=labels, settings=settings, measure=measure,
+    return select_patterns(loaded, disks=disks, labels=regions.labels, names=regions.names, settings=settings,
+                           measure=measure,
                            flat={hemi: surface.flat for hemi, surface in surfaces.items()}, where=f"sub-{data.sub}")

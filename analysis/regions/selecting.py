@@ -29,7 +29,7 @@ from analysis.data.surface import Surface
 from analysis.glm.betas import Betas, load_betas
 from analysis.glm.combining import betas_paths
 from analysis.regions.disk_rdms import Disks, condensed_rdms, restrict_disks
-from analysis.regions.labels import ROIS, read_labels
+from analysis.regions.labels import Regions, read_regions
 from analysis.regions.patterns import (
     Choice,
     brain_inputs,
@@ -64,8 +64,9 @@ _OTHER = {"region": "whole", "whole": "region"}
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the selection of each subject."""
     chosen = request.settings
-    subjects = [SubjectSelection(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, roi=chosen.roi,
-                                 dissimilarity=chosen.rsa.dissimilarity, seed=chosen.study.seed)
+    subjects = [SubjectSelection(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
+                                 space=chosen.analysis.space, roi=chosen.roi, dissimilarity=chosen.rsa.dissimilarity,
+                                 seed=chosen.study.seed)
                 for sub in request.subjects]
     return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, companions=one.companions,
                       origin=one.origin, make=one.make, check=one.check, tell=one.tell) for one in subjects)
@@ -76,6 +77,7 @@ class Found:
     """One hemisphere's choice and what it was made of; `other` is that by the other kind of disk, if it gives one."""
 
     surface: Surface
+    names: tuple[str, ...]
     labels: NDArray[np.int16]
     betas: Betas
     disks: Disks
@@ -86,6 +88,10 @@ class Found:
     def halves(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """RE at presentation 1 and 2."""
         return re_halves(self.betas, base_images=self.betas.base_images)
+
+    def inside(self, roi: str) -> NDArray[np.bool_]:
+        """Say which vertices are of a region, (n_vertices,)."""
+        return np.asarray(self.labels == self.names.index(roi) + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +104,8 @@ class SubjectSelection:
     sub : str
     pipeline : str
         ``analysis.bold``.
+    space : str
+        ``analysis.space``.
     roi : RoiSettings
     dissimilarity : str
         ``rsa.dissimilarity``.
@@ -108,6 +116,7 @@ class SubjectSelection:
     layout: Layout
     sub: str
     pipeline: str
+    space: str
     roi: RoiSettings
     dissimilarity: str
     seed: int
@@ -127,7 +136,7 @@ class SubjectSelection:
     @cached_property
     def data(self) -> SubjectData:
         """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline))
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space))
 
     def origin(self, _: Path) -> Origin:
         """Say what all files are made from."""
@@ -138,27 +147,30 @@ class SubjectSelection:
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Choose by both kinds of disk, and measure the bias."""
-        found = {hemi: self._choose(hemi, path) for hemi, path in betas_paths(self.layout, sub=self.sub).items()}
-        rows = [describe_choice(one, roi, sub=self.sub, settings=self.roi) for one in found.values() for roi in ROIS]
-        places = ROIS if self.roi.bias_draws >= 2 else ()
+        regions = read_regions(self.data.labels, settings=self.roi, where=f"sub-{self.sub}")
+        found = {hemi: self._choose(hemi, path, regions)
+                 for hemi, path in betas_paths(self.layout, sub=self.sub).items()}
+        rows = [describe_choice(one, roi, sub=self.sub, settings=self.roi)
+                for one in found.values() for roi in regions.names]
+        places = regions.names if self.roi.bias_draws >= 2 else ()
         bias = {roi: self._bias(found, roi) for roi in progress(places, label=f"selection bias sub-{self.sub}",
                                                                 total=len(places))}
         lines = [{"sub": self.sub, "roi": roi, "comparison": f"RE-{kind}", "n_draws": len(one.anew), "bias": one.mean,
                   "standard_error": one.error, "mean_anew": one.anew.mean(), "mean_fixed": one.fixed.mean(),
                   "share_above_95_pct": one.share_above}
                  for roi, by_kind in bias.items() for kind, one in by_kind.items()]
-        return lambda: self._save(found, rows, lines)
+        return lambda: self._save(found, rows, lines, left_out=regions.left_out)
 
-    def _choose(self, hemi: str, path: Path) -> Found:
-        where = f"sub-{self.sub} hemi-{hemi}"
-        betas, labels = load_betas(path, sub=self.sub, hemi=hemi), read_labels(self.data.labels[hemi])
+    def _choose(self, hemi: str, path: Path, regions: Regions) -> Found:
+        where, labels = f"sub-{self.sub} hemi-{hemi}", regions.labels[hemi]
+        betas = load_betas(path, sub=self.sub, hemi=hemi)
         require_shown(betas, read_manifest(self.layout.manifest), where=where)
         if self.roi.session_means != "kept":
             betas = betas.without_session_means(pooled=self.roi.session_means == "pooled")
         surface = self.data.load_surface(hemi)
         disks = surface.kept_disks(self.roi.radius_mm, along=self.roi.along)
         choose = partial(choose_vertices, re_halves(betas, base_images=betas.base_images), disks=disks, labels=labels,
-                         measure=self.dissimilarity, where=where)
+                         names=regions.names, measure=self.dissimilarity, where=where)
         choice = choose(settings=self.roi)
         own = restrict_disks(disks, usable=~choice.consistency.silent,
                              regions=labels if self.roi.disk == "region" else None)
@@ -167,18 +179,19 @@ class SubjectSelection:
         except AnalysisError as error:
             log.warning("with roi.disk = %r, for comparison: %s", _OTHER[self.roi.disk], error)
             other = None
-        return Found(surface, labels, betas, own, choice, other)
+        return Found(surface, regions.names, labels, betas, own, choice, other)
 
     def _bias(self, found: Mapping[str, Found], roi: str) -> dict[str, Bias]:
         sides = [Side(halves=one.halves, disks=one.disks, chosen=one.choice.vertices[roi],
-                      eligible=eligible_vertices(one.choice, one.labels == ROIS.index(roi) + 1, settings=self.roi),
+                      eligible=eligible_vertices(one.choice, one.inside(roi), settings=self.roi),
                       others={kind: one.betas.select(type=kind, presentation="mean",
                                                      base_images=one.betas.base_images) for kind in ("AN", "AI")})
                  for one in found.values()]
         return measure_bias(sides, sessions=found["L"].betas.sessions(), n_draws=self.roi.bias_draws,
                             measure=self.dissimilarity, rng=rng(self.seed, self.sub, roi, "selection bias"))
 
-    def _save(self, found: Mapping[str, Found], rows: list[dict[str, Any]], bias: list[dict[str, Any]]) -> Extras:
+    def _save(self, found: Mapping[str, Found], rows: list[dict[str, Any]], bias: list[dict[str, Any]], *,
+              left_out: Mapping[str, str]) -> Extras:
         describe_derivative(self.layout, "rois")
         write_table(self.paths[0], pd.DataFrame(rows, columns=list(COLUMNS)), overwrite=True)
         write_table(self.paths[1], pd.DataFrame(bias, columns=list(BIAS_COLUMNS)), overwrite=True)
@@ -188,8 +201,8 @@ class SubjectSelection:
             maps = {"split_half_rho": consistency.rho, "disk_size": consistency.disk_sizes}
             write_maps(self.companions[f"Gifti{hemi}"], {name: one.astype(np.float32) for name, one in maps.items()},
                        hemi=hemi, overwrite=True)
-        return {self.paths[0]: {**FORMAT.in_sidecar(), "FlatMap": {hemi: one.surface.distortion().summary()
-                                                                   for hemi, one in found.items()}}}
+        distortion = {hemi: one.surface.distortion().summary() for hemi, one in found.items()}
+        return {self.paths[0]: {**FORMAT.in_sidecar(), "FlatMap": distortion, "RegionsLeftOut": dict(left_out)}}
 
     def check(self) -> None:
         """See that the files can be read."""
@@ -227,7 +240,7 @@ def describe_choice(found: Found, roi: str, *, sub: str, settings: RoiSettings) 
 
     Near the border is who has a vertex of another region, or of none, within ``roi.radius_mm`` along the flat map.
     """
-    region = found.labels == ROIS.index(roi) + 1
+    region = found.inside(roi)
     consistency, chosen = found.choice.consistency, found.choice.vertices[roi]
     sizes = consistency.disk_sizes[region & ~consistency.silent]
     near = found.surface.distance_to(np.flatnonzero(~region)) <= settings.radius_mm
@@ -259,4 +272,5 @@ def save_selection(path: Path, found: Found, *, measure: str) -> None:
 def load_selected(path: Path) -> dict[str, NDArray[np.int64]]:
     """Read which vertices of a hemisphere were chosen, by region."""
     with read_hdf5(path, form=FORMAT, remedy=REMEDY, marked=True) as file:
-        return {roi: np.asarray(file[roi]["vertices"][:], dtype=np.int64) for roi in ROIS}
+        return {roi: np.asarray(group["vertices"][:], dtype=np.int64) for roi, group in file.items()
+                if "vertices" in group}

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from analysis.data.timeseries import label_part
 from analysis.jobs import run_jobs
-from analysis.regions.labels import ROIS
 from analysis.report.figures.brain_rsa import draw_brain_rsa
 from analysis.report.figures.cortex.flatmap import FlatHemisphere, draw_flatmap
 from analysis.report.figures.cortex.searchlight import draw_searchlight
@@ -189,7 +188,7 @@ def _searchlight(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFig
                f"disks of {chosen.radius_mm:g} mm along the flat map around every vertex. Red: above 0; grey: disks of "
                f"fewer than {chosen.min_disk} vertices. Lines: borders of the regions.")
     return (PlannedFigure("regions", f"sub-{one.sub}_searchlight", f"Searchlight, subject {one.sub}", caption,
-                          lambda: draw_searchlight(one.searchlight, regions=ROIS)),)
+                          lambda: draw_searchlight(one.searchlight, regions=one.regions)),)
 
 
 def _prf(one: SubjectRecords) -> tuple[PlannedFigure, ...]:
@@ -206,8 +205,8 @@ def _prf(one: SubjectRecords) -> tuple[PlannedFigure, ...]:
                f"field in the colours of the maps. Size: σ/√n. Lines: borders of the regions. Variance explained: in "
                f"the data that were fitted, drifts removed.{thinned}")
     title = f"Population receptive fields, subject {one.sub}"
-    maps = PlannedFigure("prf", f"sub-{one.sub}_prf", title, caption, lambda: draw_prf_maps(found.hemispheres,
-                                                                                         regions=ROIS))
+    maps = PlannedFigure("prf", f"sub-{one.sub}_prf", title, caption,
+                         lambda: draw_prf_maps(found.hemispheres, regions=one.regions))
     inflated = PlannedFigure("prf", f"sub-{one.sub}_prf-inflated", f"{title}, inflated", f"Angle (above) and "
                              f"eccentricity on the inflated surfaces. {shown}",
                              lambda: draw_prf_inflated(found.hemispheres))
@@ -232,15 +231,16 @@ def _count(value: object) -> int | None:
 
 
 def _flatmap(records: StudyRecords, one: SubjectRecords) -> PlannedFigure:
-    n = {roi: sum(len(hemisphere.selected.get(roi, ())) for hemisphere in one.flat) for roi in ROIS}
+    n = {roi: sum(len(hemisphere.selected.get(roi, ())) for hemisphere in one.flat) for roi in one.regions}
     counts = str(next(iter(n.values()))) if len(set(n.values())) == 1 else ", ".join(f"{k} {v}" for k, v in n.items())
     kind = "schematic geometric shapes" if one.source == "simulated" else "as labelled for this subject"
     caption = (f"The occipital cortex, flattened. Tints: regions ({kind}). Dots: the {counts} "
                f"vertices a region that were selected by the split-half consistency of their RE patterns, on disks of "
                f"{records.settings.roi.radius_mm:g} mm. Distortion of the flat map: "
-               f"{'; '.join(f'{hemisphere.hemi}: {hemisphere.distortion}' for hemisphere in one.flat)}.")
+               f"{'; '.join(f'{hemisphere.hemi}: {hemisphere.distortion}' for hemisphere in one.flat)}."
+               + "".join(f" {roi} is left out: {why}." for roi, why in one.left_out.items()))
     return PlannedFigure("regions", f"sub-{one.sub}_flatmap", f"Regions and selected vertices, subject {one.sub}",
-                         caption, lambda: draw_flatmap(one.flat, regions=ROIS))
+                         caption, lambda: draw_flatmap(one.flat, regions=one.regions))
 
 
 def _denoising(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:

@@ -18,7 +18,7 @@ from analysis.encoding.run import read_selected
 from analysis.glm.betas import load_betas
 from analysis.glm.denoising.files import PortionNoise, load_noise, load_snr
 from analysis.glm.subject_runs import fit_entities, join_sessions
-from analysis.regions.labels import ROIS, read_labels
+from analysis.regions.labels import Regions, read_regions
 from analysis.report.figures.cortex.flatmap import FlatHemisphere
 from analysis.report.figures.cortex.searchlight import SearchlightHemisphere, plan_searchlights, read_searchlight
 from analysis.report.figures.prf.records import PrfRecord, plan_prf, read_prf
@@ -30,7 +30,7 @@ from paradigms.runlog import is_complete, of_kind, read_events, read_journal
 from stimuli.manifest import Manifest, read_manifest
 from subjects.layout import Layout
 from subjects.run_key import RunKey
-from subjects.settings.analysis import GlmSettings, PrfSettings
+from subjects.settings.analysis import GlmSettings, PrfSettings, RoiSettings
 from subjects.settings.study import Settings
 from subjects.store import read_json, read_table
 
@@ -141,7 +141,8 @@ class SubjectRecords:
     `world` of a virtual one (:mod:`analysis.simulation.worlds`), None of a volunteer; `driver` is what drives its
     regions, in words; `dropped` where its simulated time series were dropped after the betas were estimated;
     `denoising` where GLMdenoise estimated them here; `prf` where its receptive fields were fitted;
-    `searchlight` where its similarities were mapped.
+    `searchlight` where its similarities were mapped; `regions` in the order of the labels' numbers, and which of the
+    study's are `left_out`, and why.
     """
 
     sub: str
@@ -155,6 +156,8 @@ class SubjectRecords:
     rsa: pd.DataFrame
     rdms: Mapping[str, RDM]
     encoding: pd.DataFrame
+    regions: tuple[str, ...]
+    left_out: Mapping[str, str]
     driver: str = ""
     prf: PrfRecord | None = None
     searchlight: tuple[SearchlightHemisphere, ...] = ()
@@ -203,6 +206,11 @@ class StudyRecords:
         return tuple(one.sub for one in self.subjects if one.world == "null")
 
     @property
+    def regions(self) -> tuple[str, ...]:
+        """The study's regions that any subject has."""
+        return tuple(roi for roi in self.settings.roi.regions if any(roi in one.regions for one in self.subjects))
+
+    @property
     def brain(self) -> pd.DataFrame:
         """Similarities in the brain, all subjects."""
         return pd.concat([one.rsa for one in self.subjects], ignore_index=True)
@@ -234,7 +242,7 @@ def read_records(request: Request) -> StudyRecords:
     of_network = next(work for work in works["rsa"] if work.sub is None)
     found = tuple(_read_subject(resolve_subject(layout, sub=sub, pipeline=chosen.analysis.bold,
                                                 space=chosen.analysis.space), by_subject[sub],
-                                layout=layout, settings=chosen.prf, glm=chosen.glm)
+                                layout=layout, settings=chosen.prf, glm=chosen.glm, roi=chosen.roi)
                   for sub in request.progress(request.subjects, label="reading results", total=len(request.subjects)))
     made = [path for one in by_subject.values() for work in one.values() for path in work.files()]
     low_level, measures = read_low_level(layout)
@@ -256,23 +264,23 @@ def read_low_level(layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout, settings: PrfSettings,
-                  glm: GlmSettings) -> SubjectRecords:
+                  glm: GlmSettings, roi: RoiSettings) -> SubjectRecords:
     sessions = tuple(dict.fromkeys(key.ses for key in data.runs)) if glm.model == "glmdenoise" else ()
-    labels = {hemi: read_labels(data.labels[hemi], hemi=hemi) for hemi in HEMISPHERES}
+    regions = read_regions(data.labels, settings=roi, where=f"sub-{data.sub}")
     (table, vertices), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
     selected = read_selected(vertices)
-    flat = tuple(_read_flat(data.load_surface(hemi), labels=labels[hemi], selected=selected[hemi])
+    flat = tuple(_read_flat(data.load_surface(hemi), labels=regions.labels[hemi], selected=selected[hemi])
                  for hemi in HEMISPHERES)
     prf = read_prf(works["prf"], layout=layout, source=data.source, flat=flat, settings=settings) \
         if "prf" in works else None
     return SubjectRecords(
         data.sub, data.source, _world(layout, data), data.dropped,
         tuple(_read_run(layout, key) for key in data.runs), read_excerpts(layout, sub=data.sub),
-        glm=tuple(_read_glm(path, labels=labels, sub=data.sub) for path in works["glm"].files()),
+        glm=tuple(_read_glm(path, regions=regions, sub=data.sub) for path in works["glm"].files()),
         searchlight=read_searchlight(works["searchlight"], flat=flat) if "searchlight" in works else (),
         flat=flat, prf=prf, rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table),
-        driver=_driver(layout, data), denoising=read_denoising(layout, sub=data.sub, sessions=sessions,
-                                                              joint=glm.sessions == "joint"))
+        regions=regions.names, left_out=regions.left_out, driver=_driver(layout, data),
+        denoising=read_denoising(layout, sub=data.sub, sessions=sessions, joint=glm.sessions == "joint"))
 
 
 def _world(layout: Layout, data: SubjectData) -> str | None:
@@ -320,10 +328,11 @@ def read_excerpts(layout: Layout, *, sub: str) -> tuple[ExcerptRecord, ...]:
     return tuple(found)
 
 
-def _read_glm(path: Path, *, labels: Mapping[str, NDArray[np.int16]], sub: str) -> GlmRecord:
+def _read_glm(path: Path, *, regions: Regions, sub: str) -> GlmRecord:
     betas = load_betas(path, sub=sub)
-    drawn = labels[betas.hemi]
-    places = {"all": np.ones(len(drawn), dtype=bool), **{roi: drawn == k for k, roi in enumerate(ROIS, start=1)}}
+    drawn = regions.labels[betas.hemi]
+    places = {"all": np.ones(len(drawn), dtype=bool),
+              **{roi: drawn == k for k, roi in enumerate(regions.names, start=1)}}
     r2 = {name: float(np.median(betas.r2[inside & np.isfinite(betas.r2)])) for name, inside in places.items()
           if (inside & np.isfinite(betas.r2)).any()}
     counts = betas.conditions.groupby("session").size()

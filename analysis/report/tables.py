@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.regions.labels import ROIS
 from analysis.report.open_choices import OPEN_CHOICES
 from analysis.report.records import DenoisingRecord, RunRecord, StudyRecords
 from analysis.report.wording import say_number, say_p, say_probability
@@ -133,10 +132,11 @@ def _or_dash(value: object) -> str:
 
 def glm_table(records: StudyRecords) -> TextTable:
     """Tell how the model fitted: conditions, and median R2 in all vertices and in each region."""
-    columns = ("Subject", "Hemisphere", "Vertices", "Conditions", *(f"R², {name}" for name in ("all", *ROIS)))
+    places = ("all", *records.regions)
+    columns = ("Subject", "Hemisphere", "Vertices", "Conditions", *(f"R², {name}" for name in places))
     rows = tuple((fit.sub, fit.hemi, f"{fit.n_vertices}" + (f" ({fit.n_silent} silent)" if fit.n_silent else ""),
                   " + ".join(str(n) for n in fit.conditions.values()),
-                  *(say_number(fit.r2.get(name)) for name in ("all", *ROIS)))
+                  *(say_number(fit.r2.get(name)) for name in places))
                  for one in records.subjects for fit in one.glm)
     return TextTable(columns, rows, n_text=2)
 
@@ -181,11 +181,14 @@ def brain_table(records: StudyRecords) -> TextTable:
 def ceiling_table(records: StudyRecords) -> TextTable:
     """Bound what any model could reach with this group: each region's RDMs of one subject against those of the others.
 
-    No rows with fewer than two subjects.
+    No row of a region that fewer than two subjects have.
     """
     rows = []
-    for roi in ROIS if len(records.subjects) > 1 else ():
-        bounds = (noise_ceiling([one.rdms[f"{roi}/{kind}"] for one in records.subjects]) for kind in TYPES)
+    for roi in records.regions:
+        subjects = [one for one in records.subjects if roi in one.regions]
+        if len(subjects) < 2:
+            continue
+        bounds = (noise_ceiling([one.rdms[f"{roi}/{kind}"] for one in subjects]) for kind in TYPES)
         rows.append((roi, *(f"{say_number(low)}–{say_number(high)}" for low, high in bounds)))
     return TextTable(("Region", *TYPES), tuple(rows))
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from analysis.data.features import ChosenNetwork, choose_network, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.glm.combining import betas_paths
-from analysis.regions.labels import ROIS
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
 from analysis.rsa.ceiling import presentation_ceiling
 from analysis.rsa.compare import COMPARED, DIFFERENCE, Similarities, compare_types, layer_trends
@@ -58,7 +57,7 @@ def plan(request: Request) -> tuple[Work, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class BrainRsa:
-    """The similarities in the five regions of one subject.
+    """The similarities in the regions of one subject.
 
     Parameters
     ----------
@@ -108,7 +107,7 @@ class BrainRsa:
                                     manifest=read_manifest(self.layout.manifest), measure=self.rsa.dissimilarity)
         found = {roi: region_similarities(regions[roi], settings=self.rsa, sub=self.sub,
                                           seed=derive_seed(self.seed, self.sub, roi, "rsa"))
-                 for roi in progress(ROIS, label=f"RSA sub-{self.sub}", total=len(ROIS))}
+                 for roi in progress(regions, label=f"RSA sub-{self.sub}", total=len(regions))}
         rows = [statistic_row(statistic, system="brain", sub=self.sub, place=roi, comparison=comparison)
                 for roi, place in found.items() for comparison, statistic in place.statistics.items()]
         return lambda: self._save(found, rows)

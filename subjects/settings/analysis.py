@@ -141,8 +141,14 @@ class PrfSettings(Section):
 
 
 class RoiSettings(Section):
-    """Vertex selection on searchlight disks of the flattened cortex."""
+    """Regions of interest, and vertex selection on searchlight disks of the flattened cortex."""
 
+    regions: tuple[str, ...] = described(("V1", "V2", "V3", "V4", "LO"),
+        "Regions of interest, by the names that a subject's labels give them.", unit="names", source="protocol 7",
+        since="0.2.0")
+    missing_regions: Literal["refuse", "leave_out"] = described("refuse",
+        "What is done with a subject whose labels lack one of them in either hemisphere: it is refused, or the region "
+        "is left out for this subject, in both hemispheres, and that is said.", since="0.2.0")
     radius_mm: Positive = described(3.0,
         "Geodesic radius of the disks on the flattened surface.", unit="mm", source="protocol 7")
     vertices_per_hemisphere: Count = described(100,
@@ -167,6 +173,16 @@ class RoiSettings(Section):
     session_means: Literal["removed", "pooled", "kept"] = described("removed",
         "Whether the mean pattern of each session is removed from its images before they are compared: that of each "
         "type from its own images, or one over all types from all; or kept.")
+
+    @field_validator("regions")
+    @classmethod
+    def _regions_have_names(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if not given or len(set(given)) < len(given):
+            raise ValueError("regions must be at least one name, each once")
+        for name in given:
+            if name != name.strip() or not name or set(name) & set("/\\") or name in ("all", "???"):
+                raise ValueError(f"{name!r} is no name of a region")
+        return given
 
 
 class RsaSettings(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -144,7 +144,8 @@ def write_mgz(path: Path, values: Floats) -> Path:
     return path
 
 
-def summarise(maps: PrfMaps, *, sub: str, labels: NDArray[np.int16] | None, r2_pct: float) -> Iterator[dict[str, Any]]:
+def summarise(maps: PrfMaps, *, sub: str, labels: NDArray[np.int16] | None, r2_pct: float,
+              names: Sequence[str] = ROIS) -> Iterator[dict[str, Any]]:
     """Sum up a hemisphere: a row for all vertices, and one a region.
 
     Parameters
@@ -152,9 +153,11 @@ def summarise(maps: PrfMaps, *, sub: str, labels: NDArray[np.int16] | None, r2_p
     maps : PrfMaps
     sub : str
     labels : int16 array, (n_vertices,), optional
-        k + 1 for the k-th of :data:`~analysis.regions.labels.ROIS`.
+        k + 1 for the k-th of `names`.
     r2_pct : float
         Medians are over vertices that are :meth:`PrfMaps.shown`.
+    names : sequence of str
+        The regions.
 
     Yields
     ------
@@ -164,7 +167,7 @@ def summarise(maps: PrfMaps, *, sub: str, labels: NDArray[np.int16] | None, r2_p
     """
     places = {"all": np.ones(maps.n_vertices, dtype=bool)}
     if labels is not None:
-        places |= {name: labels == k for k, name in enumerate(ROIS, start=1)}
+        places |= {name: labels == k for k, name in enumerate(names, start=1)}
     shown, fitted = maps.shown(r2_pct=r2_pct), np.isfinite(maps.fit.r2)
     values = maps.by_name
     for name, inside in places.items():

@@ -24,7 +24,7 @@ from analysis.data.timeseries import (
 )
 from analysis.glm.design import Sampling, drift_degree
 from analysis.glm.subject_runs import count_discarded, keep_estimable
-from analysis.regions.labels import read_labels
+from analysis.regions.labels import read_present
 from analysis.regions.prf.blocks import Plan, drop_blocks, fit_blocks
 from analysis.regions.prf.design import Experiment, Run
 from analysis.regions.prf.maps import FORMAT, MAPS, PrfMaps, load_maps, save_maps, summarise, write_gifti, write_mgz
@@ -59,7 +59,7 @@ def plan(request: Request) -> tuple[Work, ...]:
     chosen, alone = request.settings, len(request.subjects) == 1
     subjects = [SubjectPrf(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
                            space=chosen.analysis.space, settings=chosen.prf, tr_s=chosen.scanner.tr_s,
-                           drift_minutes=chosen.glm.drift_minutes,
+                           drift_minutes=chosen.glm.drift_minutes, regions=chosen.roi.regions,
                            n_jobs=request.n_jobs if alone else 1) for sub in request.subjects]
     return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, companions=one.companions,
                       origin=one.origin, make=one.make, check=one.check, tell=one.tell) for one in subjects)
@@ -82,6 +82,8 @@ class SubjectPrf:
         Repetition time that is expected.
     drift_minutes : float
         Minutes a degree of the drift polynomials, as in the GLM.
+    regions : tuple of str
+        ``roi.regions``: those that the subject's labels have are summed up.
     n_jobs : int
         Blocks of vertices fitted at a time.
     """
@@ -93,6 +95,7 @@ class SubjectPrf:
     settings: PrfSettings
     tr_s: float
     drift_minutes: float
+    regions: tuple[str, ...]
     n_jobs: int = 1
 
     @property
@@ -155,7 +158,7 @@ class SubjectPrf:
         inputs |= {f"labels_{hemi}": path for hemi, path in self.data.labels.items() if path.is_file()}
         chosen = self.settings.model_dump(mode="json", exclude={"block_vertices"})
         return Origin(inputs, {"source": self.data.source, "tr_s": self.tr_s, "drift_minutes": self.drift_minutes,
-                               **chosen})
+                               "regions": list(self.regions), **chosen})
 
     def aperture_path(self, key: RunKey) -> Path:
         """Spell where a run's apertures are: the console's, or one's own."""
@@ -173,7 +176,8 @@ class SubjectPrf:
         require_movies(movies, scans, is_export=not self.settings.apertures)
         experiment = make_experiment(movies, scans, settings=self.settings, n_discarded=self.n_discarded,
                                      drift_minutes=self.drift_minutes)
-        labels = read_labels(self.data.labels[hemi], hemi=hemi) if self.data.labels[hemi].is_file() else None
+        labels, names = read_present(self.data.labels[hemi], hemi=hemi, names=self.regions) \
+            if self.data.labels[hemi].is_file() else (None, ())
         data, mean = in_percent([scan.data[self.n_discarded:] for scan in scans.values()], where=f"hemi-{hemi}")
         chosen = choose_vertices(mean, labels=labels, settings=self.settings, where=f"sub-{self.sub} hemi-{hemi}")
         blocks = Plan(experiment=experiment, options=fit_options(self.settings), n_jobs=self.n_jobs,
@@ -183,7 +187,8 @@ class SubjectPrf:
                                 progress=progress)
         maps = PrfMaps(hemi=hemi, fit=spread(fit, chosen, n_vertices=len(mean)), mean_signal=mean,
                        r2_cv=_spread(r2_cv, chosen, n=len(mean)), field_deg=experiment.stimulus.widths_deg)
-        return Hemisphere(maps, tuple(summarise(maps, sub=self.sub, labels=labels, r2_pct=self.settings.show_r2_pct)))
+        return Hemisphere(maps, tuple(summarise(maps, sub=self.sub, labels=labels, names=names,
+                                                r2_pct=self.settings.show_r2_pct)))
 
     def _save(self, found: Mapping[str, Hemisphere]) -> Extras:
         describe_derivative(self.layout, "prf")

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from stimuli.categories import demo_categories
-from stimuli.drawings import draw
+from stimuli.networks.demo.drawings import draw
 from stimuli.networks.registry import Network, cpu_threads, load_network
 from stimuli.regular_images.candidates import Listing, list_candidates
 from stimuli.regular_images.category_choice import select

@@ -22,8 +22,9 @@ DOORS = {
 WINGS = {
     "subjects": ({"errors"}, {"run_key", "layout", "store", "machine"}, {"provenance"}, {"settings"},
                  {"profile", "dataset"}, {"plan"}, {"cli"}, {"upkeep"}, {"__main__"}),
-    "stimuli": ({"categories", "files", "manifest", "apertures", "texture_table", "feature_store"}, {"drawings"},
-                {"networks"}, {"regular_images"}, {"perturbation", "textures"}, {"image_set"}, {"__main__"}),
+    "stimuli": ({"categories", "files", "manifest", "apertures", "texture_table", "feature_store"},
+                {"networks"}, {"regular_images"}, {"perturbation", "textures"}, {"image_set"}, {"alignment"},
+                {"__main__"}),
     "paradigms": ({"devices"}, {"recorders"}, {"emulation"}, {"tasks"}, {"texts"}, {"record"}, {"playing"},
                   {"console"}),
     "analysis": ({"data", "statistics"}, {"glm"}, {"regions"}, {"rsa", "encoding"}, {"simulation", "report"},
@@ -235,7 +236,7 @@ def test_public_callables_take_few_positional_arguments() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list:
                 positional = node.args.posonlyargs + node.args.args
-                drawn = name.startswith("stimuli.drawings.")  # coordinates come in pairs
+                drawn = name.startswith("stimuli.networks.demo.drawings.")  # coordinates come in pairs
                 if len(positional) > 2 + drawn and node.args.vararg is None:
                     many.append(f"{name}.{node.name}({', '.join(a.arg for a in positional)})")
     assert many == []

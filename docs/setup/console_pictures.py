@@ -33,7 +33,7 @@ from paradigms.record.plans import read_schedule
 from paradigms.runlog import read_journal
 from paradigms.tasks.catalogue import task_of
 from paradigms.tasks.main_task import frame_for
-from stimuli.drawings import draw
+from stimuli.networks.demo.drawings import draw
 from stimuli.textures.render import render
 from subjects.dataset import init_study
 from subjects.layout import Layout

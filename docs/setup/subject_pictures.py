@@ -15,7 +15,7 @@ from paradigms.texts.naming_entry import Entry, draw_entry
 from paradigms.texts.pictures import TextScreen
 from paradigms.texts.screens import load_texts, task_screen
 from stimuli.categories import demo_categories
-from stimuli.drawings import draw as sketch
+from stimuli.networks.demo.drawings import draw as sketch
 from subjects.layout import Layout
 from subjects.profile import SubjectProfile
 from subjects.settings.study import Settings

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stimuli.drawings import draw, drawings_digest
 from stimuli.image_set.checkpoint import Origin, UnfinishedSet
 from stimuli.image_set.image_rules import check_image
 from stimuli.image_set.measures import contrast_rms, l2, linf, similarity
@@ -27,6 +26,7 @@ from stimuli.manifest import (
     read_image,
     read_pixels,
 )
+from stimuli.networks.demo.drawings import draw, drawings_digest
 from stimuli.networks.registry import Network
 from stimuli.perturbation.ascent import Ascended, Rule, ascend
 from stimuli.perturbation.rules import interference_rule, noise_rule

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from subjects.errors import NetworkError
 
 Values = NDArray[np.float32]
+Messages = tuple[tuple[str, tuple[tuple[str, int, bool, str], ...]], ...]
 _FETCH = "Fetch the file again; this one was not used."
 
 # (message, ((field, number, repeated, kind), ...)): kind is a scalar of protobuf's or another message
-_MESSAGES = (
+_MESSAGES: Messages = (
     ("BlobShape", (("dim", 1, True, "int64"),)),
     ("BlobProto", (("num", 1, False, "int32"), ("channels", 2, False, "int32"), ("height", 3, False, "int32"),
                    ("width", 4, False, "int32"), ("data", 5, True, "bytes"), ("shape", 7, False, "BlobShape"),
@@ -122,25 +123,41 @@ def _blob(blob: Any, *, where: str, path: Path) -> Values:
 
 @lru_cache(maxsize=1)
 def _messages() -> dict[str, Any]:
+    return message_classes(_MESSAGES, package="caffe", packed=("dim",))
+
+
+def message_classes(described: Messages, *, package: str, packed: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Make protobuf's classes of messages that are described here, without a generated module.
+
+    Parameters
+    ----------
+    described : sequence of (str, sequence of (str, int, bool, str))
+        Messages; of each field its name, number, whether it is repeated, and its kind: a scalar of protobuf's in
+        lower case, or another message.
+    package : str
+        What the messages are called by.
+    packed : tuple of str
+        Fields whose numbers are written packed.
+    """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-    file = descriptor_pb2.FileDescriptorProto(name="weights_of_caffe.proto", package="caffe", syntax="proto2")
+    file = descriptor_pb2.FileDescriptorProto(name=f"messages_of_{package}.proto", package=package, syntax="proto2")
     field_type = descriptor_pb2.FieldDescriptorProto
-    for message, fields in _MESSAGES:
-        described = file.message_type.add(name=message)
+    for message, fields in described:
+        made = file.message_type.add(name=message)
         for name, number, repeated, kind in fields:
-            field = described.field.add(name=name, number=number, label=field_type.LABEL_REPEATED if repeated
-                                        else field_type.LABEL_OPTIONAL)
+            field = made.field.add(name=name, number=number, label=field_type.LABEL_REPEATED if repeated
+                                   else field_type.LABEL_OPTIONAL)
             if kind[0].isupper():
-                field.type, field.type_name = field_type.TYPE_MESSAGE, f".caffe.{kind}"
+                field.type, field.type_name = field_type.TYPE_MESSAGE, f".{package}.{kind}"
             else:
                 field.type = getattr(field_type, f"TYPE_{kind.upper()}")
-            if name == "dim":
+            if name in packed:
                 field.options.packed = True
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}"))
-            for name, _ in _MESSAGES}
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+            for name, _ in described}
 
 
 def _refuse(where: str, came: str, expected: str, remedy: str) -> NoReturn:

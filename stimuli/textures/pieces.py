@@ -13,9 +13,9 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
 from stimuli.categories import demo_categories
-from stimuli.drawings import Painter, aquatic, birds, cars, dogs, fruits
-from stimuli.drawings.canvas import SUPERSAMPLING, Canvas
-from stimuli.drawings.faces import paint_face
+from stimuli.networks.demo.drawings import Painter, aquatic, birds, cars, dogs, fruits
+from stimuli.networks.demo.drawings.canvas import SUPERSAMPLING, Canvas
+from stimuli.networks.demo.drawings.faces import paint_face
 from subjects.errors import StimulusError
 from subjects.settings.images import TexturesSettings
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from stimuli.categories import DEMO_CATEGORIES
-from stimuli.drawings import draw
 from stimuli.manifest import image_id_of, read_manifest
+from stimuli.networks.demo.drawings import draw
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import StimulusError
 from subjects.layout import Layout

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from stimuli.categories import demo_categories
-from stimuli.drawings import drawings_digest
 from stimuli.files import move_aside, name_replaced, require_own_folder
 from stimuli.manifest import Pixels, image_id_of
+from stimuli.networks.demo.drawings import drawings_digest
 from stimuli.regular_images.photographs import read_photograph, to_square
 from stimuli.texture_table import (
     KINDS,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stimuli.drawings import draw
+from stimuli.networks.demo.drawings import draw
 from tests.stimuli.tiny import NAMES, SIDE, Study, make_study
 
 SMALL = {"min_px": 20, "re_p": 0.9}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from stimuli.categories import DEMO_CATEGORIES
-from stimuli.drawings import draw
+from stimuli.networks.demo.drawings import draw
 from stimuli.networks.registry import TorchNetwork
 from subjects.dataset import init_study
 from subjects.layout import Layout

@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stimuli.categories import demo_categories
-from stimuli.drawings import drawings_digest
 from stimuli.networks.alexnet import CaffeAlexNet
+from stimuli.networks.demo.drawings import drawings_digest
 from stimuli.networks.demo.training import Recipe, classify, draw_set, fit, initialise
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import NetworkError

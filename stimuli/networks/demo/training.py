@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stimuli.drawings import draw
 from stimuli.networks.alexnet import INPUT_SIZE
+from stimuli.networks.demo.drawings import draw
 from subjects.cli import ProgressWrapper, silent
 from subjects.provenance import rng
 

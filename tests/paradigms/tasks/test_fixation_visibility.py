@@ -8,7 +8,7 @@ import pytest
 from paradigms.devices.protocols import Frame, Pixels
 from paradigms.tasks import lo_localizer, main_task
 from stimuli.categories import DEMO_CATEGORIES
-from stimuli.drawings import draw
+from stimuli.networks.demo.drawings import draw
 from subjects.settings.study import LoSettings, MainSettings, Settings
 from tests.paradigms.visibility import lab, rim_difference, screenshot
 

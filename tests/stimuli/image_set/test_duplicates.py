@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stimuli.categories import demo_categories
-from stimuli.drawings import draw
 from stimuli.image_set.set_rules import BITS, near_duplicates, perceptual_hash
+from stimuli.networks.demo.drawings import draw
 
 NAMES = [name for _, name in demo_categories()]
 

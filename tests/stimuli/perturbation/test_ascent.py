@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stimuli.drawings import draw
 from stimuli.image_set.measures import contrast_rms, noise_rms
+from stimuli.networks.demo.drawings import draw
 from stimuli.networks.registry import TorchNetwork, load_network
 from stimuli.perturbation.ascent import Ascended, Move, Objective, Rule, ascend, log_odds
 from stimuli.perturbation.rules import GROWTH, interference_rule, noise_rule

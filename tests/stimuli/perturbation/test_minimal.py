@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from stimuli.drawings import draw
 from stimuli.image_set.measures import l2
+from stimuli.networks.demo.drawings import draw
 from stimuli.networks.registry import TorchNetwork, load_network
 from stimuli.perturbation.ascent import Ascended, Move, ascend
 from stimuli.perturbation.rules import LARGEST_LEVELS, interference_rule

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from stimuli.drawings.canvas import Pen
-from stimuli.drawings.shapes import Color, dark, light, mix
+from stimuli.networks.demo.drawings.canvas import Pen
+from stimuli.networks.demo.drawings.shapes import Color, dark, light, mix
 
 _SKINS: tuple[Color, ...] = ((244.0, 208.0, 178.0), (228.0, 180.0, 142.0), (198.0, 146.0, 104.0), (154.0, 104.0, 70.0),
                              (110.0, 72.0, 50.0), (236.0, 194.0, 160.0))

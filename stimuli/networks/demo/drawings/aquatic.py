@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stimuli.drawings.canvas import Mark, Pen
-from stimuli.drawings.shapes import Color, dark, light, mix, oval, smooth, tube, vary
+from stimuli.networks.demo.drawings.canvas import Mark, Pen
+from stimuli.networks.demo.drawings.shapes import Color, dark, light, mix, oval, smooth, tube, vary
 
 _INK: Color = (30.0, 30.0, 36.0)
 _WHITE: Color = (240.0, 240.0, 238.0)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from stimuli.drawings.canvas import SUPERSAMPLING, Canvas, Pen
-from stimuli.drawings.shapes import Color, mix, vary
+from stimuli.networks.demo.drawings.canvas import SUPERSAMPLING, Canvas, Pen
+from stimuli.networks.demo.drawings.shapes import Color, mix, vary
 
 _NATURAL = {
     "dogs": ("meadow", "park", "room", "beach", "snow"),

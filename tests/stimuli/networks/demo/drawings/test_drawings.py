@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stimuli import drawings
 from stimuli.categories import CLASSES, DEMO_CATEGORIES, IS_ANIMAL, class_of, demo_categories
-from stimuli.drawings import draw, scenes, shapes
-from stimuli.drawings.canvas import SUPERSAMPLING, Canvas
+from stimuli.networks.demo import drawings
+from stimuli.networks.demo.drawings import draw, scenes, shapes
+from stimuli.networks.demo.drawings.canvas import SUPERSAMPLING, Canvas
 from subjects.errors import StimulusError
 from subjects.settings.study import Settings
 
@@ -121,8 +121,8 @@ def test_the_thing_is_large_and_near_the_middle(name):
 
 def test_breeds_differ_in_outline():
     """A dachshund is long and low, a poodle is tall; seen standing, without their backgrounds."""
-    from stimuli.drawings import dogs
-    from stimuli.drawings.breeds import BREEDS, Dog
+    from stimuli.networks.demo.drawings import dogs
+    from stimuli.networks.demo.drawings.breeds import BREEDS, Dog
 
     aspects = {}
     for name in ("dachshund", "poodle"):
@@ -134,7 +134,7 @@ def test_breeds_differ_in_outline():
 
 
 def test_only_the_dalmatian_has_spots():
-    from stimuli.drawings.breeds import BREEDS, Dog, spots
+    from stimuli.networks.demo.drawings.breeds import BREEDS, Dog, spots
 
     spotted = [name for name, breed in BREEDS.items()
                if spots(Dog(breed, (200.0, 200.0, 200.0), np.random.default_rng(0)), x=0, y=0, spread=1, count=3)]

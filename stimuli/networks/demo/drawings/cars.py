@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from stimuli.drawings.canvas import Mark, Pen
-from stimuli.drawings.shapes import Color, box, dark, light, mix, oval, smooth, vary
+from stimuli.networks.demo.drawings.canvas import Mark, Pen
+from stimuli.networks.demo.drawings.shapes import Color, box, dark, light, mix, oval, smooth, vary
 
 _GLASS: Color = (66.0, 86.0, 104.0)
 _INK: Color = (28.0, 28.0, 32.0)

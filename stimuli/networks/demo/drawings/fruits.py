@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stimuli.drawings.canvas import Mark, Pen
-from stimuli.drawings.shapes import Color, dark, light, mix, oval, smooth, tube, vary
+from stimuli.networks.demo.drawings.canvas import Mark, Pen
+from stimuli.networks.demo.drawings.shapes import Color, dark, light, mix, oval, smooth, tube, vary
 
 _LEAF: Color = (74.0, 134.0, 50.0)
 _STALK: Color = (104.0, 76.0, 46.0)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stimuli.drawings.canvas import Mark
-from stimuli.drawings.shapes import Color, light, mix, oval, smooth, vary
+from stimuli.networks.demo.drawings.canvas import Mark
+from stimuli.networks.demo.drawings.shapes import Color, light, mix, oval, smooth, vary
 
 
 @dataclass(frozen=True)

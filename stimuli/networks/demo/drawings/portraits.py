@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stimuli.drawings.breeds import WHITE, Dog, front_marks, spots
-from stimuli.drawings.canvas import Mark, Pen
-from stimuli.drawings.shapes import dark, light, mix, oval
+from stimuli.networks.demo.drawings.breeds import WHITE, Dog, front_marks, spots
+from stimuli.networks.demo.drawings.canvas import Mark, Pen
+from stimuli.networks.demo.drawings.shapes import dark, light, mix, oval
 
 
 def paint_portrait(pen: Pen, dog: Dog) -> None:

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from stimuli.drawings.breeds import BLACK, BREEDS, WHITE, Dog, body_marks, face_marks, spots
-from stimuli.drawings.canvas import Mark, Pen
-from stimuli.drawings.portraits import paint_portrait
-from stimuli.drawings.shapes import dark, light, mix, oval, smooth, vary
+from stimuli.networks.demo.drawings.breeds import BLACK, BREEDS, WHITE, Dog, body_marks, face_marks, spots
+from stimuli.networks.demo.drawings.canvas import Mark, Pen
+from stimuli.networks.demo.drawings.portraits import paint_portrait
+from stimuli.networks.demo.drawings.shapes import dark, light, mix, oval, smooth, vary
 
 
 def paint(pen: Pen, rng: np.random.Generator, *, name: str) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stimuli.categories import class_of
-from stimuli.drawings import aquatic, birds, cars, dogs, fruits
-from stimuli.drawings.canvas import Canvas, Pen
-from stimuli.drawings.scenes import before, behind, photograph
+from stimuli.networks.demo.drawings import aquatic, birds, cars, dogs, fruits
+from stimuli.networks.demo.drawings.canvas import Canvas, Pen
+from stimuli.networks.demo.drawings.scenes import before, behind, photograph
 
 DRAWINGS_VERSION = "b710239bcfb7316a"
 """Changes whenever a drawing changes: what was made from other drawings is another set."""

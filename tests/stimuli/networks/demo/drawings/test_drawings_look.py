@@ -9,9 +9,9 @@ import pytest
 from scipy import ndimage
 from scipy.signal import find_peaks
 
-from stimuli import drawings
 from stimuli.categories import DEMO_CATEGORIES, demo_categories
-from stimuli.drawings.canvas import Canvas
+from stimuli.networks.demo import drawings
+from stimuli.networks.demo.drawings.canvas import Canvas
 
 SEEDS = range(6)
 SIDE = 96

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from stimuli.drawings.shapes import Color, Points, oval, ragged, resample, rotation, smooth, tube
+from stimuli.networks.demo.drawings.shapes import Color, Points, oval, ragged, resample, rotation, smooth, tube
 
 SUPERSAMPLING = 2
 _COARSE = 4
@@ -119,7 +119,7 @@ class Pen:
     def limb(self, points: ArrayLike, color: Color, *, widths: ArrayLike, volume: float = 0.5,
              fur: float = 0.0, fray: float = 0.0, curl: float = 0.0, marks: Sequence[Mark] = (),
              alpha: float = 1.0, sharp: bool = False) -> None:
-        """Paint a limb along a smooth line; see :func:`stimuli.drawings.shapes.tube`."""
+        """Paint a limb along a smooth line; see :func:`stimuli.networks.demo.drawings.shapes.tube`."""
         self.shape(tube(points, widths, sharp=sharp), color, volume=volume, fur=fur, fray=fray, curl=curl,
                    marks=marks, alpha=alpha, thickness=1.4 * float(np.max(widths)))
 

@@ -1,0 +1,1 @@
+"""Training of networks whose saliency falls where people look: the neural harmonizer."""

@@ -149,6 +149,11 @@ OPEN_CHOICES = (
                ("encoding.sparsity", "encoding.candidates", "encoding.folds")),
     OpenChoice("Accuracy of encoding models", "correlation over images or over vertices not said",
                "per vertex over images, averaged over vertices", ("encoding.correlate",)),
+    OpenChoice("Test of AI against AN, and the intervals of encoding models", "subsamples of 80 % of the vertices",
+               "over images: all vertices share 40 images, and the subsamples call unrelated predictions different in "
+               "most subjects. The difference over its error, images left out one at a time, against labels exchanged "
+               "within sessions; intervals by the same. The paper's in `paper_low`, `paper_high` and `paper_p`",
+               ("encoding.over",)),
 )
 
 

@@ -14,7 +14,7 @@ from analysis.data.features import ChosenNetwork, choose_network
 from analysis.data.sources import HEMISPHERES, SIMULATED, SubjectData, resolve_subject
 from analysis.data.stimulus_set import stimuli_as_made
 from analysis.data.surface import Surface
-from analysis.encoding.run import read_selected
+from analysis.encoding.files import read_selected
 from analysis.glm.betas import load_betas
 from analysis.glm.denoising.files import PortionNoise, load_noise, load_snr
 from analysis.glm.subject_runs import fit_entities, join_sessions

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.statistics.statistic import Statistic
+from subjects.errors import AnalysisError
 from subjects.provenance import FileFormat, sidecar_path
 from subjects.store import read_json, read_table
 
@@ -59,4 +60,19 @@ def read_results(path: Path) -> pd.DataFrame:
     table = read_table(path, text_columns=("sub", "seed"))
     if "seed" in table:
         table["seed"] = _whole_numbers(table["seed"])
+    return table
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str], *, where: Path, remedy: str) -> pd.DataFrame:
+    """See that a table of results has the columns that this version writes.
+
+    Raises
+    ------
+    AnalysisError
+        Naming the first one that is missing.
+    """
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise AnalysisError(str(where), came=f"no column {missing[0]!r} ({len(missing)} missing)",
+                            expected="a table of this version of the toolkit", remedy=remedy)
     return table

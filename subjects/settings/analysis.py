@@ -260,6 +260,10 @@ class EncodingSettings(Section):
     correlate: Literal["vertex", "image"] = described("vertex",
         "Prediction and response are correlated over images at each vertex, or over vertices at each "
         "image.", source="protocol 9, open")
+    over: Literal["images", "vertices"] = described("images",
+        "What the test of AI minus AN and every interval are over: `images`, or 80 % subsamples of vertices, the "
+        "paper's, which call unrelated predictions different in most subjects. Those are given beside it either way.",
+        source="protocol 9, open", since="0.2.0", before="vertices")
 
 
 class AnalysisSettings(Section):

@@ -14,15 +14,20 @@ from analysis.encoding.generalisation import (
     subsampled_accuracies,
     vertex_accuracies,
 )
+from analysis.encoding.layers import choose_sparsity, predict_types
 from analysis.encoding.romp import romp
-from analysis.encoding.run import COLUMNS, choose_sparsity, predict_types
+from analysis.encoding.run import COLUMNS
+from analysis.encoding.run import plan as encode_plan
 from analysis.encoding.sparse_model import Scaling, held_out_predictions, measure_scaling, train
 from analysis.regions.labels import ROIS
 from analysis.statistics.draws import permutations, subsamples
+from analysis.steps import Request
 from subjects.errors import AnalysisError
+from subjects.provenance import digest_file, sidecar_path
 from subjects.provenance import rng as derived
 from subjects.settings.loading import load_settings
 from subjects.settings.study import EncodingSettings
+from subjects.store import read_json, write_json, write_table
 from tests.analysis.fabricated import LAYERS, make_study
 from tests.analysis.running_steps import table_of
 
@@ -252,7 +257,8 @@ def test_a_model_that_carries_to_ai_and_not_to_an():
     an, ai, gain = (found.statistics[kind] for kind in ("AN", "AI", "AI minus AN"))
     assert ai.p == 1 / 201
     assert an.p > 0.01
-    assert gain.p == pytest.approx(2 / 201)
+    assert gain.p == pytest.approx(1 / 201)
+    assert gain.paper.p == pytest.approx(2 / 201)
     assert gain.effect == pytest.approx(ai.effect - an.effect)
     assert ai.effect == pytest.approx(found.accuracies["AI"].mean())
     assert ai.low < ai.effect < ai.high
@@ -354,6 +360,19 @@ def test_current_models_are_read_back_and_a_changed_file_made_again(fabricated):
     paths[1].write_bytes(b"torn")
     assert table_of("encode", layout, settings).equals(before)
     assert paths[1].stat().st_size > 1000
+
+
+def test_a_table_of_an_older_version_is_made_again_and_refused_by_the_report(fabricated):
+    layout, settings = fabricated
+    before = table_of("encode", layout, settings)
+    path = layout.derivative("encoding", sub="01", suffix="encoding.tsv")
+    write_table(path, before.drop(columns=["paper_p"]), overwrite=True)
+    beside = read_json(sidecar_path(path))
+    write_json(sidecar_path(path), {**beside, "digest": digest_file(path)}, overwrite=True)
+    work = encode_plan(Request(layout=layout, settings=settings, subjects=("01",)))[0]
+    with pytest.raises(AnalysisError, match="no column 'paper_p'"):
+        work.check()
+    assert table_of("encode", layout, settings).equals(before)
 
 
 def test_a_fixed_level_and_correlations_over_vertices(fabricated):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.statistics.results import as_table, read_results, statistic_row
+from analysis.statistics.results import as_table, read_results, require_columns, statistic_row
 from analysis.statistics.statistic import Statistic
-from subjects.errors import StoreError
+from subjects.errors import AnalysisError, StoreError
 from subjects.provenance import sidecar_path
 from subjects.store import write_json, write_table
 
@@ -65,3 +65,9 @@ def test_columns_that_no_row_fills_are_missing():
 def test_a_missing_table_says_so(tmp_path):
     with pytest.raises(StoreError, match=r"rsa.tsv: no such file; expected a tab-separated table"):
         read_results(tmp_path / "rsa.tsv")
+
+
+def test_one_column_too_few_is_named(tmp_path, table):
+    assert require_columns(table, COLUMNS, where=tmp_path, remedy="Do it again.") is table
+    with pytest.raises(AnalysisError, match=r"no column 'p' \(1 missing\); expected a table of this version"):
+        require_columns(table.drop(columns="p"), COLUMNS, where=tmp_path, remedy="Do it again.")

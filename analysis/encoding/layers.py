@@ -1,0 +1,114 @@
+"""All regions' models from one layer of a network: the level chosen inside RE, trained on RE, tested on AN and AI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.encoding.generalisation import TESTED, Floats, Generalisation, assess_generalisation, matched_similarity
+from analysis.encoding.sparse_model import held_out_predictions, train
+from analysis.regions.patterns import RoiPatterns
+from subjects.settings.analysis import EncodingSettings
+
+
+def choose_sparsity(units: NDArray[np.float32], targets: Mapping[str, NDArray[np.float32]], *,
+                    settings: EncodingSettings,
+                    where: str = "features") -> tuple[dict[str, int], dict[str, dict[int, float]]]:
+    """Choose ROMP's level for each region by cross-validation inside the RE images.
+
+    Parameters
+    ----------
+    units : array, (n_images, n_units)
+        Units of one layer on the RE images.
+    targets : mapping of str to array
+        Region to responses to the RE images, (n_images, n_vertices).
+    settings : EncodingSettings
+        A fixed `sparsity` is taken as it is.
+
+    Returns
+    -------
+    levels : dict of str to int
+        The candidate of highest held-out accuracy (see :func:`matched_similarity`); the smaller of equals.
+    scores : dict of str to dict of int to float
+        Held-out accuracy of each candidate; empty for a fixed level.
+    """
+    if settings.sparsity != "cv":
+        return dict.fromkeys(targets, settings.sparsity), {roi: {} for roi in targets}
+    candidates = sorted(settings.candidates)
+    predicted = held_out_predictions(units, np.concatenate(list(targets.values()), axis=1), levels=candidates,
+                                     folds=settings.folds, where=where)
+    scores: dict[str, dict[int, float]] = {}
+    for roi, columns in _columns(targets).items():
+        scores[roi] = {n: float(np.trace(matched_similarity(predicted[n][:, columns], targets[roi],
+                                                            correlate=settings.correlate))) for n in candidates}
+    return {roi: max(candidates, key=lambda n: (found[n], -n)) for roi, found in scores.items()}, scores
+
+
+def _columns(targets: Mapping[str, NDArray[np.float32]]) -> dict[str, slice]:
+    """Place each region's vertices in the concatenation of all regions."""
+    stops = np.cumsum([values.shape[1] for values in targets.values()])
+    return {roi: slice(int(stop) - targets[roi].shape[1], int(stop)) for roi, stop in zip(targets, stops, strict=True)}
+
+
+def predict_types(units: Mapping[str, NDArray[np.float32]], targets: Mapping[str, NDArray[np.float32]], *,
+                  levels: Mapping[str, int], where: str = "features") -> dict[str, dict[str, Floats]]:
+    """Train each region's model on all RE images and predict its responses to AN and AI images.
+
+    Parameters
+    ----------
+    units : mapping of str to array
+        ``"RE"``, ``"AN"``, ``"AI"`` to (n_images, n_units).
+    targets : mapping of str to array
+        Region to responses to the RE images.
+    levels : mapping of str to int
+        Region to sparsity level.
+
+    Returns
+    -------
+    dict of str to dict of str to float64 array
+        Region to type to predictions, (n_images, n_vertices).
+    """
+    found: dict[str, dict[str, Floats]] = {}
+    for n in sorted({levels[roi] for roi in targets}):
+        alike = {roi: values for roi, values in targets.items() if levels[roi] == n}
+        model = train(units["RE"], np.concatenate(list(alike.values()), axis=1), levels=(n,), where=where)[n]
+        predicted = {kind: model.predict(units[kind]) for kind in TESTED}
+        for roi, columns in _columns(alike).items():
+            found[roi] = {kind: values[:, columns] for kind, values in predicted.items()}
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult:
+    """All regions' models from one layer: chosen level, held-out scores, generalisation."""
+
+    levels: Mapping[str, int]
+    scores: Mapping[str, Mapping[int, float]]
+    regions: Mapping[str, Generalisation]
+
+
+def encode_layer(units: Mapping[str, NDArray[np.float32]], regions: Mapping[str, RoiPatterns], *,
+                 settings: EncodingSettings, seeds: Mapping[str, int], layer: str, where: str) -> LayerResult:
+    """Train, choose and test the models of all regions from one layer's units.
+
+    Parameters
+    ----------
+    units : mapping of str to array
+        ``"RE"``, ``"AN"``, ``"AI"`` to (n_images, n_units).
+    regions : mapping of str to RoiPatterns
+    settings : EncodingSettings
+    seeds : mapping of str to int
+        Region to the seed of its draws.
+    layer, where : str
+        The layer, to draw its own permutations; subject and layer, for messages.
+    """
+    targets = {roi: patterns.responses["RE"] for roi, patterns in regions.items()}
+    levels, scores = choose_sparsity(units["RE"], targets, settings=settings, where=where)
+    predicted = predict_types(units, targets, levels=levels, where=where)
+    found = {roi: assess_generalisation(predicted[roi], patterns.responses, settings=settings, layer=layer,
+                                        seed=seeds[roi], blocks=patterns.sessions)
+             for roi, patterns in regions.items()}
+    return LayerResult(levels, scores, found)

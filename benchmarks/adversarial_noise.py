@@ -24,7 +24,7 @@ import pandas as pd
 from analysis.report.scorecard import score
 from analysis.rsa.compare import layer_trends
 from analysis.rsa.rdm import compute_rdm, spearman
-from analysis.rsa.resampling import image_bootstraps, label_permutations
+from analysis.rsa.resampling.images import image_bootstraps, label_permutations
 from analysis.statistics.statistic import two_sided_p, upper_p
 from stimuli.image_set.build import build
 from stimuli.image_set.check import check

@@ -22,7 +22,7 @@ from analysis.data.sources import HEMISPHERES, resolve_subject
 from analysis.glm.combining import betas_paths
 from analysis.regions.patterns import load_roi_patterns
 from analysis.rsa.rdm import compute_rdm, spearman
-from analysis.rsa.resampling import label_permutations
+from analysis.rsa.resampling.images import label_permutations
 from analysis.running import run_step
 from analysis.statistics.statistic import upper_p
 from analysis.steps import Request

@@ -16,13 +16,14 @@ from analysis.glm.betas import Betas, load_betas
 from analysis.regions.disk_rdms import Disks
 from analysis.regions.labels import ROIS, read_regions
 from analysis.regions.vertex_selection import Consistency, require_dense, select_vertices, split_half_consistency
+from analysis.statistics.dissimilarity import without_noise
 from stimuli.manifest import TYPES, Manifest
 from subjects.errors import AnalysisError
 from subjects.settings.analysis import RoiSettings
 
 Presentation = int | Literal["mean"]
 APART_MM = 1e4
-_NEEDED: tuple[tuple[str, Presentation], ...] = (*((kind, "mean") for kind in TYPES), ("RE", 1), ("RE", 2))
+_NEEDED: tuple[tuple[str, Presentation], ...] = tuple(itertools.product(TYPES, ("mean", 1, 2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,8 @@ class RoiPatterns:
         Hemisphere to the chosen vertices, in the order of the columns.
     places_mm : float64 array, (n_vertices, 2), optional
         Where the columns are on the flat maps, the hemispheres :data:`APART_MM` apart; for patches of cortex.
+    presentations : mapping of str to (float32 array, float32 array), each (n_images, n_vertices), optional
+        ``"RE"``, ``"AN"``, ``"AI"`` at presentation 1 and at presentation 2; for distances in units of the noise.
     """
 
     roi: str
@@ -57,6 +60,7 @@ class RoiPatterns:
     halves: tuple[NDArray[np.float32], NDArray[np.float32]]
     vertices: Mapping[str, NDArray[np.int64]]
     places_mm: NDArray[np.float64] | None = None
+    presentations: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.base_images), sum(len(chosen) for chosen in self.vertices.values()))
@@ -163,7 +167,7 @@ def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, 
     """
     regions = labels if settings.disk == "region" else None
     consistency = split_half_consistency(*halves, disks=disks, centres=np.flatnonzero(labels), regions=regions,
-                                         measure=measure)
+                                         measure=without_noise(measure))
     chosen = {}
     for k, roi in enumerate(names, start=1):
         place = {"region": labels == k, "where": f"{where} {roi}"}
@@ -181,7 +185,8 @@ def _gather(roi: str, whole: Mapping[tuple[str, Presentation], Mapping[str, NDAr
     places = None if flat is None else np.concatenate([
         flat[hemi][chosen] + np.array([k * APART_MM, 0.0]) for k, (hemi, chosen) in enumerate(vertices.items())])
     return RoiPatterns(roi, **images, responses={kind: found[kind, "mean"] for kind in TYPES},
-                       halves=(found["RE", 1], found["RE", 2]), vertices=vertices, places_mm=places)
+                       halves=(found["RE", 1], found["RE", 2]), vertices=vertices, places_mm=places,
+                       presentations={kind: (found[kind, 1], found[kind, 2]) for kind in TYPES})
 
 
 def _shared_images(betas: Mapping[str, Betas], *, where: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.regions.disk_rdms import Disks, condensed_rdms
-from analysis.statistics.dissimilarity import dissimilarities, unit_ranks
+from analysis.statistics.dissimilarity import dissimilarities, unit_ranks, without_noise
 from analysis.statistics.draws import permutations
 
 Floats = NDArray[np.float64]
@@ -100,7 +100,7 @@ def measure_bias(sides: Sequence[Side], *, sessions: Sequence[str], n_draws: int
     dict of str to Bias
         By the other type.
     """
-    n_images = len(sessions)
+    n_images, measure = len(sessions), without_noise(measure)
     rows, columns = np.triu_indices(n_images, 1)
     number = np.zeros((n_images, n_images), dtype=np.int64)
     number[rows, columns] = number[columns, rows] = np.arange(len(rows))

@@ -120,7 +120,8 @@ OPEN_CHOICES = (
                "and 40 photographs RE-AN rises with tau = .71 where conv1, fire2, fire4, fire6 to fire9 and the "
                "softmax are the layers, and with .43 where all eight fires are: report the modules with the trend",
                ("stimuli.layers",)),
-    OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r", ("rsa.dissimilarity",)),
+    OpenChoice("Dissimilarity of response patterns", "not named", "1 − Pearson's r; Euclidean distances, the cosine, "
+               "and distances in units of the noise (Mahalanobis, crossnobis) on offer", ("rsa.dissimilarity",)),
     OpenChoice("Disks at the border of a region", "“all vertices within 3 mm”; across it or not is not said", "a disk "
                "holds the vertices of its centre's own region: disks that reach across let the neighbour decide, and "
                "the chosen vertices then hug the border (within 3 mm of it: .98 of those chosen in V1, .37 of all); "

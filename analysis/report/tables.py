@@ -13,8 +13,8 @@ import pandas as pd
 from analysis.report.open_choices import OPEN_CHOICES
 from analysis.report.records import DenoisingRecord, RunRecord, StudyRecords
 from analysis.report.wording import say_number, say_p, say_probability
+from analysis.rsa.ceiling import noise_ceiling
 from analysis.rsa.compare import DEGENERATE
-from analysis.rsa.resampling import noise_ceiling
 from analysis.running import Digests
 from stimuli.manifest import TYPES
 from subjects.provenance import sidecar_path, versions

@@ -12,9 +12,10 @@ import pandas as pd
 
 from analysis.rsa.compare import DIFFERENCE, layer_trends
 from analysis.rsa.difference import LEAST_USABLE
-from analysis.rsa.rdm import RDM, spearman
+from analysis.rsa.rdm import RDM
 from analysis.rsa.readings import LOGITS, SOFTMAX, by_logits
-from analysis.rsa.resampling import image_bootstraps, label_permutations
+from analysis.rsa.resampling.images import image_bootstraps, label_permutations
+from analysis.rsa.similarity import similarity
 from analysis.rsa.variance.jackknife import LEAST, delete_images
 from analysis.statistics.statistic import t_p, two_sided_p, upper_p
 from subjects.provenance import derive_seed, rng
@@ -61,29 +62,30 @@ def compare_choices(place: Place, *, settings: RsaSettings, seed: int) -> dict[s
     Returns
     -------
     dict
-        ``"RE-AN"`` by level of ``contrast``, ``"RE-AI"`` by level of ``targets``: Spearman's rho, one-sided p by label
+        ``"RE-AN"`` by level of ``contrast``, ``"RE-AI"`` by level of ``targets``: similarity, one-sided p by label
         permutation. ``"RE-AI minus RE-AN"`` by both: two-sided p over images, as ``rsa.difference`` says.
     """
     found: dict[str, dict[Any, Found]] = {"RE-AN": {}, "RE-AI": {}, DIFFERENCE: {}}
     for kind, rdms in (("AN", place.noise), ("AI", place.interference)):
         for level, rdm in rdms.items():
-            effect = spearman(place.regular, rdm)
-            null = label_permutations(place.regular, rdm, n=settings.n_permutations, rng=rng(seed, "permutation", kind))
+            effect = similarity(place.regular, rdm, by=settings.comparison)
+            null = label_permutations(place.regular, rdm, n=settings.n_permutations, rng=rng(seed, "permutation", kind),
+                                      by=settings.comparison)
             found[f"RE-{kind}"][level] = effect, upper_p(effect, null)
     tested = _by_bootstrap(place, settings=settings, seed=seed) if settings.difference == "images" else \
-        _by_variance(place)
+        _by_variance(place, by=settings.comparison)
     for (j, contrast), (k, targets) in product(enumerate(place.noise), enumerate(place.interference)):
         effect = found["RE-AI"][targets][0] - found["RE-AN"][contrast][0]
         found[DIFFERENCE][contrast, targets] = effect, tested(j, k)
     return found
 
 
-def _by_variance(place: Place) -> Callable[[int, int], float]:
+def _by_variance(place: Place, *, by: str) -> Callable[[int, int], float]:
     """Test differences by t over images; AN and AI of several choices cannot be swapped, so t stands for that too."""
     n, n_noise = len(place.regular), len(place.noise)
     if n < LEAST:
         return lambda *_: 1.0
-    deletions = delete_images(place.regular, [*place.noise.values(), *place.interference.values()])
+    deletions = delete_images(place.regular, [*place.noise.values(), *place.interference.values()], by=by)
 
     def p(j: int, k: int) -> float:
         weights = np.zeros(len(deletions.whole))
@@ -97,7 +99,7 @@ def _by_variance(place: Place) -> Callable[[int, int], float]:
 def _by_bootstrap(place: Place, *, settings: RsaSettings, seed: int) -> Callable[[int, int], float]:
     """Test differences by the paper's bootstrap over images."""
     draws = image_bootstraps(place.regular, [*place.noise.values(), *place.interference.values()],
-                             n=settings.n_bootstraps, rng=rng(seed, "images"))
+                             n=settings.n_bootstraps, rng=rng(seed, "images"), by=settings.comparison)
 
     def p(j: int, k: int) -> float:
         gains = draws[:, len(place.noise) + k] - draws[:, j]

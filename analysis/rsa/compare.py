@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.rsa.difference import corrected_difference, image_difference, swapped_difference
-from analysis.rsa.rdm import RDM, compute_rdm, spearman
-from analysis.rsa.resampling import feature_bootstraps, feature_counts, group_bootstraps, label_permutations
-from analysis.rsa.similarity import PairGroups, all_pairs, null_mean, pairs_within, similarity
+from analysis.rsa.rdm import RDM
+from analysis.rsa.resampling.distances import Distances, Presentations, distances_of
+from analysis.rsa.resampling.features import feature_counts
+from analysis.rsa.resampling.images import label_permutations
+from analysis.rsa.similarity import PairGroups, all_pairs, correlate, null_mean, pairs_within, similarity
 from analysis.rsa.variance.jackknife import LEAST, Deletions, delete_images
 from analysis.rsa.variance.patches import similarity_variances
-from analysis.statistics.dissimilarity import unit_ranks
+from analysis.statistics.dissimilarity import WHITENED
 from analysis.statistics.statistic import PaperStatistic, Statistic, centred_interval, t_interval, upper_p
 from analysis.statistics.trend import mann_kendall
 from stimuli.manifest import TYPES
@@ -45,17 +47,21 @@ class Similarities:
         ``"RE-AN"``, ``"RE-AI"``, ``"RE-AI minus RE-AN"``.
     rdms : mapping of str to RDM
         ``"RE"``, ``"AN"``, ``"AI"``.
+    nulls : mapping of str to float64 array, (n_permutations,)
+        ``"RE-AN"``, ``"RE-AI"`` under permuted labels, nothing taken off.
     """
 
     statistics: Mapping[str, Statistic]
     rdms: Mapping[str, RDM]
+    nulls: Mapping[str, Floats]
 
 
 def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple[str, ...], settings: RsaSettings,
                   seed: int, percent: float, blocks: tuple[str, ...] | None = None,
                   ceiling: tuple[float, float] | None = None, reliability: tuple[float, float] | None = None,
                   features: str = "features", over: Interval = "features", places_mm: Floats | None = None,
-                  n_groups: int = 0, where: str = "RSA") -> Similarities:
+                  n_groups: int = 0, presentations: Presentations | None = None, shared_seed: int | None = None,
+                  where: str = "RSA") -> Similarities:
     """Compare the RDMs of the AN and AI images with that of the RE images.
 
     Parameters
@@ -82,14 +88,20 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         Places of the vertices, for patches.
     n_groups : int
         Where there are more features than this, so many random groups of them are bootstrapped
-        (:func:`~analysis.rsa.resampling.group_bootstraps`); 0: always each feature by itself.
+        (:func:`~analysis.rsa.resampling.features.group_bootstraps`); 0: always each feature by itself.
+    presentations : mapping of str to (array, array), each (n_images, n_features), optional
+        The two presentations behind each mean, for whitened distances
+        (:func:`~analysis.rsa.resampling.distances.distances_of`).
+    shared_seed : int, optional
+        Seed of orders of labels that are the same for RE-AN and RE-AI and at all places that have it, for the largest
+        of them (:func:`~analysis.statistics.statistic.greatest_p`).
     where : str
         The place, for messages.
 
     Returns
     -------
     Similarities
-        RE-AN and RE-AI: Spearman's rho less the mean of its own permutation null (``rsa.null_mean``), one-sided p from
+        RE-AN and RE-AI: the coefficient less the mean of its own permutation null (``rsa.null_mean``), one-sided p from
         label permutations. Their difference: see :mod:`analysis.rsa.difference`. All by the paper's own procedures
         too.
         Draws of features that leave a pattern constant are left out of the intervals, and counted in the test's
@@ -103,23 +115,24 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     of one session are a little less alike than those of two) is the same in every order within sessions, so
     labels are shuffled there only, and its share of the similarity is the mean of that null.
     """
-    rdms = {kind: compute_rdm(responses[kind], labels=labels, measure=settings.dissimilarity, where=f"{where}, {kind}")
-            for kind in TYPES}
+    distances = distances_of(responses, measure=settings.dissimilarity, presentations=presentations)
+    rdms = {kind: distances.rdm(kind, labels=labels, where=f"{where}, {kind}") for kind in TYPES}
     pairs = pairs_within(blocks) if blocks and settings.pairs == "within_sessions" else all_pairs(len(labels))
-    grouped = 0 < n_groups < responses["RE"].shape[1]
-    draws = feature_draws(responses, settings=settings, seed=seed, n_groups=n_groups if grouped else 0)
+    grouped, by = 0 < n_groups < distances.shape[1], settings.comparison
+    draws = feature_draws(distances, settings=settings, seed=seed, n_groups=n_groups if grouped else 0)
     drawn = f"{n_groups} random groups of {features}" if grouped else features
     deletions = None
     if len(labels) >= LEAST and (over == "images" or settings.difference == "corrected"):
-        deletions = delete_images(rdms["RE"], [rdms[kind] for kind in COMPARED], pairs=pairs)
-    variances = _variances(over, responses, deletions=deletions, places_mm=places_mm, settings=settings, pairs=pairs)
-    statistics, found = {}, {}
+        deletions = delete_images(rdms["RE"], [rdms[kind] for kind in COMPARED], pairs=pairs, by=by)
+    variances = _variances(over, distances, deletions=deletions, places_mm=places_mm, settings=settings, pairs=pairs)
+    statistics, found, nulls = {}, {}, {}
     for k, kind in enumerate(COMPARED):
-        whole, raw = spearman(rdms["RE"], rdms[kind]), similarity(rdms["RE"], rdms[kind], pairs=pairs)
-        null = label_permutations(rdms["RE"], rdms[kind], n=settings.n_permutations, blocks=blocks, pairs=pairs,
-                                  rng=rng(seed, "permutation", kind))
+        whole, raw = (similarity(rdms["RE"], rdms[kind], pairs=over_these, by=by) for over_these in (None, pairs))
+        null = label_permutations(
+            rdms["RE"], rdms[kind], n=settings.n_permutations, blocks=blocks, pairs=pairs, by=by,
+            rng=rng(seed, "permutation", kind) if shared_seed is None else rng(shared_seed, "permutation"))
         removed = _removed(rdms["RE"], rdms[kind], settings=settings, pairs=pairs, blocks=blocks)
-        found[kind] = raw, raw - removed
+        found[kind], nulls[f"RE-{kind}"] = (raw, raw - removed), null
         low, high, said = _feature_interval(draws[kind], effect=whole, percent=percent, features=drawn)
         paper = PaperStatistic(whole, low, high, _free_p(rdms["RE"], rdms[kind], settings=settings, blocks=blocks,
                                                          p=upper_p(raw, null), rng=rng(seed, "free", kind)))
@@ -128,21 +141,22 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
                                           settings=settings)
         elif raw != whole:
             low, high = low - whole + raw, high - whole + raw
+        said += say_degenerate(rdms) + _say_unwhitened(rdms, settings)
         statistics[f"RE-{kind}"] = Statistic(
             raw - removed, low - removed, high - removed, p=upper_p(raw, null), n=len(labels), n_resamples=len(null),
             seed=seed, ceiling=ceiling, reliability=reliability, paper=paper,
-            test=f"{_shuffled(blocks, settings)}, one-sided; {said}{say_degenerate(rdms)}")
+            test=f"{_shuffled(blocks, settings)}, one-sided; {said}")
     raw, effect = (found["AI"][k] - found["AN"][k] for k in (0, 1))
-    statistics[DIFFERENCE] = _difference(responses, rdms, deletions=deletions, effect=effect, raw=raw,
+    statistics[DIFFERENCE] = _difference(distances, rdms, deletions=deletions, effect=effect, raw=raw,
                                          settings=settings, seed=seed, pairs=pairs)
-    return Similarities(statistics, rdms)
+    return Similarities(statistics, rdms, nulls)
 
 
 def _removed(first: RDM, second: RDM, *, settings: RsaSettings, pairs: PairGroups,
              blocks: tuple[str, ...] | None) -> float:
     if blocks is None or settings.null_mean == "kept":
         return 0.0
-    return null_mean(first, second, pairs=pairs, blocks=blocks)
+    return null_mean(first, second, pairs=pairs, blocks=blocks, by=settings.comparison)
 
 
 def _free_p(first: RDM, second: RDM, *, settings: RsaSettings, blocks: tuple[str, ...] | None, p: float,
@@ -150,7 +164,9 @@ def _free_p(first: RDM, second: RDM, *, settings: RsaSettings, blocks: tuple[str
     """Give the paper's p, labels shuffled over all images."""
     if blocks is None or len(set(blocks)) == 1:
         return p
-    return upper_p(spearman(first, second), label_permutations(first, second, n=settings.n_permutations, rng=rng))
+    by = settings.comparison
+    return upper_p(similarity(first, second, by=by),
+                   label_permutations(first, second, n=settings.n_permutations, rng=rng, by=by))
 
 
 def _shuffled(blocks: tuple[str, ...] | None, settings: RsaSettings) -> str:
@@ -161,7 +177,7 @@ def _shuffled(blocks: tuple[str, ...] | None, settings: RsaSettings) -> str:
     return said + (", its mean taken off the effect" if settings.null_mean == "removed" else "")
 
 
-def _variances(over: Interval, responses: Mapping[str, NDArray[np.float32]], *, deletions: Deletions | None,
+def _variances(over: Interval, distances: Distances, *, deletions: Deletions | None,
                places_mm: Floats | None, settings: RsaSettings, pairs: PairGroups) -> Floats | None:
     """Give the variances of RE-AN and RE-AI over patches or images; NaN where there are too few; None over features."""
     if over == "features":
@@ -170,8 +186,8 @@ def _variances(over: Interval, responses: Mapping[str, NDArray[np.float32]], *, 
         return np.full(2, np.nan) if deletions is None else deletions.variances
     if places_mm is None or len(places_mm) < 2 * settings.patches:
         return np.full(2, np.nan)
-    return similarity_variances(responses, places_mm=places_mm, n_patches=settings.patches,
-                                measure=settings.dissimilarity, pairs=pairs)
+    return similarity_variances(distances, places_mm=places_mm, n_patches=settings.patches, pairs=pairs,
+                                by=settings.comparison)
 
 
 def _t_interval(effect: float, *, variance: float, over: Interval, percent: float, n: int,
@@ -196,6 +212,14 @@ def say_degenerate(rdms: Mapping[str, RDM]) -> str:
     return f"; {DEGENERATE}: {', '.join(named)} of them within {100 * ALIKE:g} % of their median" if named else ""
 
 
+def _say_unwhitened(rdms: Mapping[str, RDM], settings: RsaSettings) -> str:
+    """Say it where a whitened measure was asked for and there is no noise to whiten by."""
+    asked = settings.dissimilarity
+    if asked not in WHITENED or rdms["RE"].measure == asked:
+        return ""
+    return "; squared Euclidean distances, which whitened ones are where features have no noise"
+
+
 def _share_alike(dissimilarities: Floats) -> float:
     middle = float(np.median(dissimilarities))
     return float(np.mean(np.abs(dissimilarities - middle) <= ALIKE * abs(middle)))
@@ -213,11 +237,12 @@ def _feature_interval(draws: Floats, *, effect: float, percent: float, features:
     return *centred_interval(usable, effect=effect, percent=percent), said + left_out
 
 
-def _difference(responses: Mapping[str, NDArray[np.float32]], rdms: Mapping[str, RDM], *,
+def _difference(distances: Distances, rdms: Mapping[str, RDM], *,
                 deletions: Deletions | None, effect: float, raw: float, settings: RsaSettings, seed: int,
                 pairs: PairGroups) -> Statistic:
     """Test the difference as asked, the paper's bootstrap beside it."""
-    whole = spearman(rdms["RE"], rdms["AI"]) - spearman(rdms["RE"], rdms["AN"])
+    an, ai = (similarity(rdms["RE"], rdms[kind], by=settings.comparison) for kind in COMPARED)
+    whole = ai - an
     by_images = image_difference(rdms, effect=whole, settings=settings, seed=seed)
     if settings.difference == "images":
         moved = effect - whole
@@ -225,32 +250,29 @@ def _difference(responses: Mapping[str, NDArray[np.float32]], rdms: Mapping[str,
     if settings.difference == "corrected":
         found = corrected_difference(deletions, effect=effect, n=len(rdms["RE"]))
         return replace(found, seed=seed, paper=by_images.paper)  # the seed is that of the paper's draws
-    found = swapped_difference(responses, effect=effect, raw=raw, measure=settings.dissimilarity, settings=settings,
-                               seed=seed, pairs=pairs)
+    found = swapped_difference(distances, effect=effect, raw=raw, settings=settings, seed=seed, pairs=pairs)
     return replace(found, paper=by_images.paper)
 
 
-def feature_draws(responses: Mapping[str, NDArray[np.float32]], *, settings: RsaSettings, seed: int,
-                   n_groups: int) -> dict[str, Floats]:
+def feature_draws(distances: Distances, *, settings: RsaSettings, seed: int, n_groups: int) -> dict[str, Floats]:
     """Bootstrap vertices or units, or groups of them, the same draws for all three types; NaN: a pattern constant."""
-    n_features, n, measure = responses["RE"].shape[1], settings.n_bootstraps, settings.dissimilarity
+    (n_images, n_features), n = distances.shape, settings.n_bootstraps
     draws = rng(seed, "features")
     if n_groups:
         groups, counts = rng(seed, "groups").permutation(n_features), feature_counts(n_groups, n=n, rng=draws)
-        drawn = {kind: group_bootstraps(responses[kind], groups=groups, counts=counts, measure=measure)
-                 for kind in TYPES}
+        drawn = {kind: distances.grouped(kind, groups=groups, counts=counts) for kind in TYPES}
     else:
         parts = list[dict[str, Floats]]()
         at_once = max(1, MOST_COUNTS // n_features)
         for first in range(0, n, at_once):  # the same draws as all at once, and fewer counts held
             counts = feature_counts(n_features, n=min(at_once, n - first), rng=draws)
-            parts.append({kind: feature_bootstraps(responses[kind], counts=counts, measure=measure) for kind in TYPES})
+            parts.append({kind: distances.drawn(kind, counts=counts) for kind in TYPES})
         drawn = {kind: np.concatenate([part[kind] for part in parts]) for kind in TYPES}
     usable = np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in drawn.values()])
-    ranked = {kind: unit_ranks(values[usable]) for kind, values in drawn.items()}
     found = {kind: np.full(len(usable), np.nan) for kind in COMPARED}
+    pairs, regular = all_pairs(n_images), drawn["RE"][usable]
     for kind, values in found.items():
-        values[usable] = np.einsum("bp,bp->b", ranked["RE"], ranked[kind])
+        values[usable] = correlate(regular, drawn[kind][usable], pairs=pairs, by=settings.comparison)
     return found
 
 

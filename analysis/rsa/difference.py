@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.rsa.rdm import RDM, compute_rdm
-from analysis.rsa.resampling import image_bootstraps
-from analysis.rsa.similarity import PairGroups, all_pairs
+from analysis.rsa.rdm import RDM
+from analysis.rsa.resampling.distances import Distances
+from analysis.rsa.resampling.images import image_bootstraps
+from analysis.rsa.similarity import PairGroups, all_pairs, correlate
 from analysis.rsa.variance.jackknife import LEAST, Deletions
 from analysis.statistics.statistic import PaperStatistic, Statistic, interval, t_interval, t_p, two_sided_p
 from subjects.provenance import rng
@@ -38,7 +39,8 @@ def image_difference(rdms: Mapping[str, RDM], *, effect: float, settings: RsaSet
     seed : int
     """
     n = settings.n_bootstraps
-    draws = image_bootstraps(rdms["RE"], [rdms["AN"], rdms["AI"]], n=n, rng=rng(seed, "images"))
+    draws = image_bootstraps(rdms["RE"], [rdms["AN"], rdms["AI"]], n=n, rng=rng(seed, "images"),
+                             by=settings.comparison)
     usable = draws[np.isfinite(draws).all(axis=1)]
     n_left_out = n - len(usable)
     said = "bootstrap over images, two-sided; 95 % interval: the same"
@@ -84,8 +86,8 @@ def corrected_difference(deletions: Deletions | None, *, effect: float, n: int) 
                           "interval: the same")
 
 
-def swapped_difference(responses: Mapping[str, NDArray[np.float32]], *, effect: float, raw: float, measure: str,
-                       settings: RsaSettings, seed: int, pairs: PairGroups | None = None) -> Statistic:
+def swapped_difference(distances: Distances, *, effect: float, raw: float, settings: RsaSettings, seed: int,
+                       pairs: PairGroups | None = None) -> Statistic:
     """Test a difference by swapping the AN and the AI pattern of random images.
 
     Exact where AN and AI are exchangeable, so that nothing at all tells them apart: more than that they are alike RE
@@ -93,30 +95,30 @@ def swapped_difference(responses: Mapping[str, NDArray[np.float32]], *, effect: 
 
     Parameters
     ----------
-    responses : mapping of str to array, (n_images, n_features)
+    distances : Distances
     effect, raw : float
         The difference that is given, and as it is.
-    measure : str
     settings : RsaSettings
     seed : int
     pairs : PairGroups, optional
     """
-    n = len(responses["RE"])
+    n, _ = distances.shape
     names, chosen = tuple(str(k) for k in range(2 * n)), pairs or all_pairs(n)
-    both = compute_rdm(np.concatenate([responses["AN"], responses["AI"]]), labels=names, measure=measure).square()
-    regular = chosen.standard(compute_rdm(responses["RE"], labels=names[:n], measure=measure).condensed)
+    both = distances.rdm("AN", "AI", labels=names, where="AN and AI").square()
+    regular = distances.rdm("RE", labels=names[:n], where="RE").condensed
     swaps = rng(seed, "swap").integers(0, 2, size=(settings.n_permutations, n))
-    gains = _gains(both, n=n, swaps=swaps, regular=regular, pairs=chosen)
+    gains = _gains(both, swaps=swaps, regular=regular, pairs=chosen, by=settings.comparison)
     n_as_far = np.count_nonzero(np.abs(gains) >= abs(raw) - 1e-12)
     return Statistic(effect, np.nan, np.nan, p=float((1 + n_as_far) / (1 + len(gains))), n=n, n_resamples=len(gains),
                      seed=seed, test="AN and AI swapped at random images, two-sided; no interval")
 
 
-def _gains(both: Floats, *, n: int, swaps: NDArray[np.int64], regular: Floats, pairs: PairGroups) -> Floats:
+def _gains(both: Floats, *, swaps: NDArray[np.int64], regular: Floats, pairs: PairGroups, by: str) -> Floats:
+    n = swaps.shape[1]
     rows, columns = np.triu_indices(n, 1)
     found = []
     for swapped in (swaps, 1 - swaps):
         places = np.arange(n) + n * swapped
-        found.append(pairs.standard(both[places[:, rows], places[:, columns]]) @ regular)
+        found.append(correlate(regular, both[places[:, rows], places[:, columns]], pairs=pairs, by=by))
     result: Floats = found[1] - found[0]
     return result

@@ -12,12 +12,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.data.hdf5 import read_hdf5, text_array, texts, write_hdf5
-from analysis.statistics.dissimilarity import FLAT, MEASURES, Floats, dissimilarities, expand, lengths, unit_ranks
+from analysis.statistics.dissimilarity import (
+    FLAT,
+    MEASURES,
+    WHITENED,
+    Floats,
+    dissimilarities,
+    expand,
+    lengths,
+    unit_ranks,
+)
 from subjects.errors import AnalysisError, nearest
 from subjects.provenance import FileFormat
 
 FORMAT = FileFormat("RDMs", version=1)
-WHITENED = ("mahalanobis", "crossnobis")
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,17 +8,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from analysis.data.features import ChosenNetwork, choose_network, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.glm.combining import betas_paths
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
-from analysis.rsa.ceiling import presentation_ceiling
+from analysis.rsa.ceiling import presentation_ceiling, split_half_reliability
 from analysis.rsa.compare import COMPARED, DIFFERENCE, Similarities, compare_types, layer_trends
-from analysis.rsa.rdm import compute_rdm, load_rdms, save_rdms
+from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
 from analysis.rsa.readings import LOGITS, by_logits
-from analysis.rsa.resampling import split_half_reliability
+from analysis.rsa.resampling.distances import WhitenedDistances
+from analysis.statistics.dissimilarity import WHITENED, without_noise
 from analysis.statistics.results import PAPER_COLUMNS, RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
 from analysis.statistics.statistic import Statistic, false_discovery
+from analysis.statistics.whitened import mahalanobis
 from analysis.steps import Origin, Request, Work
 from stimuli.feature_store import FeatureStore, open_store
 from stimuli.manifest import TYPES, Manifest, read_manifest
@@ -124,17 +129,31 @@ class BrainRsa:
         load_rdms(self.paths[1])
 
 
-def region_similarities(patterns: RoiPatterns, *, settings: RsaSettings, sub: str, seed: int) -> Similarities:
+def region_similarities(patterns: RoiPatterns, *, settings: RsaSettings, sub: str, seed: int,
+                        shared_seed: int | None = None) -> Similarities:
     """Compare the types in one brain region, with 68 % intervals, a noise ceiling and the split-half reliability."""
-    halves = [compute_rdm(half, labels=patterns.base_images, measure=settings.dissimilarity,
-                          where=f"sub-{sub} {patterns.roi}, RE presentation {k}")
+    by, covariance = settings.comparison, None
+    if settings.dissimilarity in WHITENED and patterns.presentations is not None:
+        covariance = WhitenedDistances(patterns.presentations, settings.dissimilarity).covariance
+    halves = [_half_rdm(half, patterns, measure=settings.dissimilarity, covariance=covariance,
+                        where=f"sub-{sub} {patterns.roi}, RE presentation {k}")
               for k, half in enumerate(patterns.halves, start=1)]
-    ceiling = presentation_ceiling(*patterns.halves, measure=settings.dissimilarity, blocks=patterns.sessions)
+    ceiling = presentation_ceiling(*patterns.halves, measure=settings.dissimilarity, blocks=patterns.sessions, by=by,
+                                   covariance=covariance)
     return compare_types(patterns.responses, labels=patterns.base_images, settings=settings, percent=68,
                          blocks=patterns.sessions, seed=seed, ceiling=ceiling, features="vertices",
-                         reliability=split_half_reliability(*halves), places_mm=patterns.places_mm,
+                         reliability=split_half_reliability(*halves, by=by), places_mm=patterns.places_mm,
                          over="patches" if settings.brain_interval == "patches" else "features",
+                         presentations=patterns.presentations, shared_seed=shared_seed,
                          where=f"sub-{sub} {patterns.roi}")
+
+
+def _half_rdm(half: NDArray[np.float32], patterns: RoiPatterns, *, measure: str, covariance: NDArray[np.float64] | None,
+              where: str) -> RDM:
+    """Give the RDM of one presentation; it has no partitions, so that whitened measures are Mahalanobis distances."""
+    if covariance is None:
+        return compute_rdm(half, labels=patterns.base_images, measure=without_noise(measure), where=where)
+    return RDM(patterns.base_images, mahalanobis(half, covariance=covariance), "mahalanobis", where)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 MEASURES = ("correlation", "euclidean", "euclidean_root", "cosine")
+WHITENED = ("mahalanobis", "crossnobis")
 FLAT = 1e-10  # a pattern whose spread is below this share of its length is constant
 Floats = NDArray[np.float64]
+
+
+def without_noise(measure: str) -> str:
+    """Name the measure where there is no noise to whiten by, or but one measurement: squared Euclidean for whitened.
+
+    Examples
+    --------
+    >>> without_noise("crossnobis"), without_noise("correlation")
+    ('euclidean', 'correlation')
+    """
+    return "euclidean" if measure in WHITENED else measure
 
 
 def dissimilarities(patterns: Floats, *, measure: str) -> Floats:

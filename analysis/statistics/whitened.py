@@ -97,6 +97,55 @@ def crossnobis(partitions: ArrayLike, *, covariance: Floats | None = None) -> Fl
     return result
 
 
+def whiten(patterns: ArrayLike, *, covariance: Floats) -> Floats:
+    """Give patterns whose squared Euclidean distances are the Mahalanobis distances of these.
+
+    Parameters
+    ----------
+    patterns : array, (n_conditions, n_features)
+    covariance : float64 array, (n_features, n_features)
+
+    Returns
+    -------
+    float64 array, (n_conditions, n_features)
+    """
+    result: Floats = np.linalg.solve(np.linalg.cholesky(covariance), np.asarray(patterns, dtype=np.float64).T).T
+    return result
+
+
+def contributions(partitions: ArrayLike, *, covariance: Floats, crossed: bool) -> Floats:
+    """Part whitened distances into what each feature adds.
+
+    Parameters
+    ----------
+    partitions : array, (n_partitions, n_conditions, n_features)
+    covariance : float64 array, (n_features, n_features)
+    crossed : bool
+        Cross-validated over partitions, or Mahalanobis distances of their mean.
+
+    Returns
+    -------
+    float64 array, (n_conditions * (n_conditions - 1) / 2, n_features)
+        Its mean over features is :func:`crossnobis` or :func:`mahalanobis`.
+    """
+    values = np.asarray(partitions, dtype=np.float64)
+    values = values - values.mean(axis=1, keepdims=True)
+    n = len(values)
+    whole = _shares(values.sum(axis=0), covariance=covariance)
+    if not crossed:
+        return whole / n**2
+    for one in values:
+        whole -= _shares(one, covariance=covariance)
+    return whole / (n * (n - 1))
+
+
+def _shares(patterns: Floats, *, covariance: Floats) -> Floats:
+    rows, columns = np.triu_indices(len(patterns), 1)
+    weighted = np.linalg.solve(covariance, patterns.T).T
+    result: Floats = (patterns[rows] - patterns[columns]) * (weighted[rows] - weighted[columns])
+    return result
+
+
 def _products(first: Floats, second: Floats, *, covariance: Floats | None) -> Floats:
     """Give the whitened products of all pairs, less the mean pattern, which no distance hangs on."""
     a, b = first - first.mean(axis=0), second - second.mean(axis=0)

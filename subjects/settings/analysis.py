@@ -188,10 +188,16 @@ class RoiSettings(Section):
 class RsaSettings(Section):
     """Representational similarity analysis."""
 
-    dissimilarity: Literal["correlation", "euclidean", "euclidean_root", "cosine"] = described("correlation",
+    dissimilarity: Literal["correlation", "euclidean", "euclidean_root", "cosine", "mahalanobis",
+                           "crossnobis"] = described("correlation",
         "How two patterns are compared: 1 minus Pearson's correlation, squared Euclidean distance by the number of "
-        "features, Euclidean distance, or 1 minus the cosine.",
+        "features, Euclidean distance, 1 minus the cosine; or in units of the noise that the presentations of an image "
+        "differ by, squared Mahalanobis distance of their mean, or cross-validated over the two (`crossnobis`). Where "
+        "there is no noise (networks, pixels) and where vertices are chosen, these two are squared Euclidean.",
         source="protocol 8, open")
+    comparison: Literal["spearman", "tau_a", "rho_a", "pearson"] = described("spearman",
+        "How two dissimilarity matrices are compared: Spearman's rho, Kendall's tau-a, rho-a (the mean of rho over all "
+        "orders of tied values), or Pearson's r.", source="protocol 8", since="0.2.0")
     n_permutations: Count = described(1000, "Permutations of the labels for a null distribution.", source="protocol 8")
     n_bootstraps: Count = described(1000, "Bootstrap samples for an interval.", source="protocol 8")
     unit_groups: Annotated[int, Field(ge=0)] = described(2000,

@@ -24,6 +24,7 @@ from analysis.rsa.choices import COLUMNS, Place, tabulate
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
 from analysis.rsa.readings import LOGITS, by_logits
 from analysis.running import Digests, is_whole, run_step
+from analysis.statistics.dissimilarity import without_noise
 from analysis.steps import Origin, Request, Work
 from stimuli.feature_store import FeatureStore, open_store
 from stimuli.manifest import TYPES, Manifest, read_manifest, read_set_network
@@ -67,7 +68,8 @@ def compare(request: Request) -> Comparison:
     levels = choose_levels(chosen.robustness, stimuli=stimuli_as_made(layout, chosen.stimuli), seed=chosen.study.seed,
                            tap=tap)
     whole = (Level("", "the set itself", OWN, OWN), *levels.made)
-    variants = {one.label: Variant(layout=layout, level=one, taps=levels.taps, measure=chosen.rsa.dissimilarity,
+    measure = without_noise(chosen.rsa.dissimilarity)
+    variants = {one.label: Variant(layout=layout, level=one, taps=levels.taps, measure=measure,
                                    place=f"{k} of {len(whole)}", hardware=request.hardware)
                 for k, one in enumerate(whole, start=1)}
     return Comparison(layout=layout, name=chosen.study.name, levels=levels, variants=variants, rsa=chosen.rsa,

@@ -94,13 +94,17 @@ class SubjectSearchlight:
             inputs |= {f"betas_{hemi}": path, f"flat_{hemi}": self.data.surfaces[hemi]["flat"]}
         return Origin(inputs, {"seed": self.seed, "roi": self.roi.model_dump(mode="json", include={
             "radius_mm", "min_disk", "session_means"}), "rsa": self.rsa.model_dump(mode="json", include={
-                "dissimilarity", "null_mean", "searchlight_permutations"})})
+                "dissimilarity", "comparison", "null_mean", "searchlight_permutations"})})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Search both hemispheres, and correct both together."""
         if self.rsa.dissimilarity != "correlation":
             raise AnalysisError("searchlight", came=f"rsa.dissimilarity = {self.rsa.dissimilarity!r}",
                                 expected="correlation", remedy="Run it with rsa.dissimilarity = \"correlation\".")
+        if self.rsa.comparison not in ("spearman", "rho_a"):
+            raise AnalysisError("searchlight", came=f"rsa.comparison = {self.rsa.comparison!r}",
+                                expected="spearman, or rho_a, which is the same without ties",
+                                remedy="Run it with rsa.comparison = \"spearman\".")
         surfaces = {hemi: self.data.load_surface(hemi) for hemi in HEMISPHERES}
         betas = self._load()
         orders = None

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.rsa.rdm import RDM, joined
-from analysis.rsa.resampling import weighted_similarities
-from analysis.rsa.similarity import PairGroups, all_pairs
+from analysis.rsa.resampling.images import weighted_similarities
+from analysis.rsa.similarity import PairGroups, all_pairs, correlate
 from subjects.errors import AnalysisError
 
 Floats = NDArray[np.float64]
@@ -97,7 +97,8 @@ def deletion_weights(n: int) -> Floats:
     return np.concatenate([one, one[rows] * one[columns]])
 
 
-def delete_images(fixed: RDM, others: Sequence[RDM], *, pairs: PairGroups | None = None) -> Deletions:
+def delete_images(fixed: RDM, others: Sequence[RDM], *, pairs: PairGroups | None = None,
+                  by: str = "spearman") -> Deletions:
     """Compare RDMs with one and with two images left out.
 
     Parameters
@@ -106,6 +107,8 @@ def delete_images(fixed: RDM, others: Sequence[RDM], *, pairs: PairGroups | None
     others : sequence of RDM
         The k that it is compared with, joined by label.
     pairs : PairGroups, optional
+    by : str
+        Coefficient, a name of :data:`~analysis.rsa.similarity.COEFFICIENTS`.
 
     Raises
     ------
@@ -116,11 +119,11 @@ def delete_images(fixed: RDM, others: Sequence[RDM], *, pairs: PairGroups | None
     chosen = pairs or all_pairs(n)
     weights = np.concatenate([np.ones((1, n)), deletion_weights(n)])
     found = weighted_similarities(fixed.condensed, [joined(fixed, other).condensed for other in others],
-                                  weights=weights, pairs=chosen)
+                                  weights=weights, pairs=chosen, by=by)
     return Deletions(found[0], found[1:n + 1], found[n + 1:])
 
 
-def patch_variances(rdms: Floats, *, pairs: PairGroups) -> Floats:
+def patch_variances(rdms: Floats, *, pairs: PairGroups, by: str = "spearman") -> Floats:
     """Give the corrected variances of similarities over patches of vertices.
 
     Parameters
@@ -128,6 +131,8 @@ def patch_variances(rdms: Floats, *, pairs: PairGroups) -> Floats:
     rdms : float64 array, (1 + k, 1 + n + n * (n - 1) / 2, n_pairs)
         The reference and the k that it is compared with, of all patches and under :func:`deletion_weights`.
     pairs : PairGroups
+    by : str
+        Coefficient.
 
     Returns
     -------
@@ -135,13 +140,15 @@ def patch_variances(rdms: Floats, *, pairs: PairGroups) -> Floats:
 
     Notes
     -----
-    The second differences are those of Pearson's correlation. Left-out patches change all pairs at once, and the little
-    that is curved in ranks, of a high order in the patches, would be counted in them many times over.
+    The second differences are those of Pearson's correlation; for tau-a, of 2 / pi arcsin r, which it is of normal
+    values. Left-out patches change all pairs at once, and the little that is curved in ranks, of a high order in the
+    patches, would be counted in them many times over.
     """
     n = round((np.sqrt(8 * rdms.shape[1] - 7) - 1) / 2)
-    ranked, straight = pairs.standard(rdms[:, 1:n + 1]), pairs.standard(rdms, ranks=False)
-    one = np.einsum("dp,kdp->dk", ranked[0], ranked[1:])
-    found = np.einsum("dp,kdp->dk", straight[0], straight[1:])
+    one = np.stack([correlate(rdms[0, 1:n + 1], other[1:n + 1], pairs=pairs, by=by) for other in rdms[1:]], axis=1)
+    found = np.stack([correlate(rdms[0], other, pairs=pairs, by="pearson") for other in rdms[1:]], axis=1)
+    if by == "tau_a":
+        found = 2 / np.pi * np.arcsin(np.clip(found, -1, 1))
     return corrected_variance(one, second=Deletions(found[0], found[1:n + 1], found[n + 1:]))
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.rsa.resampling import group_bootstraps
+from analysis.rsa.resampling.distances import Distances
 from analysis.rsa.similarity import PairGroups
 from analysis.rsa.variance.jackknife import deletion_weights, patch_variances
 
@@ -49,19 +47,19 @@ def order_by_place(places_mm: Floats, *, n_patches: int) -> NDArray[np.intp]:
     return order
 
 
-def similarity_variances(responses: Mapping[str, NDArray[np.float32]], *, places_mm: Floats, n_patches: int,
-                         measure: str, pairs: PairGroups) -> Floats:
+def similarity_variances(distances: Distances, *, places_mm: Floats, n_patches: int, pairs: PairGroups,
+                         by: str = "spearman") -> Floats:
     """Give the variances of RE-AN and RE-AI over patches of cortex.
 
     Parameters
     ----------
-    responses : mapping of str to array, (n_images, n_vertices)
-        ``"RE"``, ``"AN"``, ``"AI"``.
+    distances : Distances
     places_mm : float64 array, (n_vertices, 2)
         See :func:`order_by_place`.
     n_patches : int
-    measure : str
     pairs : PairGroups
+    by : str
+        Coefficient, a name of :data:`~analysis.rsa.similarity.COEFFICIENTS`.
 
     Returns
     -------
@@ -70,8 +68,7 @@ def similarity_variances(responses: Mapping[str, NDArray[np.float32]], *, places
     """
     order = order_by_place(places_mm, n_patches=n_patches)
     kept = np.concatenate([np.ones((1, n_patches)), deletion_weights(n_patches)])
-    rdms = np.stack([group_bootstraps(responses[kind], groups=order, counts=kept, measure=measure)
-                     for kind in ("RE", "AN", "AI")])
+    rdms = np.stack([distances.grouped(kind, groups=order, counts=kept) for kind in ("RE", "AN", "AI")])
     if not np.isfinite(rdms).all():
         return np.full(2, np.nan)
-    return patch_variances(rdms, pairs=pairs)
+    return patch_variances(rdms, pairs=pairs, by=by)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from analysis.rsa.ceiling import presentation_ceiling
+from analysis.rsa.ceiling import presentation_ceiling, split_half_reliability
 from analysis.rsa.compare import DIFFERENCE, compare_types
 from analysis.rsa.difference import swapped_difference
 from analysis.rsa.rdm import RDM, compute_rdm, spearman
-from analysis.rsa.resampling import label_permutations, split_half_reliability
+from analysis.rsa.resampling.distances import distances_of
+from analysis.rsa.resampling.images import label_permutations
 from analysis.rsa.similarity import all_pairs, null_mean, pairs_within, similarity
 from analysis.rsa.variance.jackknife import Deletions, delete_images, deletion_weights
 from analysis.rsa.variance.patches import order_by_place, similarity_variances
@@ -124,7 +125,8 @@ def test_swaps_of_an_and_ai_are_those_of_a_plain_loop() -> None:
 
     raw = gain(np.zeros(9, dtype=bool))
     settings = RsaSettings(n_permutations=60)
-    found = swapped_difference(kinds, effect=raw, raw=raw, measure="correlation", settings=settings, seed=4)
+    found = swapped_difference(distances_of(kinds, measure="correlation"), effect=raw, raw=raw, settings=settings,
+                               seed=4)
     from subjects.provenance import rng
 
     swaps = rng(4, "swap").integers(0, 2, size=(60, 9)).astype(bool)
@@ -164,7 +166,8 @@ def test_patches_left_out_are_those_of_a_plain_loop() -> None:
                        for i, j in pair_numbers])
     by_pairs = ((second - second.mean(axis=0))**2).sum(axis=0) / 16
     wanted = np.maximum(3 / 4 * ((one - one.mean(axis=0))**2).sum(axis=0) - by_pairs, by_pairs)
-    found = similarity_variances(kinds, places_mm=places, n_patches=4, measure="correlation", pairs=all_pairs(12))
+    found = similarity_variances(distances_of(kinds, measure="correlation"), places_mm=places, n_patches=4,
+                                 pairs=all_pairs(12))
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from analysis.rsa.rdm import RDM, compute_rdm, from_rsatoolbox, load_rdms, save_rdms, to_rsatoolbox
-from analysis.rsa.resampling import feature_bootstraps, group_bootstraps
+from analysis.rsa.resampling.features import feature_bootstraps, group_bootstraps
 from analysis.statistics.whitened import crossnobis, mahalanobis, shrunk_covariance
 from subjects.errors import AnalysisError
 

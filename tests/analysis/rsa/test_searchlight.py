@@ -198,7 +198,9 @@ def test_the_step_writes_both_hemispheres_as_gifti_the_same_by_any_number_of_job
     assert left.read_bytes() == before
 
 
-def test_another_dissimilarity_is_refused(tmp_path) -> None:
+def test_another_dissimilarity_or_coefficient_is_refused(tmp_path) -> None:
     layout, _ = make_study(tmp_path / "study")
     with pytest.raises(AnalysisError, match=r"rsa.dissimilarity = 'euclidean'; expected correlation"):
         run("searchlight", layout, load_settings(layout.root, overrides={"rsa.dissimilarity": "euclidean"}))
+    with pytest.raises(AnalysisError, match=r"rsa.comparison = 'tau_a'; expected spearman, or rho_a"):
+        run("searchlight", layout, load_settings(layout.root, overrides={"rsa.comparison": "tau_a"}))

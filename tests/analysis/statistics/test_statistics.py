@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
+from analysis.rsa.ceiling import noise_ceiling, split_half_reliability
 from analysis.rsa.rdm import RDM, compute_rdm, spearman
-from analysis.rsa.resampling import (
-    feature_bootstraps,
-    feature_counts,
-    group_bootstraps,
-    image_bootstraps,
-    label_permutations,
-    noise_ceiling,
-    split_half_reliability,
-)
+from analysis.rsa.resampling.features import feature_bootstraps, feature_counts, group_bootstraps
+from analysis.rsa.resampling.images import image_bootstraps, label_permutations
 from analysis.statistics.dissimilarity import unit_ranks
 from analysis.statistics.draws import permutations, subsamples
 from analysis.statistics.statistic import Statistic, centred_interval, interval, two_sided_p, upper_p

@@ -1,0 +1,1 @@
+"""Draws of labels, of images, and of features, and what RDMs are under them."""

@@ -64,6 +64,13 @@ def mapping_runs(request: Request) -> None:
         require_runs(request.layout, sub=sub, task="retinotopy")
 
 
+def localizer_runs(request: Request) -> None:
+    """See that every subject has runs of a localizer, of LO or of hMT+."""
+    for sub in request.subjects:
+        if not request.layout.find_runs(sub, "motion"):
+            require_runs(request.layout, sub=sub, task="lo")
+
+
 def features(request: Request) -> None:
     """See that the network's responses are there, and are those of the network that the set was made with."""
     require_manifest(request.layout)

@@ -226,7 +226,8 @@ class Done:
 
 NEEDS = {"virtual": "analysis.needs:virtual_subjects", "runs": "analysis.needs:logged_runs",
          "any runs": "analysis.needs:played_runs", "driving features": "analysis.needs:driving_features",
-         "mapping runs": "analysis.needs:mapping_runs", "features": "analysis.needs:features",
+         "mapping runs": "analysis.needs:mapping_runs", "localizer runs": "analysis.needs:localizer_runs",
+         "features": "analysis.needs:features",
          "low level": "analysis.needs:low_level", "network half": "analysis.report.of_set.set_files:make_network_half",
          "combinations": "analysis.report.robustness.run:make_combinations"}
 """What steps may need beside the results of others, and the function that sees to it."""
@@ -256,6 +257,10 @@ STEPS = {step.name: step for step in (
          planner="analysis.regions.prf.run:plan",
          help="Fit population receptive fields to the retinotopy runs: angle, eccentricity, size and exponent at every "
               "vertex, from the apertures that were truly shown. An interrupted fit goes on where it stopped."),
+    Step(name="localizers", title="localizers", product="localized areas", needs=("localizer runs",), task="lo",
+         planner="analysis.report.regions.localizers:plan",
+         help="Find LO and hMT+ from the localizer runs: both contrasts, their thresholds, LO without what hMT+ holds "
+              "too, how large they are and which labelled regions they overlap, as maps, tables and a picture."),
     Step(name="select", title="selection", product="selection of vertices", needs=("glm",), rehearsed=False,
          planner="analysis.regions.selecting:plan",
          help="Write which vertices are chosen in each region, with the map of split-half reliability, disk sizes, "

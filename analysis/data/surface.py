@@ -172,6 +172,11 @@ class Surface:
         number[places] = np.arange(len(places))
         return Surface(self.hemi, self.vertices[places], number[faces], self.flat[places], self.where), places
 
+    def vertex_areas(self) -> NDArray[np.float64]:
+        """Share the folded surface out among its vertices: a third of each triangle to each corner, mm2."""
+        thirds = np.repeat(triangle_areas(self.vertices, self.faces) / 3, 3)
+        return np.bincount(self.faces.ravel(), weights=thirds, minlength=self.n_vertices).astype(np.float64)
+
     def distortion(self) -> Distortion:
         """Compare the flat map with the folded surface, by triangle; what has no size in either is left out."""
         flat, folded = triangle_areas(self.flat, self.faces), triangle_areas(self.vertices, self.faces)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.data.sources import SubjectData, require_whole, resolve_subject
+from analysis.data.sources import TASK, SubjectData, require_whole, resolve_subject
 from analysis.data.timeseries import (
     MISSING,
     Events,
@@ -64,6 +64,8 @@ class SubjectRuns:
         Sessions, and runs in each, that must be there.
     accept : tuple of str
         ``analysis.accept``.
+    task : str
+        The paradigm.
     left_out : dict of str to dict of str to int
         Runs that were read, and how many vertices have no betas in them, by reason
         (:data:`~analysis.glm.usable.REASONS`).
@@ -79,13 +81,15 @@ class SubjectRuns:
     base_images: tuple[str, ...]
     planned: tuple[int, int] = (0, 0)
     accept: tuple[str, ...] = ()
+    task: str = TASK
     left_out: dict[str, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
     _held: dict[tuple[tuple[str, ...], str], dict[RunKey, Run]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def data(self) -> SubjectData:
         """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space))
+        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space,
+                                             task=self.task))
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -96,7 +100,7 @@ class SubjectRuns:
         AnalysisError
             If planned sessions or runs are absent, unless ``analysis.accept`` has ``"missing runs"``.
         """
-        found = read_sessions(self.layout, sub=self.sub)
+        found = read_sessions(self.layout, sub=self.sub, task=self.task)
         gaps = say_missing_runs(found, n_sessions=self.planned[0], n_runs=self.planned[1])
         if gaps and MISSING not in self.accept:
             raise AnalysisError(f"sub-{self.sub}", came=gaps, expected="all that [main] plans in study.toml",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from subjects.settings.section import Count, NotNegative, Positive, Section, Share, described
+from subjects.settings.section import Count, NotNegative, Positive, Probability, Section, Share, described
 
 
 class GlmSettings(Section):
@@ -183,6 +183,17 @@ class RoiSettings(Section):
             if name != name.strip() or not name or set(name) & set("/\\") or name in ("all", "???"):
                 raise ValueError(f"{name!r} is no name of a region")
         return given
+
+
+class LocalizerSettings(Section):
+    """Thresholds of the localizers' contrasts."""
+
+    p: Probability = described(0.05,
+        "Two-tailed p below which a vertex answers to a localizer's contrast; with `threshold = \"fdr\"`, the false "
+        "discovery rate over all vertices with signal.", source="protocol 4", since="0.2.0")
+    threshold: Literal["uncorrected", "fdr"] = described("uncorrected",
+        "How p is thresholded: as it is, or corrected by false discovery rate (Benjamini & Hochberg).",
+        source="protocol 4", since="0.2.0")
 
 
 class RsaSettings(Section):

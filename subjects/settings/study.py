@@ -16,6 +16,7 @@ from subjects.settings.analysis import (
     AnalysisSettings,
     EncodingSettings,
     GlmSettings,
+    LocalizerSettings,
     PrfSettings,
     RobustnessSettings,
     RoiSettings,
@@ -79,6 +80,7 @@ class Settings(Section):
     scans: ScansSettings = Field(default_factory=ScansSettings)
     glm: GlmSettings = Field(default_factory=GlmSettings)
     prf: PrfSettings = Field(default_factory=PrfSettings)
+    localizers: LocalizerSettings = Field(default_factory=LocalizerSettings)
     roi: RoiSettings = Field(default_factory=RoiSettings)
     rsa: RsaSettings = Field(default_factory=RsaSettings)
     robustness: RobustnessSettings = Field(default_factory=RobustnessSettings)

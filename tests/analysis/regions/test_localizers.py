@@ -11,7 +11,15 @@ from scipy.stats import false_discovery_control
 
 from analysis.glm.design import Sampling
 from analysis.glm.linear.contrasts import ContrastMap
-from analysis.regions.localizers import LOCALIZERS, localizer_contrast, positive_vertices, separate_areas
+from analysis.glm.ols import Model
+from analysis.regions.localizing.contrasts import (
+    LOCALIZERS,
+    correlate_predictions,
+    localizer_contrast,
+    make_model,
+    positive_vertices,
+    separate_areas,
+)
 from analysis.simulation.bold import noise_model
 from analysis.simulation.brain.fields import AREAS
 from analysis.simulation.brain.localizers import localizer_responses, neural_blocks
@@ -62,7 +70,13 @@ def contrast_of(task: str, *, seed: int = 0, null: bool = False, design: str = "
     events = [plan(task, run=run, design=design) for run in (1, 2)]
     runs = [scan(task, one, seed=100 * seed + k, null=null) for k, one in enumerate(events)]
     sampling = Sampling(n_volumes=N_VOLUMES, tr_s=TR_S, n_discarded=DISCARDED[task])
-    return localizer_contrast(runs, events=events, samplings=[sampling] * 2, localizer=LOCALIZERS[task])
+    return localizer_contrast(runs, model=model_of(events, sampling=sampling, task=task))
+
+
+def model_of(events: list[pd.DataFrame], *, sampling: Sampling, task: str) -> Model:
+    model = make_model(events, samplings=[sampling] * len(events), localizer=LOCALIZERS[task])
+    correlate_predictions(model, localizer=LOCALIZERS[task], where=task)
+    return model
 
 
 def dice(one: np.ndarray, two: np.ndarray) -> float:
@@ -112,7 +126,7 @@ def test_independent_noise_gives_the_positive_half_of_five_percent(task):
             noise[k] = 0.4 * noise[k - 1] + np.sqrt(1 - 0.4**2) * noise[k]
         runs.append((800 + 8 * noise).astype(np.float32)[DISCARDED[task]:])
     sampling = Sampling(n_volumes=N_VOLUMES, tr_s=TR_S, n_discarded=DISCARDED[task])
-    found = localizer_contrast(runs, events=events, samplings=[sampling] * 2, localizer=LOCALIZERS[task])
+    found = localizer_contrast(runs, model=model_of(events, sampling=sampling, task=task))
     assert 100 * positive_vertices(found).mask.mean() == pytest.approx(2.5, abs=0.6)
 
 
@@ -139,8 +153,31 @@ def test_the_false_discovery_rate_is_scipys_over_the_tested_vertices():
 def test_a_run_of_another_task_is_refused():
     sampling = Sampling(n_volumes=N_VOLUMES, tr_s=TR_S)
     with pytest.raises(AnalysisError, match="run 1: trial types static, moving; expected intact and scrambled"):
-        localizer_contrast([np.ones((N_VOLUMES, 2), np.float32)], events=[plan("motion", run=1)], samplings=[sampling],
-                           localizer=LOCALIZERS["lo"])
+        make_model([plan("motion", run=1)], samplings=[sampling], localizer=LOCALIZERS["lo"])
+
+
+def test_regressors_of_no_interest_take_what_follows_them():
+    """A noise that follows one of them to the letter leaves the contrast as it is."""
+    events, sampling = plan("lo", run=1), Sampling(n_volumes=N_VOLUMES, tr_s=TR_S, n_discarded=7)
+    rng = np.random.default_rng(3)
+    moved = rng.normal(size=(N_VOLUMES - 7, 2))
+    model = make_model([events], samplings=[sampling], localizer=LOCALIZERS["lo"], nuisances=[moved])
+    data = (800 + 8 * rng.normal(size=(N_VOLUMES - 7, 30))).astype(np.float32)
+    shaken = (data + 50 * moved[:, :1]).astype(np.float32)
+    one, two = (localizer_contrast([runs], model=model) for runs in (data, shaken))
+    np.testing.assert_allclose(two.t, one.t, rtol=1e-2, atol=1e-3)
+
+
+def test_a_beta_is_what_a_block_evokes_at_its_height():
+    events, sampling = plan("lo", run=1), Sampling(n_volumes=N_VOLUMES, tr_s=TR_S)
+    model = make_model([events], samplings=[sampling], localizer=LOCALIZERS["lo"])
+    course = convolve_events(np.array([[3.0], [1.0]]), reference_s=16.0, shapes=draw_shapes(
+        np.zeros(1), np.zeros(1), lag_sd_s=0.0, width_sd=0.0), volumes_s=TR_S * np.arange(N_VOLUMES),
+        which=np.array([["intact", "scrambled"].index(one) for one in neural_blocks(events)[0]]),
+        onsets_s=neural_blocks(events)[1], durations_s=neural_blocks(events)[2])
+    noise = np.random.default_rng(0).normal(size=course.shape) * 1e-3
+    found = localizer_contrast([(800 * (1 + course / 100) + noise).astype(np.float32)], model=model)
+    assert 100 * found.effect[0] / 800 == pytest.approx(2.0, rel=0.15)  # Glover's response, SPM's model
 
 
 def test_masks_of_two_meshes_are_refused():

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.glm.ar1 import fit_ar1
+from analysis.glm.denoising.model import Nuisance
 from analysis.glm.design import Sampling, drift_degree, polynomials
 from analysis.glm.linear.contrasts import ContrastMap, contrast
 from analysis.glm.ols import Model
@@ -56,15 +57,15 @@ LOCALIZERS: Mapping[str, Localizer] = MappingProxyType({
     "motion": Localizer("motion", "hMT+", above="moving", below="static")})
 
 
-def localizer_contrast(runs: Sequence[NDArray[np.float32]], *, events: Sequence[pd.DataFrame],
-                       samplings: Sequence[Sampling], localizer: Localizer, drift_minutes: float = 2.0,
-                       where: str = "localizer") -> ContrastMap:
-    """Contrast the two conditions of a localizer, all runs together.
+def make_model(events: Sequence[pd.DataFrame], *, samplings: Sequence[Sampling], localizer: Localizer,
+               drift_minutes: float = 2.0, nuisances: Sequence[NDArray[np.float64]] | None = None,
+               where: str = "localizer") -> Model:
+    """Predict the kept volumes of a localizer's runs: the condition that the area answers to, and the other one.
+
+    A prediction's unit is its own peak: pictures of a block add up, and a beta is what the block evokes at its height.
 
     Parameters
     ----------
-    runs : sequence of float32 array, (n_kept_volumes, n_vertices)
-        The discarded volumes left out.
     events : sequence of DataFrame
         Their events tables.
     samplings : sequence of Sampling
@@ -72,12 +73,13 @@ def localizer_contrast(runs: Sequence[NDArray[np.float32]], *, events: Sequence[
     localizer : Localizer
     drift_minutes : float
         See :func:`~analysis.glm.design.drift_degree`.
+    nuisances : sequence of float64 array, (n_kept_volumes, n_regressors), optional
+        Regressors of no interest of each run, beside the drifts.
     where : str
 
     Returns
     -------
-    ContrastMap
-        Effect, t, two-tailed p; NaN where there is no signal.
+    Model
 
     Raises
     ------
@@ -93,14 +95,40 @@ def localizer_contrast(runs: Sequence[NDArray[np.float32]], *, events: Sequence[
                                 expected=f"{localizer.above} and {localizer.below}",
                                 remedy=f"See that the events are of task {localizer.task}.")
         designs.append(made.matrix[:, [made.kinds.index(name) for name in (localizer.above, localizer.below)]])
+    peak = max(float(design.max(initial=0.0)) for design in designs) or 1.0
+    designs = [design / peak for design in designs]
     drifts = [polynomials(len(design), degree=drift_degree(sampling, drift_minutes=drift_minutes))
               for design, sampling in zip(designs, samplings, strict=True)]
-    model = Model(designs, drifts, where=where)
+    if nuisances is not None:
+        drifts = [Nuisance(drift, extra).basis for drift, extra in zip(drifts, nuisances, strict=True)]
+    return Model(designs, drifts, where=where)
+
+
+def correlate_predictions(model: Model, *, localizer: Localizer, where: str) -> float:
+    """Correlate the two conditions' predictions, drifts removed; say it where they can hardly be told apart."""
     alike = float(np.atleast_2d(np.corrcoef(model.projected.T))[0, 1])
     if alike > ALIKE:
         log.warning("%s: the predictions of %s and %s correlate with r = %.2f: their contrast has hardly any power, "
                     "whatever the area does; blocks of one condition (lo.design = \"blocks\") keep them apart", where,
                     localizer.above, localizer.below, alike)
+    return alike
+
+
+def localizer_contrast(runs: Sequence[NDArray[np.float32]], *, model: Model) -> ContrastMap:
+    """Contrast the two conditions of a localizer, all runs together.
+
+    Parameters
+    ----------
+    runs : sequence of float32 array, (n_kept_volumes, n_vertices)
+        The discarded volumes left out.
+    model : Model
+        See :func:`make_model`.
+
+    Returns
+    -------
+    ContrastMap
+        Effect, t, two-tailed p; NaN where there is no signal.
+    """
     return contrast(fit_ar1(runs, model=model), [1.0, -1.0])
 
 

@@ -1,0 +1,1 @@
+"""From localizer runs to LO and hMT+: contrasts, masks, the step."""

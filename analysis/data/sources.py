@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis.data.finding import (
+from analysis.data.files.finding import (
     SERIES,
     BidsName,
     choose_series,

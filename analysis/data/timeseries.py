@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 Events = Mapping[RunKey, pd.DataFrame]
 """Events tables of a session's runs; a run that was shown in parts has one for each of them."""
-UNCOUNTED, MISSING = "uncounted pulses", "missing runs"
+UNCOUNTED, MISSING, EXCHANGED = "uncounted pulses", "missing runs", "exchanged runs"
 """What ``analysis.accept`` may accept."""
 Sessions = Mapping[str, Events]
 """Session to its events tables."""

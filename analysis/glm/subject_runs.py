@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.data.sources import TASK, SubjectData, require_whole, resolve_subject
 from analysis.data.timeseries import (
+    EXCHANGED,
     MISSING,
     Events,
     Run,
@@ -26,10 +27,11 @@ from analysis.data.timeseries import (
     require_volumes,
     say_missing_runs,
 )
+from analysis.glm.checks.exchanged import require_own_events, require_times
+from analysis.glm.checks.usable import judge_vertices
 from analysis.glm.denoising.confounds import read_confounds
 from analysis.glm.design import Sampling
 from analysis.glm.portions import Portion, split_sessions
-from analysis.glm.usable import judge_vertices
 from analysis.jobs import Each
 from subjects.cli import ProgressWrapper
 from subjects.errors import AnalysisError
@@ -68,7 +70,9 @@ class SubjectRuns:
         The paradigm.
     left_out : dict of str to dict of str to int
         Runs that were read, and how many vertices have no betas in them, by reason
-        (:data:`~analysis.glm.usable.REASONS`).
+        (:data:`~analysis.glm.checks.usable.REASONS`).
+    event_scores : dict of str to dict of str to float
+        Hemisphere to how well the events of each run that was read are found in its data (z).
     """
 
     layout: Layout
@@ -83,6 +87,7 @@ class SubjectRuns:
     accept: tuple[str, ...] = ()
     task: str = TASK
     left_out: dict[str, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
+    event_scores: dict[str, dict[str, float]] = field(default_factory=dict, repr=False, compare=False)
     _held: dict[tuple[tuple[str, ...], str], dict[RunKey, Run]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -98,7 +103,8 @@ class SubjectRuns:
         Raises
         ------
         AnalysisError
-            If planned sessions or runs are absent, unless ``analysis.accept`` has ``"missing runs"``.
+            If planned sessions or runs are absent, unless ``analysis.accept`` has ``"missing runs"``; or if images
+            were acquired while another run than theirs was played, unless it has ``"exchanged runs"``.
         """
         found = read_sessions(self.layout, sub=self.sub, task=self.task)
         gaps = say_missing_runs(found, n_sessions=self.planned[0], n_runs=self.planned[1])
@@ -108,6 +114,8 @@ class SubjectRuns:
                                        f'["{MISSING}"] to go on with what there is.')
         if gaps:
             log.warning("sub-%s: %s (analysis.accept)", self.sub, gaps)
+        require_times(self.layout, sub=self.sub, keys=[key for events in found.values() for key in events],
+                      accepted=EXCHANGED in self.accept)
         return found
 
     @property
@@ -164,6 +172,12 @@ class SubjectRuns:
         if found.counts().keys() - {"no signal"}:
             log.warning("%s: vertices without betas: %s", where, say_counts(found.counts()))
 
+    def _judge_events(self, runs: Mapping[RunKey, Run], *, hemi: str) -> None:
+        """See that the data of some runs hold their own events."""
+        self.event_scores.setdefault(hemi, {}).update(require_own_events(
+            runs, samplings={key: self.sampling(one) for key, one in runs.items()}, layout=self.layout,
+            events={key: self.sessions[key.ses][key] for key in runs}, accepted=EXCHANGED in self.accept))
+
     def left_out_of(self, hemi: str) -> dict[str, dict[str, int]]:
         """Give :attr:`left_out` of one hemisphere, without the subject's name."""
         return {where.removeprefix(f"sub-{self.sub} ").removesuffix(f" hemi-{hemi}"): counts
@@ -202,6 +216,7 @@ class SubjectRuns:
                             label=f"reading sub-{self.sub} ses-{'+'.join(wanted)} {hemi}")
             self._held[wanted, hemi] = dict(zip(keys, runs, strict=True))
             self.silence(self._held[wanted, hemi], where=f"sub-{self.sub} ses-{'+'.join(wanted)} hemi-{hemi}")
+            self._judge_events(self._held[wanted, hemi], hemi=hemi)
         return self._held[wanted, hemi]
 
     def release(self) -> None:

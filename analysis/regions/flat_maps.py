@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from analysis.data.finding import find_anatomy
+from analysis.data.files.finding import find_anatomy
 from analysis.data.flattening import FREESURFER_SIDES, find_patch, flatten_freesurfer, whole_template
 from analysis.data.gifti import read_gifti, require_side
 from analysis.data.sources import HEMISPHERES, SIMULATED, SURFACES, SubjectData, anatomy_path, resolve_subject

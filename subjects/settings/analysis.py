@@ -293,10 +293,11 @@ class AnalysisSettings(Section):
         "Surface space of preprocessed time series that are analysed, where several are there: `fsnative`, "
         "`fsaverage5`, `fsLR`, with its density where one name has several (`fsLR den-32k`). All runs must be of one. "
         "Empty: the only one that is there. Simulated ones have one space.", unit="name", since="0.2.0")
-    accept: tuple[Literal["uncounted pulses", "missing runs"], ...] = described((),
+    accept: tuple[Literal["uncounted pulses", "missing runs", "exchanged runs"], ...] = described((),
         "What is not refused but told: runs whose pulses were not counted, so that volumes cannot be held against them "
-        "(`uncounted pulses`); subjects without some of the sessions or runs that `[main]` plans (`missing runs`).",
-        since="0.2.0", before=("uncounted pulses", "missing runs"))
+        "(`uncounted pulses`); subjects without some of the sessions or runs that `[main]` plans (`missing runs`); "
+        "runs that hold the events of another run, or were acquired while it was played (`exchanged runs`).",
+        since="0.2.0", before=("uncounted pulses", "missing runs", "exchanged runs"))
 
 
 class SimulateSettings(Section):

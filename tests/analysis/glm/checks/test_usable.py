@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from analysis.glm.betas import Betas, load_betas
+from analysis.glm.checks.usable import REASONS, judge_vertices
 from analysis.glm.combining import betas_paths
-from analysis.glm.usable import REASONS, judge_vertices
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path

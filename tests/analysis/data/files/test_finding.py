@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.data.finding import find_anatomy, find_confounds, list_functional, parse_name
+from analysis.data.files.finding import find_anatomy, find_confounds, list_functional, parse_name
 from analysis.data.gifti import write_timeseries
 from analysis.data.sources import SubjectData, resolve_subject
 from subjects.errors import AnalysisError

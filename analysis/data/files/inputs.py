@@ -12,7 +12,7 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from analysis.data.finding import is_series
+from analysis.data.files.finding import is_series
 from analysis.data.gifti import Outline, read_gifti, read_outline
 from analysis.data.sources import HEMISPHERES, SubjectData
 from analysis.data.timeseries import count_volumes
@@ -141,7 +141,8 @@ def _anatomy_table(data: SubjectData) -> Table:
     return table
 
 
-def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str) -> SubjectInputs:
+def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
+                   misnamed: Mapping[RunKey, str] | None = None) -> SubjectInputs:
     """Look at everything that a subject's runs are analysed from, without reading the time series themselves.
 
     Parameters
@@ -152,6 +153,8 @@ def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str) -
         ``scanner.tr_s``.
     flatten : str
         The command that makes flat maps.
+    misnamed : mapping of RunKey to str, optional
+        Runs whose images are not theirs; see :func:`~analysis.data.files.acquired.find_misnamed`.
 
     Returns
     -------
@@ -162,6 +165,7 @@ def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str) -
                      if is_series(one) and one.space == data.space and one.entities.get("task") == task
                      and not any(one.is_of(key) for key in data.runs))
     problems = [problem for one in runs for problem in one.problems]
+    problems += [f"{key}: {told}." for key, told in (misnamed or {}).items()]
     problems += _anatomy_problems(data, runs, flatten=flatten)
     if not runs:
         problems.insert(0, f"sub-{data.sub}: no events table of task {task}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -57,8 +58,11 @@ def run(study: Path, sub: str, ses: str | None, task: str, run_number: int | Non
     layout = Layout(study).require()
     require_at_hand(display)
     if practice:
-        return _practise(layout, load_settings(study, site=site), sub=sub, task=task, display=display, rounds=rounds,
-                         fullscreen=fullscreen, as_json=as_json)
+        _refuse_of_run({"--repeat": repeat, "--resume": resume, "--from-trial": from_trial, "--fault": faults})
+        return _practise(layout, device_settings(study, site=site, scanner="keyboard", buttons=buttons, faults=()),
+                         sub=sub, task=task, display=display, rounds=rounds, fullscreen=fullscreen, as_json=as_json)
+    if rounds is not None:
+        raise click.UsageError("--rounds is for --practice.")
     if ses is None or run_number is None or scanner is None:
         missing = next(name for name, one in (("--ses", ses), ("--run", run_number), ("--scanner", scanner))
                        if one is None)
@@ -82,6 +86,13 @@ def run(study: Path, sub: str, ses: str | None, task: str, run_number: int | Non
                                accept_changes=accept_changes or accepted_digest == settings.digest)
     say({**key.entities(), **outcome.to_json()}, as_json=as_json, text=folded(outcome.summary()))
     return 0 if outcome.complete else 1
+
+
+def _refuse_of_run(options: Mapping[str, object]) -> None:
+    """Refuse what a run is told and practice cannot do."""
+    for name, given in options.items():
+        if given:
+            raise click.UsageError(f"{name} is for a run; --practice has none.")
 
 
 def _practise(layout: Layout, settings: Settings, *, sub: str, task: str, display: str, rounds: int | None,
@@ -212,26 +223,31 @@ def recover(study: Path, as_json: bool) -> None:
 @click.command(cls=Command)
 @study_option
 @subject_option
+@click.option("--ses", default=None, help="Session in whose sourcedata the calibration is noted.")
 @click.option("--display", default="window", show_default=True, type=Name(DISPLAYS[:2]), help="Where targets go.")
 @click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen.")
 @site_option
-def calibrate(study: Path, sub: str, display: str, fullscreen: bool, site: Path | None) -> None:
+def calibrate(study: Path, sub: str, ses: str | None, display: str, fullscreen: bool, site: Path | None) -> None:
     """Calibrate the EyeLink with its targets on the subject's display: C calibrates, V validates, Esc leaves."""
     from paradigms.devices.protocols import HardwareClock
     from paradigms.playing.assembly import find_place, real_devices
     from paradigms.recorders.eyelink import calibrate as calibrate_eyes
-    from paradigms.recorders.eyelink import make
+    from paradigms.recorders.eyelink import keep_calibration, make
     from subjects.profile import load_profile
 
     layout, settings = Layout(study).require(), load_settings(study, site=site)
     load_profile(layout, sub)
-    make(layout, settings).open()  # without an EyeLink no window is opened
+    tracker = make(layout, settings)
+    tracker.open()  # without an EyeLink no window is opened
+    tracker.close()
     place = find_place(settings, display=display, fullscreen=fullscreen)
-    with real_devices(settings, clock=HardwareClock(), scanner="keyboard", place=place,
-                      fullscreen=fullscreen) as devices:
-        calibrate_eyes(make(layout, settings), display=devices.display, responses=devices.responses,
-                       settings=settings)
-    click.echo(f"sub-{sub}: calibrated; the EyeLink's host keeps it until the next calibration")
+    with real_devices(settings, clock=HardwareClock(), scanner="keyboard", place=place, fullscreen=fullscreen,
+                      every_key=True) as devices:
+        told = calibrate_eyes(tracker, display=devices.display, responses=devices.responses, settings=settings)
+    if ses is not None:
+        keep_calibration(layout, settings, sub=sub, ses=ses, said=told)
+    click.echo(f"sub-{sub}: left the calibration ({told or 'the host says nothing of it'}); the EyeLink's host keeps "
+               "it until the next one")
 
 
 @click.command(cls=Command)
@@ -240,18 +256,20 @@ def calibrate(study: Path, sub: str, display: str, fullscreen: bool, site: Path 
 @click.option("--ses", required=True, help="Session label, for example 01.")
 @click.option("--task", type=Name(TASKS), default=TASKS[0], show_default=True, help="Which paradigm.")
 @click.option("--run", "run_number", required=True, type=click.IntRange(min=1), help="Run number, from 1.")
+@click.option("--part", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Which part of a run that was shown in two attempts.")
 @click.option("--recording", required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="The run's .edf or .asc file, in the subject's sourcedata.")
 @site_option
 @json_option
-def gaze(study: Path, sub: str, ses: str, task: str, run_number: int, recording: Path, site: Path | None,
-         as_json: bool) -> None:
+def gaze(study: Path, sub: str, ses: str, task: str, run_number: int, part: int, recording: Path,
+         site: Path | None, as_json: bool) -> None:
     """Write a run's gaze as BIDS physio, and say how well the subject fixated by type of image."""
     from paradigms.recorders.gaze import write_physio
 
     settings = load_settings(study, site=site)
-    path, table = write_physio(Layout(study).require(), key=RunKey(sub, ses, task, run_number),
-                               recording=recording.resolve(), display=settings.display,
+    path, table = write_physio(Layout(study).require(), recording=recording,
+                               key=RunKey(sub, ses, task, run_number, part=part),
                                within_deg=settings.eyelink.within_deg)
     said = [f"{row['trial_type']}: {100 * row['share_within']:.1f} % of samples within {settings.eyelink.within_deg:g} "
             f"deg, {100 * row['share_lost']:.1f} % lost" for row in table.to_dict("records")]

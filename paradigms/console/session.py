@@ -20,6 +20,7 @@ from paradigms.console.preflight import confirmed_changes, last_report
 from paradigms.console.run_process import Attempt, find_running, heard, interrupt
 from paradigms.console.run_state import RunView
 from paradigms.console.watching import watch, watched_run
+from paradigms.devices.tracker import EYELINK
 from paradigms.record.parts import open_trial
 from paradigms.record.recovery import recover, settle
 from paradigms.record.run_files import last_attempt
@@ -42,6 +43,7 @@ Describe = Callable[["Played"], RenderableType | None]
 """What more is to be shown of an attempt that was played."""
 
 START, SKIP, REPEAT, RESUME, ON, LEAVE = "start", "skip", "repeat", "resume", "go on", "leave"
+CALIBRATE = "calibrate"
 DONE, LATER = "done", "later"
 AGAIN, ANYWAY = "look again", "go on anyway"
 
@@ -99,6 +101,13 @@ class Stage:
     def preflight(self, layout: Layout, *, sub: str, ses: str) -> list[str]:
         """Spell the command that looks at everything before a session."""
         return self._words("preflight", layout, sub=sub, ses=ses)
+
+    def calibration(self, layout: Layout, *, sub: str, ses: str) -> list[str]:
+        """Spell the command that calibrates the eye tracker."""
+        kept = [word for before, word in zip(("", *self.options), self.options, strict=False)
+                if word in ("--windowed", "--site") or before == "--site"]
+        return [sys.executable, "-m", "run_session", "calibrate", "--study", str(layout.root), "--sub", sub, "--ses",
+                ses, "--display", self.display, *kept]
 
     def _words(self, verb: str, layout: Layout, *, sub: str, ses: str) -> list[str]:
         return [sys.executable, "-m", "run_session", verb, "--study", str(layout.root), "--sub", sub, "--ses", ses,
@@ -158,6 +167,8 @@ class Session:
         beside the runs are asked for: nothing is scanned.
     left : bool
         Whether the operator has left it.
+    calibrated : bool
+        Whether the eye tracker was calibrated in this session.
     """
 
     layout: Layout
@@ -168,6 +179,7 @@ class Session:
     describe: Describe = _nothing_more
     ask_number: AskNumber | None = None
     left: bool = False
+    calibrated: bool = False
 
     def play(self, *, sub: str, ses: str) -> Iterator[Played]:
         """Play the planned runs of a session.
@@ -198,11 +210,34 @@ class Session:
         """Ask what is to be done with a run that waits, and play it."""
         cut = open_trial(self.layout, key) if self._can_resume(key) else None
         state = f", cut short at trial {cut[0]} of {cut[1]}" if cut else ""
-        answer = self.ask(f"{key.task} run {key.run} ({of.index(key) + 1} of {len(of)} to play{state}): "
-                          "when the subject is ready", (START, *((RESUME,) if cut else ()), SKIP, LEAVE))
+        answer = self._ask(f"{key.task} run {key.run} ({of.index(key) + 1} of {len(of)} to play{state}): "
+                           "when the subject is ready", (START, *((RESUME,) if cut else ()), SKIP, LEAVE), of=key,
+                           calibrate_first=not self.calibrated)
         self.left = answer == LEAVE
         if answer in (START, RESUME):
             yield from self._after(self.play_one(key, how=answer))
+
+    def _ask(self, question: str, choices: Sequence[str], *, of: RunKey, calibrate_first: bool = False) -> str:
+        """Ask what is to be done with a run; the eye tracker, if there is one, can be calibrated as often as is wanted.
+
+        Before the first run that a session plays that is the first choice.
+        """
+        while self.tracks_eyes:
+            answer = self.ask(question, (CALIBRATE, *choices) if calibrate_first else
+                              (choices[0], CALIBRATE, *choices[1:]))
+            if answer != CALIBRATE:
+                return answer
+            calibrate_first = False
+            done = subprocess.run(self.stage.calibration(self.layout, sub=of.sub, ses=of.ses), check=False,
+                                  capture_output=True, text=True)
+            self.calibrated = True  # asked for once: whether it was good is what the operator sees
+            self._tell((done.stderr if done.returncode else done.stdout).strip() or "the calibration was broken off")
+        return self.ask(question, choices)
+
+    @property
+    def tracks_eyes(self) -> bool:
+        """Say whether there is an eye tracker to calibrate: an emulated scanner's participant has no eyes."""
+        return self.settings.hooks.tracker == EYELINK and self.stage.scanner != "emulated"
 
     def show_progress(self, *, sub: str, ses: str) -> None:
         """Show how far the session has come: runs and scans, what is done, and when what was ticked off."""
@@ -298,8 +333,8 @@ class Session:
                                  note=partial(self._note_series, key, attempt))
             yield played
             rest = (RESUME,) if self._can_resume(key) else ()
-            answer = self.ask(f"{key.task} run {key.run} is {'complete' if played.complete else 'not complete'}",
-                              (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE))
+            answer = self._ask(f"{key.task} run {key.run} is {'complete' if played.complete else 'not complete'}",
+                               (ON, REPEAT, LEAVE) if played.complete else (REPEAT, *rest, ON, LEAVE), of=key)
             self.left = answer == LEAVE
             if answer not in (REPEAT, RESUME):
                 return

@@ -35,6 +35,7 @@ class FakePylink:
         self.commands: list[str] = []
         self.calls: list[str] = []
         self.graphics: Any = None
+        self.connected = self.recording = False
         self.began = self.ended = 0.0
 
     def __call__(self, name: str) -> FakePylink:
@@ -45,8 +46,9 @@ class FakePylink:
 
     def EyeLink(self, host: str) -> FakePylink:  # noqa: N802 - pylink's own name
         """Connect."""
-        if self.dead:
-            raise RuntimeError(f"Link terminated: {host}")
+        if self.dead or self.connected:
+            raise RuntimeError(f"Link terminated: {host}" if self.dead else "a connection is open")
+        self.connected = True
         self.calls.append("EyeLink")
         return self
 
@@ -66,6 +68,14 @@ class FakePylink:
             self.graphics.erase_cal_target()
         self.calls.append("calibrated")
 
+    def closeGraphics(self) -> None:  # noqa: N802
+        """Let go of what draws."""
+        self.graphics = None
+
+    def getCalibrationMessage(self) -> str:  # noqa: N802
+        """Say how the calibration was."""
+        return "calibration_result: 0"
+
     def sendCommand(self, text: str) -> None:  # noqa: N802
         """Keep a command."""
         self.commands.append(text)
@@ -81,12 +91,17 @@ class FakePylink:
 
     def startRecording(self, *_: int) -> int:  # noqa: N802
         """Begin to record."""
-        self.began = self.now()
+        self.began, self.recording = self.now(), True
         return 0
 
     def stopRecording(self) -> None:  # noqa: N802
         """Stop."""
-        self.ended = self.now()
+        self.ended, self.recording = self.now(), False
+
+    def setOfflineMode(self) -> None:  # noqa: N802
+        """Be idle; a recording that is on would be lost."""
+        if self.recording:
+            raise RuntimeError("offline while it records")
 
     def closeDataFile(self) -> None:  # noqa: N802
         """Close the file."""
@@ -107,4 +122,5 @@ class FakePylink:
 
     def close(self) -> None:
         """Disconnect."""
+        self.connected = False
         self.calls.append("close")

@@ -78,7 +78,7 @@ def window_devices(settings: Settings, *, schedule: Schedule, clock: Clock, scan
 
 @contextlib.contextmanager
 def real_devices(settings: Settings, *, clock: Clock, scanner: str, place: Place,
-                 fullscreen: bool) -> Iterator[Devices]:
+                 fullscreen: bool, every_key: bool = False) -> Iterator[Devices]:
     """Open a window, the keyboard, and the trigger and button box that are asked for.
 
     Parameters
@@ -93,11 +93,15 @@ def real_devices(settings: Settings, *, clock: Clock, scanner: str, place: Place
         Where the window goes.
     fullscreen : bool
         Fill the screen.
+    every_key : bool
+        Let every key of every keyboard count, whatever the settings say: outside a run a box may be elsewhere, and
+        whoever sits at the console types.
     """
     from paradigms.devices.console_window import open_console
 
     key = settings.scanner.trigger_key if scanner == "keyboard" else ""
-    with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key, screen=place.screen) as console:
+    with open_console(settings, clock=clock, fullscreen=fullscreen, trigger_key=key, screen=place.screen,
+                      every_key=every_key) as console:
         inputs = Inputs(settings, clock=clock, trigger=console.trigger, responses=console.responses)
         with opened_inputs(inputs, scanner=scanner, buttons=settings.buttons.device) as (trigger, responses):
             yield Devices(clock, trigger=trigger, responses=responses, display=console.display, where=str(place))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -14,7 +15,7 @@ from paradigms.devices.protocols import Clock, Display, Frame, HardwareClock, Pi
 from paradigms.emulation.participant import SimulatedParticipant
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing.assembly import find_place
-from paradigms.record.naming_files import NamingAnswer, keep_answer, read_answers, write_naming
+from paradigms.record.naming_files import NamingAnswer, begin, keep_answer, read_answers, require_begun, write_naming
 from paradigms.texts.choices import Choice, load_choices
 from paradigms.texts.naming_entry import LIST, NOISE, Entry, Option, draw_entry, keys_for
 from paradigms.texts.pictures import TextScreen
@@ -23,11 +24,14 @@ from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels
 from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.profile import SubjectProfile, load_profile, require_virtual
-from subjects.provenance import rng
+from subjects.provenance import digest_json, rng
 from subjects.settings.devices import ParticipantSettings
 from subjects.settings.study import Settings
+from subjects.store import locked
 
 SESSION = "naming"
+PAUSE_KEY = "escape"
+"""Whatever ends a run: a letter would be typed."""
 POLL_S, OVER_S, TYPING_S = 0.01, 3.0, 0.12
 _SCREEN = "naming"
 
@@ -63,7 +67,6 @@ class Desk:
     clock: Clock
     display: Display
     responses: ResponseDevice
-    pause_key: str
     background: int
     simulated: SimulatedNamer | None = None
 
@@ -86,7 +89,7 @@ class Desk:
         while not (presses := self.responses.presses()):
             self.display.require_open()
             self.clock.rest_until(self.clock.now() + POLL_S)
-        if any(press.key == self.pause_key for press in presses):
+        if any(press.key == PAUSE_KEY for press in presses):
             raise Paused
         return presses
 
@@ -170,29 +173,44 @@ def name_images(layout: Layout, settings: Settings, *, sub: str, ses: str = SESS
     choices = load_choices(settings, categories=(one.category for one in manifest.stimuli), root=layout.root)
     texts = load_texts(layout, settings, more=[one.name for one in choices])
     path, images = layout.naming_answers(sub, ses), order(manifest, settings, sub=sub)
-    done = read_answers(path)
-    _require_same(path, done, images=images)
-    left = list(enumerate(images, start=1))[len(done):]
-    pixels = {one.image_id: read_pixels(layout.stimuli, one) for _, one in left}
-    with _desk(settings, profile=profile, choices=choices, display=display, fullscreen=fullscreen) as desk:
-        with contextlib.suppress(Paused):
-            if left:
-                _introduce(desk, texts)
-            for trial, image in left[:most]:
-                answer = _name_one(desk, texts, image=image, pixels=pixels[image.image_id], choices=choices,
-                                   place=(trial, len(images)))
-                keep_answer(path, answer)
-                done.append(answer)
-        _say_end(desk, texts, whole=len(done) == len(images))
-    table = write_naming(layout, sub=sub, ses=ses, manifest=manifest, answers=done, said={
-        "order": settings.naming.order, "confidence_levels": settings.naming.confidence_levels,
-        "n_choices": len(choices), "Language": settings.instructions.language,
-        "Simulated": display == "virtual"}) if done else None
+    said = _said(settings, choices=choices, simulated=display == "virtual")
+    with locked(path.parent, what=f"the naming of sub-{sub}", name=f".{path.stem}.lock"):
+        done = read_answers(path)
+        _require_same(path, done, images=images)
+        require_begun(path, said if done else None)
+        left = list(enumerate(images, start=1))[len(done):]
+        pixels = {one.image_id: read_pixels(layout.stimuli, one) for _, one in left}
+        with _desk(settings, profile=profile, choices=choices, display=display, fullscreen=fullscreen) as desk:
+            begin(path, said)
+            try:
+                with contextlib.suppress(Paused):
+                    if left:
+                        _introduce(desk, texts)
+                    for trial, image in left[:most]:
+                        answer = _name_one(desk, texts, image=image, pixels=pixels[image.image_id],
+                                           choices=choices, place=(trial, len(images)))
+                        keep_answer(path, answer)
+                        done.append(answer)
+            finally:  # whatever ends it: a window that is closed, Ctrl-C
+                table = write_naming(layout, sub=sub, ses=ses, manifest=manifest, answers=done,
+                                     said=said) if done else None
+            _say_end(desk, texts, whole=len(done) == len(images))
     return Named(sub, len(images), len(done), table)
+
+
+def _said(settings: Settings, *, choices: Sequence[Choice], simulated: bool) -> dict[str, Any]:
+    """Say how images are named, in the same way from the first to the last."""
+    naming = settings.naming
+    return {"order": naming.order, "confidence_levels": naming.confidence_levels, "image_deg": naming.image_deg,
+            "n_choices": len(choices), "names": digest_json([asdict(one) for one in choices]),
+            "Language": settings.instructions.language, "Simulated": simulated}
 
 
 def _require_same(path: Path, done: Sequence[NamingAnswer], *, images: Sequence[Stimulus]) -> None:
     """See that what was named is the beginning of the order that is left to be named."""
+    if len(done) > len(images):
+        raise RunLogError(str(path), came=f"{len(done)} answers", expected=f"at most {len(images)}, as many as images",
+                          remedy="Restore it, or name in another session (--ses); nothing was shown.")
     for answer, image in zip(done, images, strict=False):
         if answer.image_id != image.image_id:
             raise RunLogError(str(path), came=f"image {answer.image_id} at place {answer.trial}",
@@ -203,7 +221,7 @@ def _require_same(path: Path, done: Sequence[NamingAnswer], *, images: Sequence[
 @contextlib.contextmanager
 def _desk(settings: Settings, *, profile: SubjectProfile, choices: tuple[Choice, ...], display: str,
           fullscreen: bool) -> Iterator[Desk]:
-    shown, pause_key = settings.display, settings.main.abort_key
+    shown = settings.display
     if display == "virtual":
         require_virtual(profile, what="for simulated naming")
         clock, chance = VirtualClock(), rng(settings.study.seed, profile.sub, "simulated namer")
@@ -212,7 +230,7 @@ def _desk(settings: Settings, *, profile: SubjectProfile, choices: tuple[Choice,
         screen.open()
         hands.open()
         namer = SimulatedNamer(hands, settings.participant, choices, np.random.default_rng(chance))
-        yield Desk(clock, screen, hands, pause_key, shown.background, namer)
+        yield Desk(clock, screen, hands, shown.background, namer)
         return
     hardware = HardwareClock()
     place = find_place(settings, display=display, fullscreen=fullscreen)
@@ -220,7 +238,7 @@ def _desk(settings: Settings, *, profile: SubjectProfile, choices: tuple[Choice,
 
     with open_console(settings, clock=hardware, fullscreen=fullscreen, trigger_key="", screen=place.screen,
                       every_key=True) as console:  # a keyboard is typed on: no key is a trigger's
-        yield Desk(hardware, console.display, console.responses, pause_key, shown.background)
+        yield Desk(hardware, console.display, console.responses, shown.background)
 
 
 def _introduce(desk: Desk, texts: Texts) -> None:

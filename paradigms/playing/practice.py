@@ -139,7 +139,8 @@ def practise(layout: Layout, settings: Settings, *, sub: str, task_name: str, di
     pictures = practice_pictures(layout)
     texts = load_texts(layout, settings)
     done: list[tuple[Answered, ...]] = []
-    with _staged(settings, profile=profile, task=task, display=display, fullscreen=fullscreen) as stage:
+    with _kept(layout, sub=sub, task_name=task_name, done=done), \
+            _staged(settings, profile=profile, task=task, display=display, fullscreen=fullscreen) as stage:
         stage.display.preload({one.picture_id: one.pixels for one in pictures})
         with contextlib.suppress(Stopped):
             while rounds is None or len(done) < rounds:
@@ -149,10 +150,9 @@ def practise(layout: Layout, settings: Settings, *, sub: str, task_name: str, di
                 blank = trials[0].frames[0][0]
                 if not done:
                     _prepare(stage, texts, profile=profile, background=blank.background)
-                done.append(_play_round(stage, trials, first=not done, texts=texts))
-    practised = Practised(task_name, tuple(done))
-    _keep(layout, sub=sub, practised=practised)
-    return practised
+                done.append(_play_round(stage, trials, first=not done))
+                _show_over(stage, texts, answered=done[-1], blank=trials[-1].frames[-1][0], last=len(done) == rounds)
+    return Practised(task_name, tuple(done))
 
 
 def practice_pictures(layout: Layout) -> list[PracticePicture]:
@@ -189,7 +189,8 @@ def _staged(settings: Settings, *, profile: SubjectProfile, task: Task, display:
         return
     hardware = HardwareClock()
     place = find_place(settings, display=display, fullscreen=fullscreen)
-    with real_devices(settings, clock=hardware, scanner="keyboard", place=place, fullscreen=fullscreen) as devices:
+    with real_devices(settings, clock=hardware, scanner="keyboard", place=place, fullscreen=fullscreen,
+                      every_key=True) as devices:
         yield Stage(hardware, devices.display, devices.responses, task, settings.main.abort_key)
 
 
@@ -202,8 +203,8 @@ def _prepare(stage: Stage, texts: Texts, *, profile: SubjectProfile, background:
         stage.preload(said, texts.draw(TextScreen(wording.say("practice", said)), background=background))
 
 
-def _play_round(stage: Stage, trials: Sequence[PracticeTrial], *, first: bool, texts: Texts) -> tuple[Answered, ...]:
-    """Play one round: the task, its trials with feedback on each, and how it went."""
+def _play_round(stage: Stage, trials: Sequence[PracticeTrial], *, first: bool) -> tuple[Answered, ...]:
+    """Play one round: the task and its trials with feedback on each."""
     blank = trials[0].frames[0][0]
     if first:
         stage.show_screen(BEGIN, blank=blank)
@@ -216,13 +217,19 @@ def _play_round(stage: Stage, trials: Sequence[PracticeTrial], *, first: bool, t
         answered.append(_play_trial(stage, trial))
         stage.show_screen(answered[-1].said, blank=trial.frames[-1][0])
         stage.first_press(until_s=stage.clock.now() + FEEDBACK_S)
-    n_right = sum(one.said == RIGHT for one in answered)
-    wording = texts.wording
-    stage.preload(OVER, texts.draw(TextScreen(
-        wording.say("practice", "over", n_right=n_right, n=len(answered)), (wording.say("practice", "again"),)),
-        background=blank.background))
-    stage.show_screen(OVER, blank=trials[-1].frames[-1][0])
     return tuple(answered)
+
+
+def _show_over(stage: Stage, texts: Texts, *, answered: Sequence[Answered], blank: Frame, last: bool) -> None:
+    """Say how a round went; after the last one for a while, before the window closes."""
+    wording = texts.wording
+    title = wording.say("practice", "over", n_right=sum(one.said == RIGHT for one in answered), n=len(answered))
+    again = () if last else (wording.say("practice", "again"),)
+    stage.preload(OVER, texts.draw(TextScreen(title, again), background=blank.background))
+    stage.show_screen(OVER, blank=blank)
+    until_s = stage.clock.now() + texts.settings.instructions.closing_s
+    while last and stage.clock.now() < until_s:
+        stage.first_press(until_s=until_s)
 
 
 def _play_trial(stage: Stage, trial: PracticeTrial) -> Answered:
@@ -240,6 +247,18 @@ def _play_trial(stage: Stage, trial: PracticeTrial) -> Answered:
     if press is None:
         return Answered(MISSED if trial.waits else NONE, None)
     return Answered(RIGHT if press.key == trial.right else WRONG, round(press.stamp_s - shown_s, 6))
+
+
+@contextlib.contextmanager
+def _kept(layout: Layout, *, sub: str, task_name: str, done: Sequence[tuple[Answered, ...]]) -> Iterator[None]:
+    """Keep what was practised, however it ends: Ctrl-C and a window that is closed take no round away."""
+    try:
+        yield
+    except BaseException:
+        if done:
+            _keep(layout, sub=sub, practised=Practised(task_name, tuple(done)))
+        raise
+    _keep(layout, sub=sub, practised=Practised(task_name, tuple(done)))
 
 
 def _keep(layout: Layout, *, sub: str, practised: Practised, now: Callable[[], float] = time.time) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from stimuli.manifest import Manifest
 from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.provenance import generated_by
-from subjects.store import write_json, write_table
+from subjects.store import read_json, write_json, write_table
 
 COLUMNS: dict[str, dict[str, Any]] = {
     "trial": {"Description": "Place in the order of showing, from 1."},
@@ -69,6 +69,36 @@ def read_answers(path: Path) -> list[NamingAnswer]:
             raise RunLogError(f"{path}, line {k}", came=f"text that is no answer ({error})", expected="an answer",
                               remedy="Restore the file; it is never edited.") from error
     return found
+
+
+def require_begun(path: Path, said: Mapping[str, Any] | None) -> None:
+    """See that answers are gone on with as they were begun: one list, one scale, one size of the images.
+
+    Parameters
+    ----------
+    path : Path
+        The answers.
+    said : mapping or None
+        How images are named now; None where nothing was named before.
+
+    Raises
+    ------
+    RunLogError
+        Naming the first thing that is otherwise.
+    """
+    begun = path.with_suffix(".json")
+    then = read_json(begun) if said is not None and begun.is_file() else {}
+    for name, value in (said or {}).items():
+        if name in then and then[name] != value:
+            raise RunLogError(str(begun), came=f"{name}: {then[name]} when it was begun, {value} now",
+                              expected="the images named in one way to the last",
+                              remedy="Restore the settings, or name in another session (--ses); nothing was shown.")
+
+
+def begin(path: Path, said: Mapping[str, Any]) -> None:
+    """Keep how images are named beside the answers, before the first is given."""
+    if not path.is_file():
+        write_json(path.with_suffix(".json"), dict(said), overwrite=True)
 
 
 def keep_answer(path: Path, answer: NamingAnswer) -> None:

@@ -7,6 +7,7 @@ a run: the EyeLink's host keeps a calibration until the next one.
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from paradigms.devices.protocols import Display, Frame, ResponseDevice
 from subjects.errors import DeviceError
 from subjects.layout import Layout
 from subjects.settings.study import Settings
+from subjects.store import write_json
 
 LIMIT = 8
 """Letters of a file's name on the host, which is a computer of the time of DOS."""
@@ -34,14 +36,17 @@ class EyeLinkTracker:
         Gives the module ``pylink``.
     at_once : bool
         Whether the run makes the calls itself instead of a thread: for doubles in virtual time.
+    wall : callable
+        The wall clock, in seconds of Unix time, which tells attempts apart.
     """
 
     patience_s = 120.0
     """How long the end of a run waits for the file to be brought home."""
 
     def __init__(self, layout: Layout, settings: Settings, *, load: Callable[[str], Any] = importlib.import_module,
-                 at_once: bool = False) -> None:
+                 at_once: bool = False, wall: Callable[[], float] = time.time) -> None:
         self._layout, self._settings, self._load, self.at_once = layout, settings, load, at_once
+        self._wall = wall
         self._link: Any = None
         self._name = ""
 
@@ -74,8 +79,10 @@ class EyeLinkTracker:
         display, self._name = self._settings.display, name
         if self.link.openDataFile(f"{'AFMRI':.{LIMIT}}.EDF") != 0:
             raise OSError("the host cannot open a file")
+        self.link.setOfflineMode()
         self.link.sendMessage(f"DISPLAY_COORDS 0 0 {display.width_px - 1} {display.height_px - 1}")
         self.link.sendMessage(f"RUN {name}")
+        self.link.sendMessage(f"WALL {self._wall():.3f}")
         if self.link.startRecording(1, 1, 0, 0) != 0:
             raise OSError("the EyeLink does not record")
 
@@ -86,6 +93,7 @@ class EyeLinkTracker:
     def stop_run(self) -> None:
         """Stop, and bring the file to the subject's sourcedata; the next one gets a number of its own."""
         self.link.stopRecording()
+        self.link.setOfflineMode()
         self.link.closeDataFile()
         path = free_name(self._layout, self._name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,10 +122,15 @@ def free_name(layout: Layout, run: str) -> Path:
 
 
 def calibrate(tracker: EyeLinkTracker, *, display: Display, responses: ResponseDevice, settings: Settings,
-              load: Callable[[str], Any] = importlib.import_module) -> None:
+              load: Callable[[str], Any] = importlib.import_module) -> str:
     """Have the EyeLink calibrate itself, its targets drawn on the subject's display.
 
     Keys go to the EyeLink as its own do: Enter shows the camera, C calibrates, V validates, Esc leaves.
+
+    Returns
+    -------
+    str
+        What the host says of the last calibration or validation.
 
     Raises
     ------
@@ -129,8 +142,19 @@ def calibrate(tracker: EyeLinkTracker, *, display: Display, responses: ResponseD
     try:
         pylink.openGraphicsEx(make_graphics(pylink, display=display, responses=responses, settings=settings))
         tracker.link.doTrackerSetup()
+        pylink.closeGraphics()
+        return str(tracker.link.getCalibrationMessage() or "").strip()
     finally:
         tracker.close()
+
+
+def keep_calibration(layout: Layout, settings: Settings, *, sub: str, ses: str, said: str,
+                     now: Callable[[], float] = time.time) -> Path:
+    """Note a calibration in the session's sourcedata, in a new file: when, of which kind, what the host said."""
+    number = 1
+    while (path := layout.source_dir(sub, ses) / f"sub-{sub}_ses-{ses}_calibration-{number:02d}.json").exists():
+        number += 1
+    return write_json(path, {"wall": round(now(), 3), "calibration": settings.eyelink.calibration, "said": said})
 
 
 def make_graphics(pylink: Any, *, display: Display, responses: ResponseDevice, settings: Settings) -> Any:

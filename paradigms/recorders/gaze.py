@@ -20,10 +20,14 @@ from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.display import DisplaySettings
+from subjects.settings.loading import read_resolved
 from subjects.store import write_bytes, write_json, write_table
 
 COLUMNS = ("timestamp", "x_coordinate", "y_coordinate", "pupil_size")
 WITHIN_DEG = 1.0
+SAME_ATTEMPT_S = 30.0
+"""A tracker begins to record as soon as a run's devices are open."""
+_OF_THIS = "Take the recording of this attempt; nothing was written."
 _MESSAGE = re.compile(r"MSG\s+(\d+(?:\.\d+)?)\s+(.*)\Z")
 
 
@@ -69,16 +73,28 @@ def read_asc(path: Path) -> Gaze:
         If it holds no sample.
     """
     samples, messages = [], []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for k, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         if match := _MESSAGE.match(line):
             messages.append((float(match[1]), match[2].strip()))
         elif line[:1].isdigit():
-            words = line.split()
-            samples.append([float(words[0]), *(np.nan if word == "." else float(word) for word in words[1:4])])
-    if not samples:
-        raise RunLogError(str(path), came="no sample", expected="the text of an EyeLink's recording",
+            samples.append(_sample(line, where=f"{path}, line {k}"))
+    if len(samples) < 2:
+        raise RunLogError(str(path), came="no samples", expected="the text of an EyeLink's recording",
                           remedy="Make it with `edf2asc -s -y`, messages and samples.")
     return Gaze(np.asarray(samples, dtype=np.float64), tuple(messages))
+
+
+def _sample(line: str, *, where: str) -> list[float]:
+    """Read a sample: time, x, y, pupil."""
+    words = line.split()
+    try:
+        found = [float(words[0]), *(np.nan if word == "." else float(word) for word in words[1:4])]
+    except ValueError:
+        found = []
+    if len(found) != len(COLUMNS):
+        raise RunLogError(where, came=f"{line[:60]!r}", expected="a sample: time, x, y, pupil",
+                          remedy="The file was cut off or edited: convert the recording once more.")
+    return found
 
 
 def text_of(path: Path) -> Path:
@@ -140,26 +156,74 @@ def message_offsets_s(gaze: Gaze, events: pd.DataFrame) -> NDArray[np.float64]:
     RunLogError
         If an event that was shown has no message, or a message no event.
     """
-    told = [(t - gaze.zero_ms) / 1000.0 for t, text in gaze.messages if text.startswith("event ")]
-    onsets = events.loc[events["trial_type"] != "blank", "onset"].to_numpy(dtype=np.float64)
-    if len(told) != len(onsets):
-        raise RunLogError("gaze", came=f"{len(told)} events' messages", expected=f"{len(onsets)}, as the events table",
-                          remedy="Take the recording of this attempt.")
-    return np.asarray(np.asarray(told) - onsets, dtype=np.float64)
+    told = [((t - gaze.zero_ms) / 1000.0, text.split()) for t, text in gaze.messages if text.startswith("event ")]
+    shown = events[events["trial_type"] != "blank"]
+    if len(told) != len(shown):
+        raise RunLogError("gaze", came=f"{len(told)} events' messages", expected=f"{len(shown)}, as the events table",
+                          remedy=_OF_THIS)
+    kinds = [words[2] if len(words) > 2 else "" for _, words in told]
+    for k, (came, expected) in enumerate(zip(kinds, shown["trial_type"], strict=True), start=1):
+        if came != expected:
+            raise RunLogError("gaze", came=f"message {k} of an event {came!r}", expected=f"{expected!r}, as the events "
+                              "table", remedy=_OF_THIS)
+    return np.asarray([t for t, _ in told] - shown["onset"].to_numpy(dtype=np.float64), dtype=np.float64)
 
 
-def write_physio(layout: Layout, *, key: RunKey, recording: Path, display: DisplaySettings,
+def require_recording_of(gaze: Gaze, *, key: RunKey, began_wall_s: float, where: Path) -> None:
+    """See that a recording says that it is of a run, and of this attempt at it: by name, and by the wall clock.
+
+    Parameters
+    ----------
+    gaze : Gaze
+    key : RunKey
+        The run.
+    began_wall_s : float
+        When the attempt's record was begun, in seconds of Unix time.
+    where : Path
+        The file, for the message.
+
+    Raises
+    ------
+    RunLogError
+        If it is of another run or attempt.
+    """
+    told = {text.partition(" ")[0]: text.partition(" ")[2] for _, text in gaze.messages}
+    mine = f"sub-{key.sub}_ses-{key.ses}_task-{key.task}_run-{key.run:02d}"
+    if told.get("RUN", mine) != mine:
+        raise RunLogError(str(where), came=f"a recording of {told['RUN']}", expected=mine, remedy=_OF_THIS)
+    away_s = float(told.get("WALL", began_wall_s)) - began_wall_s
+    if abs(away_s) > SAME_ATTEMPT_S:
+        side = "after" if away_s > 0 else "before"
+        raise RunLogError(str(where), came=f"a recording begun {abs(away_s):.0f} s {side} the attempt that the events "
+                          "table is of", expected="one of the same attempt", remedy=_OF_THIS)
+
+
+def write_physio(layout: Layout, *, key: RunKey, recording: Path,
                  within_deg: float = WITHIN_DEG) -> tuple[Path, pd.DataFrame]:
-    """Write a run's gaze as BIDS physio, and its fixation by type of image beside the journal.
+    """Write a run's gaze as BIDS physio, and its fixation by type of image beside the recording.
+
+    Degrees are those of the display that the run was shown on, as its own settings have it.
 
     Returns
     -------
     Path, DataFrame
         The physio file, and :func:`fixation_by_type`.
+
+    Raises
+    ------
+    RunLogError
+        For a recording outside the study, of another run or attempt, or that cannot be read.
     """
+    if not recording.resolve().is_relative_to(layout.root.resolve()):
+        raise RunLogError(str(recording), came="a file outside the study", expected=f"one in {layout.root}",
+                          remedy=f"Copy it to {layout.source_dir(key.sub, key.ses)}; nothing was written.")
     events = read_events(layout.events(key))
-    zero = of_kind(read_journal(layout.journal(key, attempt=int(events.attrs["sidecar"]["Attempt"]))), "zero")[0]
+    attempt = int(events.attrs["sidecar"]["Attempt"])
+    journal = read_journal(layout.journal(key, attempt=attempt))
+    display = read_resolved(layout.resolved_settings(key, attempt=attempt)).display
+    zero = of_kind(journal, "zero")[0]
     gaze = replace(read_asc(text_of(recording)), noticed_ms=1000.0 * (zero["noticed"] - zero["t"]))
+    require_recording_of(gaze, key=key, began_wall_s=float(of_kind(journal, "start")[0]["wall"]), where=recording)
     offsets = message_offsets_s(gaze, events)
     table = fixation_by_type(gaze, events, display=display, within_deg=within_deg)
     path = layout.physio(key)
@@ -179,6 +243,6 @@ def write_physio(layout: Layout, *, key: RunKey, recording: Path, display: Displ
         "Manufacturer": "SR Research", "MessageOffset": {
             "Median": float(np.median(offsets)), "Worst": float(np.max(np.abs(offsets))),
             "Description": "Seconds from an event's onset to its message in the recording."},
-        "Recording": recording.relative_to(layout.root).as_posix()}, overwrite=True)
+        "Recording": recording.resolve().relative_to(layout.root.resolve()).as_posix()}, overwrite=True)
     write_table(recording.with_name(f"{recording.stem}_fixation.tsv"), table, overwrite=True)
     return path, table

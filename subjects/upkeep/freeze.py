@@ -1,4 +1,7 @@
-"""The preregistration: settings, seed, stimulus set, verdict rules and margins in one digest, before the first scan."""
+"""The preregistration: settings, seed, images, verdict rules and the code that decides, in one digest, before scans.
+
+A rule in words can stay while the code behind it changes: the source of the analysis is frozen too, wing by wing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ import click
 from subjects.cli import Command, json_option, say, site_option, study_option
 from subjects.errors import LayoutError, StoreError
 from subjects.layout import Layout
-from subjects.provenance import PROGRAM, digest_file, digest_json, versions
+from subjects.provenance import PROGRAM, digest_bytes, digest_file, digest_json, versions
 from subjects.store import read_json, write_json
 
 if TYPE_CHECKING:
@@ -26,6 +29,12 @@ NOT_FROZEN = ("serial_trigger", "parallel_trigger", "keyboard", "buttons", "emul
               "instructions", "markers", "eyelink", "study.name", "display.screen", "display.only_screen",
               "stimuli.images", "stimuli.labels", "stimuli.weights")
 """Sections and settings that say with which machines, and where files lie: another laboratory has others."""
+
+
+CODE = ("analysis", "stimuli/networks")
+"""Where the code lies that makes results of records: all of the analysis, and the networks' responses."""
+WITH = (PROGRAM, "numpy", "scipy", "pandas", "nibabel", "torch")
+"""Packages whose versions stand beside what was frozen, for the reader; they are no part of the digest."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,33 @@ class Agreement:
         return f"Not made under the preregistration {self.digest}{late}: {'; '.join(self.differs)}."
 
 
+def code_digests(root: Path | None = None) -> dict[str, str]:
+    """Digest the source of the code that makes results, each wing by itself.
+
+    Parameters
+    ----------
+    root : Path, optional
+        The folder in which the packages lie; default: that of this program.
+
+    Returns
+    -------
+    dict of str to str
+        Wing (``"analysis.rsa"``; ``"analysis"`` for the modules of its ground) to a digest of names and contents of its
+        modules. Line ends do not count: the same release has the same digests on every system.
+    """
+    root = Path(__file__).resolve().parents[2] if root is None else root
+    wings: dict[str, dict[str, str]] = {}
+    for place in CODE:
+        for path in sorted((root / place).rglob("*.py")):
+            name = path.relative_to(root)
+            wing = ".".join(name.parts[:min(2, len(name.parts) - 1)])
+            content = path.read_bytes().replace(b"\r\n", b"\n")
+            wings.setdefault(wing, {})[name.as_posix()] = digest_bytes(content)
+    return {wing: digest_json(modules) for wing, modules in sorted(wings.items())}
+
+
 def content_now(layout: Layout, settings: Settings, *, rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather what is frozen: settings, seed, images, rules.
+    """Gather what is frozen: settings, seed, images, rules, code.
 
     Parameters
     ----------
@@ -79,7 +113,7 @@ def content_now(layout: Layout, settings: Settings, *, rules: Mapping[str, Any])
             if key not in NOT_FROZEN and key.partition(".")[0] not in NOT_FROZEN}
     digests = {name: digest_file(path) if path.is_file() else None
                for name, path in (("manifest", layout.manifest), ("textures", layout.textures))}
-    return {"settings": kept, "stimuli": digests, "rules": json.loads(json.dumps(rules))}
+    return {"settings": kept, "stimuli": digests, "rules": json.loads(json.dumps(rules)), "code": code_digests()}
 
 
 def freeze(layout: Layout, settings: Settings, *, rules: Mapping[str, Any], late: bool = False,
@@ -121,7 +155,7 @@ def freeze(layout: Layout, settings: Settings, *, rules: Mapping[str, Any], late
     digest = digest_json(content)
     write_json(path, {"digest": digest, "late": scanned is not None, **content,
                       "wall": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                      "version": versions(PROGRAM)[PROGRAM]})
+                      "with": versions(*WITH)})
     return digest
 
 
@@ -140,7 +174,8 @@ def first_scanned(layout: Layout) -> Path | None:
 def agreement(layout: Layout, settings: Settings, *, rules: Mapping[str, Any]) -> Agreement:
     """Hold the study as it is against what was frozen.
 
-    A setting, a rule or a margin that came with a later version is no difference; one that is gone is one.
+    A setting, a rule or a margin that came with a later version is no difference; one that is gone is one, and so is
+    a wing whose code is another.
 
     Raises
     ------
@@ -152,12 +187,12 @@ def agreement(layout: Layout, settings: Settings, *, rules: Mapping[str, Any]) -
     if not layout.freeze.is_file():
         return Agreement(None)
     told = read_json(layout.freeze)
-    frozen: dict[str, Any] = {name: told.get(name) for name in ("settings", "stimuli", "rules")}
+    frozen: dict[str, Any] = {name: told[name] for name in ("settings", "stimuli", "rules", "code") if name in told}
     if digest_json(frozen) != told.get("digest"):
         raise StoreError(str(layout.freeze), came=f"content of digest {digest_json(frozen)}",
                          expected=f"{told.get('digest')}, as it was frozen", remedy="Restore the file.")
     now = content_now(layout, settings, rules=rules)
-    then, today = (dict(leaves({**one["settings"], "stimuli": one["stimuli"], "rules": one["rules"]}))
+    then, today = (dict(leaves({**one["settings"], **{name: one[name] for name in one if name != "settings"}}))
                    for one in (frozen, now))
     differs = tuple(f"{key}: {_short(value)} frozen, {_short(today.get(key))} now"
                     for key, value in then.items() if today.get(key) != value)
@@ -192,7 +227,7 @@ def ask_rules(words: Sequence[str] = ("-m", "analysis", "rules", "--json")) -> d
 @site_option
 @json_option
 def freeze_command(study: Path, late: bool, again: bool, check: bool, site: Path | None, as_json: bool) -> int:
-    """Freeze the preregistration: settings, seed, images, verdict rules and margins, before the first scan.
+    """Freeze the preregistration: settings, seed, images, verdict rules, margins and code, before the first scan.
 
     Every later table says whether it was made under it. With --check ends with 1 where something differs.
     """

@@ -15,11 +15,11 @@ from analysis.steps import Request
 from subjects.errors import LayoutError, StoreError
 from subjects.layout import Layout
 from subjects.profile import register
-from subjects.provenance import sidecar_path
+from subjects.provenance import digest_json, sidecar_path
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.store import read_json, write_json
-from subjects.upkeep.freeze import NOT_FROZEN, agreement, ask_rules, freeze
+from subjects.upkeep.freeze import NOT_FROZEN, agreement, ask_rules, code_digests, freeze
 from tests.analysis.running_steps import run
 from tests.paradigms.conftest import make_console_study
 
@@ -74,6 +74,59 @@ def test_a_changed_pixel_row_rule_or_margin_is_told(study: Layout) -> None:
     study.manifest.write_text(study.manifest.read_text(encoding="utf-8").replace("category 0", "category X"),
                               encoding="utf-8")
     assert _agrees(study)[0].startswith("stimuli.manifest: ")
+
+
+def _house(root: Path, text: str = "p < .05") -> Path:
+    for name, content in {"analysis/steps.py": "a = 1", "analysis/rsa/compare.py": text, "analysis/rsa/x/y.py": "b = 2",
+                          "stimuli/networks/demo/net.py": "c = 3", "stimuli/drawings/dog.py": "d = 4"}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(f"{content}\n".encode())
+    return root
+
+
+def test_the_code_that_decides_is_digested_by_wing(tmp_path: Path) -> None:
+    before = code_digests(_house(tmp_path))
+    assert list(before) == ["analysis", "analysis.rsa", "stimuli.networks"]
+
+    def changed() -> list[str]:
+        now = code_digests(tmp_path)
+        return [name for name in {**before, **now} if now.get(name) != before.get(name)]
+
+    _house(tmp_path, "p < .1")
+    assert changed() == ["analysis.rsa"]
+    _house(tmp_path)
+    (tmp_path / "stimuli/drawings/dog.py").write_text("d = 5\n", encoding="utf-8")
+    (tmp_path / "analysis/rsa/compare.py").write_bytes(b"p < .05\r\n")  # a check-out on Windows
+    (tmp_path / "analysis/rsa/notes.md").write_text("notes\n", encoding="utf-8")
+    assert changed() == []
+    (tmp_path / "analysis/rsa/x/y.py").rename(tmp_path / "analysis/rsa/x/z.py")
+    assert changed() == ["analysis.rsa"]
+    (tmp_path / "stimuli/networks/demo/net.py").unlink()
+    assert changed() == ["analysis.rsa", "stimuli.networks"]
+
+
+def test_a_rule_that_is_kept_in_words_while_its_code_changes_is_told(study: Layout,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    freeze(study, load_settings(study.root), rules=RULES)
+    told, now = read_json(study.freeze), code_digests()
+    assert told["code"] == now
+    assert now["analysis.report"] != now["analysis.rsa"]
+    assert set(told["with"]) >= {"adversarial-fmri", "numpy", "scipy"}
+    monkeypatch.setattr("subjects.upkeep.freeze.code_digests", lambda: {**now, "analysis.report": "0"})
+    found = agreement(study, load_settings(study.root), rules=RULES)
+    assert found.differs == (f"code.analysis.report: {now['analysis.report']} frozen, 0 now",)
+    assert found.to_json()["MadeUnderIt"] is False
+    monkeypatch.setattr("subjects.upkeep.freeze.code_digests", lambda: {**now, "analysis.new": "0"})
+    assert _agrees(study) == ()
+
+
+def test_what_was_frozen_without_code_is_held_against_what_it_has(study: Layout) -> None:
+    freeze(study, load_settings(study.root), rules=RULES)
+    told = read_json(study.freeze)
+    del told["code"]
+    told["digest"] = digest_json({name: told[name] for name in ("settings", "stimuli", "rules")})
+    write_json(study.freeze, told, overwrite=True)
+    assert _agrees(study) == ()
 
 
 def test_an_edited_file_is_refused(study: Layout) -> None:

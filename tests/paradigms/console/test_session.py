@@ -21,6 +21,7 @@ from paradigms.console.run_process import find_running
 from paradigms.console.session import (
     AGAIN,
     ANYWAY,
+    CALIBRATE,
     DONE,
     LATER,
     LEAVE,
@@ -89,6 +90,54 @@ def test_a_skipped_run_stays_planned_and_a_complete_one_is_passed_over(small_con
     answers = Answers([LEAVE])
     walked(small_console, answers)
     assert answers.asked[0][0].startswith("main run 1 (1 of 1 to play)")
+
+
+@dataclass(frozen=True)
+class TrackedStage(Stage):
+    """A real scanner's stage, whose runs are an emulated one's and whose calibration is noted in a file."""
+
+    def command(self, layout: Layout, *, key: RunKey, how: str = START) -> list[str]:
+        return Stage("emulated", "virtual").command(layout, key=key, how=how)
+
+    def calibration(self, layout: Layout, *, sub: str, ses: str) -> list[str]:
+        words = super().calibration(layout, sub=sub, ses=ses)
+        code = ("import pathlib, sys\n"
+                "notes = pathlib.Path(sys.argv[1])\n"
+                "n = len(notes.read_text().splitlines()) if notes.exists() else 0\n"
+                "notes.open('a').write(' '.join(sys.argv[2:]) + chr(10))\n"
+                "print('calibrated' if n else '')\n"
+                "sys.exit('no EyeLink at 100.1.1.1' if not n else 0)\n")
+        return [sys.executable, "-c", code, str(layout.root / "notes.txt"), *words[3:]]
+
+
+def _tracking(layout: Layout) -> None:
+    text = layout.settings_file.read_text(encoding="utf-8")
+    layout.settings_file.write_text(text.replace("[hooks]\n", '[hooks]\ntracker = "eyelink"\n', 1), encoding="utf-8")
+
+
+def test_the_eye_tracker_is_calibrated_before_the_first_run_and_whenever_it_is_wanted(small_console: Layout) -> None:
+    """A calibration that failed is told and asked for no more by itself: a session of first answers does not hang."""
+    _tracking(small_console)
+    answers = Answers([CALIBRATE, CALIBRATE, START, ON, LEAVE])
+    stage = TrackedStage("keyboard", "window", ("--windowed", "--site", "scanner.toml", "--trust"))
+    found, said = walked(small_console, answers, stage=stage)
+    assert [one.complete for one in found] == [True]
+    assert [choices for _, choices in answers.asked] == [
+        (CALIBRATE, START, SKIP, LEAVE), (START, CALIBRATE, SKIP, LEAVE), (START, CALIBRATE, SKIP, LEAVE),
+        (ON, CALIBRATE, REPEAT, LEAVE), (START, CALIBRATE, SKIP, LEAVE)]
+    told = (small_console.root / "notes.txt").read_text(encoding="utf-8").splitlines()
+    where = f"--study {small_console.root} --sub 01 --ses 01"
+    assert told == [f"calibrate {where} --display window --windowed --site scanner.toml"] * 2
+    assert said.index("no EyeLink at 100.1.1.1") < said.index("calibrated")
+
+
+def test_no_calibration_is_asked_for_without_an_eye_tracker_or_for_an_emulated_scanner(small_console: Layout) -> None:
+    for track, scanner in ((False, "keyboard"), (True, "emulated")):
+        if track:
+            _tracking(small_console)
+        answers = Answers([LEAVE])
+        walked(small_console, answers, stage=Stage(scanner, "window"))
+        assert answers.asked[0][1] == (START, SKIP, LEAVE)
 
 
 @dataclass(frozen=True)

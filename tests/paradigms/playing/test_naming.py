@@ -12,6 +12,9 @@ import pytest
 
 from analysis.report.scorecard import NamingMargins, naming_claims
 from analysis.statistics.naming import read_score
+from paradigms.devices.protocols import Press
+from paradigms.emulation.scanner_and_display import VirtualClock
+from paradigms.playing import naming
 from paradigms.playing.naming import name_images, order
 from paradigms.record.naming_files import COLUMNS, NamingAnswer, keep_answer, read_answers
 from paradigms.texts.choices import Choice, find, load_choices
@@ -20,12 +23,12 @@ from paradigms.texts.naming_entry import LIST, NOISE, OWN, Entry, Option, draw_e
 from paradigms.texts.screens import load_texts
 from stimuli.categories import demo_categories
 from stimuli.manifest import read_manifest, write_manifest
-from subjects.errors import ProfileError, RunLogError, SettingsError
+from subjects.errors import ProfileError, RunLogError, SettingsError, StoreError
 from subjects.layout import Layout
 from subjects.profile import register
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
-from subjects.store import read_json, read_table
+from subjects.store import locked, read_json, read_table
 from tests.bids import bids_report
 from tests.paradigms.conftest import make_console_study
 
@@ -160,6 +163,68 @@ def test_answers_to_another_order_or_set_are_not_gone_on_with(small: Layout) -> 
     with pytest.raises(RunLogError, match=r"line 1: text that is no answer"):
         small.naming_answers("01", "naming").write_bytes(b'{"x": 1}\n')
         read_answers(small.naming_answers("01", "naming"))
+
+
+@pytest.mark.parametrize(("changed", "said"), [
+    ({"naming.confidence_levels": 7}, "confidence_levels: 5 when it was begun, 7 now"),
+    ({"naming.image_deg": 4.0}, "image_deg: 8.0 when it was begun, 4.0 now"),
+    ({"naming.names": "names.tsv"}, "names: .* when it was begun")])
+def test_a_naming_is_gone_on_with_as_it_was_begun(small: Layout, changed: dict[str, object], said: str) -> None:
+    (small.root / "names.tsv").write_text("category\tname\tsearch\ncategory 0\tzero\tn/a\n", encoding="utf-8")
+    name_images(small, _planted(small), sub="01", display="virtual", most=3)
+    before = small.naming("01", "naming").read_bytes()
+    with pytest.raises(RunLogError, match=f"{said}.*one way to the last.*--ses"):
+        name_images(small, _planted(small, **changed), sub="01", display="virtual")
+    assert small.naming("01", "naming").read_bytes() == before
+    assert name_images(small, _planted(small, **changed), sub="01", ses="again", display="virtual").complete
+
+
+def test_more_answers_than_images_are_refused(small: Layout) -> None:
+    name_images(small, _planted(small), sub="01", display="virtual")
+    path = small.naming_answers("01", "naming")
+    keep_answer(path, read_answers(path)[-1])
+    with pytest.raises(RunLogError, match="31 answers; expected at most 30, as many as images"):
+        name_images(small, _planted(small), sub="01", display="virtual")
+
+
+def test_one_process_names_at_a_time(small: Layout) -> None:
+    path = small.naming_answers("01", "naming")
+    with locked(path.parent, what="it", name=f".{path.stem}.lock"), \
+            pytest.raises(StoreError, match="the naming of sub-01 being written by process"):
+        name_images(small, _planted(small), sub="01", display="virtual")
+    assert not path.exists()
+
+
+def test_what_was_named_is_in_the_table_however_it_ends(small: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    name_images(small, _planted(small), sub="01", display="virtual", most=3)
+    for broken, n_named in (("_name_one", 3), ("_say_end", 30)):  # in an image; at the goodbye
+        with monkeypatch.context() as patch:
+            patch.setattr(naming, broken, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                name_images(small, _planted(small), sub="01", display="virtual")
+        table = small.naming("01", "naming")
+        assert (len(read_table(table)), read_json(table.with_suffix(".json"))["n_named"]) == (n_named, n_named)
+
+
+def test_esc_pauses_whatever_key_aborts_a_run(small: Layout) -> None:
+    """A letter that aborts runs is typed here as any other."""
+    settings = _planted(small, **{"main.abort_key": "c"})  # every name of this set begins with it
+    assert name_images(small, settings, sub="01", display="virtual").complete
+    desk = naming.Desk(VirtualClock(), None, _Pressed("c"), 127)  # type: ignore[arg-type]
+    assert [one.key for one in desk.next_presses()] == ["c"]
+    with pytest.raises(naming.Paused):
+        naming.Desk(VirtualClock(), None, _Pressed("escape"), 127).next_presses()  # type: ignore[arg-type]
+
+
+class _Pressed:
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def presses(self) -> list[Press]:
+        return [Press(0.0, self.key, "")]
 
 
 def test_a_volunteer_is_not_simulated(small: Layout) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+import run_session
 from paradigms.devices.protocols import Press
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing import practice
-from paradigms.playing.practice import Stage, practice_pictures, practise
+from paradigms.playing.practice import Practised, Stage, practice_pictures, practise
 from paradigms.tasks.catalogue import TASKS, task_of
 from paradigms.tasks.protocol import PracticePicture
 from stimuli.textures.practice import draw_practice
@@ -110,6 +114,49 @@ def test_every_kind_of_answer_is_told(settings: Settings, task: str, key: str, a
     assert practice._play_trial(stage, made).said == said
 
 
+def test_rounds_are_kept_when_it_is_broken_off(studied: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = practice._play_round
+
+    def play(*given: Any, first: bool, **more: Any) -> Any:
+        if not first:
+            raise KeyboardInterrupt
+        return played(*given, first=first, **more)
+
+    monkeypatch.setattr(practice, "_play_round", play)
+    with pytest.raises(KeyboardInterrupt):
+        practise(studied, load_settings(studied.root, overrides=ALWAYS), sub="01", task_name="main", display="virtual")
+    assert len(read_json(studied.practice("01", task="main", number=1))["rounds"]) == 1
+    monkeypatch.setattr(practice, "_play_round", lambda *_, **__: played())
+    with pytest.raises(TypeError):
+        practise(studied, load_settings(studied.root, overrides=ALWAYS), sub="01", task_name="main", display="virtual")
+    assert not studied.practice("01", task="main", number=2).exists()  # no round was played
+
+
+def test_how_the_last_round_went_stays_to_be_read(studied: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, float]] = []
+    show = Stage.show_screen
+
+    def watch(stage: Stage, name: str, *, blank: Any) -> None:
+        shown.append((name, stage.clock.now()))
+        show(stage, name, blank=blank)
+
+    ended: list[float] = []
+    staged = practice._staged
+
+    @contextlib.contextmanager
+    def timed(*given: Any, **more: Any) -> Iterator[Stage]:
+        with staged(*given, **more) as stage:
+            yield stage
+            ended.append(stage.clock.now())
+
+    monkeypatch.setattr(Stage, "show_screen", watch)
+    monkeypatch.setattr(practice, "_staged", timed)
+    settings = load_settings(studied.root, overrides={**ALWAYS, "instructions.closing_s": 6.0})
+    practise(studied, settings, sub="01", task_name="main", display="virtual", rounds=1)
+    assert shown[-1][0] == "practice-over"
+    assert ended[0] - shown[-1][1] >= 6.0
+
+
 def test_a_picture_of_the_set_is_refused(studied: Layout) -> None:
     image = next((studied.stimuli / "images" / "RE").glob("*.png"))
     (studied.stimuli / "practice" / "dogs" / "stray.png").write_bytes(image.read_bytes())
@@ -143,3 +190,23 @@ def test_the_command_practises_without_session_run_and_scanner(studied: Layout) 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["task"] == "motion"
     assert "Missing option '--ses'; only --practice needs none" in run().stderr
+    assert "--repeat is for a run; --practice has none" in run("--practice", "--repeat").stderr
+    assert "--rounds is for --practice" in run("--rounds", "2").stderr
+
+
+def test_the_button_box_is_the_one_that_is_asked_for(studied: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A laptop has no serial box: ``--buttons keyboard`` practises by its keys."""
+    text = studied.settings_file.read_text(encoding="utf-8")
+    text = text.replace("[buttons]\n", '[buttons]\ndevice = "serial"\n', 1)
+    studied.settings_file.write_text(text, encoding="utf-8")
+    asked: list[str] = []
+
+    def note(_: Layout, settings: Settings, **__: Any) -> Practised:
+        asked.append(settings.buttons.device)
+        return Practised("main", ())
+
+    monkeypatch.setattr(practice, "practise", note)
+    for more in ([], ["--buttons", "keyboard"]):
+        CliRunner().invoke(run_session.cli, ["run", "--practice", "--study", str(studied.root), "--sub", "01",
+                                             "--display", "virtual", *more])
+    assert asked == ["serial", "keyboard"]

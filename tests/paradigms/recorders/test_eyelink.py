@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from paradigms.devices.tracker import NO_CONSENT, Tracker, make_tracker
 from paradigms.emulation.eyelink_double import FakePylink
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing import play_run as playing
-from paradigms.recorders.eyelink import EyeLinkTracker, calibrate, free_name, make_graphics
+from paradigms.recorders.eyelink import EyeLinkTracker, calibrate, free_name, keep_calibration, make_graphics
 from paradigms.recorders.gaze import fixation_by_type, message_offsets_s, read_asc, text_of, write_physio
 from paradigms.runlog import of_kind, read_events, read_journal
 from paradigms.schedule import BLANK
@@ -91,7 +92,7 @@ def recorded(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[La
     def tracker(layout: Layout, settings: Settings, **_: Any) -> Tracker:
         double = FakePylink(lambda: float(clocks[-1].now()), lambda t: None if int(t) % 10 == 0 else (970.0, 540.0),
                             rate_hz=50.0)
-        return EyeLinkTracker(layout, settings, load=double, at_once=True)
+        return EyeLinkTracker(layout, settings, load=double, at_once=True, wall=lambda: float(clocks[-1].wall()))
 
     monkeypatch.setattr(playing, "VirtualClock", Clock)
     monkeypatch.setattr(playing, "make_tracker", tracker)
@@ -101,7 +102,7 @@ def recorded(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[La
 
 def test_a_run_is_written_as_bids_physio(recorded: tuple[Layout, Path]) -> None:
     layout, path = recorded
-    written, table = write_physio(layout, key=KEY, recording=path, display=DisplaySettings())
+    written, table = write_physio(layout, key=KEY, recording=path)
     told = read_json(written.with_name(written.name.replace(".tsv.gz", ".json")))
     values = pd.read_csv(written, sep="\t", header=None, na_values="n/a", compression="gzip")
     assert told["Columns"] == ["timestamp", "x_coordinate", "y_coordinate", "pupil_size"]
@@ -126,6 +127,50 @@ def test_the_messages_are_the_events_tables(recorded: tuple[Layout, Path]) -> No
     with pytest.raises(RunLogError, match=r"30 events' messages; expected 29"):
         message_offsets_s(gaze, events.drop(events.index[events["trial_type"] == "RE"][0]))
     assert of_kind(read_journal(layout.journal(KEY)), "fault") == []
+
+
+def test_a_recording_is_found_by_any_spelling_of_its_path(recorded: tuple[Layout, Path],
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, path = recorded
+    monkeypatch.chdir(layout.root.parent)
+    beside = Layout(Path(layout.root.name))
+    written, _ = write_physio(beside, key=KEY, recording=path.relative_to(layout.root.parent))
+    told = read_json(written.with_name(written.name.replace(".tsv.gz", ".json")))
+    assert told["Recording"] == path.relative_to(layout.root).as_posix()
+
+
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ("run-01", "run-02",
+     "a recording of sub-01_ses-01_task-main_run-02; expected sub-01_ses-01_task-main_run-01"),
+    (r"(event \d+) \w+", r"\1 XX", "message 1 of an event 'XX'; expected '(RE|AN|AI)', as the events table"),
+    ("WALL 1", "WALL 2", r"a recording begun \d+ s after the attempt that the events table is of"),
+    (r"\t970.0\t540.0.*", r"\t970.0", "expected a sample: time, x, y, pupil. The file was cut off"),
+    (r"\t970.0\t", r"\t97x.0\t", r"line \d+: .*expected a sample")])
+def test_the_recording_of_something_else_or_a_damaged_one_is_refused(recorded: tuple[Layout, Path], old: str, new: str,
+                                                                     said: str) -> None:
+    layout, path = recorded
+    text = path.with_suffix(".asc").read_text(encoding="utf-8")
+    path.with_suffix(".asc").write_text(re.sub(old, new, text, count=1), encoding="utf-8")
+    with pytest.raises(RunLogError, match=said):
+        write_physio(layout, key=KEY, recording=path)
+    assert not layout.physio(KEY).exists()
+
+
+def test_a_recording_elsewhere_is_to_be_copied_first(recorded: tuple[Layout, Path], tmp_path: Path) -> None:
+    layout, path = recorded
+    away = tmp_path / "away.asc"
+    away.write_bytes(path.with_suffix(".asc").read_bytes())
+    with pytest.raises(RunLogError, match=r"a file outside the study; expected one in .*Copy it to .*ses-01"):
+        write_physio(layout, key=KEY, recording=away)
+
+
+def test_degrees_are_those_of_the_display_on_which_the_run_was_shown(recorded: tuple[Layout, Path]) -> None:
+    """The double looks 10 px from the centre: .16 deg there, and far outside on a display 1 cm from the eye."""
+    layout, path = recorded
+    edited = layout.settings_file.read_text(encoding="utf-8") + "\n"
+    layout.settings_file.write_text(edited.replace("[display]", "[display]\ndistance_cm = 1.0", 1), encoding="utf-8")
+    _, table = write_physio(layout, key=KEY, recording=path)
+    assert set(table["share_within"].dropna()) == {1.0}
 
 
 def test_no_recording_is_written_over(tmp_path: Path) -> None:
@@ -155,6 +200,7 @@ def test_calibration_draws_its_targets_where_the_host_asks_for_them(tmp_path: Pa
     places = [tuple(one.frame.dots_px[0].tolist()) for one in display.shown if one.frame.dots_px is not None]
     assert places == [(0.0, 0.0), (-768.0, 432.0), (768.0, -432.0)]
     assert double.calls == ["EyeLink", "calibrated", "close"]
+    assert double.graphics is None
     assert "calibration_type = HV9" in double.commands
     made = make_graphics(double, display=display, responses=_Keys("c", "escape", "return", "lshift"),  # type: ignore[arg-type]
                          settings=settings)
@@ -164,6 +210,27 @@ def test_calibration_draws_its_targets_where_the_host_asks_for_them(tmp_path: Pa
     picture = display.screenshot()
     dark = np.argwhere(picture[:, :, 0] == 0)
     assert dark.mean(axis=0) == pytest.approx([99.5, 99.5], abs=0.6)
+
+
+def test_a_calibration_is_noted_each_time(tmp_path: Path, settings: Settings) -> None:
+    for k in (1, 2):
+        path = keep_calibration(Layout(tmp_path), settings, sub="01", ses="02", said="error 0.4", now=lambda: 7.0)
+        assert path.name == f"sub-01_ses-02_calibration-0{k}.json"
+    assert read_json(path) == {"wall": 7.0, "calibration": "HV9", "said": "error 0.4"}
+
+
+def test_the_double_takes_one_connection_and_no_idling_while_it_records(tmp_path: Path, settings: Settings) -> None:
+    double = FakePylink(lambda: 0.0, lambda _: None)
+    tracker = EyeLinkTracker(Layout(tmp_path), settings, load=double)
+    tracker.open()
+    with pytest.raises(DeviceError, match="a connection is open"):
+        EyeLinkTracker(Layout(tmp_path), settings, load=double).open()
+    tracker.start_run("sub-01_ses-01_task-main_run-01")
+    with pytest.raises(RuntimeError, match="offline while it records"):
+        double.setOfflineMode()
+    tracker.stop_run()
+    tracker.close()
+    tracker.open()
 
 
 def test_without_an_eyelink_or_its_package_it_says_so(tmp_path: Path, settings: Settings) -> None:
@@ -185,9 +252,9 @@ def test_it_is_named_in_the_settings_and_needs_no_trust(small_console: Layout) -
 
 def test_what_is_no_recording_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.asc").write_text("** nothing\n", encoding="utf-8")
-    with pytest.raises(RunLogError, match="no sample"):
+    with pytest.raises(RunLogError, match="no samples"):
         read_asc(tmp_path / "a.asc")
-    (tmp_path / "b.asc").write_text("100\t1.0\t2.0\t3.0\n", encoding="utf-8")
+    (tmp_path / "b.asc").write_text("100\t1.0\t2.0\t3.0\n104\t1.0\t2.0\t3.0\n", encoding="utf-8")
     with pytest.raises(RunLogError, match="no message 'zero'"):
         _ = read_asc(tmp_path / "b.asc").zero_ms
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -71,7 +71,7 @@ def test_a_simulated_participant_with_exchanged_buttons_goes_through_everything(
 
     def tracker(layout: Layout, settings: Any, **_: Any) -> Tracker:
         double = FakePylink(lambda: float(clocks[-1].now()), lambda _: (240.0, 135.0), rate_hz=20.0)
-        return EyeLinkTracker(layout, settings, load=double, at_once=True)
+        return EyeLinkTracker(layout, settings, load=double, at_once=True, wall=lambda: float(clocks[-1].wall()))
 
     monkeypatch.setattr(playing, "VirtualClock", Clock)
     monkeypatch.setattr(playing, "make_tracker", tracker)
@@ -96,6 +96,6 @@ def test_a_simulated_participant_with_exchanged_buttons_goes_through_everything(
     assert (named["RE"], named["AN"]) == (1.0, 0.0)
     assert named["AI"] == pytest.approx(0.9, abs=0.2)
     recording = next(layout.root.rglob("*task-main_run-01_eyelink-01.edf"))
-    _, fixation = write_physio(layout, key=RunKey("02", "01", "main", 1), recording=recording, display=settings.display)
+    _, fixation = write_physio(layout, key=RunKey("02", "01", "main", 1), recording=recording)
     assert set(fixation["share_within"].dropna()) == {1.0}
     assert [one for one in bids_report(layout.root)["issues"]["issues"] if one["severity"] == "error"] == []

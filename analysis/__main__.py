@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from analysis.report.regions.commands import labels
 from analysis.steps import SET_REPORT, STEPS, Done, Request, Step
 from subjects.cli import (
     Name,
@@ -238,6 +239,7 @@ def quickcheck(nifti: Path, study: Path, sub: str, ses: str, task: str, number: 
 
 for _step in STEPS.values():
     make_command(_step)
+cli.add_command(labels)
 cli.add_command(clean)
 
 

@@ -24,6 +24,8 @@ _TEMPLATE_SIDES = {"L": "left", "R": "right"}
 _LONGEST_MM = 12.0  # an edge of the flat map beyond which a triangle lies across one of its cuts
 _N_TRIANGLES = 12  # triangles of the template's sphere in which a vertex is looked for
 _PATCH_MARK = -1
+_STRETCHED, _MOST_FAR = 6.0, 0.05  # an edge so much longer than it is folded is far; so many may be
+_LARGEST_SHRED = 0.05  # of a flat map: what cuts leave apart at its rim is less
 _LEAST_SHARE = 0.03  # an occipital patch holds a tenth of a hemisphere
 
 
@@ -184,8 +186,60 @@ def flatten_freesurfer(folder: Path, *, hemi: str) -> Surface:
         raise AnalysisError(str(patch or folder), came=f"{int(kept.sum())} of {len(faces)} triangles on the flat map",
                             expected=f"at least {_LEAST_SHARE:.0%}",
                             remedy="See that the patch, or sphere.reg, is that of this subject's surface.")
-    return Surface(hemi, ((white + pial) / 2).astype(np.float32), _upright(faces[kept], flat).astype(np.int32),
+    midway = (white + pial) / 2
+    require_own_side(midway, hemi=hemi, where=str(folder / "surf"))
+    if patch is not None:
+        _require_own_patch(patch, flat, midway, faces=faces[kept])
+    made = Surface(hemi, midway.astype(np.float32), _upright(faces[kept], flat).astype(np.int32),
                    np.where(np.isfinite(flat), flat, 0).astype(np.float32), str(patch or folder))
+    require_one_piece(made)
+    return made
+
+
+def require_own_side(points: Floats, *, hemi: str, where: str) -> None:
+    """See by its place that a mesh is of its hemisphere: the left one has negative x, whatever its origin.
+
+    Raises
+    ------
+    AnalysisError
+        If files of the two hemispheres were exchanged.
+    """
+    x = float(points[:, 0].mean())
+    if (x > 0) != (hemi == "R"):
+        raise AnalysisError(where, came=f"{FREESURFER_SIDES[hemi]} surfaces at x = {x:.1f} mm on average",
+                            expected=f"{'positive' if hemi == 'R' else 'negative'} x, where that hemisphere is",
+                            remedy="Copy the subject's surf/ folder again: files of the two hemispheres were "
+                                   "exchanged.")
+
+
+def _require_own_patch(path: Path, flat: Floats, midway: Floats, *, faces: NDArray[np.int64]) -> None:
+    """See that a patch flattens this surface: neighbours on the one are neighbours on the other."""
+    sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    on_map, folded = (np.linalg.norm(points[sides[:, 0]] - points[sides[:, 1]], axis=1) for points in (flat, midway))
+    far = float((on_map > np.maximum(_LONGEST_MM, _STRETCHED * folded)).mean())
+    if far > _MOST_FAR:
+        raise AnalysisError(str(path), came=f"neighbours of this surface far apart on the patch ({far:.0%} of its "
+                            "edges)", expected="the flat patch of this subject's surface",
+                            remedy="Take the patch that was cut from this subject's surface, or move the file away: "
+                                   "the template's flat map is taken then.")
+
+
+def require_one_piece(surface: Surface) -> None:
+    """See that a flat map hangs together: distances along it end where a piece does.
+
+    Raises
+    ------
+    AnalysisError
+        If a second piece holds a share of it that no rim of a cut does.
+    """
+    used = np.unique(surface.faces)
+    counts = np.sort(np.bincount(surface.components()[used]))[::-1]
+    counts = counts[counts > 0]
+    if len(counts) > 1 and counts[1] > _LARGEST_SHRED * counts.sum():
+        raise AnalysisError(surface.where, came=f"a flat map in {len(counts)} pieces, the largest of {counts[0]} and "
+                            f"{counts[1]} vertices", expected="one piece",
+                            remedy="Cut and flatten it again as one patch, or move the file away: the template's flat "
+                                   "map is taken then.")
 
 
 def _upright(faces: NDArray[np.int64], flat: Floats) -> NDArray[np.int64]:

@@ -144,3 +144,38 @@ def test_another_subjects_freesurfer_folder_is_refused(volunteer: tuple[Layout, 
     save_surface(piece, anat / "sub-01_hemi-L_midthickness.surf.gii", flat_path=anat / "other.surf.gii")
     with pytest.raises(AnalysisError, match=rf"{piece.n_vertices} vertices; expected 10242, as .*Take the FreeSurfer"):
         run("flatten", layout, settings)
+
+
+def test_the_patch_of_another_subject_is_refused(tmp_path: Path) -> None:
+    """The same vertices, as many, at the places that another subject's vertices of these numbers have."""
+    folder = write_subject(tmp_path / "bert")
+    path, back = a_patch(folder)
+    points, _ = nib.freesurfer.read_geometry(folder / "surf" / "lh.white")
+    theirs = np.random.default_rng(0).permutation(back)
+    write_patch(path, [(v + 1, points[other, 1], points[other, 2], 0.0)
+                       for v, other in zip(back, theirs, strict=True)])
+    with pytest.raises(AnalysisError, match=r"neighbours of this surface far apart on the patch \(\d+% of its edges\); "
+                                            "expected the flat patch of this subject's surface"):
+        flatten_freesurfer(folder, hemi="L")
+
+
+def test_a_patch_in_two_pieces_is_refused(tmp_path: Path) -> None:
+    folder = write_subject(tmp_path / "bert")
+    points, _ = nib.freesurfer.read_geometry(folder / "surf" / "lh.white")
+    apart = np.flatnonzero((points[:, 1] < np.percentile(points[:, 1], 15))
+                           | (points[:, 1] > np.percentile(points[:, 1], 85)))
+    write_patch(folder / "surf" / "lh.full.flat.patch.3d",
+                [(v + 1, points[v, 1], points[v, 2], 0.0) for v in apart])
+    with pytest.raises(AnalysisError, match=r"a flat map in \d+ pieces, the largest of \d+ and \d+ vertices"):
+        flatten_freesurfer(folder, hemi="L")
+
+
+def test_surfaces_of_exchanged_hemispheres_are_refused(tmp_path: Path) -> None:
+    folder = write_subject(tmp_path / "bert") / "surf"
+    for name in ("white", "pial", "sphere.reg"):
+        left, right = folder / f"lh.{name}", folder / f"rh.{name}"
+        aside = left.rename(folder / "aside")
+        right.rename(left)
+        aside.rename(right)
+    with pytest.raises(AnalysisError, match=r"lh surfaces at x = \d+\.\d mm on average; expected negative x"):
+        flatten_freesurfer(folder.parent, hemi="L")

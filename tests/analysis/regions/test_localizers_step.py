@@ -120,9 +120,9 @@ def test_files_are_told_reused_and_drawn(made: Study) -> None:
     said = read_json(sidecar_path(done.works[0].outputs[0]))
     assert (said["LocalizersNotRun"], said["RunsMissing"]) == ({}, "")
     assert (said["parameters"]["p"], said["parameters"]["threshold"]) == (0.05, "uncorrected")
-    picture = Image.open(done.works[0].companions["png_digest"])
-    assert picture.width > 1200
-    assert len(picture.convert("RGB").quantize(64).getcolors()) > 20
+    with Image.open(done.works[0].companions["png_digest"]) as picture:
+        assert picture.width > 1200
+        assert len(picture.convert("RGB").quantize(64).getcolors()) > 20
 
 
 def test_a_false_discovery_rate_finds_fewer(made: Study, copy: Layout) -> None:

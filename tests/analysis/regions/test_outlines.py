@@ -8,8 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from analysis.regions.labels import ROIS
-from analysis.regions.outlines import (
+from analysis.regions.drawing.outlines import (
     label_polygons,
     read_annotation,
     read_freesurfer_label,
@@ -17,6 +16,7 @@ from analysis.regions.outlines import (
     vertices_inside,
     write_freesurfer_label,
 )
+from analysis.regions.labels import ROIS
 from subjects.errors import AnalysisError
 from tests.analysis.data.test_surface import grid
 

@@ -1,7 +1,8 @@
 """Regions drawn on the flat map, as polygons in a file, and FreeSurfer's own labels: .label and .annot.
 
 A file of polygons is JSON, places in mm on the flat map: ``{"V1": [[[x, y], [x, y], ...], ...], ...}``. A region may
-have several; a vertex on an edge counts as inside.
+have several; a vertex on an edge counts as inside. Where it says so, under :data:`DRAWN_ON`, of which hemisphere and
+flat map it is (``{"hemi": "L", "flat_map": digest}``), it is held against that.
 """
 
 from __future__ import annotations
@@ -16,25 +17,53 @@ from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
 from subjects.errors import AnalysisError
-from subjects.store import read_json, write_text
+from subjects.provenance import digest_array
+from subjects.store import read_json, write_json, write_text
 
 Vertices = NDArray[np.int64]
 _SIDES = {"L": "lh", "R": "rh"}
 _ROUNDING_MM = 1e-6
+DRAWN_ON = "drawn on"
 _FOREIGN = (OSError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Warning)
 """What nibabel raises, or warns of, where a file is none of FreeSurfer's."""
+STRANGE_MM, STRANGE_SHIFT_MM = 8.0, 40.0
+"""Places of a label lie no further from those of its vertices, in the median, once a common shift is taken off; and the
+shift to the side is smaller: the hemispheres' centres are about 60 mm apart."""
 
 
-def read_polygons(path: Path) -> dict[str, list[NDArray[np.float64]]]:
+Polygons = Mapping[str, Sequence[NDArray[np.float64]]]
+
+
+def write_polygons(path: Path, polygons: Polygons, *, hemi: str, flat: NDArray[np.floating],
+                   overwrite: bool = False) -> Path:
+    """Write a file of polygons, with the hemisphere and the flat map that they were drawn on."""
+    drawn_on = {"hemi": hemi, "flat_map": digest_array(flat)}
+    return write_json(path, {DRAWN_ON: drawn_on, **{name: [corners.tolist() for corners in outlines]
+                                                    for name, outlines in polygons.items()}}, overwrite=overwrite)
+
+
+def read_polygons(path: Path, *, hemi: str | None = None,
+                  flat: NDArray[np.floating] | None = None) -> dict[str, list[NDArray[np.float64]]]:
     """Read a file of polygons, by region.
+
+    Parameters
+    ----------
+    path : Path
+    hemi : {"L", "R"}, optional
+        The hemisphere that it must be of, where it says so.
+    flat : float array, (n_vertices, 2), optional
+        The flat map that it must be of, where it says so.
 
     Raises
     ------
     AnalysisError
-        Naming the region and polygon that is none: fewer than three corners, or something else than pairs of numbers.
+        Naming the region and polygon that is none: fewer than three corners, or something else than pairs of numbers;
+        or if it was drawn on the other hemisphere or another flat map.
     """
+    content = read_json(path)
+    _require_drawn_on(content.pop(DRAWN_ON, {}), hemi=hemi, flat=flat, path=path)
     found: dict[str, list[NDArray[np.float64]]] = {}
-    for name, polygons in read_json(path).items():
+    for name, polygons in content.items():
         for k, polygon in enumerate(polygons if isinstance(polygons, list) else [polygons], start=1):
             try:
                 corners = np.array(polygon, dtype=np.float64)
@@ -46,6 +75,17 @@ def read_polygons(path: Path) -> dict[str, list[NDArray[np.float64]]]:
                                     remedy="Draw it again, or correct the file.")
             found.setdefault(name, []).append(corners)
     return found
+
+
+def _require_drawn_on(said: object, *, hemi: str | None, flat: NDArray[np.floating] | None, path: Path) -> None:
+    told = said if isinstance(said, Mapping) else {}
+    if hemi is not None and told.get("hemi", hemi) != hemi:
+        raise AnalysisError(str(path), came=f"polygons of hemisphere {told['hemi']}", expected=f"hemisphere {hemi}",
+                            remedy="Give the files of the two hemispheres their own names.")
+    if flat is not None and told.get("flat_map", digest_array(flat)) != digest_array(flat):
+        raise AnalysisError(str(path), came="polygons that were drawn on another flat map",
+                            expected="this subject's flat map as it is now",
+                            remedy="Take this subject's file; if the flat map was made anew, draw on that one.")
 
 
 def vertices_inside(flat: NDArray[np.floating], polygons: Sequence[NDArray[np.float64]]) -> Vertices:
@@ -72,8 +112,8 @@ def vertices_inside(flat: NDArray[np.floating], polygons: Sequence[NDArray[np.fl
     return np.flatnonzero(inside)
 
 
-def label_polygons(flat: NDArray[np.floating], polygons: Mapping[str, Sequence[NDArray[np.float64]]], *,
-                   names: Sequence[str], where: str) -> NDArray[np.int16]:
+def label_polygons(flat: NDArray[np.floating], polygons: Polygons, *, names: Sequence[str],
+                   where: str) -> NDArray[np.int16]:
     """Label the vertices within the polygons of each region.
 
     Parameters
@@ -121,7 +161,8 @@ def write_freesurfer_label(path: Path, vertices: Vertices, *, points: NDArray[np
                       overwrite=overwrite)
 
 
-def read_freesurfer_label(path: Path, *, n_vertices: int, hemi: str | None = None) -> Vertices:
+def read_freesurfer_label(path: Path, *, n_vertices: int, hemi: str | None = None,
+                          points: NDArray[np.floating] | None = None) -> Vertices:
     """Read the vertices of a FreeSurfer label, ascending.
 
     Parameters
@@ -131,11 +172,15 @@ def read_freesurfer_label(path: Path, *, n_vertices: int, hemi: str | None = Non
         Of the mesh.
     hemi : {"L", "R"}, optional
         The hemisphere that it must be of, where its name says (``lh.`` or ``rh.``).
+    points : float array, (n_vertices, 3), optional
+        The folded mesh. The places that a label holds must be those of the same vertices there, but for a shift
+        (coordinates about another origin) and a few mm (white, midway or pial): see :data:`STRANGE_MM`.
 
     Raises
     ------
     AnalysisError
-        If the file is missing, no label, of the other hemisphere, or names a vertex twice or one outside the mesh.
+        If the file is missing, no label, of the other hemisphere or another subject, or names a vertex twice or one
+        outside the mesh.
     """
     _require_here(path, hemi=hemi, what="a FreeSurfer label")
     try:
@@ -155,7 +200,23 @@ def read_freesurfer_label(path: Path, *, n_vertices: int, hemi: str | None = Non
     if len(np.unique(found)) < len(found):
         raise AnalysisError(str(path), came="a vertex that is named twice", expected="each vertex once",
                             remedy="Write the label again.")
+    if points is not None:
+        _require_places(path, found, points=np.asarray(points, dtype=np.float64))
     return np.sort(found)
+
+
+def _require_places(path: Path, vertices: Vertices, *, points: NDArray[np.float64]) -> None:
+    places = np.atleast_2d(np.loadtxt(path, skiprows=2))[:, 1:4]
+    if not places.any():  # some programs write none
+        return
+    away = places - points[vertices]
+    spread = float(np.median(np.linalg.norm(away - np.median(away, axis=0), axis=1)))
+    shift = float(np.median(away[:, 0]))
+    if spread > STRANGE_MM or abs(shift) > STRANGE_SHIFT_MM:
+        said = f"places {spread:.0f} mm apart from those of its vertices" if spread > STRANGE_MM else \
+            f"places {abs(shift):.0f} mm further to the {'right' if shift > 0 else 'left'} than its vertices"
+        raise AnalysisError(str(path), came=said, expected="a label of this mesh",
+                            remedy="Take label and mesh of the same subject and hemisphere.")
 
 
 def read_annotation(path: Path, *, n_vertices: int, hemi: str | None = None) -> dict[str, Vertices]:

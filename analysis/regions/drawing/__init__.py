@@ -1,0 +1,1 @@
+"""Region labels from elsewhere and by hand: files of other programs, polygons on the flat map, an atlas."""

@@ -56,7 +56,7 @@ def require_place(layout: Layout, data: SubjectData, *, overwrite: bool) -> dict
     return paths
 
 
-def write_own_labels(layout: Layout, data: SubjectData, found: Mapping[str, Collected], *,
+def write_own_labels(layout: Layout, data: SubjectData, *, found: Mapping[str, Collected],
                      files: Mapping[str, Sequence[Path]], renamed: Mapping[str, str], localized: Sequence[str],
                      overwrite: bool) -> dict[str, Path]:
     """Write a subject's labels, each with the digests of what it was made from.

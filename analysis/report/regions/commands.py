@@ -103,7 +103,7 @@ def collect(opened: Subject, surfaces: dict[str, Surface], *, files: tuple[Path,
                                    renamed=pairs, localized=read_localized(opened.layout, sub=opened.sub, hemi=hemi,
                                                                            names=localized))
              for hemi, surface in surfaces.items()}
-    write_own_labels(opened.layout, opened.data, found, files=by_side, renamed=pairs, localized=localized,
+    write_own_labels(opened.layout, opened.data, found=found, files=by_side, renamed=pairs, localized=localized,
                      overwrite=overwrite)
 
 

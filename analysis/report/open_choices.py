@@ -145,7 +145,11 @@ OPEN_CHOICES = (
     OpenChoice("Intervals of similarities in the network", "95 %, over what not said", "over images like these; over "
                "units in `paper_low` and `paper_high`", ("rsa.network_interval",)),
     OpenChoice("Correction for the number of tests", "not said", "none in p; false discovery rate within a table in "
-               "`p_corrected`", ("rsa.correction",)),
+               "`p_corrected`; the largest similarity of all regions and subjects in each permutation on offer",
+               ("rsa.correction",)),
+    OpenChoice("p of the trend over layers", "Mann-Kendall; exact or not is not said", "exact; by the normal "
+               "approximation in `paper_p` (of eight layers it cannot be below .0008, where .00005 is exact)",
+               ("rsa.trend",)),
     OpenChoice("Sparsity level of ROMP", "not given", "cross-validated inside the RE images",
                ("encoding.sparsity", "encoding.candidates", "encoding.folds")),
     OpenChoice("Accuracy of encoding models", "correlation over images or over vertices not said",

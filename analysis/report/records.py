@@ -23,7 +23,8 @@ from analysis.report.figures.cortex.flatmap import FlatHemisphere
 from analysis.report.figures.cortex.searchlight import SearchlightHemisphere, plan_searchlights, read_searchlight
 from analysis.report.figures.prf.records import PrfRecord, plan_prf, read_prf
 from analysis.rsa.confounds import confound_paths
-from analysis.rsa.rdm import RDM, load_rdms
+from analysis.rsa.rdm import RDM, load_greatest, load_rdms
+from analysis.statistics.correction import correct_subjects
 from analysis.statistics.results import read_results
 from analysis.steps import STEPS, Request, Work
 from paradigms.runlog import is_complete, of_kind, read_events, read_journal
@@ -141,7 +142,8 @@ class SubjectRecords:
     `world` of a virtual one (:mod:`analysis.simulation.worlds`), None of a volunteer; `driver` is what drives its
     regions, in words; `dropped` where its simulated time series were dropped after the betas were estimated;
     `denoising` where GLMdenoise estimated them here; `prf` where its receptive fields were fitted;
-    `searchlight` where its similarities were mapped; `regions` in the order of the labels' numbers, and which of the
+    `searchlight` where its similarities were mapped; `greatest` where similarities are corrected by the largest of each
+    permutation; `regions` in the order of the labels' numbers, and which of the
     study's are `left_out`, and why.
     """
 
@@ -162,6 +164,7 @@ class SubjectRecords:
     prf: PrfRecord | None = None
     searchlight: tuple[SearchlightHemisphere, ...] = ()
     denoising: tuple[DenoisingRecord, ...] = ()
+    greatest: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +215,8 @@ class StudyRecords:
 
     @property
     def brain(self) -> pd.DataFrame:
-        """Similarities in the brain, all subjects."""
-        return pd.concat([one.rsa for one in self.subjects], ignore_index=True)
+        """Similarities in the brain, all subjects; corrected over all of them where it is by the largest."""
+        return correct_subjects([one.rsa for one in self.subjects], greatest=[one.greatest for one in self.subjects])
 
     @property
     def encoding(self) -> pd.DataFrame:
@@ -279,7 +282,8 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
         glm=tuple(_read_glm(path, regions=regions, sub=data.sub) for path in works["glm"].files()),
         searchlight=read_searchlight(works["searchlight"], flat=flat) if "searchlight" in works else (),
         flat=flat, prf=prf, rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table),
-        regions=regions.names, left_out=regions.left_out, driver=_driver(layout, data),
+        greatest=load_greatest(rdms), regions=regions.names, left_out=regions.left_out,
+        driver=_driver(layout, data),
         denoising=read_denoising(layout, sub=data.sub, sessions=sessions, joint=glm.sessions == "joint"))
 
 

@@ -143,7 +143,7 @@ def tabulate(places: Mapping[str, Place], *, layers: Sequence[str], tap: str, ne
                   "p": found[place][name][key][1]}
                  for layer, place in zip(layers, read, strict=True) for name, key in keys.items()]
         trends = layer_trends({name: [found[place][name][keys[name]][0] for place in read]
-                               for name in ("RE-AN", "RE-AI")})
+                               for name in ("RE-AN", "RE-AI")}, by=settings.trend)
         rows += [{**named, "place": "layers", "comparison": name, "effect": one.effect, "p": one.p}
                  for name, one in trends.items()]
     return rows

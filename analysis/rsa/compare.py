@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,7 +19,7 @@ from analysis.rsa.similarity import PairGroups, all_pairs, correlate, null_mean,
 from analysis.rsa.variance.jackknife import LEAST, Deletions, delete_images
 from analysis.rsa.variance.patches import similarity_variances
 from analysis.statistics.dissimilarity import WHITENED
-from analysis.statistics.statistic import PaperStatistic, Statistic, centred_interval, t_interval, upper_p
+from analysis.statistics.statistic import PaperStatistic, Statistic, centred_interval, standardised, t_interval, upper_p
 from analysis.statistics.trend import mann_kendall
 from stimuli.manifest import TYPES
 from subjects.provenance import rng
@@ -48,7 +49,8 @@ class Similarities:
     rdms : mapping of str to RDM
         ``"RE"``, ``"AN"``, ``"AI"``.
     nulls : mapping of str to float64 array, (n_permutations,)
-        ``"RE-AN"``, ``"RE-AI"`` under permuted labels, nothing taken off.
+        ``"RE-AN"``, ``"RE-AI"`` under permuted labels, in their own standard deviations
+        (:func:`~analysis.statistics.statistic.standardised`).
     """
 
     statistics: Mapping[str, Statistic]
@@ -132,7 +134,8 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
             rdms["RE"], rdms[kind], n=settings.n_permutations, blocks=blocks, pairs=pairs, by=by,
             rng=rng(seed, "permutation", kind) if shared_seed is None else rng(shared_seed, "permutation"))
         removed = _removed(rdms["RE"], rdms[kind], settings=settings, pairs=pairs, blocks=blocks)
-        found[kind], nulls[f"RE-{kind}"] = (raw, raw - removed), null
+        found[kind] = raw, raw - removed
+        z, nulls[f"RE-{kind}"] = standardised(raw, null)
         low, high, said = _feature_interval(draws[kind], effect=whole, percent=percent, features=drawn)
         paper = PaperStatistic(whole, low, high, _free_p(rdms["RE"], rdms[kind], settings=settings, blocks=blocks,
                                                          p=upper_p(raw, null), rng=rng(seed, "free", kind)))
@@ -144,7 +147,7 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         said += say_degenerate(rdms) + _say_unwhitened(rdms, settings)
         statistics[f"RE-{kind}"] = Statistic(
             raw - removed, low - removed, high - removed, p=upper_p(raw, null), n=len(labels), n_resamples=len(null),
-            seed=seed, ceiling=ceiling, reliability=reliability, paper=paper,
+            seed=seed, ceiling=ceiling, reliability=reliability, paper=paper, z=z,
             test=f"{_shuffled(blocks, settings)}, one-sided; {said}")
     raw, effect = (found["AI"][k] - found["AN"][k] for k in (0, 1))
     statistics[DIFFERENCE] = _difference(distances, rdms, deletions=deletions, effect=effect, raw=raw,
@@ -276,22 +279,25 @@ def feature_draws(distances: Distances, *, settings: RsaSettings, seed: int, n_g
     return found
 
 
-def layer_trends(effects: Mapping[str, list[float]]) -> dict[str, Statistic]:
+def layer_trends(effects: Mapping[str, list[float]], *, by: str = "exact") -> dict[str, Statistic]:
     """Test each comparison's similarity for a trend over the layers.
 
     Parameters
     ----------
     effects : mapping of str to list of float
         ``"RE-AN"``, ``"RE-AI"`` to the similarity of each layer, in order.
+    by : {"exact", "normal"}
+        ``rsa.trend``; ``paper.p`` is always that of the normal approximation.
 
     Returns
     -------
     dict of str to Statistic
-        ``"trend RE-AN"``, ``"trend RE-AI"``: Kendall's tau with the order of the layers, exact two-sided p.
+        ``"trend RE-AN"``, ``"trend RE-AI"``: Kendall's tau with the order of the layers, two-sided p.
     """
-    found = {}
+    found, said = {}, {"exact": "exact", "normal": "normal approximation"}[by]
     for comparison, values in effects.items():
-        tau, p = mann_kendall(values)
-        found[f"trend {comparison}"] = Statistic(tau, float("nan"), float("nan"), p=p, n=len(values), n_resamples=0,
-                                                 seed=None, test="Mann-Kendall, exact, two-sided; effect: tau")
+        tau, p = mann_kendall(values, by=by)
+        usual = PaperStatistic(tau, math.nan, math.nan, mann_kendall(values, by="normal")[1])
+        found[f"trend {comparison}"] = Statistic(tau, math.nan, math.nan, p=p, n=len(values), n_resamples=0, seed=None,
+                                                 test=f"Mann-Kendall, {said}, two-sided; effect: tau", paper=usual)
     return found

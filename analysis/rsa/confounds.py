@@ -16,8 +16,8 @@ from analysis.needs import require_manifest
 from analysis.rsa.compare import Similarities, compare_types
 from analysis.rsa.low_level import Pixels, band_contrasts, band_edges, gabor_energies, measure_image
 from analysis.rsa.rdm import load_rdms
-from analysis.rsa.run import Extras, save
-from analysis.statistics.results import RESULTS, read_results, statistic_row
+from analysis.rsa.run import Extras, digests_of, place_rows, save
+from analysis.statistics.results import RESULTS, read_results
 from analysis.steps import Origin, Request, Work
 from stimuli.manifest import TYPES, Manifest, read_manifest, read_pixels
 from subjects.cli import ProgressWrapper
@@ -71,14 +71,14 @@ class Confounds:
         measures = measure_set(manifest, pixels)
         found = {place: compare_images(manifest, pixels, by=place, settings=self.rsa, seed=self.seed)
                  for place in progress(PLACES, label="low-level RSA", total=len(PLACES))}
-        rows = [statistic_row(statistic, system="images", sub="", place=place, comparison=comparison)
-                for place, here in found.items() for comparison, statistic in here.statistics.items()]
+        digests = {**digests_of(self.origin(self.paths[0])), "digest_data": ""}
+        rows = place_rows(found, settings=self.rsa, system="images", sub="", **digests)
         return lambda: self._save(found, rows, measures)
 
     def _save(self, found: Mapping[str, Similarities], rows: list[dict[str, Any]], measures: pd.DataFrame) -> Extras:
         describe_derivative(self.layout, "rsa")
         table, rdms, values = self.paths
-        save((table, rdms), found, rows=rows)
+        save((table, rdms), found, rows=rows, correction=self.rsa.correction)
         write_table(values, measures, overwrite=True)
         return {table: RESULTS.in_sidecar()}
 
@@ -123,5 +123,6 @@ def compare_images(manifest: Manifest, pixels: Mapping[str, Pixels], *, by: str,
     responses = {kind: np.stack([describe(pixels[manifest.get(base_image=name, type=kind).image_id])
                                  for name in labels]).astype(np.float32) for kind in TYPES}
     return compare_types(responses, labels=labels, settings=settings, percent=95, seed=derive_seed(seed, by, "rsa"),
+                         shared_seed=derive_seed(seed, "images", "orders") if settings.correction == "max" else None,
                          over="images" if settings.network_interval == "images" else "features",
                          features="energies" if by == "Gabor" else "values", n_groups=settings.unit_groups, where=by)

@@ -26,6 +26,7 @@ from subjects.errors import AnalysisError, nearest
 from subjects.provenance import FileFormat
 
 FORMAT = FileFormat("RDMs", version=1)
+_GREATEST = "greatest"
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +184,12 @@ def spearman(first: RDM, second: RDM) -> float:
     return min(1.0, max(-1.0, rho))
 
 
-def save_rdms(path: Path, rdms: Mapping[str, RDM], *, overwrite: bool = False) -> Path:
-    """Write named RDMs to HDF5: one group a name, with ``labels``, ``condensed`` and the measure."""
+def save_rdms(path: Path, rdms: Mapping[str, RDM], *, overwrite: bool = False,
+              greatest: Floats | None = None) -> Path:
+    """Write named RDMs to HDF5: one group a name, with ``labels``, ``condensed`` and the measure.
+
+    `greatest` is what the similarities of all of them are corrected by, if they are: the largest in each permutation.
+    """
     with write_hdf5(path, form=FORMAT, overwrite=overwrite) as file:
         for name, rdm in rdms.items():
             group = file.create_group(name)
@@ -192,7 +197,15 @@ def save_rdms(path: Path, rdms: Mapping[str, RDM], *, overwrite: bool = False) -
             group["condensed"] = rdm.condensed
             group.attrs["measure"] = rdm.measure
             group.attrs["source"] = rdm.source
+        if greatest is not None:
+            file[_GREATEST] = greatest
     return Path(path)
+
+
+def load_greatest(path: Path) -> Floats | None:
+    """Read what the similarities of a file's RDMs are corrected by; None if by something else."""
+    with read_hdf5(path, form=FORMAT, remedy="Run `python -m analysis rsa`.") as file:
+        return np.asarray(file[_GREATEST][()], dtype=np.float64) if _GREATEST in file else None
 
 
 def load_rdms(path: Path) -> dict[str, RDM]:

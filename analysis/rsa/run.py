@@ -16,13 +16,15 @@ from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.glm.combining import betas_paths
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
 from analysis.rsa.ceiling import presentation_ceiling, split_half_reliability
-from analysis.rsa.compare import COMPARED, DIFFERENCE, Similarities, compare_types, layer_trends
+from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
 from analysis.rsa.readings import LOGITS, by_logits
 from analysis.rsa.resampling.distances import WhitenedDistances
+from analysis.running import Digests
+from analysis.statistics.correction import correct_rows
 from analysis.statistics.dissimilarity import WHITENED, without_noise
 from analysis.statistics.results import PAPER_COLUMNS, RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
-from analysis.statistics.statistic import Statistic, false_discovery
+from analysis.statistics.statistic import Statistic
 from analysis.statistics.whitened import mahalanobis
 from analysis.steps import Origin, Request, Work
 from stimuli.feature_store import FeatureStore, open_store
@@ -31,18 +33,23 @@ from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.errors import StoreError
 from subjects.layout import Layout, network_label
-from subjects.provenance import derive_seed, sidecar_path
+from subjects.provenance import derive_seed, digest_json, sidecar_path
 from subjects.settings.analysis import RoiSettings, RsaSettings
 from subjects.store import read_json, write_table
 
-COLUMNS = ("system", "sub", "place", "comparison", *STATISTIC_COLUMNS, "ceiling_low", "ceiling_high", "reliability",
-           "reliability_whole", "correction", "p_corrected", *PAPER_COLUMNS)
+DIGESTS = ("digest_images", "digest_data", "digest_settings")
+COLUMNS = ("system", "sub", "place", "comparison", "dissimilarity", "coefficient", *STATISTIC_COLUMNS, "z",
+           "ceiling_low", "ceiling_high", "reliability", "reliability_whole", "correction", "p_corrected",
+           *PAPER_COLUMNS, *DIGESTS)
+_COLUMNS = ("z: the effect in standard deviations of its permutation null; digest_images: of the manifest; "
+            "digest_data: of the digests of all other inputs; digest_settings: of the parameters")
 _CEILING = ("from the noise of the two presentations of RE: two measurements of the same patterns (low), one of them "
             "and the patterns without noise (high)")
-_RELIABILITY = "split-half: Spearman of RE RDMs, presentation 1 and 2; reliability_whole: Spearman-Brown corrected"
+_RELIABILITY = "split-half: similarity of RE RDMs, presentation 1 and 2; reliability_whole: Spearman-Brown corrected"
 _PAPER = ("the paper's own procedures: nothing taken off; intervals over vertices or units one by one, of the "
           "difference from a bootstrap over images; p from labels shuffled over all images, of the difference from "
-          "that bootstrap (paper_p) and from the mean of RE-AI against the redrawn RE-AN (paper_p_mean)")
+          "that bootstrap (paper_p) and from the mean of RE-AI against the redrawn RE-AN (paper_p_mean); of trends by "
+          "the normal approximation of Mann and Kendall, which most programs give")
 Extras = dict[Path, dict[str, Any]]
 
 
@@ -102,25 +109,26 @@ class BrainRsa:
         inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi),
                   "manifest": self.layout.manifest}
         return Origin(inputs, {"seed": self.seed,
-                               "rsa": self.rsa.model_dump(mode="json", exclude={"unit_groups", "network_interval",
-                                                                          "searchlight_permutations"}),
+                               "rsa": self.rsa.model_dump(mode="json", exclude={
+                                   "unit_groups", "network_interval", "searchlight_permutations", "trend"}),
                                "roi": selection_parameters(self.roi)})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Compare the image types in every region."""
+        shared = derive_seed(self.seed, self.sub, "rsa", "orders") if self.rsa.correction == "max" else None
+        made_from = digests_of(self.origin(self.paths[0]))
         regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi,
                                     manifest=read_manifest(self.layout.manifest), measure=self.rsa.dissimilarity)
-        found = {roi: region_similarities(regions[roi], settings=self.rsa, sub=self.sub,
+        found = {roi: region_similarities(regions[roi], settings=self.rsa, sub=self.sub, shared_seed=shared,
                                           seed=derive_seed(self.seed, self.sub, roi, "rsa"))
                  for roi in progress(regions, label=f"RSA sub-{self.sub}", total=len(regions))}
-        rows = [statistic_row(statistic, system="brain", sub=self.sub, place=roi, comparison=comparison)
-                for roi, place in found.items() for comparison, statistic in place.statistics.items()]
+        rows = place_rows(found, settings=self.rsa, system="brain", sub=self.sub, **made_from)
         return lambda: self._save(found, rows)
 
     def _save(self, found: Mapping[str, Similarities], rows: list[dict[str, Any]]) -> Extras:
         describe_derivative(self.layout, "rsa")
-        save(self.paths, found, rows=corrected(rows, by=self.rsa.correction))
-        return {self.paths[0]: {"Ceiling": _CEILING, "Reliability": _RELIABILITY, "Paper": _PAPER,
+        save(self.paths, found, rows=rows, correction=self.rsa.correction)
+        return {self.paths[0]: {"Columns": _COLUMNS, "Ceiling": _CEILING, "Reliability": _RELIABILITY, "Paper": _PAPER,
                                 **RESULTS.in_sidecar()}}
 
     def check(self) -> None:
@@ -197,20 +205,22 @@ class NetworkRsa:
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Compare the image types in every layer, or in every tap."""
-        store = open_features(self.network, study=self.layout.root)
+        store, made_from = open_features(self.network, study=self.layout.root), digests_of(self.origin(self.paths[0]))
         named = {name: name for name in store.taps} if self.of == "taps" else named_layers(store)
         found = place_similarities(store, named, manifest=read_manifest(self.layout.manifest), settings=self.rsa,
                                    seed=self.seed, progress=progress)
-        trends = reading_trends(found, layers=store.layers) if self.of == "layers" else {}
-        rows = [statistic_row(statistic, system="network", sub="", place=place, comparison=comparison)
-                for place, statistics in {**{name: here.statistics for name, here in found.items()}, **trends}.items()
-                for comparison, statistic in statistics.items()]
+        trends = reading_trends(found, layers=store.layers, by=self.rsa.trend) if self.of == "layers" else {}
+        names = {"system": "network", "sub": "", **made_from}
+        rows = place_rows(found, settings=self.rsa, **names)
+        rows += [statistic_row(statistic, place=place, comparison=comparison, coefficient="tau_a", **names)
+                 for place, statistics in trends.items() for comparison, statistic in statistics.items()]
         return lambda: self._save(found, rows)
 
     def _save(self, found: Mapping[str, Similarities], rows: list[dict[str, Any]]) -> Extras:
         describe_derivative(self.layout, "rsa")
-        save(self.paths, found, rows=corrected(rows, by=self.rsa.correction))
-        return {self.paths[0]: {"Network": self.network.name, "Paper": _PAPER, **RESULTS.in_sidecar()}}
+        save(self.paths, found, rows=rows, correction=self.rsa.correction)
+        return {self.paths[0]: {"Network": self.network.name, "Columns": _COLUMNS, "Paper": _PAPER,
+                                **RESULTS.in_sidecar()}}
 
     def check(self) -> None:
         """See that both files can be read."""
@@ -251,55 +261,49 @@ def place_similarities(store: FeatureStore, named: Mapping[str, str], *, manifes
     """
     labels = tuple(sorted(manifest.base_images))  # the draws do not depend on the order of the manifest's rows
     ids = {kind: [manifest.get(base_image=name, type=kind).image_id for name in labels] for kind in TYPES}
+    shared = derive_seed(seed, store.network, "rsa", "orders") if settings.correction == "max" else None
     found = {}
     for place, name in progress(named.items(), label=f"RSA network-{store.network}", total=len(named)):
         responses = {kind: store.read(name, image_ids=rows) for kind, rows in ids.items()}
         found[place] = compare_types(responses, labels=labels, settings=settings, percent=95,
                                      seed=derive_seed(seed, store.network, place, "rsa"),
-                                     features="units", n_groups=settings.unit_groups,
+                                     features="units", n_groups=settings.unit_groups, shared_seed=shared,
                                      over="images" if settings.network_interval == "images" else "features",
                                      where=f"network-{store.network} {place}")
     return found
 
 
-def reading_trends(found: Mapping[str, Similarities], *, layers: Sequence[str]) -> dict[str, dict[str, Statistic]]:
+def reading_trends(found: Mapping[str, Similarities], *, layers: Sequence[str],
+                   by: str = "exact") -> dict[str, dict[str, Statistic]]:
     """Test the trends over the layers, and again with the last layer by the logits, which is never a layer more."""
     readings = {"layers": list(layers)}
     if by_logits(layers[-1]) in found:
         readings[by_logits("layers")] = [*layers[:-1], by_logits(layers[-1])]
     return {name: layer_trends({f"RE-{kind}": [found[place].statistics[f"RE-{kind}"].effect for place in places]
-                                for kind in COMPARED}) for name, places in readings.items()}
+                                for kind in COMPARED}, by=by) for name, places in readings.items()}
 
 
-def corrected(rows: list[dict[str, Any]], *, by: str) -> list[dict[str, Any]]:
-    """Correct p within the tests of a table: of all similarities, of all differences, of all trends.
-
-    Parameters
-    ----------
-    rows : list of dict
-        Rows of one table.
-    by : {"fdr", "none"}
-    """
-    if by == "none":
-        return [{**row, "p_corrected": row["p"]} for row in rows]
-    families = [_family(row["comparison"]) for row in rows]
-    p_corrected = dict[int, float]()
-    for family in dict.fromkeys(families):
-        places = [k for k, name in enumerate(families) if name == family]
-        p_corrected.update(zip(places, false_discovery([rows[k]["p"] for k in places]).tolist(), strict=True))
-    return [{**row, "p_corrected": p_corrected[k],
-             "correction": f"none; in p_corrected false discovery rate over {families.count(families[k])} tests"}
-            for k, row in enumerate(rows)]
+def digests_of(origin: Origin) -> dict[str, str]:
+    """Give the digests of what a table is made from, for its rows: see :data:`DIGESTS`."""
+    inputs, parameters = Digests(verify=False).of(origin)
+    others = {name: digest for name, digest in inputs.items() if name != "manifest"}
+    return dict(zip(DIGESTS, (str(inputs["manifest"]), digest_json(others), digest_json(parameters)), strict=True))
 
 
-def _family(comparison: str) -> str:
-    if comparison.startswith("trend"):
-        return "trends"
-    return "differences" if comparison == DIFFERENCE else "similarities"
+def place_rows(found: Mapping[str, Similarities], *, settings: RsaSettings, **names: str) -> list[dict[str, Any]]:
+    """Give a row a place and comparison, behind the columns that name it."""
+    return [statistic_row(statistic, place=place, comparison=comparison, dissimilarity=here.rdms["RE"].measure,
+                          coefficient=settings.comparison, **names)
+            for place, here in found.items() for comparison, statistic in here.statistics.items()]
 
 
-def save(paths: tuple[Path, Path], found: Mapping[str, Similarities], *, rows: list[dict[str, Any]]) -> None:
-    """Write the table and the RDMs of some places over older ones."""
+def save(paths: tuple[Path, Path], found: Mapping[str, Similarities], *, rows: Sequence[Mapping[str, Any]],
+         correction: str) -> None:
+    """Correct the tests of some places, and write the table and the RDMs over older ones."""
     rdms = {f"{place}/{kind}": rdm for place, here in found.items() for kind, rdm in here.rdms.items()}
-    save_rdms(paths[1], rdms, overwrite=True)
-    write_table(paths[0], as_table(rows, columns=COLUMNS), overwrite=True)
+    greatest = None
+    if correction == "max":
+        greatest = np.max([null for here in found.values() for null in here.nulls.values()], axis=0)
+    save_rdms(paths[1], rdms, overwrite=True, greatest=greatest)
+    write_table(paths[0], as_table(correct_rows(rows, by=correction, greatest=greatest), columns=COLUMNS),
+                overwrite=True)

@@ -31,8 +31,8 @@ def statistic_row(statistic: Statistic, **names: Any) -> dict[str, Any]:
     low, high = statistic.ceiling or (float("nan"), float("nan"))
     half, whole = statistic.reliability or (float("nan"), float("nan"))
     paper = {name: getattr(statistic.paper, name.removeprefix("paper_"), float("nan")) for name in PAPER_COLUMNS}
-    return {**names, **values, "correction": statistic.correction, "ceiling_low": low, "ceiling_high": high,
-            "reliability": half, "reliability_whole": whole, **paper}
+    return {**names, **values, "z": statistic.z, "correction": statistic.correction, "ceiling_low": low,
+            "ceiling_high": high, "reliability": half, "reliability_whole": whole, **paper}
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> pd.DataFrame:

@@ -64,6 +64,8 @@ class Statistic:
         Split-half reliability of the RDM, and its Spearman-Brown correction.
     paper : PaperStatistic, optional
         The same by the paper's own procedures.
+    z : float
+        The effect in standard deviations of its permutation null, from the null's mean; NaN without one.
     """
 
     effect: float
@@ -78,6 +80,7 @@ class Statistic:
     ceiling: tuple[float, float] | None = None
     reliability: tuple[float, float] | None = None
     paper: PaperStatistic | None = None
+    z: float = math.nan
 
     def __post_init__(self) -> None:
         if not 0 < self.p <= 1:
@@ -106,22 +109,35 @@ def upper_p(effect: float, null: ArrayLike) -> float:
     return float((1 + np.count_nonzero(draws >= effect - slack)) / (1 + draws.size))
 
 
-def greatest_p(effects: ArrayLike, nulls: ArrayLike) -> NDArray[np.float64]:
-    """Correct one-sided p values of several effects by the largest of their nulls, which share their draws.
+def standardised(effect: float, null: ArrayLike) -> tuple[float, NDArray[np.float64]]:
+    """Give an effect and its null in standard deviations of the null, from the null's mean; 0 where that is constant.
 
-    Each effect and its null are standardised by the null's mean and standard deviation, and every effect is compared
-    with the largest value of each draw anywhere.
+    Examples
+    --------
+    >>> z, null = standardised(4.0, [1.0, 3.0])
+    >>> z, null.tolist()
+    (2.0, [-1.0, 1.0])
+    """
+    draws = np.asarray(null, dtype=np.float64)
+    mean, spread = float(draws.mean()), float(draws.std())
+    spread = spread if spread > 0 else math.inf
+    return (effect - mean) / spread, (draws - mean) / spread
+
+
+def greatest_p(z: ArrayLike, greatest: ArrayLike) -> NDArray[np.float64]:
+    """Correct one-sided tests of several effects by the largest that each permutation gives anywhere.
 
     Parameters
     ----------
-    effects : array, (k,)
-    nulls : array, (k, n)
-        Column j: draw j, the same permutation for all effects that depend on one another.
+    z : array, (k,)
+        Effects in standard deviations of their nulls (:func:`standardised`).
+    greatest : array, (n,)
+        The largest of all nulls in each draw, in the same units; a draw permutes all that depend on one another alike.
 
     Returns
     -------
     float64 array, (k,)
-        ``(1 + #{largest >= effect}) / (1 + n)``: the family-wise error rate is held, whichever effects are true.
+        ``(1 + #{largest >= z}) / (1 + n)``: the family-wise error rate is held, whichever effects are true.
 
     References
     ----------
@@ -129,15 +145,12 @@ def greatest_p(effects: ArrayLike, nulls: ArrayLike) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> greatest_p([3.0, 0.0], [[1, -1, 1, -1], [-1, 1, 1, -1]]).tolist()
+    >>> greatest_p([3.0, 0.0], [1.0, 1.0, 1.0, -1.0]).tolist()
     [0.2, 0.8]
     """
-    draws, values = np.asarray(nulls, dtype=np.float64), np.asarray(effects, dtype=np.float64)
-    mean, spread = draws.mean(axis=1), draws.std(axis=1)
-    spread = np.where(spread > 0, spread, np.inf)
-    greatest = np.sort(((draws - mean[:, None]) / spread[:, None]).max(axis=0))
-    reached = len(greatest) - np.searchsorted(greatest, (values - mean) / spread - 1e-9)
-    result: NDArray[np.float64] = (1 + reached) / (1 + len(greatest))
+    null = np.sort(np.asarray(greatest, dtype=np.float64))
+    reached = len(null) - np.searchsorted(null, np.asarray(z, dtype=np.float64) - 1e-9)
+    result: NDArray[np.float64] = (1 + reached) / (1 + len(null))
     return result
 
 

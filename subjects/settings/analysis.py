@@ -235,9 +235,13 @@ class RsaSettings(Section):
         "Test of RE-AI minus RE-AN: t with the variance over images without what pairs of images count twice; AN and "
         "AI swapped at random images, without an interval; or the paper's bootstrap over images, which rejects far "
         "too rarely.", since="0.2.0", before="images")
-    correction: Literal["fdr", "none"] = described("fdr",
+    correction: Literal["fdr", "max", "none"] = described("fdr",
         "Correction for the tests of a table, in its column `p_corrected`: false discovery rate (Benjamini & "
-        "Hochberg), or none.", since="0.2.0", before="none")
+        "Hochberg); the largest similarity of all regions (or layers) in each permutation (`max`: family-wise error; "
+        "in a report, of all regions of all subjects); or none.", since="0.2.0", before="none")
+    trend: Literal["exact", "normal"] = described("exact",
+        "Mann-Kendall test over layers: exact, or by the normal approximation, which stands in `paper_p` beside it.",
+        source="protocol 8", since="0.2.0")
     searchlight_permutations: Annotated[int, Field(ge=0)] = described(0,
         "Permutations of the labels behind p in the maps of `searchlight`, uncorrected and corrected by false "
         "discovery rate, by the largest value anywhere and by clusters; 0 maps similarities alone. 1000 take minutes.",

@@ -15,14 +15,16 @@ from scipy.stats import kendalltau, spearmanr
 from analysis.regions.labels import ROIS
 from analysis.rsa import compare
 from analysis.rsa.compare import DEGENERATE, DIFFERENCE, compare_types, layer_trends, say_degenerate
-from analysis.rsa.rdm import RDM, compute_rdm, load_rdms
+from analysis.rsa.rdm import RDM, compute_rdm, load_greatest, load_rdms
+from analysis.rsa.resampling.images import label_permutations
 from analysis.rsa.run import COLUMNS, named_layers, place_similarities, reading_trends
 from analysis.statistics.results import read_results
+from analysis.statistics.trend import mann_kendall
 from stimuli.feature_store import open_store
 from stimuli.image_set.exports.feature_writer import FeatureWriter, write_store
 from subjects.cli import silent
 from subjects.errors import AnalysisError, StudyError
-from subjects.provenance import rng, sidecar_path
+from subjects.provenance import derive_seed, digest_json, rng, sidecar_path
 from subjects.settings.loading import load_settings
 from subjects.settings.study import RsaSettings
 from subjects.store import read_json
@@ -250,6 +252,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from analysis.rsa.run import named_layers, place_similarities
 from analysis.statistics.results import read_results
+from analysis.statistics.trend import mann_kendall
 from stimuli.feature_store import open_store
 from subjects.cli import silent
 from subjects.settings.study import RsaSettings
@@ -273,6 +276,9 @@ def test_layer_trends_are_exact_mann_kendall_tests():
         theirs = kendalltau(np.arange(8), values, method="exact")
         assert (found[name].effect, found[name].p) == pytest.approx((theirs.statistic, theirs.pvalue))
         assert (found[name].n, found[name].n_resamples, found[name].seed) == (8, 0, None)
+        usual = layer_trends({name.removeprefix("trend "): values}, by="normal")[name]
+        assert usual.p == found[name].paper.p == mann_kendall(values, by="normal")[1]
+        assert "Mann-Kendall, normal approximation, two-sided" in usual.test
 
 
 @pytest.mark.slow
@@ -321,7 +327,9 @@ def test_taps_beside_the_layers_have_a_table_of_their_own_and_change_no_trend(tm
                 layers=store.layers, taps=list(taps), image_ids=store.image_ids)
     done = run("rsa", layout, settings)
     assert [one.name for one in done.works] == ["sub-01", "network-demo", "network-demo, taps"]
-    pd.testing.assert_frame_equal(read_results(done.works[1].outputs[0]), plain)
+    again = read_results(done.works[1].outputs[0])
+    assert (again["digest_data"] != plain["digest_data"]).all(), "the file of features is another one"
+    pd.testing.assert_frame_equal(again.drop(columns="digest_data"), plain.drop(columns="digest_data"))
     beside = read_results(done.works[2].outputs[0])
     assert done.works[2].outputs[0].name == "network-demo_desc-taps_rsa.tsv"
     assert list(dict.fromkeys(beside["place"])) == list(taps)
@@ -447,3 +455,48 @@ def test_fewer_than_seven_images_have_no_variance_over_images_and_say_so(n_image
     assert (found[DIFFERENCE].p == 1.0) == np.isnan(found[DIFFERENCE].low) == few
     assert ("no interval: too few images" in found["RE-AI"].test) == np.isnan(found["RE-AI"].low) == few
     assert np.isfinite(found["RE-AI"].paper.low)
+
+
+def test_the_largest_of_all_regions_is_shared_by_orders_of_labels_that_are_the_same(tmp_path):
+    """By a plain loop over the RDMs on disk: one order of labels for all regions and both comparisons."""
+    layout, _ = make_study(tmp_path / "study", subjects=("01", "02"))
+    settings = load_settings(layout.root, overrides={
+        "rsa.correction": "max", "rsa.n_permutations": 50, "rsa.n_bootstraps": 10})
+    done = run("rsa", layout, settings, "01", "02")
+    table, rdms = read_results(done.works[0].outputs[0]), load_rdms(done.works[0].outputs[1])
+    seed = derive_seed(settings.study.seed, "01", "rsa", "orders")
+    blocks = patterns_of(layout, settings)["V1"].sessions
+    null, z = {}, {}
+    for roi in ROIS:
+        for kind in ("AN", "AI"):
+            draws = label_permutations(rdms[f"{roi}/RE"], rdms[f"{roi}/{kind}"], n=50, blocks=blocks,
+                                       rng=rng(seed, "permutation"))
+            raw = spearmanr(rdms[f"{roi}/RE"].condensed, rdms[f"{roi}/{kind}"].condensed).statistic
+            null[roi, kind] = (draws - draws.mean()) / draws.std()
+            z[roi, kind] = (raw - draws.mean()) / draws.std()
+    greatest = np.max(list(null.values()), axis=0)
+    np.testing.assert_allclose(load_greatest(done.works[0].outputs[1]), greatest)
+    by_name = table.set_index(["place", "comparison"])
+    for (roi, kind), value in z.items():
+        row = by_name.loc[(roi, f"RE-{kind}")]
+        assert row["z"] == pytest.approx(value)
+        assert row["p_corrected"] == (1 + np.count_nonzero(greatest >= value - 1e-9)) / 51
+    other = load_greatest(done.works[1].outputs[1])
+    assert not np.array_equal(greatest, other)
+    layers = read_results(next(one for one in done.works if one.name == "network-demo").outputs[0])
+    assert layers["correction"].str.contains("largest of 16 similarities|false discovery").all()
+
+
+def test_rows_name_measure_coefficient_and_the_digests_of_what_they_are_from(fabricated):
+    layout, settings = fabricated
+    done = run("rsa", layout, settings)
+    for work in done.works:
+        table, beside = read_results(work.outputs[0]), read_json(sidecar_path(work.outputs[0]))
+        assert set(table["digest_images"]) == {beside["inputs"]["manifest"]}
+        assert set(table["digest_settings"]) == {digest_json(beside["parameters"])}
+        others = {name: digest for name, digest in beside["inputs"].items() if name != "manifest"}
+        assert set(table["digest_data"]) == {digest_json(others)}
+        assert set(table["dissimilarity"].dropna()) == {"correlation"}
+        assert set(table["coefficient"]) <= {"spearman", "tau_a"}
+        trends = table["comparison"].str.startswith("trend")
+        assert set(table.loc[~trends, "coefficient"]) == {"spearman"}

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import kendalltau, norm, spearmanr
 
 from analysis.rsa.ceiling import noise_ceiling, split_half_reliability
 from analysis.rsa.rdm import RDM, compute_rdm, spearman
@@ -279,6 +279,19 @@ def test_mann_kendall_with_ties_enumerates_all_orders(values):
         assert p == pytest.approx(np.mean([abs(score(order)) >= least for order in orders]))
     else:
         assert p == pytest.approx(kendalltau(range(8), values, method="asymptotic").pvalue, abs=0.01)
+
+
+@pytest.mark.parametrize("values", [[1, 2, 3, 4, 5, 6, 7, 8], [3, 1, 2, 5, 4, 8, 6, 7], [1, 1, 2, 2, 3, 5, 5, 5],
+                                    list(range(20))])
+def test_mann_kendall_by_the_normal_approximation_is_a_plain_loop(values):
+    """S and its variance as Kendall gives them, z nearer 0 by 1, two-sided."""
+    score = sum(np.sign(values[j] - values[i]) for i in range(len(values)) for j in range(i + 1, len(values)))
+    n, ties = len(values), [values.count(one) for one in set(values)]
+    variance = (n * (n - 1) * (2 * n + 5) - sum(t * (t - 1) * (2 * t + 5) for t in ties)) / 18
+    tau, p = mann_kendall(values, by="normal")
+    assert p == pytest.approx(2 * norm.sf((abs(score) - 1) / np.sqrt(variance)))
+    assert tau == mann_kendall(values[:8])[0] or n > 8
+    assert mann_kendall([2, 2, 2, 2], by="normal") == (0.0, 1.0)
 
 
 def test_mann_kendall_of_a_constant_series_is_no_trend():

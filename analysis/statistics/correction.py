@@ -1,0 +1,92 @@
+"""Corrections for the number of tests in a table: false discovery rate, or the largest of all permuted similarities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.statistics.statistic import false_discovery, greatest_p
+
+Floats = NDArray[np.float64]
+SIMILARITIES, DIFFERENCES, TRENDS = "similarities", "differences", "trends"
+
+
+def family_of(comparison: str) -> str:
+    """Say with which others a test is corrected.
+
+    Examples
+    --------
+    >>> [family_of(name) for name in ("RE-AI", "RE-AI minus RE-AN", "trend RE-AI")]
+    ['similarities', 'differences', 'trends']
+    """
+    if comparison.startswith("trend"):
+        return TRENDS
+    return DIFFERENCES if " minus " in comparison else SIMILARITIES
+
+
+def correct_rows(rows: Sequence[Mapping[str, Any]], *, by: str, greatest: Floats | None = None) -> list[dict[str, Any]]:
+    """Correct p within the tests of a table: of all similarities, of all differences, of all trends.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Rows of one table, with ``comparison``, ``p``, and for ``"max"`` ``z``.
+    by : {"fdr", "max", "none"}
+        ``"max"``: similarities by the largest of all in each permutation; differences and trends, which have no
+        permutations in common, by false discovery rate.
+    greatest : float64 array, (n,), optional
+        See :func:`~analysis.statistics.statistic.greatest_p`; for ``"max"``.
+
+    Returns
+    -------
+    list of dict
+        The rows, with ``p_corrected`` and ``correction``.
+    """
+    if by == "none":
+        return [{**row, "p_corrected": row["p"], "correction": "none"} for row in rows]
+    families = [family_of(row["comparison"]) for row in rows]
+    found = [dict(row) for row in rows]
+    for family in dict.fromkeys(families):
+        places = [k for k, name in enumerate(families) if name == family]
+        if by == "max" and family == SIMILARITIES and greatest is not None:
+            corrected = greatest_p([rows[k]["z"] for k in places], greatest)
+            said = f"largest of {len(places)} similarities in each of {len(greatest)} permutations (family-wise error)"
+        else:
+            corrected = false_discovery([rows[k]["p"] for k in places])
+            said = f"false discovery rate over {len(places)} tests"
+        for k, p in zip(places, corrected.tolist(), strict=True):
+            found[k] |= {"p_corrected": p, "correction": f"none; in p_corrected {said}"}
+    return found
+
+
+def correct_subjects(tables: Sequence[pd.DataFrame], *, greatest: Sequence[Floats | None]) -> pd.DataFrame:
+    """Put the tables of several subjects together, their similarities corrected over regions and subjects.
+
+    Parameters
+    ----------
+    tables : sequence of DataFrame
+        One a subject, with the columns of ``rsa``.
+    greatest : sequence of (float64 array, (n,)) or None
+        What each subject's similarities were corrected by; None where it was not by the largest. Subjects'
+        permutations are independent, so that any draw of one may stand beside any of another.
+
+    Returns
+    -------
+    DataFrame
+        Where one of them has none, or they differ in number, each subject's own corrections.
+    """
+    whole = pd.concat(tables, ignore_index=True)
+    known = [one for one in greatest if one is not None]
+    if len(known) < 2 or len(known) < len(tables) or len({len(one) for one in known}) > 1:
+        return whole
+    largest = np.max(known, axis=0)
+    chosen = whole["comparison"].map(family_of) == SIMILARITIES
+    whole.loc[chosen, "p_corrected"] = greatest_p(whole.loc[chosen, "z"], largest)
+    whole.loc[chosen, "correction"] = (
+        f"none; in p_corrected largest of {int(chosen.sum())} similarities of {len(tables)} subjects in each of "
+        f"{len(largest)} permutations (family-wise error)")
+    return whole

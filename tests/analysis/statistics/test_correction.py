@@ -1,0 +1,80 @@
+"""Corrections within a table and over subjects: against plain loops, and calibrated on tests that hang together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom, false_discovery_control
+
+from analysis.statistics.correction import correct_rows, correct_subjects
+from analysis.statistics.statistic import greatest_p, standardised
+
+NAMES = ("RE-AN", "RE-AI", "RE-AI minus RE-AN", "trend RE-AI")
+
+
+def rows(n_places: int = 4, *, seed: int = 1, sub: str = "01") -> list[dict[str, object]]:
+    generator = np.random.default_rng(seed)
+    return [{"sub": sub, "place": f"place{k}", "comparison": name, "p": float(generator.random()),
+             "z": float(generator.normal()), "correction": "none"} for k in range(n_places) for name in NAMES]
+
+
+def test_false_discovery_is_scipys_within_similarities_differences_and_trends() -> None:
+    given = rows()
+    found = pd.DataFrame(correct_rows(given, by="fdr"))
+    for names in (NAMES[:2], NAMES[2:3], NAMES[3:]):
+        part = found[found["comparison"].isin(names)]
+        np.testing.assert_allclose(part["p_corrected"], false_discovery_control(part["p"]))
+        assert set(part["correction"]) == {f"none; in p_corrected false discovery rate over {len(part)} tests"}
+    assert [row["p_corrected"] for row in correct_rows(given, by="none")] == [row["p"] for row in given]
+
+
+def test_the_largest_corrects_similarities_and_the_rest_is_false_discovery() -> None:
+    given, greatest = rows(), np.random.default_rng(2).normal(2.0, 0.5, size=200)
+    found = pd.DataFrame(correct_rows(given, by="max", greatest=greatest))
+    fdr = pd.DataFrame(correct_rows(given, by="fdr"))
+    for row, other in zip(found.to_dict("records"), fdr.to_dict("records"), strict=True):
+        if row["comparison"] in NAMES[:2]:
+            assert row["p_corrected"] == (1 + np.count_nonzero(greatest >= row["z"])) / 201
+            assert row["correction"] == ("none; in p_corrected largest of 8 similarities in each of 200 permutations "
+                                         "(family-wise error)")
+        else:
+            assert row["p_corrected"] == other["p_corrected"]
+
+
+def test_subjects_together_are_corrected_over_all_of_them() -> None:
+    greatest = [np.random.default_rng(k).normal(2.0, 0.5, size=100) for k in range(2)]
+    tables = [pd.DataFrame(correct_rows(rows(seed=k, sub=f"0{k}"), by="max", greatest=greatest[k])) for k in range(2)]
+    whole = correct_subjects(tables, greatest=greatest)
+    both = np.maximum(*greatest)
+    for row in whole.to_dict("records"):
+        if row["comparison"] in NAMES[:2]:
+            assert row["p_corrected"] == (1 + np.count_nonzero(both >= row["z"])) / 101
+            assert "largest of 16 similarities of 2 subjects" in row["correction"]
+    own = pd.concat(tables, ignore_index=True)
+    later = whole["comparison"].isin(NAMES[2:])
+    pd.testing.assert_frame_equal(whole[later], own[later])
+
+
+@pytest.mark.parametrize("greatest", [[None, None], [np.zeros(5), None], [np.zeros(5), np.zeros(6)]])
+def test_subjects_that_were_not_corrected_so_keep_their_own(greatest) -> None:
+    tables = [pd.DataFrame(correct_rows(rows(seed=k), by="fdr")) for k in range(2)]
+    pd.testing.assert_frame_equal(correct_subjects(tables, greatest=greatest), pd.concat(tables, ignore_index=True))
+
+
+def test_the_family_wise_error_is_five_percent_over_tests_that_hang_together() -> None:
+    """600 families of 10 tests that correlate by .6, 99 permutations each."""
+    generator, hits = np.random.default_rng(3), 0
+    for _ in range(600):
+        shared = generator.normal(size=100)
+        values = np.sqrt(0.6) * shared + np.sqrt(0.4) * generator.normal(size=(10, 100))
+        found = [standardised(row[0], row[1:]) for row in values]
+        hits += greatest_p([z for z, _ in found], np.max([null for _, null in found], axis=0)).min() <= 0.05
+    low, high = binom.ppf([0.005, 0.995], 600, 0.05)
+    assert low <= hits <= high
+
+
+def test_a_constant_null_has_no_spread() -> None:
+    z, null = standardised(3.0, [1.0, 1.0])
+    assert z == 0
+    assert null.tolist() == [0, 0]

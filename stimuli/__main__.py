@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from subjects.cli import Name, group, json_option, main, rich_progress, say, study_option
+from stimuli.alignment.commands.measures import COMMANDS
+from stimuli.alignment.commands.options import (
+    asked_network,
+    file_type,
+    folder_type,
+    from_here,
+    hardware_options,
+    images_option,
+    labels_option,
+    network_options,
+    overwrite_option,
+    replace_option,
+)
+from subjects.cli import group, json_option, main, rich_progress, say, study_option
 from subjects.errors import NetworkError, StoreError
 from subjects.layout import Layout
 
 if TYPE_CHECKING:
-    from stimuli.image_set.set_network import NetworkChoice
     from stimuli.networks.registry import Network
     from subjects.settings.study import Settings
 
@@ -21,62 +33,6 @@ if TYPE_CHECKING:
 @group(help=__doc__)
 def cli() -> None:
     pass
-
-
-_threads = click.option("--threads", default=None, type=click.IntRange(min=1),
-                        help="CPU threads of the network (default: the physical cores, at most OMP_NUM_THREADS).")
-_device = click.option("--device", default="cpu", show_default=True, type=Name(("auto", "cpu", "cuda", "mps")),
-                       help="Where the network computes; auto: a GPU where there is one. Images are judged on the CPU.")
-
-
-def hardware_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where the network computes."""
-    return _device(_threads(command))
-
-
-_folder = click.Path(path_type=Path, file_okay=False, resolve_path=True)
-_file = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
-images_option = click.option("--images", type=_folder, default=None,
-                             help="Folder of photographs for RE (default: stimuli.images; unset: RE are drawn).")
-labels_option = click.option("--labels", type=_file, default=None,
-                             help="Their table of labels (default: stimuli.labels, then labels.tsv in the folder).")
-_weights = click.option("--weights", type=_file, default=None,
-                        help="Its weights: .safetensors, .npz, .pt, .pth, .pth.tar, .caffemodel or .onnx (default: "
-                             "its own).")
-_preprocessing = click.option("--preprocessing", default=None,
-                              help="Its preprocessing, caffe-227 for example; see the command networks.")
-_trust = click.option("--trust", is_flag=True,
-                      help="Allow the code that the study names as its network (module:function) to run here, from "
-                           "now on.")
-
-
-def network_options(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: A002 - click's own word
-    """Add the options that choose a network; `help` says what --network means for the command."""
-    network = click.option("--network", default=None, help=help)
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        return network(_weights(_preprocessing(_trust(command))))
-
-    return add
-
-
-overwrite_option = click.option("--overwrite", is_flag=True,
-                                help="Make it anew; what is there is moved to stimuli/replaced.")
-replace_option = click.option("--overwrite", is_flag=True, help="Replace the file that is there.")
-
-
-def _asked(*, network: str | None, weights: Path | None, preprocessing: str | None, trust: bool,
-           layers: tuple[str, ...] = (), taps: tuple[str, ...] = ()) -> NetworkChoice:
-    from stimuli.image_set.set_network import NetworkChoice
-
-    return NetworkChoice(network, weights=weights, preprocessing=_from_here(preprocessing), trust=trust, layers=layers,
-                         taps=taps)
-
-
-def _from_here(preprocessing: str | None) -> str | None:
-    """Let the file behind a preprocessing's colon start from the working directory, as other flags do."""
-    name, colon, file = (preprocessing or "").partition(":")
-    return f"{name}:{Path(file).resolve()}" if colon else preprocessing
 
 
 def _load(study: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -112,7 +68,7 @@ def build(study: Path, overwrite: bool, as_float: bool, as_json: bool, device: s
     from stimuli.networks.hardware import Hardware
     from subjects.profile import require_even_shares
 
-    layout, asked = Layout(study).require(), _asked(**chosen)
+    layout, asked = Layout(study).require(), asked_network(**chosen)
     settings = _settings(study, images=images, labels=labels)
     require_even_shares(settings.stimuli, n_sessions=settings.main.sessions)
     made = make(layout, settings, asked=asked, overwrite=overwrite, hardware=Hardware(device, threads),
@@ -163,7 +119,7 @@ def candidates(study: Path, as_json: bool, device: str, threads: int | None, ima
     )
     from stimuli.regular_images.candidate_sheet import exclude_lines, write_candidate_sheet
 
-    layout, asked = Layout(study).require(), _asked(**chosen)
+    layout, asked = Layout(study).require(), asked_network(**chosen)
     settings = _settings(study, images=images, labels=labels)
     hardware = Hardware(device, threads)
     stimuli, network = load_for_candidates(layout, settings.stimuli, asked=asked)
@@ -188,7 +144,7 @@ def candidates(study: Path, as_json: bool, device: str, threads: int | None, ima
 @network_options("The network that the set was made with, and no other (default: it is read beside the manifest).")
 @click.option("--also", multiple=True, metavar="NAME",
               help="Another network that is asked about the same images; may be given more than once.")
-@click.option("--also-weights", type=_file, default=None, help="Weights of the one network that --also names.")
+@click.option("--also-weights", type=file_type, default=None, help="Weights of the one network that --also names.")
 @click.option("--also-preprocessing", default=None, help="Preprocessing of the one network that --also names.")
 @json_option
 @hardware_options
@@ -204,9 +160,9 @@ def check(study: Path, as_json: bool, device: str, threads: int | None, also: tu
     from stimuli.image_set.check_tables import verdict_parts
     from stimuli.networks.hardware import Hardware
 
-    layout, settings, asked = Layout(study).require(), _load(study), _asked(**chosen)
+    layout, settings, asked = Layout(study).require(), _load(study), asked_network(**chosen)
     others = _others(also, layout=layout, settings=settings, weights=also_weights,
-                     preprocessing=_from_here(also_preprocessing))
+                     preprocessing=from_here(also_preprocessing))
     verdict = check_set(layout, settings, asked=asked, also=others, hardware=Hardware(device, threads),
                         progress=rich_progress)
     remedy = [] if verdict.ok else [f"To make the set again: {build_again(layout.stimuli)}."]
@@ -243,7 +199,7 @@ def sheet(study: Path, out: Path, columns: int, overwrite: bool) -> None:
 
 @cli.command()
 @study_option
-@click.option("--folder", type=_folder, default=None,
+@click.option("--folder", type=folder_type, default=None,
               help="Your own pictures in sub-folders object, face, word, intact, scrambled (default: textures.folder).")
 @click.option("--sheet", "sheet_file", type=click.Path(path_type=Path, dir_okay=False), default=None,
               help="Also write a PNG that shows some of each kind.")
@@ -294,7 +250,7 @@ def features(study: Path, device: str, threads: int | None, dtype: str | None, o
     from stimuli.image_set.exports.feature_extraction import describe, extract
     from stimuli.networks.hardware import Hardware
 
-    layout, asked = Layout(study).require(), _asked(**chosen)
+    layout, asked = Layout(study).require(), asked_network(**chosen)
     settings = _load(study, {} if dtype is None else {"stimuli.features_dtype": dtype})
     made = extract(layout, settings, asked=asked, overwrite=overwrite, hardware=Hardware(device, threads),
                    progress=rich_progress)
@@ -313,7 +269,7 @@ def features(study: Path, device: str, threads: int | None, dtype: str | None, o
               help="How other_class draws them (stimuli.ai_draw).")
 @click.option("--target-seed", type=click.IntRange(min=0), default=None, help="Seed of the draw (default: study.seed).")
 @click.option("--tap", "taps", multiple=True, help="Where responses are taken; may be given again.")
-@click.option("--out", type=_folder, required=True, help="Folder of the variant.")
+@click.option("--out", type=folder_type, required=True, help="Folder of the variant.")
 @click.option("--name", default=None, help="What its progress is called.")
 @json_option
 @hardware_options
@@ -349,7 +305,7 @@ def perturbations(study: Path, device: str, threads: int | None, as_json: bool, 
     from stimuli.image_set.exports.float_perturbations import export_perturbations
     from stimuli.networks.hardware import Hardware
 
-    layout, asked = Layout(study).require(), _asked(**chosen)
+    layout, asked = Layout(study).require(), asked_network(**chosen)
     made = export_perturbations(layout, _load(study), asked=asked, hardware=Hardware(device, threads),
                                 progress=rich_progress)
     say(made.record(), as_json=as_json, text=f"{made.n_images} float perturbations "
@@ -386,6 +342,10 @@ def train_demo(out: Path | None, seed: int, per_category: int, epochs: int, over
                          remedy="Nothing was trained; name another folder with --out, or add --overwrite.")
     record = demo_network.train_demo(out, seed=seed, per_category=per_category, epochs=epochs, progress=rich_progress)
     click.echo(f"validation accuracy {record['validation_accuracy']:.3f}: {weights}")
+
+
+for one in COMMANDS:
+    cli.add_command(one)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def digest_of(listing: Listing, digests: Mapping[str, str]) -> str:
                         for one in listing.candidates])
 
 
-def list_candidates(folder: Path, *, class_names: Sequence[str], classes: Sequence[str],
+def list_candidates(folder: Path, *, class_names: Sequence[str], classes: Sequence[str] | None,
                     labels: Path | None = None) -> Listing:
     """List the photographs of a folder that are labelled as one of the study's classes. Opens none.
 
@@ -113,8 +113,8 @@ def list_candidates(folder: Path, *, class_names: Sequence[str], classes: Sequen
         photographs with a table of labels.
     class_names : sequence of str
         The network's outputs.
-    classes : sequence of str
-        The study's classes.
+    classes : sequence of str or None
+        The study's classes; None takes photographs of every category.
     labels : Path, optional
         The table: column ``file``; ``wnid`` or ``category``; ``class`` and ``imagenet_index`` where
         wanted. Without it ``labels.tsv`` in the folder is read, and where there is none, class folders.
@@ -132,10 +132,10 @@ def list_candidates(folder: Path, *, class_names: Sequence[str], classes: Sequen
     table = labels if labels is not None else folder / LABELS_FILE
     from_table = labels is not None or table.is_file()
     rows = list(_table_rows(table, folder) if from_table else _folder_rows(folder))
-    inside = [(file, label) for file, label in rows if label.class_name in classes]
+    inside = [(file, label) for file, label in rows if classes is None or label.class_name in classes]
     if not inside:
         _refuse(str(table if from_table else folder), f"{len(rows)} photographs, none of the study's classes",
-                f"photographs of {', '.join(classes)}", "Correct the labels, or stimuli.classes.")
+                f"photographs of {', '.join(classes or ('any category',))}", "Correct the labels, or stimuli.classes.")
     found = [Candidate(file, label.wnid, label.category, label.class_name, _output(label, class_names, where=file))
              for file, label in sorted(inside, key=lambda row: row[0])]
     return Listing(folder, tuple(found), len(rows) - len(inside))

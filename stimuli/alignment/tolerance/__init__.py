@@ -1,0 +1,1 @@
+"""Tolerance: the smallest perturbation, as a float quantity, that changes a network's decision."""

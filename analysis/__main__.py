@@ -151,6 +151,7 @@ def inputs(study: Path, sub: str, task: str, site: Path | None, as_json: bool) -
 
     Ends with status 1 where something is missing or does not fit.
     """
+    from analysis.data.events.foreign import open_foreign
     from analysis.data.files.acquired import find_misnamed
     from analysis.data.files.inputs import look_at_inputs
     from analysis.data.sources import resolve_subject
@@ -161,7 +162,8 @@ def inputs(study: Path, sub: str, task: str, site: Path | None, as_json: bool) -
                            space=chosen.analysis.space, task=task)
     found = look_at_inputs(data, task=task, tr_s=chosen.scanner.tr_s,
                            flatten=request.command("flatten", sub=request.subjects[0]),
-                           misnamed=find_misnamed(request.layout, sub=request.subjects[0], keys=data.runs))
+                           misnamed=find_misnamed(request.layout, sub=request.subjects[0], keys=data.runs),
+                           foreign=open_foreign(request.layout, chosen.analysis))
     say(found.record(), as_json=as_json, text=found.lines())
     if found.problems:
         raise SystemExit(1)

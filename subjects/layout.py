@@ -190,8 +190,10 @@ class Layout:
         return self.source_dir(sub, ses) / f"sub-{sub}_ses-{ses}_scans.json"
 
     def events(self, key: RunKey) -> Path:
-        """Spell the path of a run's BIDS events table."""
-        return self.raw(key.sub, key.ses) / f"{self.run_name(key)}_events.tsv"
+        """Spell the path of a run's BIDS events table; one of another program may have zeros before its number."""
+        own = self.raw(key.sub, key.ses) / f"{self.run_name(key)}_events.tsv"
+        padded = [own.with_name(own.name.replace(f"_run-{key.run}_", f"_run-{key.run:0{width}d}_")) for width in (2, 3)]
+        return own if own.is_file() else next((path for path in padded if path.is_file()), own)
 
     def events_sidecar(self, key: RunKey) -> Path:
         """Spell the path of its sidecar."""
@@ -286,10 +288,10 @@ class Layout:
     def find_runs(self, sub: str, task: str) -> tuple[RunKey, ...]:
         """List the runs of a subject that have an events table, part by part, in order of session and number."""
         pattern = re.compile(rf"sub-{label('sub', sub)}_ses-([A-Za-z0-9]+)_task-{label('task', task)}"
-                             r"(?:_acq-part([2-9]|[1-9][0-9]+))?_run-([1-9][0-9]*)_events\.tsv\Z")
+                             r"(?:_acq-part([2-9]|[1-9][0-9]+))?_run-(0*[1-9][0-9]*)_events\.tsv\Z")
         names = (path.name for path in self.root.glob(f"sub-{sub}/ses-*/func/*_events.tsv"))
-        return tuple(sorted(RunKey(sub, match[1], task, int(match[3]), part=int(match[2] or 1))
-                            for name in names if (match := pattern.match(name))))
+        return tuple(sorted({RunKey(sub, match[1], task, int(match[3]), part=int(match[2] or 1))
+                             for name in names if (match := pattern.match(name))}))
 
 
 _JOURNAL = re.compile(r"sub-(?P<sub>[^_]+)_ses-(?P<ses>[^_]+)_task-(?P<task>[^_]+)_run-(?P<run>\d+)"

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.data.event_rows import require_rows
+from analysis.data.events.foreign import ForeignEvents, read_run_events
+from analysis.data.events.rows import require_rows
 from analysis.data.gifti import read_series
 from analysis.data.sources import TASK, SubjectData
-from paradigms.runlog import read_events
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import load_profile
@@ -80,7 +80,8 @@ class Run:
         return f"sub-{self.key.sub} ses-{self.key.ses} task-{self.key.task} run-{self.key.run}{part} hemi-{self.hemi}"
 
 
-def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, dict[RunKey, pd.DataFrame]]:
+def read_sessions(layout: Layout, *, sub: str, task: str = TASK,
+                  foreign: ForeignEvents | None = None) -> dict[str, dict[RunKey, pd.DataFrame]]:
     """Read the events tables of all runs of a subject, with the planned duration of each event where it is known.
 
     A run that was cut short and resumed has several parts (:mod:`paradigms.record.parts`): each is a scan of its own,
@@ -98,7 +99,7 @@ def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, di
     """
     sessions: dict[str, dict[RunKey, pd.DataFrame]] = {}
     for run, group in groupby(layout.find_runs(sub, task), key=lambda key: key.whole):
-        parts = {key: _read_part(layout, key) for key in group}
+        parts = {key: _read_part(layout, key, foreign=foreign) for key in group}
         last = list(parts)[-1]
         if not parts[last].attrs["complete"]:
             raise AnalysisError(str(layout.events(last)), came="a run that was not played to its end",
@@ -114,10 +115,10 @@ def read_sessions(layout: Layout, *, sub: str, task: str = TASK) -> dict[str, di
     return sessions
 
 
-def _read_part(layout: Layout, key: RunKey) -> pd.DataFrame:
+def _read_part(layout: Layout, key: RunKey, *, foreign: ForeignEvents | None = None) -> pd.DataFrame:
     """Read the events of a run or a part; of one that was cut short, those shown while volumes were taken."""
     path = layout.events(key)
-    events = require_rows(read_events(path), task=key.task, where=str(path))
+    events = require_rows(read_run_events(path, foreign=foreign), task=key.task, where=str(path))
     schedule = layout.schedule(key, attempt=int(events.attrs["sidecar"].get("Attempt", 1)))
     events = with_plan(events, schedule)
     if events.attrs["complete"] or not schedule.is_file():

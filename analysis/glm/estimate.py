@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.data.events.foreign import open_foreign
 from analysis.glm.denoising.session import plan_denoising
 from analysis.glm.linear.session import plan_linear
 from analysis.glm.subject_runs import SubjectRuns, count_discarded
@@ -21,6 +22,7 @@ def open_runs(request: Request, sub: str) -> SubjectRuns:
     return SubjectRuns(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, space=chosen.analysis.space,
                        settings=chosen.glm, tr_s=chosen.scanner.tr_s, base_images=base_images(chosen.stimuli),
                        planned=(chosen.main.sessions, chosen.main.runs), accept=chosen.analysis.accept,
+                       foreign=open_foreign(request.layout, chosen.analysis),
                        n_discarded=count_discarded(chosen.main.discard_s, tr_s=chosen.scanner.tr_s))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.data.events.foreign import ForeignEvents
 from analysis.data.sources import TASK, SubjectData, require_whole, resolve_subject
 from analysis.data.timeseries import (
     EXCHANGED,
@@ -68,6 +69,8 @@ class SubjectRuns:
         ``analysis.accept``.
     task : str
         The paradigm.
+    foreign : ForeignEvents, optional
+        What events tables of another program mean.
     left_out : dict of str to dict of str to int
         Runs that were read, and how many vertices have no betas in them, by reason
         (:data:`~analysis.glm.checks.usable.REASONS`).
@@ -86,6 +89,7 @@ class SubjectRuns:
     planned: tuple[int, int] = (0, 0)
     accept: tuple[str, ...] = ()
     task: str = TASK
+    foreign: ForeignEvents | None = None
     left_out: dict[str, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
     event_scores: dict[str, dict[str, float]] = field(default_factory=dict, repr=False, compare=False)
     _held: dict[tuple[tuple[str, ...], str], dict[RunKey, Run]] = field(default_factory=dict, repr=False, compare=False)
@@ -106,7 +110,7 @@ class SubjectRuns:
             If planned sessions or runs are absent, unless ``analysis.accept`` has ``"missing runs"``; or if images
             were acquired while another run than theirs was played, unless it has ``"exchanged runs"``.
         """
-        found = read_sessions(self.layout, sub=self.sub, task=self.task)
+        found = read_sessions(self.layout, sub=self.sub, task=self.task, foreign=self.foreign)
         gaps = say_missing_runs(found, n_sessions=self.planned[0], n_runs=self.planned[1])
         if gaps and MISSING not in self.accept:
             raise AnalysisError(f"sub-{self.sub}", came=gaps, expected="all that [main] plans in study.toml",
@@ -137,9 +141,10 @@ class SubjectRuns:
     def inputs(self, *, sessions: Iterable[str], hemispheres: Iterable[str]) -> dict[str, Path | str]:
         """Name the files that some sessions' betas are made from."""
         several = tuple(hemispheres)
-        return {f"{label_part(key)}{f'_hemi-{hemi}' if len(several) > 1 else ''}_{kind}": path
-                for ses in sessions for key in self.sessions[ses] for hemi in several
-                for kind, path in self._files(key, hemi).items()}
+        found: dict[str, Path | str] = {
+            f"{label_part(key)}{f'_hemi-{hemi}' if len(several) > 1 else ''}_{kind}": path for ses in sessions
+            for key in self.sessions[ses] for hemi in several for kind, path in self._files(key, hemi).items()}
+        return found if self.foreign is None else {**found, "events_read_as": self.foreign.digest}
 
     def _files(self, key: RunKey, hemi: str) -> dict[str, Path]:
         bold = self.data.bold.get((key, hemi)) or self.data.require_bold(key, hemi=hemi)
@@ -149,7 +154,9 @@ class SubjectRuns:
             table = self._confounds_path(key)
             beside_table = {"confounds_json": sidecar_path(table)} if sidecar_path(table).is_file() else {}
             timing |= {"confounds": table, **beside_table}
-        return {"events": self.layout.events(key), "log": self.layout.events_sidecar(key), "bold": bold, **timing}
+        log_file = self.layout.events_sidecar(key)  # other programs' tables may have none
+        return {"events": self.layout.events(key), **({"log": log_file} if log_file.is_file() else {}), "bold": bold,
+                **timing}
 
     def read(self, key: RunKey, *, hemi: str) -> Run:
         """Read one hemisphere of a run, its volumes as many as the logged pulses."""
@@ -176,7 +183,8 @@ class SubjectRuns:
         """See that the data of some runs hold their own events."""
         self.event_scores.setdefault(hemi, {}).update(require_own_events(
             runs, samplings={key: self.sampling(one) for key, one in runs.items()}, layout=self.layout,
-            events={key: self.sessions[key.ses][key] for key in runs}, accepted=EXCHANGED in self.accept))
+            events={key: self.sessions[key.ses][key] for key in runs}, accepted=EXCHANGED in self.accept,
+            foreign=self.foreign))
 
     def left_out_of(self, hemi: str) -> dict[str, dict[str, int]]:
         """Give :attr:`left_out` of one hemisphere, without the subject's name."""

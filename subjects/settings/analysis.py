@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from subjects.settings.section import Count, NotNegative, Positive, Probability, Section, Share, described
+from subjects.settings.section import (
+    Count,
+    NotNegative,
+    Positive,
+    Probability,
+    Section,
+    Share,
+    described,
+    require_pairs,
+)
 
 
 class GlmSettings(Section):
@@ -84,6 +93,8 @@ def contrast_label(contrast: str) -> str:
 
 
 Range = tuple[float, float]
+EVENT_COLUMNS = ("image_id", "onset", "duration", "trial_type", "stim_file", "base_image", "presentation")
+EVENT_TYPES = ("blank", "RE", "AN", "AI", "none")
 
 
 class PrfSettings(Section):
@@ -302,6 +313,20 @@ class AnalysisSettings(Section):
         "(`uncounted pulses`); subjects without some of the sessions or runs that `[main]` plans (`missing runs`); "
         "runs that hold the events of another run, or were acquired while it was played (`exchanged runs`).",
         since="0.2.0", before=("uncounted pulses", "missing runs", "exchanged runs"))
+    events_columns: tuple[str, ...] = described((),
+        "For events tables of other programs: which of their columns is which of ours, as `ours = theirs` "
+        "(`image_id = stim_file`); ours are onset, duration, trial_type, image_id, stim_file, base_image and "
+        "presentation. Images are found by image_id, file name or base image.", unit="names", since="0.2.0")
+    events_types: tuple[str, ...] = described((),
+        "For events tables of other programs: what a trial type of theirs is, as `ours = theirs` (`blank = rest`); "
+        "ours are RE, AN, AI, blank, and none for events that are left out. The type of a named image is known.",
+        unit="names", since="0.2.0")
+
+    @field_validator("events_columns", "events_types")
+    @classmethod
+    def _pairs_have_sides(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        columns = info.field_name == "events_columns"
+        return require_pairs(given, known=EVENT_COLUMNS if columns else EVENT_TYPES, once=0 if columns else 1)
 
 
 class SimulateSettings(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -91,3 +91,34 @@ def _spelled(value: Any, *, key: str, annotation: Any) -> Any:
     if any(isinstance(one, bool) for one in texts) and "bool" not in str(annotation):
         raise ValueError(f"{key} is {str(value).lower()}, which is no number and no text")
     return value
+
+
+def as_pairs(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Read texts of the form ``ours = theirs``.
+
+    Examples
+    --------
+    >>> as_pairs(["image_id = stim_file", "blank=rest"])
+    (('image_id', 'stim_file'), ('blank', 'rest'))
+    """
+    parts = [text.partition("=") for text in texts]
+    return tuple((ours.strip(), theirs.strip()) for ours, _, theirs in parts)
+
+
+def require_pairs(given: tuple[str, ...], *, known: Sequence[str], once: int) -> tuple[str, ...]:
+    """Return texts that are pairs, with a known name on the left, if no name of side `once` (0, 1) is there twice.
+
+    Raises
+    ------
+    ValueError
+        Naming the first that is not.
+    """
+    for one, (ours, theirs) in zip(given, as_pairs(given), strict=True):
+        if ours not in known or not theirs:
+            raise ValueError(f"{one!r} is no pair; write it as '{known[0]} = name there', with one of "
+                             f"{', '.join(known)} on the left")
+    said = [pair[once] for pair in as_pairs(given)]
+    twice = next((name for name in said if said.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is said twice")
+    return given

@@ -49,7 +49,8 @@ def find_misnamed(layout: Layout, *, sub: str, keys: Sequence[RunKey]) -> dict[R
 
 def _attempt_of(layout: Layout, key: RunKey) -> int:
     """Say which attempt at a run its events table tells of."""
-    return int(read_json(layout.events_sidecar(key)).get("Attempt", 1))
+    path = layout.events_sidecar(key)
+    return int(read_json(path).get("Attempt", 1)) if path.is_file() else 1
 
 
 def _misnamed(session: SessionMatch, attempts: Mapping[RunKey, int]) -> Iterator[tuple[RunKey, str]]:

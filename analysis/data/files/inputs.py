@@ -12,11 +12,11 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from analysis.data.events.foreign import ForeignEvents, read_run_events
 from analysis.data.files.finding import is_series
 from analysis.data.gifti import Outline, read_gifti, read_outline
 from analysis.data.sources import HEMISPHERES, SubjectData
 from analysis.data.timeseries import count_volumes
-from paradigms.runlog import read_events
 from subjects.errors import StudyError
 from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
@@ -142,7 +142,8 @@ def _anatomy_table(data: SubjectData) -> Table:
 
 
 def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
-                   misnamed: Mapping[RunKey, str] | None = None) -> SubjectInputs:
+                   misnamed: Mapping[RunKey, str] | None = None,
+                   foreign: ForeignEvents | None = None) -> SubjectInputs:
     """Look at everything that a subject's runs are analysed from, without reading the time series themselves.
 
     Parameters
@@ -155,12 +156,14 @@ def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
         The command that makes flat maps.
     misnamed : mapping of RunKey to str, optional
         Runs whose images are not theirs; see :func:`~analysis.data.files.acquired.find_misnamed`.
+    foreign : ForeignEvents, optional
+        What events tables of another program mean.
 
     Returns
     -------
     SubjectInputs
     """
-    runs = tuple(_look_at_run(data, key, tr_s=tr_s) for key in data.runs)
+    runs = tuple(_look_at_run(data, key, tr_s=tr_s, foreign=foreign) for key in data.runs)
     unlogged = tuple(one.path for one in data.names
                      if is_series(one) and one.space == data.space and one.entities.get("task") == task
                      and not any(one.is_of(key) for key in data.runs))
@@ -172,7 +175,7 @@ def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
     return SubjectInputs(data=data, task=task, runs=runs, unlogged=unlogged, problems=tuple(problems))
 
 
-def _look_at_run(data: SubjectData, key: RunKey, *, tr_s: float) -> RunInputs:
+def _look_at_run(data: SubjectData, key: RunKey, *, tr_s: float, foreign: ForeignEvents | None) -> RunInputs:
     files, outlines, problems = {}, {}, []
     for hemi in HEMISPHERES:
         try:
@@ -182,7 +185,7 @@ def _look_at_run(data: SubjectData, key: RunKey, *, tr_s: float) -> RunInputs:
             problems.append(str(error))
     n_pulses = None
     try:
-        events = read_events(data.events[key])
+        events = read_run_events(data.events[key], foreign=foreign)
         n_pulses = count_volumes(events) if events.attrs["n_pulses"] is not None else None
     except StudyError as error:
         problems.append(str(error))

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from analysis.data.events.foreign import ForeignEvents, read_run_events
 from analysis.data.files.acquired import find_misnamed
 from analysis.data.timeseries import EXCHANGED, Run
 from analysis.glm.checks.own_events import Tables, judge_runs, make_scan, not_found
 from analysis.glm.design import Sampling
-from paradigms.runlog import read_events
 from subjects.errors import AnalysisError, StudyError
 from subjects.layout import Layout
 from subjects.provenance import rng
@@ -43,21 +43,22 @@ def require_times(layout: Layout, *, sub: str, keys: Sequence[RunKey], accepted:
         _refuse(str(key), came, accepted=accepted)
 
 
-def read_other_events(layout: Layout, *, task: str, leave: Sequence[RunKey]) -> dict[RunKey, pd.DataFrame]:
+def read_other_events(layout: Layout, *, task: str, leave: Sequence[RunKey],
+                      foreign: ForeignEvents | None = None) -> dict[RunKey, pd.DataFrame]:
     """Read the events of all runs of a study but some; tables that cannot be read are left out."""
     found = {}
     for sub in layout.subjects():
         for key in layout.find_runs(sub, task):
             if key not in leave:
                 try:
-                    found[key] = read_events(layout.events(key))
+                    found[key] = read_run_events(layout.events(key), foreign=foreign)
                 except StudyError as error:
                     log.info("%s is not compared: %s", key, error)
     return found
 
 
 def require_own_events(runs: Mapping[RunKey, Run], *, samplings: Mapping[RunKey, Sampling], events: Tables,
-                       layout: Layout, accepted: bool) -> dict[str, float]:
+                       layout: Layout, accepted: bool, foreign: ForeignEvents | None = None) -> dict[str, float]:
     """See that the data of a hemisphere's runs hold their own events and not another run's.
 
     Parameters
@@ -71,6 +72,8 @@ def require_own_events(runs: Mapping[RunKey, Run], *, samplings: Mapping[RunKey,
         Where the other runs' events are.
     accepted : bool
         Whether ``analysis.accept`` has ``"exchanged runs"``.
+    foreign : ForeignEvents, optional
+        What events tables of another program mean.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def require_own_events(runs: Mapping[RunKey, Run], *, samplings: Mapping[RunKey,
              if samplings[key].n_volumes - samplings[key].n_discarded >= _LEAST_VOLUMES}
     first = next(iter(runs.values()))
     judged = judge_runs(scans, rng=rng(0, first.name, "own events"), further=lambda: read_other_events(
-        layout, task=first.key.task, leave=tuple(scans)))
+        layout, task=first.key.task, leave=tuple(scans), foreign=foreign))
     for key, one in judged.items():
         if one.other is not None:
             _refuse(runs[key].name, f"data that hold the events of {one.other} (z = {one.z_other:.1f}) and not its own "

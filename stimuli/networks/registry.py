@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from torch import nn
 
 from stimuli.networks.alexnet import TAPS
 from stimuli.networks.caffe_alexnet import NAME, usual_path
 from stimuli.networks.named_taps import tap_network
 from stimuli.networks.preprocessing import PREPROCESSINGS
 from stimuli.networks.protocol import Images, Network, Tapped, TorchNetwork, cpu_threads, to_pixels, to_tensor
+from stimuli.networks.taps import plain_module
 from stimuli.networks.torchvision_networks import default_weights, torchvision_names, weights_path
+from stimuli.networks.weights import digest_weights, fit_weights, read_weights
 from subjects.errors import NetworkError, nearest
 from subjects.provenance import digest_json
 from subjects.settings.images import StimuliSettings
 
 __all__ = ["NETWORKS", "Images", "Network", "Tapped", "TorchNetwork", "cpu_threads", "load_network", "network_of",
            "to_pixels", "to_tensor"]
+
+MARK = "@"
+"""Stands between a network's name and a label for other weights of it."""
 
 _MEMBERS = ("name", "digest", "input_size", "class_names", "layers", "tap", "mean_image", "logits", "probabilities",
             "features")
@@ -31,8 +41,9 @@ def _load_demo(*, weights: Path | None = None, preprocessing: str | None = None,
 
     for what, value, own in (("weights", weights, None), ("preprocessing", preprocessing, "unit")):
         if value not in (None, own):
+            label = f", or name the network demo{MARK}LABEL" if what == "weights" else ""
             raise NetworkError("demo", came=f"{what} {str(value)!r}", expected="the network as it ships",
-                               remedy=f"Leave {what} unset, or choose another network (--network).")
+                               remedy=f"Leave {what} unset, or choose another network (--network){label}.")
     module, names = demo_network.load_module(), demo_network.class_names()
     module.tap = require_tap(tap or AFTER)
     digest = digest_json({"weights": demo_network.weights_digest(), "preprocessing": "rgb, (x - 0.5) / 0.25",
@@ -68,7 +79,8 @@ def load_network(name: str, *, weights: Path | None = None, preprocessing: str |
     name : str
         ``"demo"``; ``"alexnet-caffe"``; ``"alexnet-torchvision"``; the name of any classification network of
         torchvision, ``"squeezenet1_0"`` for example; or ``"package.module:function"``, a function of the user's own
-        that takes nothing and returns a :class:`Network`.
+        that takes nothing and returns a :class:`Network`. Any of them with a label of one's own, ``"demo@harmonized"``:
+        the network with other weights, under a name that keeps the two apart.
     weights : Path, optional
         A file that :func:`stimuli.networks.weights.read_weights` reads. Default: for torchvision its own file,
         from its cache or downloaded to it; for ``alexnet-caffe`` Caffe's file in the same folder.
@@ -84,6 +96,8 @@ def load_network(name: str, *, weights: Path | None = None, preprocessing: str |
     """
     options = {"weights": weights, "preprocessing": preprocessing, "tap": tap}
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    if MARK in name:
+        return _load_labelled(name, given)
     if ":" in name:
         return _load_own(name, given)
     if name in NETWORKS:
@@ -122,6 +136,28 @@ def network_of(settings: StimuliSettings, *, name: str | None = None, root: Path
     weights = None if settings.weights is None else folder / settings.weights
     network = load_network(settings.network, weights=weights, preprocessing=preprocessing, tap=settings.tap)
     return tap_network(network, layers=settings.layers, taps=settings.taps)
+
+
+def _load_labelled(name: str, given: Mapping[str, Any]) -> Network:
+    """Load a network with other weights than its own, and let it have a name of its own."""
+    plain, _, label = name.partition(MARK)
+    if "weights" not in given or not re.fullmatch(r"[A-Za-z0-9_-]+", label):
+        raise NetworkError(name, came="no weights" if "weights" not in given else f"the label {label!r}",
+                           expected=f"the weights that {plain} shall have under this name"
+                           if "weights" not in given else "letters, digits, - and _",
+                           remedy=f"Name their file with --weights, or leave {MARK}{label} out.")
+    if ":" not in plain and plain != "demo":
+        found = load_network(plain, **given)
+        return replace(found, name=name) if isinstance(found, TorchNetwork) else found
+    network = load_network(plain, **{key: value for key, value in given.items() if key != "weights"})
+    if not isinstance(network, TorchNetwork) or not isinstance(network.module, nn.Module):
+        raise NetworkError(name, came=f"a {type(network).__name__}, into which no weights can be put",
+                           expected="a TorchNetwork around a torch module",
+                           remedy=f"Load the weights in the function, and leave {MARK}{label} out.")
+    module: Any = copy.deepcopy(network.module)
+    digest = digest_json({"network": network.digest, "weights": digest_weights(
+        fit_weights(plain_module(module), read_weights(given["weights"])))})
+    return replace(network, name=name, digest=digest, module=module)
 
 
 def _load_own(name: str, given: Mapping[str, Any]) -> Network:
@@ -199,6 +235,7 @@ def network_lines(listed: Mapping[str, Any]) -> Iterator[str]:
             missing = "bring" if one["name"] == NAME else "downloads"
             yield f"{head}, {'found' if one['found'] else missing} {one['weights']}"
     yield "package.module:function: a network of your own"
+    yield f"NAME{MARK}LABEL: any of them with other weights (--weights), under a name of its own"
     yield f"preprocessings: {', '.join(listed['preprocessings'])};"
     yield "  caffe-...:FILE subtracts a mean image"
     yield f"taps: {', '.join(listed['taps'])}"

@@ -165,6 +165,11 @@ class HookedModule(nn.Module):
         return {**{layer: read[layer] for layer in self.places}, self.layers[-1]: torch.softmax(logits, dim=1)}
 
 
+def plain_module(module: nn.Module) -> nn.Module:
+    """Give the classifier inside the hooks that read its layers: its weights go by its own names."""
+    return module.module if isinstance(module, HookedModule) else module
+
+
 @contextmanager
 def read_places(root: nn.Module, places: Mapping[str, str]) -> Iterator[dict[str, Tensor]]:
     """Copy what modules hand on inside the block: name of a place -> output of the module of that path."""

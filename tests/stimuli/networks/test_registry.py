@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,18 @@ def oblong() -> _Oblong:
     return _Oblong(fit_tiny())
 
 
+@dataclasses.dataclass(frozen=True)
+class _NoModule:
+    inner: TorchNetwork
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def no_module() -> _NoModule:
+    return _NoModule(fit_tiny())
+
+
 def test_a_users_own_function_gives_a_network() -> None:
     network = load_network(f"{OWN}:own_network")
     assert (network.name, network.input_size) == ("tiny", 24)
@@ -156,6 +169,69 @@ def test_a_users_own_function_gives_a_network() -> None:
 def test_an_own_network_that_does_not_keep_the_protocol_is_refused(name: str, options: dict[str, Any],
                                                                    text: str) -> None:
     with pytest.raises(NetworkError, match=text):
+        load_network(name, **options)
+
+
+# ---------------------------------------------------------------- other weights under a name of their own
+
+def brighter(path: Path) -> Path:
+    """The tiny network's weights with another bias."""
+    module = fit_tiny().module
+    assert isinstance(module, torch.nn.Module)
+    state = module.state_dict()
+    save_file({"weights": state["weights"], "bias": state["bias"] + torch.arange(6.0)}, path)
+    return path
+
+
+def test_other_weights_of_a_users_own_network_have_a_name_and_a_digest(tmp_path: Path) -> None:
+    plain = load_network(f"{OWN}:own_network")
+    other = load_network(f"{OWN}:own_network@harmonized", weights=brighter(tmp_path / "w.safetensors"))
+    image = np.full((1, 24, 24, 3), 90, np.uint8)
+    with torch.no_grad():
+        moved = other.logits(to_tensor(image)) - plain.logits(to_tensor(image))
+    torch.testing.assert_close(moved[0], torch.arange(6.0), atol=1e-4, rtol=0)
+    assert other.name == f"{OWN}:own_network@harmonized"
+    assert other.digest not in (plain.digest, load_network(f"{OWN}:own_network").name)
+
+
+def test_the_demo_network_takes_other_weights_under_another_name(tmp_path: Path) -> None:
+    demo = load_network("demo")
+    assert isinstance(demo, TorchNetwork)
+    assert isinstance(demo.module, torch.nn.Module)
+    state = {name: values.clone() for name, values in demo.module.state_dict().items()}
+    state["fc8.bias"] += torch.arange(40.0)
+    save_file(state, tmp_path / "w.safetensors")
+    other = load_network("demo@two", weights=tmp_path / "w.safetensors", tap="before norm and pool")
+    assert (other.name, other.tap, other.class_names) == ("demo@two", "before norm and pool", demo.class_names)
+    image = np.zeros((1, 227, 227, 3), np.uint8)
+    with torch.no_grad():
+        moved = other.logits(to_tensor(image)) - demo.logits(to_tensor(image))
+    torch.testing.assert_close(moved[0], torch.arange(40.0), atol=1e-4, rtol=0)
+    assert load_network("demo").digest == demo.digest != other.digest
+
+
+def test_a_labelled_network_of_torchvision_is_the_network_with_that_file(tmp_path: Path) -> None:
+    save_file(dict(torchvision_state("squeezenet1_1")), tmp_path / "w.safetensors")
+    plain, labelled = (load_network(name, weights=tmp_path / "w.safetensors") for name in
+                       ("squeezenet1_1", "squeezenet1_1@seed-2"))
+    assert labelled.name == "squeezenet1_1@seed-2"
+    assert (labelled.digest, labelled.layers) == (plain.digest, plain.layers)
+
+
+@pytest.mark.parametrize(("name", "options", "text"), [
+    ("demo@harmonized", {}, ("demo@harmonized: no weights; expected the weights that demo shall have under this name. "
+                            "Name their file with --weights, or leave @harmonized out.")),
+    ("demo@", {"weights": Path("w.pt")}, "the label ''; expected letters, digits, - and _"),
+    ("demo@a/b", {"weights": Path("w.pt")}, "the label 'a/b'; expected letters, digits, - and _"),
+    ("demmo@a", {"weights": Path("w.pt")}, "network: 'demmo'; expected a network that is installed"),
+    ("demo@a", {"weights": Path("absent.safetensors")}, "absent.safetensors: no such file"),
+    (f"{OWN}:oblong@a", {"weights": Path("w.pt")}, "a mean image of shape"),
+    (f"{OWN}:no_module@a", {"weights": Path("w.pt")}, ("a _NoModule, into which no weights can be put; expected a "
+                                                      "TorchNetwork around a torch module. Load the weights in the "
+                                                      "function, and leave @a out.")),
+])
+def test_a_label_without_fitting_weights_is_refused(name: str, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(NetworkError, match=re.escape(text)):
         load_network(name, **options)
 
 

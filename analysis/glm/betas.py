@@ -86,7 +86,11 @@ class Betas:
                   base_images: Sequence[str] | None = None) -> tuple[str, ...]:
         """Image ids of one type, in the order of `base_images` (default: :attr:`base_images`)."""
         rows = self.conditions[self.conditions["type"] == type].drop_duplicates("base_image")
-        return tuple(rows.set_index("base_image")["image_id"].loc[list(base_images or self.base_images)])
+        found, wanted = rows.set_index("base_image")["image_id"], list(base_images or self.base_images)
+        lacking = [name for name in wanted if name not in found.index]
+        _require(not lacking, f"betas of hemi-{self.hemi}", expected="every base image in every type",
+                 came=f"no condition of {', '.join(lacking[:3])} as {type}")
+        return tuple(found.loc[wanted])
 
     def without_session_means(self, *, pooled: bool = False) -> Betas:
         """Subtract from every image's response the mean over all images of its type and session.
@@ -107,7 +111,8 @@ class Betas:
         images = self.conditions.reset_index(drop=True)
         for _, group in images[images["type"] != BLANK].groupby(["session"] if pooled else ["session", "type"]):
             rows = group.index.to_numpy()
-            values[rows] -= values[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
+            with np.errstate(invalid="ignore"):  # a vertex that is infinite somewhere becomes NaN there
+                values[rows] -= values[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
         return replace(self, values=values)
 
     def sessions(self) -> tuple[str, ...]:

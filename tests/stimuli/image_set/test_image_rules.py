@@ -23,7 +23,8 @@ NOISE = np.clip(120 + np.where(RNG.random((SIDE, SIDE, 3)) < 0.5, -12, 12), 0, 2
 
 
 def settings(**changes: Any) -> StimuliSettings:
-    plain = {"classes": ("dogs", "birds", "fruits"), "animal_classes": ("dogs", "birds"), "size_px": SIDE, "an_min_contrast": 11.0}
+    plain = {"classes": ("dogs", "birds", "fruits"), "animal_classes": ("dogs", "birds"), "size_px": SIDE,
+             "an_min_contrast": 11.0}
     return StimuliSettings.model_validate({**plain, **changes})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.data.event_rows import require_rows
+from analysis.data.events.rows import require_rows
 from subjects.errors import AnalysisError
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stimuli.alignment.commands.harmonize import harmonize
 from stimuli.alignment.commands.measures import COMMANDS
 from stimuli.alignment.commands.options import (
     asked_network,
@@ -344,7 +345,7 @@ def train_demo(out: Path | None, seed: int, per_category: int, epochs: int, over
     click.echo(f"validation accuracy {record['validation_accuracy']:.3f}: {weights}")
 
 
-for one in COMMANDS:
+for one in (*COMMANDS, harmonize):
     cli.add_command(one)
 
 

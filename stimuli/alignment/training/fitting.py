@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from stimuli.alignment.training.examples import Changes, Examples, change
 from stimuli.alignment.training.loss import HarmonizerLoss, LossParts
+from stimuli.alignment.training.trainable import Trainable
 from stimuli.alignment.training.workers import ALONE, Workers
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import NetworkError
@@ -97,7 +98,7 @@ class Training:
 
     Parameters
     ----------
-    network : nn.Module
+    network : Trainable
         In training mode, on `device`; it is changed where it stands.
     examples : Examples
     recipe : Recipe
@@ -107,7 +108,7 @@ class Training:
     workers : Workers
     """
 
-    def __init__(self, network: nn.Module, examples: Examples, *, recipe: Recipe, seed: int,
+    def __init__(self, network: Trainable, examples: Examples, *, recipe: Recipe, seed: int,
                  device: torch.device, workers: Workers = ALONE) -> None:
         self.network, self.examples, self.recipe, self.seed = network, examples, recipe, seed
         self.device, self.workers, self.state = device, workers, State()

@@ -23,7 +23,8 @@ def save_vertices(path: Path, results: Mapping[str, LayerResult], *, regions: Ma
     """Write each vertex's accuracies to HDF5.
 
     Group ``<roi>``: ``vertices_L``, ``vertices_R`` (mesh vertices, in this order along the accuracies); group
-    ``<roi>/<layer>``: ``AN``, ``AI`` float32 (n_vertices,), ``candidates``, ``held_out``, attribute ``sparsity``.
+    ``<roi>/<layer>``: ``RE`` (held out), ``AN``, ``AI`` float32 (n_vertices,), ``candidates`` and ``held_out``, their
+    accuracies; attributes ``sparsity``, and ``sparsity_of_folds`` of the models behind ``RE``.
     """
     with write_hdf5(path, form=FORMAT, overwrite=True) as file:
         for roi, patterns in regions.items():
@@ -33,9 +34,10 @@ def save_vertices(path: Path, results: Mapping[str, LayerResult], *, regions: Ma
             for layer, result in results.items():
                 part = group.create_group(layer)
                 part.attrs["sparsity"] = result.levels[roi]
+                part.attrs["sparsity_of_folds"] = result.controls[roi].levels
                 part["candidates"] = np.array(list(result.scores[roi]), dtype=np.int64)
                 part["held_out"] = np.array(list(result.scores[roi].values()), dtype=np.float64)
-                for kind, accuracies in result.regions[roi].accuracies.items():
+                for kind, accuracies in result.accuracies(roi).items():
                     part[kind] = accuracies.astype(np.float32)
     return path
 

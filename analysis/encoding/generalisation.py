@@ -173,13 +173,13 @@ def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str
                              purpose=(layer, kind), blocks=blocks)
         statistics[kind] = Statistic(
             found[kind].effect, *found[kind].interval(percent=95), p=p, n=n_vertices, seed=seed, paper=paper,
-            n_resamples=settings.n_permutations, test=f"{_shuffled(blocks)}, one-sided; {said}")
+            n_resamples=settings.n_permutations, test=f"{say_shuffled(blocks)}, one-sided; {said}")
     gain, gains = found["AI"].minus(found["AN"]), draws["AI"] - draws["AN"]
     statistics[DIFFERENCE] = Statistic(
         gain.effect, *gain.interval(percent=95), p=gain.two_sided_p(), n=n_vertices, seed=seed,
         n_resamples=settings.n_permutations,
         paper=PaperStatistic(gain.effect, *interval(gains, percent=95), two_sided_p(gains)),
-        test=f"difference over its error over {n_images} images, against {_shuffled(blocks)}, two-sided; {said}")
+        test=f"difference over its error over {n_images} images, against {say_shuffled(blocks)}, two-sided; {said}")
     if settings.over == "vertices":
         statistics = {name: _as_in_paper(one, settings=settings, difference=name == DIFFERENCE, blocks=blocks)
                       for name, one in statistics.items()}
@@ -201,10 +201,11 @@ def require_images(n_images: int, *, where: str) -> None:
 def say_interval(n_images: int, *, blocks: tuple[str, ...] | None) -> str:
     """Say what an interval over images is."""
     return (f"95 % interval: over {n_images} images, its error by leaving out one at a time, its width by "
-            f"{_shuffled(blocks)}")
+            f"{say_shuffled(blocks)}")
 
 
-def _shuffled(blocks: tuple[str, ...] | None) -> str:
+def say_shuffled(blocks: tuple[str, ...] | None) -> str:
+    """Say how labels are exchanged."""
     return "label permutation within sessions" if blocks else "label permutation"
 
 
@@ -236,6 +237,6 @@ def _as_in_paper(one: Statistic, *, settings: EncodingSettings, difference: bool
     share = f"subsamples of {settings.subsample:.0%} of vertices"
     low, high = one.paper.low, one.paper.high
     if not difference:
-        return replace(one, low=low, high=high, test=f"{_shuffled(blocks)}, one-sided; 95 % interval: {share}")
+        return replace(one, low=low, high=high, test=f"{say_shuffled(blocks)}, one-sided; 95 % interval: {share}")
     return replace(one, low=low, high=high, p=one.paper.p, n_resamples=settings.n_subsamples,
                    test=f"{share}, two-sided; 95 % interval: the same")

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.encoding.generalisation import TESTED, Floats, Generalisation, assess_generalisation, matched_similarity
-from analysis.encoding.sparse_model import held_out_predictions, train
+from analysis.encoding.generalisation import TESTED, Floats, Generalisation, assess_generalisation
+from analysis.encoding.held_out import Control, HeldOut, assess_held_out, best_level, hold_out, score_levels
+from analysis.encoding.sparse_model import train
 from analysis.regions.patterns import RoiPatterns
+from analysis.statistics.statistic import Statistic
 from subjects.settings.analysis import EncodingSettings
 
 
@@ -37,14 +39,26 @@ def choose_sparsity(units: NDArray[np.float32], targets: Mapping[str, NDArray[np
     """
     if settings.sparsity != "cv":
         return dict.fromkeys(targets, settings.sparsity), {roi: {} for roi in targets}
-    candidates = sorted(settings.candidates)
-    predicted = held_out_predictions(units, np.concatenate(list(targets.values()), axis=1), levels=candidates,
-                                     folds=settings.folds, where=where)
-    scores: dict[str, dict[int, float]] = {}
-    for roi, columns in _columns(targets).items():
-        scores[roi] = {n: float(np.trace(matched_similarity(predicted[n][:, columns], targets[roi],
-                                                            correlate=settings.correlate))) for n in candidates}
-    return {roi: max(candidates, key=lambda n: (found[n], -n)) for roi, found in scores.items()}, scores
+    held = hold_out(units, np.concatenate(list(targets.values()), axis=1), levels=sorted(settings.candidates),
+                    folds=settings.folds, where=where)
+    return _levels_of(held, targets, settings=settings)
+
+
+def _levels_of(held: HeldOut, targets: Mapping[str, NDArray[np.float32]], *,
+               settings: EncodingSettings) -> tuple[dict[str, int], dict[str, dict[int, float]]]:
+    if settings.sparsity != "cv":
+        return dict.fromkeys(targets, settings.sparsity), {roi: {} for roi in targets}
+    scores = {roi: score_levels(held, targets[roi], columns=columns, correlate=settings.correlate)
+              for roi, columns in _columns(targets).items()}
+    return {roi: best_level(found) for roi, found in scores.items()}, scores
+
+
+def levels_in_folds(n_images: int, *, settings: EncodingSettings) -> tuple[int, ...]:
+    """Give the levels at which folds are trained: the candidates, or the fixed one as far as the folds determine it."""
+    if settings.sparsity == "cv":
+        return tuple(sorted(settings.candidates))
+    least = n_images - -(-n_images // settings.folds)
+    return (max(1, min(settings.sparsity, least // 3)),)
 
 
 def _columns(targets: Mapping[str, NDArray[np.float32]]) -> dict[str, slice]:
@@ -83,11 +97,20 @@ def predict_types(units: Mapping[str, NDArray[np.float32]], targets: Mapping[str
 
 @dataclass(frozen=True, eq=False)
 class LayerResult:
-    """All regions' models from one layer: chosen level, held-out scores, generalisation."""
+    """All regions' models from one layer: chosen level, held-out scores, generalisation, held-out RE images."""
 
     levels: Mapping[str, int]
     scores: Mapping[str, Mapping[int, float]]
     regions: Mapping[str, Generalisation]
+    controls: Mapping[str, Control]
+
+    def statistics(self, roi: str) -> dict[str, Statistic]:
+        """Give a region's statistics by type: held-out RE, AN, AI, and the difference."""
+        return {"RE": self.controls[roi].statistic, **self.regions[roi].statistics}
+
+    def accuracies(self, roi: str) -> dict[str, Floats]:
+        """Give a region's accuracies vertex by vertex, by type."""
+        return {"RE": self.controls[roi].accuracies, **self.regions[roi].accuracies}
 
 
 def encode_layer(units: Mapping[str, NDArray[np.float32]], regions: Mapping[str, RoiPatterns], *,
@@ -106,9 +129,15 @@ def encode_layer(units: Mapping[str, NDArray[np.float32]], regions: Mapping[str,
         The layer, to draw its own permutations; subject and layer, for messages.
     """
     targets = {roi: patterns.responses["RE"] for roi, patterns in regions.items()}
-    levels, scores = choose_sparsity(units["RE"], targets, settings=settings, where=where)
+    held = hold_out(units["RE"], np.concatenate(list(targets.values()), axis=1), folds=settings.folds, where=where,
+                    levels=levels_in_folds(len(units["RE"]), settings=settings))
+    levels, scores = _levels_of(held, targets, settings=settings)
     predicted = predict_types(units, targets, levels=levels, where=where)
-    found = {roi: assess_generalisation(predicted[roi], patterns.responses, settings=settings, layer=layer,
-                                        seed=seeds[roi], blocks=patterns.sessions)
-             for roi, patterns in regions.items()}
-    return LayerResult(levels, scores, found)
+    found, controls = {}, {}
+    for roi, columns in _columns(targets).items():
+        blocks = regions[roi].sessions
+        found[roi] = assess_generalisation(predicted[roi], regions[roi].responses, settings=settings, layer=layer,
+                                           seed=seeds[roi], blocks=blocks)
+        controls[roi] = assess_held_out(held, targets[roi], columns=columns, settings=settings, layer=layer,
+                                        seed=seeds[roi], blocks=blocks)
+    return LayerResult(levels, scores, found, controls)

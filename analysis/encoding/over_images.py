@@ -93,7 +93,7 @@ def standard_errors(influences: Floats) -> Floats:
 
 
 def over_images(predicted: NDArray[Any], measured: NDArray[Any], *, orders: NDArray[np.intp],
-                correlate: str) -> OverImages:
+                correlate: str, centred: bool = True) -> OverImages:
     """Give an accuracy and what each image adds to it, as it is and in exchanged labels.
 
     Parameters
@@ -105,6 +105,9 @@ def over_images(predicted: NDArray[Any], measured: NDArray[Any], *, orders: NDAr
     orders : int array, (n, n_images)
         Exchanges of the measured images' labels.
     correlate : {"vertex", "image"}
+    centred : bool
+        Whether the columns were centred on these images, so that leaving one out moves the centre; false for deviations
+        from the means of other images.
 
     Returns
     -------
@@ -112,7 +115,8 @@ def over_images(predicted: NDArray[Any], measured: NDArray[Any], *, orders: NDAr
     """
     if correlate == "image":
         return _by_image(predicted, measured, orders=orders)
-    return _by_vertex(predicted, measured, orders=orders)
+    n = len(predicted)
+    return _by_vertex(predicted, measured, orders=orders, taken=n / (n - 1) if centred else 1.0)
 
 
 def _by_image(predicted: Floats, measured: Floats, *, orders: NDArray[np.intp]) -> OverImages:
@@ -123,9 +127,8 @@ def _by_image(predicted: Floats, measured: Floats, *, orders: NDArray[np.intp]) 
                       drawn - drawn.mean(axis=1, keepdims=True))
 
 
-def _by_vertex(predicted: Floats, measured: Floats, *, orders: NDArray[np.intp]) -> OverImages:
+def _by_vertex(predicted: Floats, measured: Floats, *, orders: NDArray[np.intp], taken: float) -> OverImages:
     n, n_vertices = predicted.shape
-    taken = n / (n - 1)
     by_x, by_y = (_lengths_without(side, taken=taken) for side in (predicted, measured))
     products = predicted @ measured.T
     shared = taken * (predicted * by_x) @ (measured * by_y).T

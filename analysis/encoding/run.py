@@ -14,6 +14,7 @@ from analysis.encoding.files import read_selected, save_vertices
 from analysis.encoding.layers import LayerResult, encode_layer
 from analysis.glm.combining import betas_paths
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
+from analysis.statistics.readings import named_layers
 from analysis.statistics.results import (
     PAPER_COLUMNS,
     RESULTS,
@@ -122,9 +123,10 @@ class SubjectModels:
         store = open_features(self.network, study=self.layout.root)
         ids = next(iter(regions.values())).image_ids  # as they were shown, and held against the manifest
         seeds = {roi: derive_seed(self.seed, self.sub, roi, "encoding") for roi in regions}
-        found = {layer: encode_layer({kind: store.read(layer, image_ids=ids[kind]) for kind in TYPES}, regions,
+        named = named_layers(store)
+        found = {layer: encode_layer({kind: store.read(read, image_ids=ids[kind]) for kind in TYPES}, regions,
                                      settings=self.encoding, seeds=seeds, layer=layer, where=f"sub-{self.sub} {layer}")
-                 for layer in progress(store.layers, label=f"encoding sub-{self.sub}", total=len(store.layers))}
+                 for layer, read in progress(named.items(), label=f"encoding sub-{self.sub}", total=len(named))}
         return lambda: self._save(found, regions)
 
     def _save(self, found: Mapping[str, LayerResult], regions: Mapping[str, RoiPatterns]) -> dict[Path, dict[str, Any]]:
@@ -142,5 +144,5 @@ class SubjectModels:
 
 def _rows(results: Mapping[str, LayerResult], *, sub: str) -> list[dict[str, Any]]:
     return [statistic_row(statistic, sub=sub, roi=roi, layer=layer, type=kind, sparsity=result.levels[roi])
-            for layer, result in results.items() for roi, found in result.regions.items()
-            for kind, statistic in found.statistics.items()]
+            for layer, result in results.items() for roi in result.regions
+            for kind, statistic in result.statistics(roi).items()]

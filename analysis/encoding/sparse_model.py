@@ -150,12 +150,21 @@ def train(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels: S
     -------
     dict of int to SparseModel
 
+    Raises
+    ------
+    AnalysisError
+        If a level is too high for the images, a response or a unit is not finite, or no unit varies.
+
     Notes
     -----
     With units and targets centred on the training images the weight of the column of ones is the
     targets' mean, so that the column need not compete in ROMP.
     """
     _require_determined(len(units), levels=levels, where=where)
+    strange = np.flatnonzero(~np.isfinite(targets).all(axis=0))
+    if strange.size:
+        raise AnalysisError(where, came=f"vertex {strange[0]} not finite ({strange.size} such)",
+                            expected="finite responses", remedy="Leave the vertices without data out, or fit again.")
     scaling = measure_scaling(units, where=where)
     constant = targets.mean(axis=0, dtype=np.float64)
     fits = romp_levels(scaling.apply(units), targets - constant, levels=levels)
@@ -168,27 +177,3 @@ def _require_determined(n_images: int, *, levels: Sequence[int], where: str) -> 
         raise AnalysisError(where, came=f"sparsity level {max(levels)} with {n_images} training images",
                             expected=f"at most {most}, so that 3 n - 1 weights and a constant stay determined",
                             remedy="Lower encoding.sparsity, or shorten encoding.candidates.")
-
-
-def held_out_predictions(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels: Sequence[int],
-                         folds: int, where: str = "features") -> dict[int, Floats]:
-    """Predict each training image from a model that never saw it.
-
-    Image k is held out in fold ``k mod folds``: with images in class order every fold holds every class.
-    Scaling, constant and weights are made from the other folds alone.
-
-    Returns
-    -------
-    dict of int to float64 array, (n_images, n_targets)
-        One array of predictions a level.
-    """
-    if not 2 <= folds <= len(units):
-        raise AnalysisError("encoding.folds", came=f"{folds} folds of {len(units)} images",
-                            expected=f"2 to {len(units)}", remedy="Change encoding.folds.")
-    fold = np.arange(len(units)) % folds
-    predicted = {n: np.empty(targets.shape) for n in levels}
-    for k in range(folds):
-        models = train(units[fold != k], targets[fold != k], levels=levels, where=where)
-        for n, model in models.items():
-            predicted[n][fold == k] = model.predict(units[fold == k])
-    return predicted

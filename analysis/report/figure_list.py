@@ -32,7 +32,7 @@ from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import SavedFigure, save
 from analysis.report.figures.timing import RunTiming, draw_timing
 from analysis.report.records import DenoisingRecord, StudyRecords, SubjectRecords
-from analysis.rsa.readings import LOGITS, SOFTMAX, split_readings
+from analysis.statistics.readings import LOGITS, SOFTMAX, split_readings
 from stimuli.manifest import TYPES, Manifest, Stimulus, read_pixels
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import network_label
@@ -321,9 +321,12 @@ def _network(records: StudyRecords, *, with_images: bool = False) -> PlannedFigu
 
 def _encoding(records: StudyRecords) -> PlannedFigure:
     table = records.encoding
+    logits = " Hatched: the last layer by its logits." if LOGITS in split_readings(table, column="layer") else ""
     caption = (f"Correlation of measured with predicted responses, for models trained on RE images and tested on AI "
-               f"(warm) and AN (cool) images; shades: layers, from light to dark. Mean of {_n(table)} vertices. "
-               f"{_tests(table, 'AI', column='type')[:1].upper()}{_tests(table, 'AI', column='type')[1:]}. "
+               f"(warm) and AN (cool) images; shades: layers, from light to dark. Dashes: held-out RE images, the "
+               f"control without which no failure on AN can be read.{logits} Mean of {_n(table)} vertices. "
+               f"{_tests(table, 'AI', column='type')[:1].upper()}{_tests(table, 'AI', column='type')[1:]}; held-out "
+               f"RE: {_tests(table, 'RE', column='type')}. "
                f"{_resamples(table, records)}")
     return PlannedFigure("results", "encoding", "Encoding models, from RE to AI and AN", caption,
                          lambda: draw_encoding(table))

@@ -214,7 +214,7 @@ def network_table(records: StudyRecords) -> TextTable:
 
 def encoding_table(records: StudyRecords) -> TextTable:
     """Set every encoding model, one line a region, layer and subject."""
-    return _statistics(records.encoding, lines=("sub", "roi", "layer"), kinds=("AI", "AN", "AI minus AN"),
+    return _statistics(records.encoding, lines=("sub", "roi", "layer"), kinds=("AI", "AN", "AI minus AN", "RE"),
                        heads=("Subject", "Region", "Layer"), tail=("sparsity", "Sparsity"))
 
 

@@ -13,10 +13,10 @@ import pandas as pd
 from analysis.rsa.compare import DIFFERENCE, layer_trends
 from analysis.rsa.difference import LEAST_USABLE
 from analysis.rsa.rdm import RDM
-from analysis.rsa.readings import LOGITS, SOFTMAX, by_logits
 from analysis.rsa.resampling.images import image_bootstraps, label_permutations
 from analysis.rsa.similarity import similarity
 from analysis.rsa.variance.jackknife import LEAST, delete_images
+from analysis.statistics.readings import LOGITS, SOFTMAX, by_logits
 from analysis.statistics.statistic import t_p, two_sided_p, upper_p
 from subjects.provenance import derive_seed, rng
 from subjects.settings.analysis import RsaSettings
@@ -116,7 +116,8 @@ def tabulate(places: Mapping[str, Place], *, layers: Sequence[str], tap: str, ne
     Parameters
     ----------
     places : mapping of str to Place
-        Every layer, and the last one by the logits (:func:`~analysis.rsa.readings.by_logits`) where there are logits.
+        Every layer, and the last one by the logits (:func:`~analysis.statistics.readings.by_logits`) where there are
+        some.
     layers : sequence of str
         In order of depth.
     tap, network : str

@@ -19,11 +19,11 @@ from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patter
 from analysis.rsa.ceiling import presentation_ceiling, split_half_reliability
 from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
-from analysis.rsa.readings import LOGITS, by_logits
 from analysis.rsa.resampling.distances import WhitenedDistances
 from analysis.running import Digests
 from analysis.statistics.correction import correct_rows
 from analysis.statistics.dissimilarity import WHITENED, without_noise
+from analysis.statistics.readings import by_logits, named_layers
 from analysis.statistics.results import PAPER_COLUMNS, RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
 from analysis.statistics.statistic import Statistic
 from analysis.statistics.whitened import mahalanobis
@@ -249,12 +249,6 @@ def has_taps(network: ChosenNetwork) -> bool:
         return bool(read_json(sidecar_path(network.features)).get("parameters", {}).get("taps"))
     except StoreError:
         return False
-
-
-def named_layers(store: FeatureStore) -> dict[str, str]:
-    """Name every layer as a place of the table, and the last one by the logits where they are stored."""
-    return {**{layer: layer for layer in store.layers},
-            **{by_logits(store.layers[-1]): name for name in store.readings if name == LOGITS}}
 
 
 def place_similarities(store: FeatureStore, named: Mapping[str, str], *, manifest: Manifest, settings: RsaSettings,

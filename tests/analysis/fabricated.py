@@ -85,12 +85,12 @@ def make_units(n_images: int) -> dict[str, dict[str, np.ndarray]]:
 
 
 def write_features(layout: Layout, names: tuple[str, ...], units: dict[str, dict[str, np.ndarray]], *,
-                   network: str = "demo", digest: str = "0" * 16) -> None:
-    """Write them in an order of images that is not the manifest's."""
+                   network: str = "demo", digest: str = "0" * 16, readings: tuple[str, ...] = ()) -> None:
+    """Write them in an order of images that is not the manifest's; readings are among the units."""
     ids = [(kind, k) for kind in ("AI", "RE", "AN") for k in reversed(range(len(names)))]
     values = {layer: np.stack([found[kind][k] for kind, k in ids]).astype(np.float32) for layer, found in units.items()}
     write_store(layout.features(network), values, network=network, network_digest=digest, tap="none", layers=LAYERS,
-                image_ids=[image_id(names[k], kind) for kind, k in ids])
+                readings=list(readings), image_ids=[image_id(names[k], kind) for kind, k in ids])
 
 
 def make_surface(hemi: str) -> Surface:

@@ -22,9 +22,9 @@ from analysis.report.robustness.claims import OWN, Level, Levels, choose_levels,
 from analysis.report.robustness.page import RobustnessRecords, write_page
 from analysis.rsa.choices import COLUMNS, Place, tabulate
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
-from analysis.rsa.readings import LOGITS, by_logits
 from analysis.running import Digests, is_whole, run_step
 from analysis.statistics.dissimilarity import without_noise
+from analysis.statistics.readings import LOGITS, by_logits
 from analysis.steps import Origin, Request, Work
 from stimuli.feature_store import FeatureStore, open_store
 from stimuli.manifest import TYPES, Manifest, read_manifest, read_set_network

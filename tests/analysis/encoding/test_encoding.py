@@ -14,21 +14,24 @@ from analysis.encoding.generalisation import (
     subsampled_accuracies,
     vertex_accuracies,
 )
+from analysis.encoding.held_out import held_out_predictions
 from analysis.encoding.layers import choose_sparsity, predict_types
 from analysis.encoding.romp import romp
 from analysis.encoding.run import COLUMNS
 from analysis.encoding.run import plan as encode_plan
-from analysis.encoding.sparse_model import Scaling, held_out_predictions, measure_scaling, train
+from analysis.encoding.sparse_model import Scaling, measure_scaling, train
 from analysis.regions.labels import ROIS
 from analysis.statistics.draws import permutations, subsamples
+from analysis.statistics.readings import split_readings
 from analysis.steps import Request
 from subjects.errors import AnalysisError
+from subjects.profile import base_images
 from subjects.provenance import digest_file, sidecar_path
 from subjects.provenance import rng as derived
 from subjects.settings.loading import load_settings
 from subjects.settings.study import EncodingSettings
 from subjects.store import read_json, write_json, write_table
-from tests.analysis.fabricated import LAYERS, make_study
+from tests.analysis.fabricated import LAYERS, make_study, make_units, write_features
 from tests.analysis.running_steps import table_of
 
 QUICK = EncodingSettings(n_permutations=200, n_subsamples=200)
@@ -324,7 +327,7 @@ def test_a_subjects_models_are_trained_tested_and_written(fabricated):
     layout, settings = fabricated
     table = table_of("encode", layout, settings)
     assert tuple(table.columns) == COLUMNS
-    assert len(table) == 3 * len(ROIS) * len(LAYERS)
+    assert len(table) == 4 * len(ROIS) * len(LAYERS)
     by_name = table.set_index(["layer", "roi", "type"])
     for roi in ROIS:
         assert by_name.loc[("layer1", roi, "AI"), "p"] == pytest.approx(1 / 201)
@@ -383,6 +386,22 @@ def test_a_fixed_level_and_correlations_over_vertices(fabricated):
     assert table.loc[("layer1", "V1", "AI"), "effect"] > 0.7
     for key in (("layer1", "V1", "AI"), ("layer4", "LO", "AN")):
         assert table.loc[key, "low"] < table.loc[key, "effect"] < table.loc[key, "high"]
+
+
+def test_the_last_layer_is_read_by_its_logits_too(tmp_path):
+    layout, settings = make_study(tmp_path / "study")
+    names = base_images(settings.stimuli)
+    units = make_units(len(names))
+    layout.features("demo").unlink()
+    write_features(layout, names, {**units, "logits": units["layer1"]}, readings=("logits",))
+    table = table_of("encode", layout, settings)
+    assert list(table["layer"].unique()) == [*LAYERS, "layer8 by logits"]
+    found = table.set_index(["layer", "roi", "type"])["effect"]
+    for kind in ("RE", "AN", "AI"):  # the logits are layer1's units here: only the draws of the intervals differ
+        assert found["layer8 by logits", "V1", kind] == pytest.approx(found["layer1", "V1", kind])
+    readings = split_readings(table, column="layer")
+    assert list(readings["logits"]["layer"].unique()) == list(LAYERS)
+    assert len(readings["logits"]) == len(readings["softmax"]) == 160
 
 
 def test_candidates_too_large_for_the_study_are_refused(fabricated):

@@ -23,7 +23,7 @@ from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.rdms import draw_rdms, percentiles
 from analysis.report.figures.side_by_side import draw_side_by_side
 from analysis.report.figures.stimuli import Shown, draw_stimuli
-from analysis.report.figures.style import COLORS, PAPER, save, shades
+from analysis.report.figures.style import COLORS, PAPER, RULE, save, shades
 from analysis.report.figures.timing import RunTiming, draw_timing, summary
 from analysis.rsa.rdm import compute_rdm
 from subjects.errors import AnalysisError
@@ -158,6 +158,29 @@ def test_encoding_bars_are_open_where_not_significant() -> None:
     assert _faces(axes, "LO AI")[-1] == to_rgba(PAPER)
     assert _faces(axes, "LO AI")[:-1] == [to_rgba(color) for color in shades("AI", 8)[:-1]]
     assert _faces(axes, "V1 AN") == [to_rgba(PAPER)] * 8
+
+
+def test_held_out_re_is_drawn_across_the_bars_dark_where_significant() -> None:
+    table = changed(encoding_table(("01",)), {"roi": "V2", "layer": "layer3", "type": "RE"}, p=0.4)
+    axes = draw_encoding(table).axes[1]
+    rows = _rows(table, sub="01", roi="V2", type="RE").set_index("layer").loc[list(LAYERS)]
+    for kind in ("AI", "AN"):
+        dashes = next(one for one in axes.collections if one.get_label() == f"V2 {kind} RE")
+        assert [float(line[0, 1]) for line in dashes.get_segments()] == rows["effect"].tolist()
+        assert [tuple(color) for color in dashes.get_colors()] == [
+            to_rgba(RULE if k == 2 else COLORS["RE"]) for k in range(8)]
+
+
+def test_the_logits_have_a_hatched_bar_of_their_own() -> None:
+    table = encoding_table(("01",))
+    logits = table[table["layer"] == "layer8"].assign(layer="layer8 by logits", effect=0.33, low=0.3, high=0.4)
+    axes = draw_encoding(pd.concat([table, logits], ignore_index=True)).axes[1]
+    assert _bars(axes, "LO AI by logits") == [0.33]
+    assert _bars(axes, "LO AI") == _rows(table, sub="01", roi="LO", type="AI")["effect"].tolist()
+    places = bar_places(5, n_layers=8, logits=True)
+    flat = sorted(x for kind in places.values() for roi in kind for x in roi)
+    assert len(flat) == 90
+    assert min(np.diff(flat)) > 0.99
 
 
 def test_bars_never_share_a_place() -> None:

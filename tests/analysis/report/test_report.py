@@ -133,7 +133,7 @@ def test_every_row_of_the_result_tables_is_on_the_page(page: Page) -> None:
             "−0.440 [−0.540, −0.340] p = .002"] in page.rows
     assert ["trend", "τ = −1.00, p < .001", "τ = 1.00, p < .001", "–"] in page.rows
     assert ["01", "V2", "layer3", "0.340 [0.310, 0.370] p < .001", "−0.030 [−0.050, −0.010] p = .500",
-            "0.370 [0.330, 0.410] p = .002", "2"] in page.rows
+            "0.370 [0.330, 0.410] p = .002", "0.370 [0.320, 0.420] p < .001", "2"] in page.rows
 
 
 def test_what_pixels_give_stands_beside_network_and_brain(page: Page, records: StudyRecords) -> None:

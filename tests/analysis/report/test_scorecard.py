@@ -9,7 +9,7 @@ import pytest
 
 from analysis.report.scorecard import CLAIMS, Line, layers_of, score, tally
 from analysis.rsa.compare import DEGENERATE
-from analysis.rsa.readings import split_readings
+from analysis.statistics.readings import split_readings
 from subjects.errors import AnalysisError
 from tests.analysis.paper_tables import brain_table, changed, encoding_table, network_table
 
@@ -193,3 +193,26 @@ def test_the_tally_counts_every_line() -> None:
     counts = tally(score(brain=changed(brain_table(), {**BRAIN, "comparison": "RE-AI"}, p=0.5)))
     assert counts == {"holds": 2, "does not hold": 1, "not tested": 11}
     assert sum(counts.values()) == len(CLAIMS)
+
+
+@pytest.mark.parametrize(("n_read", "n_low", "verdict"), [
+    (120, 12, "holds"), (120, 13, "does not hold"), (60, 6, "holds"), (60, 7, "does not hold"), (59, 0, "not tested")])
+def test_a_failure_on_an_counts_where_held_out_re_is_predicted(n_read, n_low, verdict):
+    """The first `n_read` models predict RE; AN of `n_low` of these, and of all others, are predicted."""
+    table = encoding_table()
+    control, an = (table.index[table["type"] == kind] for kind in ("RE", "AN"))
+    table.loc[control[n_read:], "p"] = 0.3
+    table.loc[[*an[:n_low], *an[n_read:]], "p"] = 0.01
+    assert _verdicts(encoding=table)["E2"] == verdict
+    assert _here("E2", encoding=table).endswith(f"{n_read - n_low}/{n_read} of those that predict held-out RE images")
+
+
+def test_encoding_models_by_logits_are_a_reading_of_their_own():
+    table = encoding_table()
+    logits = table[table["layer"] == "layer8"].assign(layer="layer8 by logits")
+    logits.loc[logits["type"] == "AI", "p"] = 0.6
+    lines = score(encoding=pd.concat([table, logits], ignore_index=True))
+    found = {line.id: line.here for line in lines}
+    assert found["E1"] == "120/120 models p < .05"
+    assert found["E1 by logits"] == "105/120 models p < .05"
+    assert tally(lines) == tally(score(encoding=table))

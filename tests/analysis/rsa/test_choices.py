@@ -9,7 +9,7 @@ import pytest
 from analysis.rsa.choices import COLUMNS, Place, compare_choices, count_deciding, tabulate
 from analysis.rsa.compare import compare_types, layer_trends
 from analysis.rsa.rdm import RDM, compute_rdm
-from analysis.rsa.readings import by_logits
+from analysis.statistics.readings import by_logits
 from analysis.statistics.trend import mann_kendall
 from subjects.provenance import derive_seed
 from subjects.settings.analysis import RsaSettings

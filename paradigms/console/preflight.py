@@ -28,7 +28,7 @@ from paradigms.record.departures import changes_since
 from paradigms.record.recovery import recoverable
 from paradigms.tasks.catalogue import task_of
 from paradigms.tasks.protocol import Pictures, Task
-from paradigms.texts.screens import load_texts, task_screen
+from paradigms.texts.screens import load_texts, require_drawable, task_screen
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import ScheduleError, StudyError
 from subjects.layout import Layout
@@ -96,6 +96,7 @@ def check_texts(layout: Layout, settings: Settings, *, tasks: Sequence[Task], pr
         return Finding("texts", ok=True, came="none is shown (instructions.show)")
     try:
         texts = load_texts(layout, settings)
+        require_drawable(texts)
         for task in tasks:
             texts.draw(task_screen(texts, task, profile=profile))
     except StudyError as error:

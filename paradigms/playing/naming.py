@@ -17,7 +17,7 @@ from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClo
 from paradigms.playing.assembly import find_place
 from paradigms.record.naming_files import NamingAnswer, begin, keep_answer, read_answers, require_begun, write_naming
 from paradigms.texts.choices import Choice, load_choices
-from paradigms.texts.naming_entry import LIST, NOISE, Entry, Option, draw_entry, keys_for
+from paradigms.texts.naming_entry import LIST, NOISE, TYPED, Entry, Option, draw_entry, keys_for
 from paradigms.texts.pictures import TextScreen
 from paradigms.texts.screens import Texts, load_texts, screen_id
 from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels
@@ -171,10 +171,10 @@ def name_images(layout: Layout, settings: Settings, *, sub: str, ses: str = SESS
     """
     profile, manifest = load_profile(layout, sub), read_manifest(layout.manifest)
     choices = load_choices(settings, categories=(one.category for one in manifest.stimuli), root=layout.root)
-    texts = load_texts(layout, settings, more=[one.name for one in choices])
+    texts = load_texts(layout, settings, more=[TYPED, *(one.name for one in choices)])
     path, images = layout.naming_answers(sub, ses), order(manifest, settings, sub=sub)
     said = _said(settings, choices=choices, simulated=display == "virtual")
-    with locked(path.parent, what=f"the naming of sub-{sub}", name=f".{path.stem}.lock"):
+    with locked(layout.profile(sub).parent, what=f"the naming of sub-{sub}", name=f".{path.stem}.lock"):
         done = read_answers(path)
         _require_same(path, done, images=images)
         require_begun(path, said if done else None)

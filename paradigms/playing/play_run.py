@@ -28,7 +28,7 @@ from paradigms.record.journal import Journal
 from paradigms.record.outcome import RunOutcome
 from paradigms.record.recovery import recover_attempt
 from paradigms.record.run_files import RunFiles, attempt_files, earlier_attempts, excerpt_files, last_attempt
-from paradigms.recorders.markers import code_of
+from paradigms.recorders.markers import END, ZERO, code_of
 from paradigms.runlog import has_end, read_journal
 from paradigms.schedule import BLANK, Event, Schedule, excerpt, first_seconds
 from paradigms.tasks.catalogue import task_of
@@ -118,8 +118,9 @@ def play_run(layout: Layout, settings: Settings, *, key: RunKey, scanner: str, d
                                        schedule=schedule)
     require_free(layout.root)
     program = task.program(schedule)
-    for name in {event.trial_type for event in schedule.events} - {BLANK} if settings.markers.device != "none" else ():
-        code_of(settings.markers, name)  # a type without a code is said before anything is shown
+    for name in {ZERO, END, *(event.trial_type for event in schedule.events)} - {BLANK} if \
+            settings.markers.device != "none" else ():
+        code_of(settings.markers, name)  # what has no code is said before anything is shown
     attempt = last_attempt(layout, key) + 1
     files = attempt_files(layout, key, attempt=attempt) if whole else excerpt_files(layout, key, folder=folder)
     screens = run_screens(layout, settings, task=task, profile=profile, background=program.blank.background,

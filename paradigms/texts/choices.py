@@ -84,11 +84,21 @@ def load_choices(settings: Settings, *, categories: Iterable[str], root: Path) -
                             expected=f"a name for every category in {settings.instructions.language!r}",
                             remedy=f"Write a table with the columns {', '.join(COLUMNS)} and name it.")
     found = tuple(names[name] for name in wanted)
-    twice = next((one.name for k, one in enumerate(found) if one.name in {other.name for other in found[:k]}), None)
+    twice = _twice(" ".join(one.name.casefold().split()) for one in found)
     if twice is not None:
         raise SettingsError("naming.names", came=f"two categories called {twice!r}", expected="a name for each",
                             remedy="Give one of them another name in the table.")
     return found
+
+
+def _twice(values: Iterable[str]) -> str | None:
+    """Give the first value that was there before."""
+    known: set[str] = set()
+    for value in values:
+        if value in known:
+            return value
+        known.add(value)
+    return None
 
 
 def _known(settings: Settings, *, root: Path) -> list[Choice]:
@@ -101,10 +111,14 @@ def _known(settings: Settings, *, root: Path) -> list[Choice]:
 
 def _read(path: Path) -> list[Choice]:
     table = read_table(path, text_columns=COLUMNS)
-    lacks = [name for name in COLUMNS[:2] if name not in table.columns or table[name].isna().any()]
+    lacks = [name for name in COLUMNS[:2] if name not in table.columns or table[name].isna().any()
+             or not table[name].astype(str).str.strip().all()]
     if lacks:
         raise SettingsError(str(path), came=f"no {lacks[0]} in some row", expected=f"the columns {', '.join(COLUMNS)}",
                             remedy="Complete the table; search may be empty (n/a).")
+    if (twice := _twice(map(str, table["category"]))) is not None:
+        raise SettingsError(str(path), came=f"two rows for {twice!r}", expected="one for each category",
+                            remedy="Take one of them out.")
     searches = table["search"].fillna("") if "search" in table.columns else [""] * len(table)
     return [Choice(str(category), str(name), str(search))
             for category, name, search in zip(table["category"], table["name"], searches, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,8 @@ from paradigms.texts.wording import Wording
 
 LIST, OWN, NOISE = "list", "own words", "noise"
 _CHARACTERS = {"space": " ", "minus": "-", "apostrophe": "'", "period": "."}
+TYPED = f"{string.ascii_lowercase}{string.digits}{''.join(_CHARACTERS.values())}_"
+"""What may stand in the line that is typed, and its mark."""
 LONGEST = 40
 
 
@@ -123,7 +126,9 @@ def draw_entry(entry: Entry, *, image: Pixels, image_px: int, page: Page, wordin
         _draw_names(pen, entry, wording)
     else:
         _draw_confidence(pen, entry, wording)
-    pen.foot(wording.say("naming", "hint"), share=0.94, scale=0.55)
+    hint = wording.say("naming", "hint") if entry.named is None else \
+        wording.say("naming", "confidence_hint", levels=entry.levels)
+    pen.foot(hint, share=0.94, scale=0.55)
     pen.foot(wording.say("naming", "progress", k=place[0], n=place[1]), share=0.05, scale=0.6)
     return np.asarray(canvas, dtype=np.uint8).copy()
 

@@ -92,7 +92,7 @@ def wrap(text: str, *, font: ImageFont.FreeTypeFont, width_px: float) -> list[st
         else:
             line += piece
         if font.getlength(line.rstrip()) > width_px:
-            raise SettingsError("instructions", came=f"{line.strip()!r}, wider than the screen",
+            raise SettingsError("instructions", came=f"{line.strip()[:40]!r}, wider than the screen",
                                 expected="words that fit", remedy="Shorten it or make instructions.text_deg smaller.")
     return [*lines, line.rstrip()]
 

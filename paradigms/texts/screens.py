@@ -100,7 +100,8 @@ def load_texts(layout: Layout, settings: Settings, *, more: Iterable[str] = ()) 
     """
     wording = load_wording(settings.instructions, root=Path(layout.root))
     texts = [_joined(text) for table in wording.tables.values() for text in table.values()]
-    font = choose_font(settings.instructions, texts=[*texts, *wording.buttons.values(), _DIGITS, *more],
+    keys = [key for section in settings.paradigms().values() for key in section.answer_keys().values()]
+    font = choose_font(settings.instructions, texts=[*texts, *wording.buttons.values(), *keys, _DIGITS, *more],
                        root=Path(layout.root))
     return Texts(wording, font, settings)
 
@@ -123,13 +124,32 @@ def task_screen(texts: Texts, task: Task, *, profile: SubjectProfile) -> TextScr
 
 def closing_screen(texts: Texts, scores: Sequence[Score]) -> TextScreen:
     """Close a run; tell how much was answered where the settings want it and something was asked."""
-    wording = texts.wording
     n = sum(score.n_targets for score in scores)
-    said = wording.paragraphs("closing")
-    if texts.settings.instructions.feedback and n:
-        answered = n - sum(score.n_unanswered for score in scores)
-        said = (wording.say("closing", "feedback", share=round(100.0 * answered / n)), *said)
-    return TextScreen(wording.say("closing", "title"), said)
+    answered = n - sum(score.n_unanswered for score in scores)
+    return _closing(texts, share=round(100.0 * answered / n) if texts.settings.instructions.feedback and n else None)
+
+
+def _closing(texts: Texts, *, share: int | None) -> TextScreen:
+    wording = texts.wording
+    told = () if share is None else (wording.say("closing", "feedback", share=share),)
+    return TextScreen(wording.say("closing", "title"), (*told, *wording.paragraphs("closing")))
+
+
+def ready_screen(texts: Texts) -> TextScreen:
+    """Have the subject get ready."""
+    return TextScreen(texts.wording.say("ready", "title"), texts.wording.paragraphs("ready"))
+
+
+def require_drawable(texts: Texts, *, background: int | None = None) -> None:
+    """See that the screens at the end of a run can be drawn before it is begun, with the longest feedback.
+
+    Raises
+    ------
+    SettingsError
+        If one does not fit.
+    """
+    for screen in (ready_screen(texts), _closing(texts, share=100), _closing(texts, share=None)):
+        texts.draw(screen, background=background)
 
 
 def run_screens(layout: Layout, settings: Settings, *, task: Task, profile: SubjectProfile, background: int,
@@ -152,8 +172,8 @@ def run_screens(layout: Layout, settings: Settings, *, task: Task, profile: Subj
     if not settings.instructions.show:
         return None
     texts = load_texts(layout, settings)
-    ready = TextScreen(texts.wording.say("ready", "title"), texts.wording.paragraphs("ready"))
+    require_drawable(texts, background=background)
     return RunScreens(before=texts.draw(task_screen(texts, task, profile=profile), background=background),
-                      ready=texts.draw(ready, background=background),
+                      ready=texts.draw(ready_screen(texts), background=background),
                       closing=lambda: texts.draw(closing_screen(texts, scores()), background=background),
                       closing_s=settings.instructions.closing_s, font=texts.font.name)

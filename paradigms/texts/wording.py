@@ -134,7 +134,10 @@ def _require_like(where: str, text: object, *, name: str, shipped: Mapping[str, 
 
 def _fields(text: str, *, where: str) -> set[str]:
     try:
-        return {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+        found = [parts for parts in string.Formatter().parse(text) if parts[1] is not None]
+        if changed := [str(field) for _, field, spec, conversion in found if spec or conversion]:
+            raise ValueError(f"more than a word in {{{changed[0]}}}")
+        return {str(field) for _, field, _, _ in found}
     except ValueError as error:
         raise SettingsError(where, came=f"braces that do not fit ({error})", expected="words in braces",
                             remedy="Write {{ for a brace that is meant.") from error

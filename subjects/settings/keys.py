@@ -46,7 +46,8 @@ def require_keys(settings: Settings, *, where: str) -> Settings:
                **({"scanner.arm_key": settings.scanner.arm_key} if settings.scanner.arm_key else {})}
     answers = dict(_answers(settings))
     serial = settings.buttons.device == "serial"
-    typed = control if serial else {**control, **answers}
+    named = {f"instructions.buttons, {words!r}": key for key, words in settings.instructions.buttons}
+    typed = control if serial else {**control, **answers, **named}
     for name, key in typed.items():
         if key not in KEYS:
             raise SettingsError(where, came=f"{name} = {key!r}", expected="the name of a key as the keyboard tells it",

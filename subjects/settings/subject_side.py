@@ -34,8 +34,11 @@ class InstructionsSettings(Section):
 
     @model_validator(mode="after")
     def _keys_differ(self) -> InstructionsSettings:
-        if len({key for key, _ in self.buttons}) != len(self.buttons):
-            raise ValueError("buttons names one key twice")
+        for k, what in enumerate(("names one key twice", "calls two keys the same")):
+            if len({" ".join(pair[k].casefold().split()) for pair in self.buttons}) != len(self.buttons):
+                raise ValueError(f"buttons {what}")
+        if not all(words.strip() for _, words in self.buttons):
+            raise ValueError("buttons without words for a key")
         return self
 
 

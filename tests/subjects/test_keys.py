@@ -54,6 +54,17 @@ def test_no_press_is_the_trigger_or_the_operators(tmp_path: Path, task: str, key
         _loaded(tmp_path, {task: {"press_key": key}})
 
 
+@pytest.mark.parametrize(("buttons", "said"), [
+    ([["esc", "left"]], r"instructions.buttons, 'left' = 'esc'.*Did you mean 'escape'"),
+    ([["1", "left"], ["2", " LEFT"]], "buttons calls two keys the same"), ([["1", " "]], "without words for a key"),
+    ([["1", "a"], ["1", "b"]], "names one key twice")])
+def test_what_the_subject_calls_a_button_is_one_keys(tmp_path: Path, buttons: list[list[str]], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        _loaded(tmp_path, {"instructions": {"buttons": buttons}})
+    told = (("1", "左"), ("4", "右"))
+    assert _loaded(tmp_path, {"instructions": {"buttons": list(map(list, told))}}).instructions.buttons == told
+
+
 @pytest.mark.parametrize(("name", "key"), [("main.animal_key", "2"), ("main.abort_key", "1"), ("scanner.arm_key", "5"),
                                            ("scanner.trigger_key", "2")])
 def test_no_key_of_the_main_task_means_two_things(tmp_path: Path, name: str, key: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis.report.scorecard import NamingMargins, naming_claims
@@ -20,7 +21,9 @@ from paradigms.record.naming_files import COLUMNS, NamingAnswer, keep_answer, re
 from paradigms.texts.choices import Choice, find, load_choices
 from paradigms.texts.fonts import Font, known_fonts
 from paradigms.texts.naming_entry import LIST, NOISE, OWN, Entry, Option, draw_entry, keys_for
+from paradigms.texts.pictures import Page
 from paradigms.texts.screens import load_texts
+from paradigms.texts.wording import load_wording
 from stimuli.categories import demo_categories
 from stimuli.manifest import read_manifest, write_manifest
 from subjects.errors import ProfileError, RunLogError, SettingsError, StoreError
@@ -28,6 +31,7 @@ from subjects.layout import Layout
 from subjects.profile import register
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
+from subjects.settings.subject_side import InstructionsSettings
 from subjects.store import locked, read_json, read_table
 from tests.bids import bids_report
 from tests.paradigms.conftest import make_console_study
@@ -80,6 +84,18 @@ def test_every_drawn_category_has_a_chinese_name_of_its_own() -> None:
     assert all(one.search.isascii() and one.search for one in made)
     with pytest.raises(SettingsError, match="no name for 'tabby' and 0 more"):
         load_choices(settings, categories=[*names, "tabby"], root=Path())
+
+
+@pytest.mark.parametrize(("rows", "said"), [
+    ("lion\t\tn/a", "no name in some row"), ("lion\t \tn/a", "no name in some row"),
+    ("lion\tleo\tn/a\nlion\tleone\tn/a", "two rows for 'lion'"),
+    ("lion\tSea  Lion\tn/a", "two categories called 'sea lion'"), ("lion\tsea lion\tn/a", "two categories called")])
+def test_a_table_of_names_has_one_name_of_its_own_for_each_category(tmp_path: Path, rows: str, said: str) -> None:
+    (tmp_path / "names.tsv").write_text(f"category\tname\tsearch\n{rows}\n", encoding="utf-8")
+    base = Settings()
+    settings = base.model_copy(update={"naming": base.naming.model_copy(update={"names": "names.tsv"})})
+    with pytest.raises(SettingsError, match=said):
+        load_choices(settings, categories=["lion", "sea lion"], root=tmp_path)
 
 
 SCREEN: dict[str, object] = {"width_px": 480, "height_px": 270}
@@ -189,10 +205,10 @@ def test_more_answers_than_images_are_refused(small: Layout) -> None:
 
 def test_one_process_names_at_a_time(small: Layout) -> None:
     path = small.naming_answers("01", "naming")
-    with locked(path.parent, what="it", name=f".{path.stem}.lock"), \
+    with locked(small.profile("01").parent, what="it", name=f".{path.stem}.lock"), \
             pytest.raises(StoreError, match="the naming of sub-01 being written by process"):
         name_images(small, _planted(small), sub="01", display="virtual")
-    assert not path.exists()
+    assert not path.parent.exists()
 
 
 def test_what_was_named_is_in_the_table_however_it_ends(small: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,8 +264,6 @@ def test_chinese_names_are_typed_in_pinyin(console: Layout) -> None:
 
 @pytest.mark.parametrize("keys", [[], [*"lio"], [*"lion", "return"]])
 def test_the_screen_shows_image_words_and_marks(keys: list[str]) -> None:
-    import numpy as np
-
     settings = Settings()
     texts = load_texts(Layout(Path()), settings)
     image = np.full((10, 10, 3), (200, 10, 10), dtype=np.uint8)
@@ -262,6 +276,22 @@ def test_the_screen_shows_image_words_and_marks(keys: list[str]) -> None:
     assert len(red) == 300 * 300
     assert (np.ptp(made[:, 1000:1850], axis=(0, 1)) > 50).all()
     assert (made[:, 1850:] == 127).all()
+
+
+@pytest.mark.parametrize(("language", "keys", "said"), [
+    ("en", [*"lion"], "up and down choose"), ("en", [*"lion", "return"], "1 to 7 says how sure"),
+    ("zh", [*"lion", "return"], "1 到 7")])
+def test_the_line_below_tells_of_the_keys_that_count(monkeypatch: pytest.MonkeyPatch, language: str, keys: list[str],
+                                                     said: str) -> None:
+    feet: list[str] = []
+    monkeypatch.setattr("paradigms.texts.naming_entry._Pen.foot", lambda _, text, **__: feet.append(text))
+    entry = Entry(CHOICES, 7)
+    for key in keys:
+        entry = entry.take(key)
+    wording = load_wording(InstructionsSettings(language=language), root=Path())  # type: ignore[arg-type]
+    page = Page((480, 270), 12.0, 127, Font(str(known_fonts()[0])))
+    draw_entry(entry, image=np.zeros((8, 8, 3), dtype=np.uint8), image_px=50, page=page, wording=wording, place=(1, 2))
+    assert said in feet[0]
 
 
 def test_the_command_pauses_goes_on_and_says_the_score(small: Layout) -> None:

@@ -248,6 +248,17 @@ def test_a_type_without_a_code_is_refused_before_anything_is_shown(small_console
     assert sorted(small_console.root.rglob("*")) == before
 
 
+@pytest.mark.parametrize("edge", ["zero", "end"])
+def test_an_edge_without_a_code_is_refused_before_anything_is_shown(small_console: Layout, edge: str) -> None:
+    """Before, the first pulse of the scanner ended the run."""
+    codes = [[name, k] for k, name in enumerate(("zero", "end", "RE", "AN", "AI"), start=1) if name != edge]
+    settings = load_settings(small_console.root, overrides={"markers.device": "serial", "markers.codes": codes})
+    before = sorted(small_console.root.rglob("*"))
+    with pytest.raises(SettingsError, match=f"no code for '{edge}'"):
+        play_run(small_console, settings, key=RunKey("01", "01", "main", 1), scanner="emulated", display="virtual")
+    assert sorted(small_console.root.rglob("*")) == before
+
+
 def test_every_type_of_every_paradigm_has_a_code_of_its_own() -> None:
     settings = Settings()
     types = [name for task in TASKS.values() for name in task(settings).levels if name != BLANK]

@@ -15,9 +15,10 @@ from paradigms.playing.play_run import play_run
 from paradigms.runlog import of_kind, read_events, read_journal
 from paradigms.tasks.catalogue import TASKS, task_of
 from paradigms.texts.fonts import Font, choose_font, known_fonts
+from paradigms.texts.naming_entry import TYPED
 from paradigms.texts.pictures import Page, TextScreen, draw_screen, wrap
 from paradigms.texts.screens import BEFORE, CLOSING, READY, RunScreens, load_texts, screen_id, task_screen
-from paradigms.texts.wording import load_wording
+from paradigms.texts.wording import Wording, load_wording
 from subjects.errors import SettingsError
 from subjects.layout import Layout
 from subjects.profile import SubjectProfile, register
@@ -79,6 +80,8 @@ def test_a_missing_glyph_stops_a_run_before_anything_is_shown_or_written(small_c
     ("[main]\ntext = 'one'", "a list of texts"),
     ("[closing]\nfeedback = 'You got {part}'", r"\{part\}.*expected \{share\}"),
     ("[closing]\nfeedback = 'You got {share'", "braces that do not fit"),
+    ("[closing]\nfeedback = 'You got {share:%s}'", r"braces that do not fit \(more than a word in \{share\}"),
+    ("[closing]\nfeedback = 'You got {share!z}'", r"braces that do not fit \(more than a word in \{share\}"),
     ("[main]\nmeanings = { animals = 'x' }", "a meaning 'animals'"),
     ("[main", "cannot be read"),
 ])
@@ -130,6 +133,32 @@ def test_what_does_not_fit_is_refused() -> None:
     page = Page((400, 100), 30.0, 127, DEJAVU)
     with pytest.raises(SettingsError, match="a screen .* px high"):
         draw_screen(TextScreen("Title", ("one two three",) * 4), page=page)
+
+
+@pytest.mark.parametrize("text", ["title = 'Thanks!%s'", "text = ['Thanks!%s']", "feedback = '{share} %s'"])
+def test_an_end_that_does_not_fit_is_refused_before_the_run(small_console: Layout, text: str) -> None:
+    """Before, the closing screen was first drawn when the subject had done the run."""
+    (small_console.root / "own.toml").write_text(f"[closing]\n{text % ('x' * 300)}", encoding="utf-8")
+    settings = load_settings(small_console.root, overrides={"instructions.texts": "own.toml",
+                                                            "instructions.feedback": True})
+    with pytest.raises(SettingsError, match=r"'.{40}', wider than the screen"):
+        play_run(small_console, settings, key=RunKey("01", "01", "main", 1), scanner="emulated", display="virtual")
+    assert not list(small_console.root.rglob("*_journal.jsonl"))
+
+
+def test_the_names_of_keys_and_what_is_typed_are_asked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Font.missing
+    monkeypatch.setattr(Font, "missing", lambda font, text: "".join(
+        one for one in "qz" if one in text) + missing(font, text))  # a font without q and z
+    own = _settings(font=DEJAVU.path)
+    plain = {"main": {"text": ("x",), "title": "x", "meanings": {"animal": "x", "not_animal": "x"}}}
+    wording = Wording(plain, {"1": "x"})
+    monkeypatch.setattr("paradigms.texts.screens.load_wording", lambda *_, **__: wording)
+    load_texts(Layout(Path("study")), own)
+    for changed, more in ((own.model_copy(update={"main": own.main.model_copy(update={"animal_key": "z"})}), ()),
+                          (own, (TYPED,))):
+        with pytest.raises(SettingsError, match=r"a font without [qz] \(U"):
+            load_texts(Layout(Path("study")), changed, more=more)
 
 
 def test_buttons_stand_in_the_order_of_their_keys_whatever_they_mean() -> None:

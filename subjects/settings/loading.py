@@ -160,14 +160,20 @@ def _build(tree: Mapping[str, Any], where: str) -> Settings:
 
 
 def _explained(error: ValidationError, where: str) -> SettingsError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    first, *others = error.errors()
+    key = _spell(first["loc"])
     if first["type"] == "extra_forbidden":
         known = [name for name, _ in leaves(Settings().model_dump())] + list(Settings.model_fields)
         return SettingsError(where, came=f"an unknown setting {key!r}", expected="a known setting",
                              remedy=nearest(key, known))
-    return SettingsError(where, came=f"{key} = {first['input']!r}", expected=_wanted(first["msg"]),
+    wanted = [_wanted(one["msg"]) for one in (first, *others) if _spell(one["loc"]) == key]
+    return SettingsError(where, came=f"{key} = {first['input']!r}", expected=" or ".join(dict.fromkeys(wanted)),
                          remedy="Correct this setting; nothing was changed.")
+
+
+def _spell(place: tuple[int | str, ...]) -> str:
+    """Spell where a value stands: section, setting, its place in a list; not which of its types was tried."""
+    return ".".join(str(part) for part in (*place[:2], *(part for part in place[2:] if isinstance(part, int))))
 
 
 def _wanted(message: str) -> str:

@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 STUDY ?= study-demo
 STAMP := $(VENV)/.complete
 THREADS ?= 1
+# Two processes: tests/conftest.py says which test belongs to which. `make test SIDE_BY_SIDE=` has one.
+SIDE_BY_SIDE ?= -n 2 --dist loadgroup
 # What the console imports: compiled at setup, so that its first start is as quick as the others.
 CONSOLE = psychopy psychtoolbox pyglet numpy pandas scipy PIL pydantic rich click requests urllib3 freetype fontTools yaml \
   dateutil serial json_tricks charset_normalizer arabic_reshaper idna i18next bidi packaging platformdirs
@@ -36,10 +38,10 @@ demo: setup
 	$(BIN)/python run_session.py rehearse --study $(STUDY)
 
 test: setup
-	$(RUN) $(BIN)/python -m pytest -q -m "not slow"
+	$(RUN) $(BIN)/python -m pytest -q -m "not slow" $(SIDE_BY_SIDE)
 
 test-all: setup
-	$(RUN) $(BIN)/python -m pytest -q
+	$(RUN) $(BIN)/python -m pytest -q $(SIDE_BY_SIDE)
 
 lint: setup
 	$(BIN)/ruff check .

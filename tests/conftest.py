@@ -27,12 +27,16 @@ hypothesis.settings.load_profile("repeatable")  # the same cases at every run; -
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that open a window last.
+    """Put the tests that open a window last, and name for each test which of two processes it belongs to.
 
     Mesa's software GL and torch's compiler each bring an LLVM; loaded in this order the second one crashes
-    the process, in the other order it does not.
+    the process, in the other order it does not. `make test` has the networks and the analysis in one process, the
+    console and all else in another: neither waits for the other, and what several tests share is made once.
     """
     items.sort(key=lambda item: item.get_closest_marker("window") is not None)
+    for item in items:
+        networks = item.path.is_relative_to(ROOT / "tests/stimuli") or item.path.is_relative_to(ROOT / "tests/analysis")
+        item.add_marker(pytest.mark.xdist_group("networks" if networks else "console"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""The commands that measure networks: tolerance."""
+"""The commands that measure networks: tolerance and alignment."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from stimuli.alignment.commands.options import (
 from subjects.cli import Command, Name, json_option, rich_progress, say
 
 if TYPE_CHECKING:
+    from stimuli.alignment.commands.sources import Source
+    from stimuli.alignment.importance.maps import ImportanceMaps
     from stimuli.alignment.tolerance.table import ToleranceSummary
 
 _PATH = click.Path(path_type=Path, resolve_path=True)
@@ -87,7 +89,8 @@ def tolerance(scheme: str, norm: str, steps: int | None, out: Path | None, overw
                         norm=norm)
     with computing(hardware):
         measured = where.network(asked, hardware=hardware)
-        images = where.labelled(measured, maps=where.importance(), progress=rich_progress)
+        maps = None if where.maps is None else where.importance()
+        images = where.labelled(measured, maps=maps, progress=rich_progress)
         table = read_current(path, network=measured, images=images, scheme=how)
         if table is None:
             found = list(measure(measured, images, scheme=how, progress=rich_progress))
@@ -108,5 +111,73 @@ def _tolerance_lines(found: ToleranceSummary, *, network: str, scheme: str, norm
                    f"{found.n_correct}")]
 
 
-COMMANDS: tuple[click.Command, ...] = (tolerance,)
+@click.command(cls=Command)
+@network_options("Which network, by name (default: the study's, else the one that ships).")
+@source_options
+@scheme_options
+@click.option("--maps", required=True, type=_PATH,
+              help="Human importance maps: a folder of .npz or of participants (sub-*), or ClickMe's TFRecord files.")
+@click.option("--processing", default="none", show_default=True, type=Name(("none", "clickme")),
+              help="clickme: smooth the maps first as the published code does with ClickMe's.")
+@click.option("--ceiling", default=None, type=click.FloatRange(0, 1, min_open=True),
+              help="Human ceiling where the maps are means (ClickMe: 0.6575); default: by split halves of people.")
+@click.option("--of", "what", default="smallest", show_default=True, type=Name(("smallest", "set")),
+              help="smallest: the smallest perturbations; set: the study's own AI, from their exported floats.")
+@click.option("--out", default=None, type=_TABLE, help="The table, a .tsv file (default: in the study's derivatives).")
+@replace_option
+@json_option
+@hardware_options
+def alignment(scheme: str, norm: str, steps: int | None, processing: str, ceiling: float | None, what: str,
+              out: Path | None, overwrite: bool, as_json: bool, device: str, threads: int | None,
+              network: str | None, weights: Path | None, preprocessing: str | None, trust: bool, **source: Any) -> None:
+    """Measure how far a network's perturbations and saliency fall on what people look at.
+
+    Spearman's correlation over pixels with human importance maps, the mean over images, beside the human ceiling and a
+    random perturbation.
+    """
+    from stimuli.alignment.commands.sources import Source
+    from stimuli.alignment.score_table import alignment_result, ceiling_line, measure_alignment, score_lines
+    from stimuli.alignment.tolerance.measure import Scheme
+    from stimuli.networks.hardware import Hardware, computing
+    from subjects.layout import network_label
+
+    how, where, hardware = Scheme(scheme, norm, steps), Source(**source), Hardware(device, threads)  # type: ignore[arg-type]
+    maps = where.importance(processing=processing)
+    if what == "set":
+        _of_set(where, maps, out=out, ceiling=ceiling, overwrite=overwrite, as_json=as_json)
+        return
+    asked = asked_network(network=network, weights=weights, preprocessing=preprocessing, trust=trust)
+    path = where.output(out, suffix="alignment.tsv", network=network_label(network or "study"), scheme=scheme,
+                        norm=norm)
+    with computing(hardware):
+        measured = where.network(asked, hardware=hardware)
+        images = where.labelled(measured, maps=maps, progress=rich_progress)
+        table = measure_alignment(path, network=measured, images=images, maps=maps, scheme=how, seed=where.seed,
+                                  overwrite=overwrite, progress=rich_progress)
+    found = alignment_result(table, maps=maps, norm=norm, seed=where.seed, ceiling=ceiling)
+    say({"network": measured.name, **how.record(), **found.record(), "path": path}, as_json=as_json,
+        text=[*_tolerance_lines(found.tolerance, network=measured.name, scheme=scheme, norm=norm),
+              *score_lines(found.scores), ceiling_line(found.ceiling), f"table: {path}"])
+
+
+def _of_set(where: Source, maps: ImportanceMaps, *, out: Path | None, ceiling: float | None, overwrite: bool,
+            as_json: bool) -> None:
+    """Score the study's own AI."""
+    from stimuli.alignment.of_set import alignment_of_set
+    from stimuli.alignment.score_table import ceiling_line, score_lines
+    from subjects.errors import StoreError
+    from subjects.layout import Layout
+
+    if where.study is None:
+        raise StoreError("--of set", came="no study", expected="the study whose AI are scored",
+                         remedy="Name it with --study.")
+    path = where.output(out, suffix="alignment.tsv", of="AI")
+    scored = alignment_of_set(Layout(where.study).require(), maps, path=path, ceiling=ceiling, seed=where.seed,
+                              overwrite=overwrite)
+    say({**scored.record(), "path": path}, as_json=as_json,
+        text=[scored.line(), *score_lines({"rho_perturbation": scored.score}), ceiling_line(scored.ceiling),
+              f"table: {path}"])
+
+
+COMMANDS: tuple[click.Command, ...] = (tolerance, alignment)
 """What ``python -m stimuli`` offers beside the making of a set."""

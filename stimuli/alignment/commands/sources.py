@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from stimuli.alignment.images import (
     regular_images,
 )
 from stimuli.alignment.importance.maps import ImportanceMaps, read_importance_maps
+from stimuli.alignment.importance.processing import smoothed_as_clickme
 from stimuli.categories import DEMO_CATEGORIES
 from stimuli.image_set.set_network import NetworkChoice, load_other_network, load_set_network
 from stimuli.manifest import read_manifest
 from stimuli.networks.hardware import Hardware, place
 from stimuli.networks.registry import Network, load_network
 from subjects.cli import ProgressWrapper, silent
+from subjects.dataset import describe_derivative
 from subjects.errors import StoreError
 from subjects.layout import Layout
 from subjects.settings.loading import load_settings
@@ -63,9 +65,16 @@ class Source:
         load = load_set_network if asked.name is None else load_other_network
         return place(load(layout, stimuli, asked=asked), hardware=hardware)
 
-    def importance(self) -> ImportanceMaps | None:
-        """Read the importance maps, if any are named."""
-        return None if self.maps is None else read_importance_maps(self.maps)
+    def importance(self, *, processing: str = "none") -> ImportanceMaps:
+        """Read the importance maps that are named; ``clickme`` smooths them as the published code does."""
+        if self.maps is None:
+            raise StoreError("--maps", came="no importance maps", expected="a file or folder of them",
+                             remedy="Name it with --maps.")
+        found = read_importance_maps(self.maps)
+        return found if processing == "none" else replace(
+            found, maps=smoothed_as_clickme(found.maps, side=found.maps.shape[-1]),
+            participants=tuple(None if one is None else smoothed_as_clickme(one, side=one.shape[-1])
+                               for one in found.participants))
 
     def labelled(self, network: Network, *, maps: ImportanceMaps | None = None,
                  progress: ProgressWrapper = silent) -> LabelledImages:
@@ -94,4 +103,6 @@ class Source:
         if self.study is None:
             raise StoreError("--out", came="no file and no study", expected="a place for the table",
                              remedy="Name a .tsv file with --out, or the study with --study.")
-        return Layout(self.study).derivative("alignment", suffix=suffix, **entities)
+        layout = Layout(self.study).require()
+        describe_derivative(layout, "alignment")
+        return layout.derivative("alignment", suffix=suffix, **entities)

@@ -101,15 +101,17 @@ class Outline(NamedTuple):
     tr_s: float | None
 
 
-def read_outline(path: Path) -> Outline:
-    """Read the head of a GIFTI time series alone: how many volumes and vertices, and its repetition time.
+def read_outline(path: Path, *, expected: str = "a surface time series") -> Outline:
+    """Read the head of a GIFTI file alone: how many arrays (volumes) and vertices, and its repetition time.
+
+    Of a mesh, whose first array is its points, the number of vertices is told as well.
 
     Raises
     ------
     AnalysisError
         If it is missing or no GIFTI file.
     """
-    path, expected = Path(path), "a surface time series"
+    path = Path(path)
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             head = file.read(_HEAD_BYTES)

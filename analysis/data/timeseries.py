@@ -121,6 +121,7 @@ def _read_part(layout: Layout, key: RunKey, *, foreign: ForeignEvents | None = N
     events = require_rows(read_run_events(path, foreign=foreign), task=key.task, where=str(path))
     schedule = layout.schedule(key, attempt=int(events.attrs["sidecar"].get("Attempt", 1)))
     events = with_plan(events, schedule)
+    events.attrs["where"] = f"{key} events"
     if events.attrs["complete"] or not schedule.is_file():
         return events
     end = count_volumes(events) * float(read_json(schedule)["tr_s"])
@@ -220,7 +221,8 @@ def count_volumes(events: pd.DataFrame) -> int:
     pulses = events.attrs.get("n_pulses")
     found = pulses + len(said.get("PulseWatch", {}).get("missed", ())) if pulses else said.get("n_volumes")
     if not found:
-        raise AnalysisError("events sidecar", came="neither n_pulses nor n_volumes", expected="how long the run was",
+        where = str(events.attrs.get("where", "events"))
+        raise AnalysisError(f"{where} sidecar", came="neither n_pulses nor n_volumes", expected="how long the run was",
                             remedy="Make the events table again with `python run_session.py recover`.")
     return int(found)
 

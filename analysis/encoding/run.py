@@ -12,7 +12,7 @@ from analysis.data.features import ChosenNetwork, choose_network, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.encoding.files import read_selected, save_vertices
 from analysis.encoding.layers import LayerResult, encode_layer
-from analysis.glm.combining import betas_paths
+from analysis.glm.combining import betas_paths, missing_runs_of
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
 from analysis.statistics.readings import named_layers
 from analysis.statistics.results import (
@@ -133,7 +133,8 @@ class SubjectModels:
         describe_derivative(self.layout, "encoding")
         save_vertices(self.vertices_path, found, regions=regions)
         write_table(self.table_path, as_table(_rows(found, sub=self.sub), columns=COLUMNS), overwrite=True)
-        return {self.table_path: {"Paper": _PAPER, **RESULTS.in_sidecar()}}
+        gaps = missing_runs_of(betas_paths(self.layout, sub=self.sub).values())
+        return {self.table_path: {"Paper": _PAPER, **gaps, **RESULTS.in_sidecar()}}
 
     def check(self) -> None:
         """See that both files can be read, and that the table has the columns of this version."""

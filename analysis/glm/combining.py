@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from subjects.layout import Layout
 from subjects.provenance import digest_file, sidecar_path
 from subjects.store import read_json
 
+log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 
 
@@ -57,6 +59,49 @@ def vertices_left_out(fits: Iterable[Path]) -> dict[str, dict[str, int]]:
     """Gather from the sidecars of sessions' fits how many vertices have no betas, and why, by session and portion."""
     return {where: counts for path in fits
             for where, counts in read_json(sidecar_path(path)).get("VerticesLeftOut", {}).items()}
+
+
+def missing_runs_of(paths: Iterable[Path]) -> dict[str, str]:
+    """Take from the sidecars of betas which planned sessions or runs are not in them; empty where none are missing.
+
+    Returns
+    -------
+    dict of str to str
+        ``{"MissingRuns": "1 of 2 sessions"}``, as sidecars of what is made from them hold it too.
+    """
+    beside = [one for one in map(sidecar_path, paths) if one.is_file()]
+    said = dict.fromkeys(str(told["MissingRuns"]) for told in map(read_json, beside) if told.get("MissingRuns"))
+    return {"MissingRuns": "; ".join(said)} if said else {}
+
+
+def require_images(betas: Betas, path: Path, *, planned: Sequence[str], where: str) -> None:
+    """See that betas hold every base image of a study, or that they were fitted without some by consent.
+
+    Parameters
+    ----------
+    betas : Betas
+    path : Path
+        Their file, whose sidecar names what is missing by consent.
+    planned : sequence of str
+        The base images of the study.
+    where : str
+
+    Raises
+    ------
+    AnalysisError
+        If images are missing and the sidecar does not say so.
+    """
+    said = missing_runs_of([path]).get("MissingRuns", "")
+    lacking = [name for name in planned if name not in set(betas.base_images)]
+    if lacking and not said:
+        there = f"{len(planned) - len(lacking)} of {len(planned)}"
+        raise AnalysisError(where, came=f"betas of {there} base images (not {lacking[0]})",
+                            expected="those of every image of the set",
+                            remedy='Fit all sessions, or set analysis.accept = ["missing runs"] and fit again with '
+                                   "`python -m analysis glm`.")
+    if said:
+        log.warning("%s: betas without all that was planned (%s): %d of %d base images", where, said,
+                    len(planned) - len(lacking), len(planned))
 
 
 class Estimates(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,11 @@ from stimuli.manifest import TYPES
 from subjects.errors import AnalysisError
 
 _NAMES = list(COLUMNS[1:])
+
+
+def where_of(events: pd.DataFrame) -> str:
+    """Say of which run an events table is, for messages: ``attrs["where"]``, set where it was read."""
+    return str(events.attrs.get("where", "events"))
 
 
 def name_events(events: pd.DataFrame) -> pd.DataFrame:
@@ -41,8 +46,9 @@ def name_events(events: pd.DataFrame) -> pd.DataFrame:
     })
     nameless = shown & ((named["image_id"] == "") | (named["presentation"] < 1)).to_numpy()
     if nameless.any():
-        raise AnalysisError("events", came=f"event {int(np.argmax(nameless))} without an image_id or a presentation",
-                            expected="both for every image", remedy="Make the events table again from its journal.")
+        raise AnalysisError(where_of(events), expected="both for every image",
+                            came=f"event {int(np.argmax(nameless))} without an image_id or a presentation",
+                            remedy="Make the events table again from its journal.")
     return named
 
 
@@ -151,16 +157,19 @@ class Sampling:
     start_s : float
         Time of the first volume's samples after its pulse: 0 without slice timing correction, BIDS
         ``StartTime`` with it.
+    where : str
+        Whose, for messages.
     """
 
     n_volumes: int
     tr_s: float
     n_discarded: int = 0
     start_s: float = 0.0
+    where: str = field(default="volumes", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (0 <= self.n_discarded < self.n_volumes and self.tr_s > 0):
-            raise AnalysisError("volumes", expected="some left",
+            raise AnalysisError(self.where, expected="some left",
                                 remedy="Discard less (the paradigm's discard_s), or correct scanner.tr_s.",
                                 came=f"{self.n_volumes} volumes of {self.tr_s:g} s, {self.n_discarded} discarded")
 
@@ -229,7 +238,7 @@ def condition_columns(events: pd.DataFrame, *, conditions: pd.DataFrame) -> NDAr
     keys = pd.MultiIndex.from_frame(conditions[_NAMES])
     columns = keys.get_indexer(pd.MultiIndex.from_frame(name_events(events)[_NAMES]))
     if (columns < 0).any():
-        raise AnalysisError("events", came=f"event {int(np.argmax(columns < 0))} of no listed condition",
+        raise AnalysisError(where_of(events), came=f"event {int(np.argmax(columns < 0))} of no listed condition",
                             expected="one of the session's conditions", remedy="List the conditions of all runs.")
     return columns.astype(np.int64)
 
@@ -287,7 +296,7 @@ def _require_within(events: pd.DataFrame, *, sampling: Sampling) -> None:
     if wrong.any():
         k = int(np.argmax(wrong))
         onset, duration = (float(events[name].iloc[k]) for name in ("onset", "duration"))
-        raise AnalysisError("events", came=f"event {k} at {onset:g} s for {duration:g} s",
+        raise AnalysisError(where_of(events), came=f"event {k} at {onset:g} s for {duration:g} s",
                             expected=f"events that last, from 0 to {end:g} s",
                             remedy="See that events and volumes are of one run.")
 
@@ -303,7 +312,7 @@ def drift_degree(sampling: Sampling, *, drift_minutes: float = 2.0) -> int:
     return int(np.floor(sampling.minutes / drift_minutes + 0.5))
 
 
-def polynomials(n_volumes: int, *, degree: int) -> NDArray[np.float64]:
+def polynomials(n_volumes: int, *, degree: int, where: str = "drifts") -> NDArray[np.float64]:
     """Make orthonormal polynomials of degree 0 to `degree`, (n_volumes, degree + 1).
 
     Raises
@@ -312,7 +321,7 @@ def polynomials(n_volumes: int, *, degree: int) -> NDArray[np.float64]:
         If there are not more volumes than polynomials.
     """
     if degree + 1 >= n_volumes:
-        raise AnalysisError("drifts", came=f"polynomials of degree {degree} for {n_volumes} volumes",
+        raise AnalysisError(where, came=f"polynomials of degree {degree} for {n_volumes} volumes",
                             expected="fewer polynomials than volumes", remedy="Raise glm.drift_minutes.")
     powers = np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, n_volumes), degree)
     basis, triangle = np.linalg.qr(powers)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.data.events.foreign import ForeignEvents
+from analysis.data.gifti import read_outline
 from analysis.data.sources import TASK, SubjectData, require_whole, resolve_subject
 from analysis.data.timeseries import (
     EXCHANGED,
@@ -179,6 +180,22 @@ class SubjectRuns:
         if found.counts().keys() - {"no signal"}:
             log.warning("%s: vertices without betas: %s", where, say_counts(found.counts()))
 
+    def _require_mesh(self, runs: Mapping[RunKey, Run], *, hemi: str) -> None:
+        """See that time series have a vertex for each of the subject's midway mesh, where there is one.
+
+        The two hemispheres of a subject's own surface differ in their numbers of vertices: a file that does not say its
+        side is told by that.
+        """
+        mesh = self.data.surfaces[hemi]["midthickness"]
+        if not mesh.is_file():
+            return
+        n = read_outline(mesh, expected="a surface mesh").n_vertices
+        odd = next((one for one in runs.values() if one.data.shape[1] != n), None)
+        if odd is not None:
+            raise AnalysisError(odd.name, came=f"time series of {odd.data.shape[1]} vertices",
+                                expected=f"{n}, as {mesh.name} has", remedy="See that both are of this hemisphere and "
+                                "of one surface; `python -m analysis inputs` lists them.")
+
     def _judge_events(self, runs: Mapping[RunKey, Run], *, hemi: str) -> None:
         """See that the data of some runs hold their own events."""
         self.event_scores.setdefault(hemi, {}).update(require_own_events(
@@ -210,7 +227,8 @@ class SubjectRuns:
 
     def sampling(self, run: Run) -> Sampling:
         """Say when a run's volumes were taken."""
-        return Sampling(n_volumes=len(run.data), tr_s=run.tr_s, start_s=run.start_s, n_discarded=self.n_discarded)
+        return Sampling(n_volumes=len(run.data), tr_s=run.tr_s, start_s=run.start_s, n_discarded=self.n_discarded,
+                        where=run.name)
 
     def scans(self, sessions: Sequence[str], hemi: str, *, each: Each,
               progress: ProgressWrapper) -> dict[RunKey, Run]:
@@ -224,6 +242,7 @@ class SubjectRuns:
                             label=f"reading sub-{self.sub} ses-{'+'.join(wanted)} {hemi}")
             self._held[wanted, hemi] = dict(zip(keys, runs, strict=True))
             self.silence(self._held[wanted, hemi], where=f"sub-{self.sub} ses-{'+'.join(wanted)} hemi-{hemi}")
+            self._require_mesh(self._held[wanted, hemi], hemi=hemi)
             self._judge_events(self._held[wanted, hemi], hemi=hemi)
         return self._held[wanted, hemi]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.data.sources import HEMISPHERES, SubjectData
 from analysis.glm.betas import Betas, load_betas
+from analysis.glm.combining import require_images
 from analysis.regions.disk_rdms import Disks
 from analysis.regions.labels import ROIS, read_regions
 from analysis.regions.vertex_selection import Consistency, require_dense, select_vertices, split_half_consistency
@@ -277,6 +278,7 @@ def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest:
     regions = read_regions({hemi: data.labels[hemi] for hemi in loaded}, settings=settings, where=f"sub-{data.sub}")
     for hemi, one in loaded.items():
         require_shown(one, manifest, where=f"sub-{data.sub} hemi-{hemi}")
+        require_images(one, betas[hemi], planned=manifest.base_images, where=f"sub-{data.sub} hemi-{hemi}")
     surfaces = {hemi: data.load_surface(hemi) for hemi in loaded}
     disks = {hemi: one.kept_disks(settings.radius_mm, along=settings.along) for hemi, one in surfaces.items()}
     return select_patterns(loaded, disks=disks, labels=regions.labels, names=regions.names, settings=settings,

@@ -27,7 +27,7 @@ from analysis.data.hdf5 import read_hdf5, text_array, write_hdf5
 from analysis.data.sources import HEMISPHERES, SubjectData, require_whole, resolve_subject
 from analysis.data.surface import Surface
 from analysis.glm.betas import Betas, load_betas
-from analysis.glm.combining import betas_paths
+from analysis.glm.combining import betas_paths, require_images
 from analysis.regions.disk_rdms import Disks, condensed_rdms, restrict_disks
 from analysis.regions.labels import Regions, read_regions
 from analysis.regions.patterns import (
@@ -164,7 +164,9 @@ class SubjectSelection:
     def _choose(self, hemi: str, path: Path, regions: Regions) -> Found:
         where, labels = f"sub-{self.sub} hemi-{hemi}", regions.labels[hemi]
         betas = load_betas(path, sub=self.sub, hemi=hemi)
-        require_shown(betas, read_manifest(self.layout.manifest), where=where)
+        manifest = read_manifest(self.layout.manifest)
+        require_shown(betas, manifest, where=where)
+        require_images(betas, path, planned=manifest.base_images, where=where)
         if self.roi.session_means != "kept":
             betas = betas.without_session_means(pooled=self.roi.session_means == "pooled")
         surface = self.data.load_surface(hemi)

@@ -65,7 +65,7 @@ class Page:
         The scorecard.
     figures : tuple of ReportFigure
     dropped : str
-        Whose simulated time series were dropped, as a sentence; empty for none
+        Whose betas lack planned runs, and whose simulated time series were dropped, in sentences; empty for none
     tables : mapping of str to TextTable
     set_network : str
         The network that the set was made with, where the results are about another one.
@@ -178,7 +178,8 @@ def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[
     }
     virtual = any(run.display == "virtual" for one in records.subjects for run in one.runs)
     return Page(settings.study.name, tuple(one.sub for one in records.subjects), records.about.name,
-                settings.study.seed, make_banner(records), virtual, lines, figures, tables, _dropped(records.dropped),
+                settings.study.seed, make_banner(records), virtual, lines, figures, tables, " ".join(filter(None, [
+                    _missing(records), _dropped(records.dropped)])),
                 "" if records.about.of_set else records.manifest.stimuli[0].network, frozen)
 
 
@@ -209,6 +210,16 @@ def make_banner(records: StudyRecords) -> str:
     sentences.append("The numbers show that the chain works from the logged onsets to the last figure. They are "
                      "evidence about no brain.")
     return " ".join(sentences)
+
+
+def _missing(records: StudyRecords) -> str:
+    """Say whose betas lack planned sessions or runs, and so on what all that follows rests."""
+    whose = {one.sub: fit.missing for one in records.subjects for fit in one.glm if fit.missing}
+    if not whose:
+        return ""
+    said = "; ".join(f"subject {sub}: {gaps}" for sub, gaps in whose.items())
+    return (f"Not all that was planned is there ({said}). This was accepted (`analysis.accept`): similarities and "
+            "models of these subjects are over the images and showings that there are.")
 
 
 def _dropped(subjects: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from analysis.data.stimulus_set import stimuli_as_made
 from analysis.data.surface import Surface
 from analysis.encoding.files import read_selected
 from analysis.glm.betas import load_betas
+from analysis.glm.combining import missing_runs_of
 from analysis.glm.denoising.files import PortionNoise, load_noise, load_snr
 from analysis.glm.subject_runs import fit_entities, join_sessions
 from analysis.regions.labels import Regions, read_regions
@@ -97,6 +98,8 @@ class GlmRecord:
         Session to number of conditions.
     r2 : mapping of str to float
         ``"all"`` and each region to the median share of variance explained.
+    missing : str
+        Planned sessions and runs that are not in the betas, in words; empty where all are.
     """
 
     sub: str
@@ -105,6 +108,7 @@ class GlmRecord:
     n_silent: int
     conditions: Mapping[str, int]
     r2: Mapping[str, float]
+    missing: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -341,7 +345,8 @@ def _read_glm(path: Path, *, regions: Regions, sub: str) -> GlmRecord:
           if (inside & np.isfinite(betas.r2)).any()}
     counts = betas.conditions.groupby("session").size()
     return GlmRecord(sub, betas.hemi, len(betas.r2), int(np.count_nonzero(~np.isfinite(betas.r2))),
-                     {str(session): int(n) for session, n in counts.items()}, r2)
+                     {str(session): int(n) for session, n in counts.items()}, r2,
+                     missing_runs_of([path]).get("MissingRuns", ""))
 
 
 def read_denoising(layout: Layout, *, sub: str, sessions: Sequence[str],

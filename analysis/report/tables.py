@@ -134,11 +134,12 @@ def glm_table(records: StudyRecords) -> TextTable:
     """Tell how the model fitted: conditions, and median R2 in all vertices and in each region."""
     places = ("all", *records.regions)
     columns = ("Subject", "Hemisphere", "Vertices", "Conditions", *(f"R², {name}" for name in places))
+    gaps = any(fit.missing for one in records.subjects for fit in one.glm)
     rows = tuple((fit.sub, fit.hemi, f"{fit.n_vertices}" + (f" ({fit.n_silent} silent)" if fit.n_silent else ""),
                   " + ".join(str(n) for n in fit.conditions.values()),
-                  *(say_number(fit.r2.get(name)) for name in places))
+                  *(say_number(fit.r2.get(name)) for name in places), *((fit.missing or "–",) if gaps else ()))
                  for one in records.subjects for fit in one.glm)
-    return TextTable(columns, rows, n_text=2)
+    return TextTable((*columns, *(("There, of what was planned",) if gaps else ())), rows, n_text=2)
 
 
 def prf_table(records: StudyRecords) -> TextTable:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.data.features import ChosenNetwork, choose_network, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
-from analysis.glm.combining import betas_paths
+from analysis.glm.combining import betas_paths, missing_runs_of
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
 from analysis.rsa.ceiling import presentation_ceiling, split_half_reliability
 from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
@@ -133,6 +133,7 @@ class BrainRsa:
         describe_derivative(self.layout, "rsa")
         save(self.paths, found, rows=rows, correction=self.rsa.correction)
         return {self.paths[0]: {"Columns": _COLUMNS, "Ceiling": _CEILING, "Reliability": _RELIABILITY, "Paper": _PAPER,
+                                **missing_runs_of(betas_paths(self.layout, sub=self.sub).values()),
                                 **RESULTS.in_sidecar()}}
 
     def check(self) -> None:

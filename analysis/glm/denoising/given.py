@@ -184,7 +184,7 @@ def make_experiment(portion: Portion, *, samplings: Mapping[RunKey, Sampling], d
 
 def _drifts(sampling: Sampling, drift_minutes: float) -> Floats:
     return polynomials(sampling.n_volumes - sampling.n_discarded,
-                       degree=drift_degree(sampling, drift_minutes=drift_minutes))
+                       degree=drift_degree(sampling, drift_minutes=drift_minutes), where=sampling.where)
 
 
 def _joined(parts: Sequence[Floats], *, n_discarded: Sequence[int], gap: int) -> tuple[Floats, NDArray[np.int64]]:

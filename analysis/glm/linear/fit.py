@@ -32,7 +32,8 @@ def make_designs(portion: Portion, *, samplings: Mapping[RunKey, Sampling], resp
 def make_drifts(portion: Portion, *, samplings: Mapping[RunKey, Sampling], drift_minutes: float) -> list[Floats]:
     """Make the drifts of every part of a run; each has its own, as a scan has."""
     chosen = [samplings[key] for key in portion.events]
-    return [polynomials(one.n_volumes - one.n_discarded, degree=drift_degree(one, drift_minutes=drift_minutes))
+    return [polynomials(one.n_volumes - one.n_discarded, degree=drift_degree(one, drift_minutes=drift_minutes),
+                        where=one.where)
             for one in chosen]
 
 

@@ -19,6 +19,7 @@ from analysis.data.timeseries import (
     label_part,
     read_run,
     read_sessions,
+    require_counted,
     require_scanner_units,
     require_volumes,
 )
@@ -60,7 +61,8 @@ def plan(request: Request) -> tuple[Work, ...]:
     subjects = [SubjectPrf(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
                            space=chosen.analysis.space, settings=chosen.prf, tr_s=chosen.scanner.tr_s,
                            drift_minutes=chosen.glm.drift_minutes, regions=chosen.roi.regions,
-                           n_jobs=request.n_jobs if alone else 1) for sub in request.subjects]
+                           accept=chosen.analysis.accept, n_jobs=request.n_jobs if alone else 1)
+                for sub in request.subjects]
     return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, companions=one.companions,
                       origin=one.origin, make=one.make, check=one.check, tell=one.tell) for one in subjects)
 
@@ -84,6 +86,8 @@ class SubjectPrf:
         Minutes a degree of the drift polynomials, as in the GLM.
     regions : tuple of str
         ``roi.regions``: those that the subject's labels have are summed up.
+    accept : tuple of str
+        ``analysis.accept``.
     n_jobs : int
         Blocks of vertices fitted at a time.
     """
@@ -96,6 +100,7 @@ class SubjectPrf:
     tr_s: float
     drift_minutes: float
     regions: tuple[str, ...]
+    accept: tuple[str, ...] = ()
     n_jobs: int = 1
 
     @property
@@ -166,6 +171,8 @@ class SubjectPrf:
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Fit both hemispheres; give what then saves them."""
+        for key, table in self.runs.items():
+            require_counted(table, key, accept=self.accept)
         movies = read_movies(self.layout, self.runs, settings=self.settings, tr_s=self.tr_s)
         found = {hemi: self._fit(hemi, movies, progress) for hemi in HEMISPHERES}
         return lambda: self._save(found)

@@ -205,7 +205,7 @@ class SessionDesign:
         made, settings = [], self.runs.settings
         for portion in self.runs.portions(self.sessions):
             samplings = {key: Sampling(n_volumes=count_volumes(table), tr_s=self.runs.tr_s,
-                                       n_discarded=self.runs.n_discarded,
+                                       n_discarded=self.runs.n_discarded, where=f"{key} volumes",
                                        start_s=self._starts.get(label_part(key), 0.0))
                          for key, table in portion.events.items()}
             made.append(PortionDesign(

@@ -15,7 +15,7 @@ from analysis.data.gifti import read_gifti, write_maps
 from analysis.data.sources import HEMISPHERES, SubjectData, require_whole, resolve_subject
 from analysis.data.surface import Surface
 from analysis.glm.betas import Betas, load_betas
-from analysis.glm.combining import betas_paths
+from analysis.glm.combining import betas_paths, missing_runs_of, require_images
 from analysis.jobs import Each, at_once
 from analysis.regions.patterns import require_shown
 from analysis.rsa.searchlight.correction import corrected_maps
@@ -127,6 +127,7 @@ class SubjectSearchlight:
         for hemi, path in betas_paths(self.layout, sub=self.sub).items():
             one = load_betas(path, sub=self.sub, hemi=hemi)
             require_shown(one, manifest, where=f"sub-{self.sub} hemi-{hemi}")
+            require_images(one, path, planned=manifest.base_images, where=f"sub-{self.sub} hemi-{hemi}")
             found[hemi] = one if self.roi.session_means == "kept" else one.without_session_means(
                 pooled=self.roi.session_means == "pooled")
         return found
@@ -146,7 +147,8 @@ class SubjectSearchlight:
         said = (f"Spearman's rho of RDMs (1 - Pearson's r) on disks of {self.roi.radius_mm:g} mm along the flat map; "
                 f"p one-sided by {self.rsa.searchlight_permutations} permutations within sessions, the same at every "
                 f"vertex; clusters above z = {FORMING_Z}")
-        return {path: {"Maps": list(own), "Searchlight": said}
+        gaps = missing_runs_of(betas_paths(self.layout, sub=self.sub).values())
+        return {path: {"Maps": list(own), "Searchlight": said, **gaps}
                 for path, own in zip(self.paths, maps.values(), strict=True)}
 
     def check(self) -> None:

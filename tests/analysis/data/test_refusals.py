@@ -7,15 +7,21 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from analysis.glm.combining import betas_paths
+from analysis.data.surface import save_surface
+from analysis.glm.betas import Betas, save_betas
+from analysis.glm.combining import betas_paths, missing_runs_of, require_images
+from stimuli.manifest import TYPES, read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
 from subjects.settings.study import Settings
 from subjects.store import read_json, write_json
+from tests.analysis.fabricated import make_surface
 from tests.analysis.running_steps import run
 from tests.analysis.volunteer import bold_path, make_volunteer, put_bold
 
@@ -96,6 +102,58 @@ def test_missing_runs_and_sessions_need_consent(volunteer: tuple[Layout, Setting
         run("glm", layout, settings)
     run("glm", layout, accepting(settings, "missing runs"))
     assert read_json(sidecar_path(betas_paths(layout, sub="01")["R"]))["MissingRuns"] == text
+
+
+def test_similarities_of_fewer_images_need_consent_and_are_told(
+        made: tuple[Layout, Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manifest = read_manifest(made[0].manifest)
+    names = manifest.base_images
+    rows = [{"session": "01", "type": kind, "image_id": f"px-{kind}-{name}", "base_image": name, "presentation": k}
+            for kind in TYPES for name in names[:6] for k in (1, 2)]
+    betas = Betas(hemi="L", values=np.ones((len(rows), 3), np.float32), conditions=pd.DataFrame(rows),
+                  r2=np.ones(3, np.float32), mean_signal=np.ones(3, np.float32))
+    path = save_betas(tmp_path / "betas.h5", betas)
+    assert missing_runs_of([path]) == {}
+    with pytest.raises(AnalysisError, match=rf"hemi-L: betas of 6 of {len(names)} base images \(not {names[6]}\);"
+                                            r" .*set analysis.accept = \[\"missing runs\"\] and fit"):
+        require_images(betas, path, planned=names, where="sub-01 hemi-L")
+    write_json(sidecar_path(path), {"MissingRuns": "1 of 2 sessions"})
+    assert missing_runs_of([path]) == {"MissingRuns": "1 of 2 sessions"}
+    with caplog.at_level(logging.WARNING):
+        require_images(betas, path, planned=names, where="sub-01 hemi-L")
+    assert f"betas without all that was planned (1 of 2 sessions): 6 of {len(names)} base images" in caplog.text
+    require_images(betas, tmp_path / "other.h5", planned=names[:6], where="sub-01 hemi-L")
+
+
+def test_series_of_another_number_of_vertices_than_the_mesh_are_refused(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    sheet = make_surface("L")
+    save_surface(sheet, layout.derivatives("fmriprep") / "sub-01" / "anat" / "sub-01_hemi-L_midthickness.surf.gii",
+                 flat_path=layout.derivatives("surfaces") / "sub-01" / "anat" / "sub-01_hemi-L_flat.surf.gii")
+    with pytest.raises(AnalysisError, match=r"sub-01 ses-01 task-main run-1 hemi-L: time series of 40 vertices; "
+                                            rf"expected {sheet.n_vertices}, as sub-01_hemi-L_midthickness.surf.gii"):
+        run("glm", layout, settings)
+
+
+@pytest.mark.parametrize(("change", "text"), [
+    (lambda cells: [*cells[:1], "0", *cells[2:]], "event 4 at .* s for 0 s; expected events that last"),
+    (lambda cells: ["5000", *cells[1:]], "event 4 at 5000 s for 2 s; expected events that last, from 0 to"),
+])
+def test_an_event_that_cannot_be_is_told_with_its_run(volunteer: tuple[Layout, Settings],
+                                                      change: Callable[[list[str]], list[str]], text: str) -> None:
+    layout, settings = volunteer
+    edit(layout, lambda lines: [*lines[:5], "\t".join(change(lines[5].split("\t"))), *lines[6:]])
+    for step in ("design", "glm"):
+        with pytest.raises(AnalysisError, match=f"{FIRST} events: {text}"):
+            run(step, layout, settings)
+
+
+@pytest.mark.parametrize("step", ["design", "glm"])
+def test_too_many_discarded_volumes_are_told_with_their_run(volunteer: tuple[Layout, Settings], step: str) -> None:
+    layout, settings = volunteer
+    long = settings.model_copy(update={"main": settings.main.model_copy(update={"discard_s": 5000.0})})
+    with pytest.raises(AnalysisError, match="ses-01.*run-1.*volumes of 2 s, 2500 discarded"):
+        run(step, layout, long)
 
 
 def test_series_that_are_not_what_their_sidecar_says_are_refused(volunteer: tuple[Layout, Settings]) -> None:

@@ -32,7 +32,7 @@ from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
 from subjects.settings.analysis import PrfSettings
 from subjects.settings.study import Settings
-from subjects.store import read_json, read_table
+from subjects.store import read_json, read_table, write_json
 from tests.analysis.regions.prf_cases import random_fields, small_experiment
 from tests.analysis.running_steps import ask, run
 from tests.analysis.simulation.exact import EXACT
@@ -244,6 +244,17 @@ def test_data_without_their_mean_are_refused(mapped: tuple[Layout, Settings], co
     rewrite(copy, data - data.mean(axis=0) + np.random.default_rng(0).normal(size=data.shape).astype(np.float32),
             key=MAPPING[0])
     assert "time series without their mean; expected time series in scanner units" in fault(copy, settings)
+
+
+def test_uncounted_pulses_need_consent(mapped: tuple[Layout, Settings], copy: Layout,
+                                       caplog: pytest.LogCaptureFixture) -> None:
+    settings, told = changed(mapped[1], grid_deg=0.6), copy.events_sidecar(MAPPING[0])
+    write_json(told, {**read_json(told), "n_pulses": None}, overwrite=True)
+    with pytest.raises(AnalysisError, match=f"events sidecar of {MAPPING[0]}: no n_pulses"):
+        run("prf", copy, settings)
+    chosen = settings.analysis.model_copy(update={"accept": ("uncounted pulses",)})
+    run("prf", copy, settings.model_copy(update={"analysis": chosen}))
+    assert f"{MAPPING[0]}: pulses were not counted" in caplog.text
 
 
 def test_a_subject_without_retinotopy_is_told_how_to_get_it(copy: Layout, mapped: tuple[Layout, Settings]) -> None:

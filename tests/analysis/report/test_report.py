@@ -16,7 +16,7 @@ import pytest
 from analysis.encoding.run import read_selected
 from analysis.report.figure_list import example_bases, plan_figures
 from analysis.report.open_choices import OPEN_CHOICES, OpenChoice, as_markdown
-from analysis.report.page import NBSP, data_uri, make_banner
+from analysis.report.page import NBSP, data_uri, make_banner, make_page
 from analysis.report.records import StudyRecords, read_records
 from analysis.report.scorecard import CLAIMS
 from analysis.report.tables import (
@@ -227,6 +227,19 @@ def test_the_model_is_summed_up_by_region(records: StudyRecords) -> None:
     assert [row[:2] for row in table.rows] == [("01", "L"), ("01", "R"), ("02", "L"), ("02", "R")]
     assert table.rows[0][2:4] == ("300", "31 + 31")
     assert table.columns[4:] == ("R², all", "R², V1", "R², V2", "R², V3", "R², V4", "R², LO")
+
+
+def test_what_was_planned_and_is_not_there_is_told(records: StudyRecords) -> None:
+    first, *others = records.subjects
+    lacking = dataclasses.replace(first, glm=tuple(dataclasses.replace(one, missing="1 of 2 sessions")
+                                                   for one in first.glm))
+    changed = dataclasses.replace(records, subjects=(lacking, *others))
+    table = glm_table(changed)
+    assert table.columns[-1] == "There, of what was planned"
+    assert [row[-1] for row in table.rows] == ["1 of 2 sessions"] * 2 + ["–"] * 2
+    page = make_page(changed, lines=(), figures=())
+    assert page.dropped.startswith("Not all that was planned is there (subject 01: 1 of 2 sessions). This was accepted")
+    assert make_page(records, lines=(), figures=()).dropped == ""
 
 
 def test_the_stimuli_are_summed_up_by_type(records: StudyRecords) -> None:

@@ -124,7 +124,7 @@ def read_outline(path: Path, *, expected: str = "a surface time series") -> Outl
                             remedy="Export it again as GIFTI.")
     n_volumes, n_vertices = (int(match[1]) for match in found if match)
     step = re.search(rb"TimeStep(?:\]\]>)?</Name>\s*<Value>(?:<!\[CDATA\[)?([^\]<]*)", head)
-    return Outline(n_volumes, n_vertices, _as_seconds(step[1].decode(errors="replace"), path=path) if step else None)
+    return Outline(n_volumes, n_vertices, as_seconds(step[1].decode(errors="replace"), path=path) if step else None)
 
 
 def _one_value_a_vertex(values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -143,10 +143,11 @@ def _require_series(image: GiftiImage, *, path: Path) -> None:
 def _time_step_s(image: GiftiImage, *, path: Path) -> float | None:
     """Read ``TimeStep``, which FreeSurfer gives in ms and some programs in s; no scan takes 50 s or less than 50 ms."""
     said = [meta["TimeStep"] for meta in _all_metadata(image) if meta.get("TimeStep")]
-    return _as_seconds(said[0], path=path) if said else None
+    return as_seconds(said[0], path=path) if said else None
 
 
-def _as_seconds(said: str, *, path: Path) -> float | None:
+def as_seconds(said: str, *, path: Path) -> float | None:
+    """Read a repetition time in milliseconds, or in seconds where that is likelier; None for 0, an unknown one."""
     try:
         step = float(said)
     except ValueError:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.data.events.foreign import ForeignEvents, read_run_events
 from analysis.data.events.rows import require_rows
-from analysis.data.gifti import read_series
+from analysis.data.series.reading import read_series
 from analysis.data.sources import TASK, SubjectData
 from subjects.errors import AnalysisError
 from subjects.layout import Layout

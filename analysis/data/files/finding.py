@@ -13,8 +13,8 @@ from subjects.run_key import RunKey
 _ENTITY = re.compile(r"([a-z]+)-([A-Za-z0-9+]+)\Z")
 _PART = re.compile(r"part([2-9]|[1-9][0-9]+)\Z")
 HEMI_NAMES = {"L": "L", "R": "R", "lh": "L", "rh": "R"}
-SERIES = (".func.gii", ".func.gii.gz")
-"""Extensions of surface time series."""
+SERIES = (".func.gii", ".func.gii.gz", ".mgz", ".mgh", ".h5", ".hdf5")
+"""Extensions of surface time series: GIFTI, FreeSurfer's, HDF5."""
 CONFOUNDS = ("timeseries", "regressors")
 """Suffixes of tables of confounds: fMRIPrep's of today, and of its releases before 20.2."""
 Place = tuple[RunKey, str]

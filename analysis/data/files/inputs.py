@@ -14,7 +14,8 @@ from rich.table import Table
 
 from analysis.data.events.foreign import ForeignEvents, read_run_events
 from analysis.data.files.finding import is_series
-from analysis.data.gifti import Outline, read_gifti, read_outline
+from analysis.data.gifti import Outline, read_gifti
+from analysis.data.series.reading import read_outline
 from analysis.data.sources import HEMISPHERES, SubjectData
 from analysis.data.timeseries import count_volumes
 from subjects.errors import StudyError

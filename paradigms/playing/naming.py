@@ -32,6 +32,8 @@ from subjects.store import locked
 SESSION = "naming"
 PAUSE_KEY = "escape"
 """Whatever ends a run: a letter would be typed."""
+DESCRIPTION = ("Each image of the set is shown and named: by a name of a list that is searched as it is typed, in own "
+               "words, or as nothing but noise; then the confidence is given.")
 POLL_S, OVER_S, TYPING_S = 0.01, 3.0, 0.12
 _SCREEN = "naming"
 
@@ -192,8 +194,9 @@ def name_images(layout: Layout, settings: Settings, *, sub: str, ses: str = SESS
                         keep_answer(path, answer)
                         done.append(answer)
             finally:  # whatever ends it: a window that is closed, Ctrl-C
-                table = write_naming(layout, sub=sub, ses=ses, manifest=manifest, answers=done,
-                                     said=said) if done else None
+                table = write_naming(layout, sub=sub, ses=ses, manifest=manifest, answers=done, said={
+                    **said, "TaskDescription": DESCRIPTION,
+                    "Instructions": "\n".join(texts.wording.paragraphs("naming", "intro"))}) if done else None
             _say_end(desk, texts, whole=len(done) == len(images))
     return Named(sub, len(images), len(done), table)
 

@@ -141,6 +141,8 @@ def test_the_table_is_valid_bids_and_says_what_every_column_is(named: Layout) ->
     assert tuple(table.columns) == tuple(COLUMNS)
     assert all(told[name]["Description"] for name in COLUMNS)
     assert (told["n_named"], told["n_images"], told["n_choices"]) == (120, 120, 40)
+    assert told["Instructions"].startswith("You see one picture at a time. ")
+    assert "named" in told["TaskDescription"]
     issues = [one for one in bids_report(named.root)["issues"]["issues"] if one["severity"] == "error"]
     assert issues == []
 

@@ -23,6 +23,7 @@ from subjects.errors import AnalysisError
 from subjects.settings.analysis import RoiSettings
 
 Presentation = int | Literal["mean"]
+Gathered = dict[tuple[str, Presentation | Literal["taken off"]], dict[str, NDArray[np.float32]]]
 APART_MM = 1e4
 _NEEDED: tuple[tuple[str, Presentation], ...] = tuple(itertools.product(TYPES, ("mean", 1, 2)))
 
@@ -51,6 +52,8 @@ class RoiPatterns:
         Where the columns are on the flat maps, the hemispheres :data:`APART_MM` apart; for patches of cortex.
     presentations : mapping of str to (float32 array, float32 array), each (n_images, n_vertices), optional
         ``"RE"``, ``"AN"``, ``"AI"`` at presentation 1 and at presentation 2; for distances in units of the noise.
+    session_means : mapping of str to float32 array, (n_images, n_vertices), optional
+        ``"AN"``, ``"AI"``: the mean over all images of the type and session, where it was taken off type by type.
     """
 
     roi: str
@@ -62,6 +65,7 @@ class RoiPatterns:
     vertices: Mapping[str, NDArray[np.int64]]
     places_mm: NDArray[np.float64] | None = None
     presentations: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None
+    session_means: Mapping[str, NDArray[np.float32]] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.base_images), sum(len(chosen) for chosen in self.vertices.values()))
@@ -106,6 +110,7 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
               "image_ids": {kind: shown.image_ids(kind) for kind in TYPES}}
     for hemi, values in betas.items():
         _require_one_mesh(values, disks=disks[hemi], labels=labels[hemi], where=f"{where} hemi-{hemi}")
+    as_they_are = betas
     if settings.session_means != "kept":
         betas = {hemi: values.without_session_means(pooled=settings.session_means == "pooled")
                  for hemi, values in betas.items()}
@@ -116,8 +121,12 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
                                 names=names, where=f"{where} hemi-{hemi}")
         for roi in names:
             chosen[roi][hemi] = found.vertices[roi]
-    whole = {(kind, presentation): {hemi: values.select(type=kind, presentation=presentation, base_images=base_images)
-                               for hemi, values in betas.items()} for kind, presentation in _NEEDED}
+    whole: Gathered = {(kind, showing): {hemi: values.select(type=kind, presentation=showing, base_images=base_images)
+                                         for hemi, values in betas.items()} for kind, showing in _NEEDED}
+    if settings.session_means == "removed":
+        whole |= {(kind, "taken off"): {hemi: values.select(type=kind, base_images=base_images)
+                                        - whole[kind, "mean"][hemi] for hemi, values in as_they_are.items()}
+                  for kind in ("AN", "AI")}
     return {roi: _gather(roi, whole, vertices=chosen[roi], flat=flat, images=images) for roi in names}
 
 
@@ -178,16 +187,17 @@ def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, 
     return Choice(consistency, chosen)
 
 
-def _gather(roi: str, whole: Mapping[tuple[str, Presentation], Mapping[str, NDArray[np.float32]]], *,
-            vertices: Mapping[str, NDArray[np.int64]], flat: Mapping[str, NDArray[np.float32]] | None,
-            images: Mapping[str, Any]) -> RoiPatterns:
+def _gather(roi: str, whole: Gathered, *, vertices: Mapping[str, NDArray[np.int64]],
+            flat: Mapping[str, NDArray[np.float32]] | None, images: Mapping[str, Any]) -> RoiPatterns:
     found = {key: np.concatenate([by_hemi[hemi][:, chosen] for hemi, chosen in vertices.items()], axis=1)
              for key, by_hemi in whole.items()}
     places = None if flat is None else np.concatenate([
         flat[hemi][chosen] + np.array([k * APART_MM, 0.0]) for k, (hemi, chosen) in enumerate(vertices.items())])
     return RoiPatterns(roi, **images, responses={kind: found[kind, "mean"] for kind in TYPES},
                        halves=(found["RE", 1], found["RE", 2]), vertices=vertices, places_mm=places,
-                       presentations={kind: (found[kind, 1], found[kind, 2]) for kind in TYPES})
+                       presentations={kind: (found[kind, 1], found[kind, 2]) for kind in TYPES},
+                       session_means={kind: found[kind, "taken off"] for kind in ("AN", "AI")
+                                      if (kind, "taken off") in found} or None)
 
 
 def _shared_images(betas: Mapping[str, Betas], *, where: str) -> tuple[str, ...]:

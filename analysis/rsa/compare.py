@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from analysis.rsa.difference import corrected_difference, image_difference, swapped_difference
 from analysis.rsa.rdm import RDM
-from analysis.rsa.resampling.distances import Distances, Presentations, distances_of
+from analysis.rsa.resampling.distances import Added, Distances, Presentations, distances_of
 from analysis.rsa.resampling.features import feature_counts
 from analysis.rsa.resampling.images import label_permutations
 from analysis.rsa.similarity import PairGroups, all_pairs, correlate, null_mean, pairs_within, similarity
 from analysis.rsa.variance.jackknife import LEAST, Deletions, delete_images
-from analysis.rsa.variance.patches import similarity_variances
+from analysis.rsa.variance.patches import shared_by_patches, similarity_variances
 from analysis.statistics.dissimilarity import WHITENED
 from analysis.statistics.statistic import PaperStatistic, Statistic, centred_interval, standardised, t_interval, upper_p
 from analysis.statistics.trend import mann_kendall
@@ -62,8 +62,8 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
                   seed: int, percent: float, blocks: tuple[str, ...] | None = None,
                   ceiling: tuple[float, float] | None = None, reliability: tuple[float, float] | None = None,
                   features: str = "features", over: Interval = "features", places_mm: Floats | None = None,
-                  n_groups: int = 0, presentations: Presentations | None = None, shared_seed: int | None = None,
-                  where: str = "RSA") -> Similarities:
+                  n_groups: int = 0, presentations: Presentations | None = None, session_means: Added | None = None,
+                  shared_seed: int | None = None, where: str = "RSA") -> Similarities:
     """Compare the RDMs of the AN and AI images with that of the RE images.
 
     Parameters
@@ -94,6 +94,9 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     presentations : mapping of str to (array, array), each (n_images, n_features), optional
         The two presentations behind each mean, for whitened distances
         (:func:`~analysis.rsa.resampling.distances.distances_of`).
+    session_means : mapping of str to array, (n_images, n_features), optional
+        ``"AN"``, ``"AI"``: the means that were taken off their responses, type by type and session by session; needed
+        for swaps of the two (:func:`~analysis.rsa.difference.swapped_difference`).
     shared_seed : int, optional
         Seed of orders of labels that are the same for RE-AN and RE-AI and at all places that have it, for the largest
         of them (:func:`~analysis.statistics.statistic.greatest_p`).
@@ -104,8 +107,9 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     -------
     Similarities
         RE-AN and RE-AI: the coefficient less the mean of its own permutation null (``rsa.null_mean``), one-sided p from
-        label permutations. Their difference: see :mod:`analysis.rsa.difference`. All by the paper's own procedures
-        too.
+        label permutations. Their difference: see :mod:`analysis.rsa.difference`; ``"studentised"`` where sessions are
+        given, so where the patterns were measured, and else t with the corrected variance. All by the paper's own
+        procedures too.
         Draws of features that leave a pattern constant are left out of the intervals, and counted in the test's
         words; more than :data:`MOST_FLAT` of them, and RE-AN and RE-AI have no interval over features.
 
@@ -124,9 +128,11 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     draws = feature_draws(distances, settings=settings, seed=seed, n_groups=n_groups if grouped else 0)
     drawn = f"{n_groups} random groups of {features}" if grouped else features
     deletions = None
-    if len(labels) >= LEAST and (over == "images" or settings.difference == "corrected"):
+    tested = "corrected" if settings.difference == "studentised" and blocks is None else settings.difference
+    if len(labels) >= LEAST and (over == "images" or tested == "corrected"):
         deletions = delete_images(rdms["RE"], [rdms[kind] for kind in COMPARED], pairs=pairs, by=by)
-    variances = _variances(over, distances, deletions=deletions, places_mm=places_mm, settings=settings, pairs=pairs)
+    variances = _variances(over, distances, responses=responses, deletions=deletions, places_mm=places_mm,
+                           settings=settings, pairs=pairs)
     statistics, found, nulls = {}, {}, {}
     for k, kind in enumerate(COMPARED):
         whole, raw = (similarity(rdms["RE"], rdms[kind], pairs=over_these, by=by) for over_these in (None, pairs))
@@ -151,7 +157,8 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
             test=f"{_shuffled(blocks, settings)}, one-sided; {said}")
     raw, effect = (found["AI"][k] - found["AN"][k] for k in (0, 1))
     statistics[DIFFERENCE] = _difference(distances, rdms, deletions=deletions, effect=effect, raw=raw,
-                                         settings=settings, seed=seed, pairs=pairs)
+                                         settings=settings, seed=seed, pairs=pairs, by=tested,
+                                         session_means=session_means, blocks=blocks)
     return Similarities(statistics, rdms, nulls)
 
 
@@ -180,8 +187,9 @@ def _shuffled(blocks: tuple[str, ...] | None, settings: RsaSettings) -> str:
     return said + (", its mean taken off the effect" if settings.null_mean == "removed" else "")
 
 
-def _variances(over: Interval, distances: Distances, *, deletions: Deletions | None,
-               places_mm: Floats | None, settings: RsaSettings, pairs: PairGroups) -> Floats | None:
+def _variances(over: Interval, distances: Distances, *, responses: Mapping[str, NDArray[np.float32]],
+               deletions: Deletions | None, places_mm: Floats | None, settings: RsaSettings,
+               pairs: PairGroups) -> Floats | None:
     """Give the variances of RE-AN and RE-AI over patches or images; NaN where there are too few; None over features."""
     if over == "features":
         return None
@@ -189,8 +197,10 @@ def _variances(over: Interval, distances: Distances, *, deletions: Deletions | N
         return np.full(2, np.nan) if deletions is None else deletions.variances
     if places_mm is None or len(places_mm) < 2 * settings.patches:
         return np.full(2, np.nan)
-    return similarity_variances(distances, places_mm=places_mm, n_patches=settings.patches, pairs=pairs,
-                                by=settings.comparison)
+    found = similarity_variances(distances, places_mm=places_mm, n_patches=settings.patches, pairs=pairs,
+                                 by=settings.comparison)
+    result: Floats = found * shared_by_patches(responses, places_mm=places_mm, n_patches=settings.patches)
+    return result
 
 
 def _t_interval(effect: float, *, variance: float, over: Interval, percent: float, n: int,
@@ -200,8 +210,9 @@ def _t_interval(effect: float, *, variance: float, over: Interval, percent: floa
     of = "images" if over == "images" else f"{settings.patches} patches of cortex"
     if not np.isfinite(variance):
         return np.nan, np.nan, f"no interval: too few {of.removeprefix(str(settings.patches)).strip()}, or no places"
+    wider = "" if over == "images" else ", wider by what neighbouring patches share"
     return *t_interval(effect, variance=variance, df=df, percent=percent, bent=True), \
-        f"{percent:g} % interval: t over {of} (df {df}), left out one and two at a time"
+        f"{percent:g} % interval: t over {of} (df {df}), left out one and two at a time{wider}"
 
 
 def say_degenerate(rdms: Mapping[str, RDM]) -> str:
@@ -242,18 +253,20 @@ def _feature_interval(draws: Floats, *, effect: float, percent: float, features:
 
 def _difference(distances: Distances, rdms: Mapping[str, RDM], *,
                 deletions: Deletions | None, effect: float, raw: float, settings: RsaSettings, seed: int,
-                pairs: PairGroups) -> Statistic:
+                pairs: PairGroups, by: str, session_means: Added | None,
+                blocks: tuple[str, ...] | None) -> Statistic:
     """Test the difference as asked, the paper's bootstrap beside it."""
     an, ai = (similarity(rdms["RE"], rdms[kind], by=settings.comparison) for kind in COMPARED)
     whole = ai - an
     by_images = image_difference(rdms, effect=whole, settings=settings, seed=seed)
-    if settings.difference == "images":
+    if by == "images":
         moved = effect - whole
         return replace(by_images, effect=effect, low=by_images.low + moved, high=by_images.high + moved)
-    if settings.difference == "corrected":
+    if by == "corrected":
         found = corrected_difference(deletions, effect=effect, n=len(rdms["RE"]))
         return replace(found, seed=seed, paper=by_images.paper)  # the seed is that of the paper's draws
-    found = swapped_difference(distances, effect=effect, raw=raw, settings=settings, seed=seed, pairs=pairs)
+    found = swapped_difference(distances, effect=effect, raw=raw, settings=settings, seed=seed, pairs=pairs,
+                               studentised=by == "studentised", session_means=session_means, blocks=blocks)
     return replace(found, paper=by_images.paper)
 
 

@@ -1,22 +1,25 @@
-"""Is AI more like RE than AN is: three tests of the difference of two similarities with one RDM."""
+"""Is AI more like RE than AN is: four tests of the difference of two similarities with one RDM."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.rsa.rdm import RDM
-from analysis.rsa.resampling.distances import Distances
+from analysis.rsa.resampling.distances import Added, Distances
 from analysis.rsa.resampling.images import image_bootstraps
 from analysis.rsa.similarity import PairGroups, all_pairs, correlate
+from analysis.rsa.variance.influence import difference_variances
 from analysis.rsa.variance.jackknife import LEAST, Deletions
 from analysis.statistics.statistic import PaperStatistic, Statistic, interval, t_interval, t_p, two_sided_p
 from subjects.provenance import rng
 from subjects.settings.analysis import RsaSettings
 
 Floats = NDArray[np.float64]
+_BLOCK_SWAPS = 128
 LEAST_USABLE = 0.5
 """Share of the draws of images that must have two different pairs; where fewer do, the difference is not tested."""
 
@@ -87,11 +90,14 @@ def corrected_difference(deletions: Deletions | None, *, effect: float, n: int) 
 
 
 def swapped_difference(distances: Distances, *, effect: float, raw: float, settings: RsaSettings, seed: int,
-                       pairs: PairGroups | None = None) -> Statistic:
+                       pairs: PairGroups | None = None, studentised: bool = False,
+                       session_means: Added | None = None, blocks: Sequence[str] | None = None) -> Statistic:
     """Test a difference by swapping the AN and the AI pattern of random images.
 
     Exact where AN and AI are exchangeable, so that nothing at all tells them apart: more than that they are alike RE
-    equally. It gives no interval.
+    equally. In units of its own standard error over images (:mod:`~analysis.rsa.variance.influence`) each swap's
+    difference has the same distribution, for many images, where they are alike RE equally in whatever way, and gives
+    an interval. Without that there is none.
 
     Parameters
     ----------
@@ -101,24 +107,64 @@ def swapped_difference(distances: Distances, *, effect: float, raw: float, setti
     settings : RsaSettings
     seed : int
     pairs : PairGroups, optional
+    studentised : bool
+    session_means : mapping of str to array, (n_images, n_features), optional
+        ``"AN"``, ``"AI"``: what was taken off their patterns, type by type. It is put back before patterns are swapped
+        and the means of the new sets are taken off: sets that were never swapped would else be the only ones without
+        session means, and a test at 5 % reject in 7.
+    blocks : sequence of str, optional
+        Session of each image; for that.
+
+    References
+    ----------
+    Janssen 1997, Stat Probab Lett 36:9; Chung & Romano 2013, Ann Stat 41:484.
     """
     n, _ = distances.shape
     names, chosen = tuple(str(k) for k in range(2 * n)), pairs or all_pairs(n)
-    both = distances.rdm("AN", "AI", labels=names, where="AN and AI").square()
+    both = distances.products("AN", "AI", added=session_means)
     regular = distances.rdm("RE", labels=names[:n], where="RE").condensed
     swaps = rng(seed, "swap").integers(0, 2, size=(settings.n_permutations, n))
-    gains = _gains(both, swaps=swaps, regular=regular, pairs=chosen, by=settings.comparison)
-    n_as_far = np.count_nonzero(np.abs(gains) >= abs(raw) - 1e-12)
-    return Statistic(effect, np.nan, np.nan, p=float((1 + n_as_far) / (1 + len(gains))), n=n, n_resamples=len(gains),
-                     seed=seed, test="AN and AI swapped at random images, two-sided; no interval")
+    gains, variances = _gains(both, swaps=swaps, regular=regular, pairs=chosen, by=settings.comparison,
+                              studentised=studentised, of_products=distances.of_products,
+                              centre=None if session_means is None else _less_means(blocks, n=n))
+    found = Statistic(effect, np.nan, np.nan, p=1.0, n=n, n_resamples=len(swaps), seed=seed,
+                      test="AN and AI swapped at random images, two-sided; no interval")
+    if not studentised:
+        n_as_far = int(np.count_nonzero(np.abs(gains[1:]) >= abs(raw) - 1e-12))
+        return replace(found, p=(1 + n_as_far) / (1 + len(swaps)))
+    if not np.isfinite(variances).all():
+        return replace(found, test=f"not tested: {n} images, {LEAST} are needed for a variance over images")
+    errors = np.sqrt(np.maximum(variances, np.finfo(float).tiny))
+    null = np.sort(np.abs(gains[1:] / errors[1:]))
+    n_as_far = int(len(null) - np.searchsorted(null, abs(raw) / errors[0] - 1e-9))
+    width = float(null[min(len(null) - 1, int(np.ceil(0.95 * (1 + len(null)))) - 1)] * errors[0])
+    return replace(found, low=effect - width, high=effect + width, p=(1 + n_as_far) / (1 + len(null)),
+                   test="AN and AI swapped at random images, each difference in its own standard errors over images, "
+                        "two-sided; 95 % interval: the same")
 
 
-def _gains(both: Floats, *, swaps: NDArray[np.int64], regular: Floats, pairs: PairGroups, by: str) -> Floats:
+def _gains(both: Floats, *, swaps: NDArray[np.int64], regular: Floats, pairs: PairGroups, by: str,
+           studentised: bool, of_products: Callable[[Floats], Floats],
+           centre: Floats | None) -> tuple[Floats, Floats]:
+    """Give the difference as it is and under each swap, and their variances if asked for."""
     n = swaps.shape[1]
-    rows, columns = np.triu_indices(n, 1)
-    found = []
-    for swapped in (swaps, 1 - swaps):
-        places = np.arange(n) + n * swapped
-        found.append(correlate(regular, both[places[:, rows], places[:, columns]], pairs=pairs, by=by))
-    result: Floats = found[1] - found[0]
+    all_swaps, gains, variances = np.concatenate([np.zeros((1, n), dtype=np.int64), swaps]), [], []
+    for start in range(0, len(all_swaps), _BLOCK_SWAPS):
+        part, sides = all_swaps[start:start + _BLOCK_SWAPS], []
+        for swapped in (part, 1 - part):
+            places = np.arange(n) + n * swapped
+            products = both[places[:, :, None], places[:, None, :]]
+            sides.append(of_products(products if centre is None else centre @ products @ centre))
+        first, second = sides
+        gains.append(correlate(regular, second, pairs=pairs, by=by) - correlate(regular, first, pairs=pairs, by=by))
+        if studentised:
+            variances.append(difference_variances(regular, first, second, pairs=pairs, by=by))
+    return np.concatenate(gains), np.concatenate(variances) if studentised else np.empty(0)
+
+
+def _less_means(blocks: Sequence[str] | None, *, n: int) -> Floats:
+    """Give the matrix that takes the mean of each session's images off, (n, n)."""
+    names = np.zeros(n) if blocks is None else np.unique(list(blocks), return_inverse=True)[1]
+    alike = names[:, None] == names
+    result: Floats = np.eye(n) - alike / alike.sum(axis=1)
     return result

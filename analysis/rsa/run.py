@@ -166,7 +166,8 @@ def region_similarities(patterns: RoiPatterns, *, settings: RsaSettings, sub: st
                          blocks=patterns.sessions, seed=seed, ceiling=ceiling, features="vertices",
                          reliability=split_half_reliability(*halves, by=by), places_mm=patterns.places_mm,
                          over="patches" if settings.brain_interval == "patches" else "features",
-                         presentations=patterns.presentations, shared_seed=shared_seed,
+                         presentations=patterns.presentations, session_means=patterns.session_means,
+                         shared_seed=shared_seed,
                          where=f"sub-{sub} {patterns.roi}")
 
 

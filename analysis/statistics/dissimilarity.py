@@ -49,6 +49,36 @@ def dissimilarities(patterns: Floats, *, measure: str) -> Floats:
     return np.clip(1.0 - _products(centred)[..., rows, columns], 0.0, 2.0)
 
 
+def from_products(products: Floats, *, measure: str, n_features: int) -> Floats:
+    """Turn products of patterns into condensed dissimilarities.
+
+    Parameters
+    ----------
+    products : float64 array, (..., n, n)
+        Of patterns less their own mean for ``"correlation"``; whitened for whitened measures.
+    measure : str
+    n_features : int
+
+    Returns
+    -------
+    float64 array, (..., n * (n - 1) / 2)
+
+    Examples
+    --------
+    >>> patterns = np.array([[1.0, 0.0], [1.0, 2.0], [0.0, 3.0]])
+    >>> from_products(patterns @ patterns.T, measure="euclidean_root", n_features=2).round(4)
+    array([2.    , 3.1623, 1.4142])
+    """
+    rows, columns = np.triu_indices(products.shape[-1], 1)
+    squares = np.diagonal(products, axis1=-2, axis2=-1)
+    between = products[..., rows, columns]
+    if measure in ("correlation", "cosine"):
+        result: Floats = 1.0 - between / np.sqrt(squares[..., rows] * squares[..., columns])
+        return result
+    sums = squares[..., rows] + squares[..., columns] - 2 * between
+    return np.sqrt(np.maximum(sums, 0.0)) if measure == "euclidean_root" else sums / n_features
+
+
 def lengths(patterns: Floats) -> Floats:
     """Give the Euclidean lengths of patterns (..., n_features), without a copy of their squares."""
     result: Floats = np.sqrt(np.einsum("...i,...i->...", patterns, patterns))

@@ -139,6 +139,26 @@ def contributions(partitions: ArrayLike, *, covariance: Floats, crossed: bool) -
     return whole / (n * (n - 1))
 
 
+def products(partitions: ArrayLike, *, covariance: Floats, crossed: bool) -> Floats:
+    """Give whitened products of conditions, (n_conditions, n_conditions).
+
+    Parameters
+    ----------
+    partitions : array, (n_partitions, n_conditions, n_features)
+    covariance : float64 array, (n_features, n_features)
+    crossed : bool
+        Of different partitions only, or of their mean.
+    """
+    values = np.asarray(partitions, dtype=np.float64)
+    n, whole = len(values), values.sum(axis=0)
+    found: Floats = whole @ np.linalg.solve(covariance, whole.T)
+    if not crossed:
+        return found / n**2
+    for one in values:
+        found -= one @ np.linalg.solve(covariance, one.T)
+    return (found + found.T) / (2 * n * (n - 1))
+
+
 def _shares(patterns: Floats, *, covariance: Floats) -> Floats:
     rows, columns = np.triu_indices(len(patterns), 1)
     weighted = np.linalg.solve(covariance, patterns.T).T

@@ -242,10 +242,12 @@ class RsaSettings(Section):
     network_interval: Literal["images", "units"] = described("images",
         "What the intervals of a network's similarities are over: images like these, or units.",
         since="0.2.0", before="units")
-    difference: Literal["corrected", "swap", "images"] = described("corrected",
-        "Test of RE-AI minus RE-AN: t with the variance over images without what pairs of images count twice; AN and "
-        "AI swapped at random images, without an interval; or the paper's bootstrap over images, which rejects far "
-        "too rarely.", since="0.2.0", before="images")
+    difference: Literal["studentised", "corrected", "swap", "images"] = described("studentised",
+        "Test of RE-AI minus RE-AN in the brain: AN and AI swapped at random images, each swap's difference in its own "
+        "standard errors over images (`studentised`), or as it is, without an interval (`swap`); t with the variance "
+        "over images without what pairs of images count twice (`corrected`; networks have it for `studentised` too); "
+        "or the paper's bootstrap over images (`images`), which rejects far too rarely.", since="0.2.0",
+        before="images")
     correction: Literal["fdr", "max", "none"] = described("fdr",
         "Correction for the tests of a table, in its column `p_corrected`: false discovery rate (Benjamini & "
         "Hochberg); the largest similarity of all regions (or layers) in each permutation (`max`: family-wise error; "

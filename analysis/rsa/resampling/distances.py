@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from analysis.rsa.rdm import RDM, compute_rdm, require_labels
 from analysis.rsa.resampling.features import feature_bootstraps, group_bootstraps
-from analysis.statistics.dissimilarity import WHITENED, without_noise
-from analysis.statistics.whitened import contributions, crossnobis, mahalanobis, shrunk_covariance
+from analysis.statistics.dissimilarity import WHITENED, from_products, without_noise
+from analysis.statistics.whitened import contributions, crossnobis, mahalanobis, products, shrunk_covariance
 from stimuli.manifest import TYPES
 from subjects.errors import AnalysisError
 
 Floats = NDArray[np.float64]
+Added = Mapping[str, NDArray[np.floating]]
 Presentations = Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]]
 
 
@@ -30,6 +31,12 @@ class Distances(Protocol):
 
     def rdm(self, *kinds: str, labels: Sequence[str], where: str) -> RDM:
         """Give the RDM of one type's images, or of those of several one after the other."""
+
+    def products(self, *kinds: str, added: Added | None = None) -> Floats:
+        """Give the products of the patterns of several types, one after the other, with something added to each."""
+
+    def of_products(self, products: Floats) -> Floats:
+        """Turn products (..., n, n) into condensed dissimilarities."""
 
     def drawn(self, kind: str, *, counts: NDArray[np.uint16]) -> Floats:
         """Give condensed dissimilarities under counts of features, (n, n_pairs); NaN where a pattern is constant."""
@@ -63,6 +70,19 @@ class PlainDistances:
         """Give the RDM of one type, or of several."""
         values = self.responses[kinds[0]] if len(kinds) == 1 else np.concatenate([self.responses[one] for one in kinds])
         return compute_rdm(values, labels=labels, measure=self.measure, where=where)
+
+    def products(self, *kinds: str, added: Added | None = None) -> Floats:
+        """Give the products of patterns, of each less its own mean for correlations."""
+        values = np.concatenate([self.responses[kind].astype(np.float64) + (added[kind] if added else 0.0)
+                                 for kind in kinds])
+        if self.measure != "cosine":
+            values -= values.mean(axis=1 if self.measure == "correlation" else 0, keepdims=True)
+        result: Floats = values @ values.T
+        return result
+
+    def of_products(self, products: Floats) -> Floats:
+        """Turn products into condensed dissimilarities."""
+        return from_products(products, measure=self.measure, n_features=self.shape[1])
 
     def drawn(self, kind: str, *, counts: NDArray[np.uint16]) -> Floats:
         """Give condensed dissimilarities under counts of features."""
@@ -114,6 +134,18 @@ class WhitenedDistances:
             raise AnalysisError(where, came="NaN or infinity in a presentation", expected="finite values",
                                 remedy="Leave out the vertices without data.")
         return RDM(names, self._of(parts, self.covariance), self.measure, where)
+
+    def products(self, *kinds: str, added: Added | None = None) -> Floats:
+        """Give whitened products of patterns, of different presentations only for crossnobis."""
+        parts = self._parts(kinds)
+        if added:
+            parts += np.concatenate([added[kind] for kind in kinds])
+        parts -= parts.mean(axis=1, keepdims=True)
+        return products(parts, covariance=self.covariance, crossed=self.measure == "crossnobis")
+
+    def of_products(self, products: Floats) -> Floats:
+        """Turn products into condensed dissimilarities."""
+        return from_products(products, measure=self.measure, n_features=self.shape[1])
 
     def drawn(self, kind: str, *, counts: NDArray[np.uint16]) -> Floats:
         """Weight each vertex's share of the distances; the covariance stays that of all vertices."""

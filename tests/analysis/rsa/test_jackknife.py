@@ -16,7 +16,7 @@ from analysis.rsa.resampling.distances import distances_of
 from analysis.rsa.resampling.images import label_permutations
 from analysis.rsa.similarity import all_pairs, null_mean, pairs_within, similarity
 from analysis.rsa.variance.jackknife import Deletions, delete_images, deletion_weights
-from analysis.rsa.variance.patches import order_by_place, similarity_variances
+from analysis.rsa.variance.patches import order_by_place, shared_by_patches, similarity_variances
 from analysis.simulation.draw import draw
 from subjects.errors import AnalysisError
 from subjects.settings.analysis import RsaSettings
@@ -199,3 +199,41 @@ def test_noise_alone_has_no_ceiling_and_sessions_alone_have_none(measure: str) -
     found = np.array([presentation_ceiling(*one, measure=measure, blocks=("1",) * 20 + ("2",) * 20) for one in values])
     assert 0 < np.mean(found[:, 0] == 0) < 1, "half of them share less than nothing"
     assert found[:, 0].mean() < 0.12
+
+
+def test_patches_share_what_a_plain_loop_finds_from_a_known_covariance() -> None:
+    """Responses whose correlation at 0, 1 and 2 mm is 1, .6, .1 in the mean: F by loops over vertices and patches."""
+    generator, n = np.random.default_rng(6), 24
+    places = np.stack([np.arange(n, dtype=float), np.zeros(n)], axis=1)
+    truth = np.eye(n) + 0.6 * (np.eye(n, k=1) + np.eye(n, k=-1)) + 0.1 * (np.eye(n, k=2) + np.eye(n, k=-2))
+    values = generator.normal(size=(40000, n)) @ np.linalg.cholesky(truth).T
+    parts = np.array_split(order_by_place(places, n_patches=4), 4)
+    shared = truth**2
+    whole = sum(shared[a, b] for a in range(n) for b in range(n)) / n**2
+    between = np.array([[np.mean([shared[a, b] for a in one for b in other]) for other in parts] for one in parts])
+    by_patches = (np.trace(between) - between.sum() / 4) / 12
+    kinds = dict(zip(("RE", "AN", "AI"), np.array_split(values, 3), strict=True))
+    found = shared_by_patches(kinds, places_mm=places, n_patches=4)
+    assert found == pytest.approx(whole / by_patches, rel=0.02)
+    assert found > 1.05
+
+
+def test_independent_vertices_share_nothing_and_a_single_response_everything() -> None:
+    generator = np.random.default_rng(7)
+    kinds = {kind: generator.normal(size=(40, 200)) for kind in ("RE", "AN", "AI")}
+    places = generator.random((200, 2)) * 15
+    places[100:, 0] += 1e4
+    assert shared_by_patches(kinds, places_mm=places, n_patches=4) == pytest.approx(1, abs=0.05)
+    alike = {kind: np.repeat(values[:, :1], 200, axis=1) for kind, values in kinds.items()}
+    near = {kind: values[:, :100] for kind, values in alike.items()}
+    assert shared_by_patches(near, places_mm=places[:100] * 0.01, n_patches=4) == np.inf
+
+
+def test_hemispheres_share_nothing_whatever_their_numbers() -> None:
+    """The same responses in both: half of the patches repeat, and are still counted as another sample."""
+    generator = np.random.default_rng(8)
+    one = {kind: generator.normal(size=(40, 50)) for kind in ("RE", "AN", "AI")}
+    both = {kind: np.concatenate([values, values], axis=1) for kind, values in one.items()}
+    places = np.tile(generator.random((50, 2)) * 10, (2, 1))
+    places[50:, 0] += 1e4
+    assert shared_by_patches(both, places_mm=places, n_patches=4) == pytest.approx(1, abs=0.1)

@@ -135,13 +135,14 @@ OPEN_CHOICES = (
                "sessions are not exchangeable (with session means removed by type, free permutations reject 97 % of "
                "null subjects at 200 independent vertices, 14 % where noise is smooth over 1 mm)"),
     OpenChoice("Test of the difference RE-AI − RE-AN", "40 images redrawn 1000 times; two readings; p < .0001, which "
-               "1000 draws cannot give (the least is .002)", "t with the variance over images, less what pairs of "
-               "images count twice; the bootstrap counts it three times and rejects hardly ever. Both readings stand "
-               "beside it, in `paper_p` and `paper_p_mean`; more draws by `rsa.n_bootstraps`", ("rsa.difference",)),
+               "1000 draws cannot give (the least is .002)", "AN and AI swapped at random images, each difference in "
+               "its own standard errors over images (in networks t with the variance over images); the bootstrap "
+               "counts what pairs of images add three times and rejects hardly ever. Both readings stand beside it, in "
+               "`paper_p` and `paper_p_mean`; more draws by `rsa.n_bootstraps`", ("rsa.difference",)),
     OpenChoice("Bars of similarities in the brain", "68 %, bootstrap over vertices", "68 %, over patches of "
-               "neighbouring vertices: on smooth cortex bars over single vertices hold the truth in a third of them. "
-               "Those, shifted to the estimate (drawing vertices twice lowers every similarity), in `paper_low` and "
-               "`paper_high`", ("rsa.brain_interval", "rsa.patches")),
+               "neighbouring vertices, wider by what these share: on smooth cortex bars over single vertices hold the "
+               "truth in a third of them. Those, shifted to the estimate (drawing vertices twice lowers every "
+               "similarity), in `paper_low` and `paper_high`", ("rsa.brain_interval", "rsa.patches")),
     OpenChoice("Intervals of similarities in the network", "95 %, over what not said", "over images like these; over "
                "units in `paper_low` and `paper_high`", ("rsa.network_interval",)),
     OpenChoice("Correction for the number of tests", "not said", "none in p; false discovery rate within a table in "

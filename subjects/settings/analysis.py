@@ -235,7 +235,8 @@ class RsaSettings(Section):
         since="0.2.0", before="kept")
     brain_interval: Literal["patches", "vertices"] = described("patches",
         "What the intervals of the brain's similarities are over: patches of neighbouring vertices left out together, "
-        "or vertices one by one, the paper's, far too narrow on smooth cortex.", since="0.2.0", before="vertices")
+        "with what patches share by the smoothness of the responses allowed for; or vertices one by one, the paper's, "
+        "far too narrow on smooth cortex.", since="0.2.0", before="vertices")
     patches: Annotated[int, Field(ge=4, le=64)] = described(4,
         "Patches into which the vertices of a region are divided for that, half of them in each hemisphere.",
         unit="patches", since="0.2.0")

@@ -12,6 +12,7 @@ from analysis.rsa.resampling.distances import distances_of
 from analysis.rsa.similarity import all_pairs, pairs_within, similarity
 from analysis.rsa.variance.influence import difference_variances, sum_variances
 from analysis.rsa.variance.jackknife import delete_images
+from analysis.statistics.dissimilarity import MEASURES, WHITENED
 from subjects.provenance import rng
 from subjects.settings.analysis import RsaSettings
 
@@ -115,3 +116,37 @@ def test_few_images_are_not_tested_and_networks_have_the_corrected_t() -> None:
     plain = compare_types(kinds(6), labels=names(20), seed=1, percent=95,
                           settings=RsaSettings(n_permutations=20, n_bootstraps=2)).statistics[DIFFERENCE]
     assert plain.test.startswith("t over images (df 19)")
+
+
+@pytest.mark.parametrize("measure", [*MEASURES, *WHITENED])
+def test_session_means_are_put_back_before_a_swap_and_taken_off_after_it(measure: str) -> None:
+    """By a plain loop over patterns as they were measured."""
+    generator, n, blocks = np.random.default_rng(7), 10, ("1",) * 5 + ("2",) * 5
+    raw = {kind: generator.normal(size=(2, n, 15)) + 3 * generator.normal(size=15) for kind in ("RE", "AN", "AI")}
+
+    def centred(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([part - part.mean(axis=(0, 1), keepdims=True) for part in np.split(values, 2, axis=1)],
+                              axis=1)
+
+    pairs = {kind: tuple(centred(values)) for kind, values in raw.items()}
+    taken = {kind: (values - centred(values))[0] for kind, values in raw.items()}
+    means = {kind: np.mean(one, axis=0) for kind, one in pairs.items()}
+    distances = distances_of(means, measure=measure, presentations=pairs)
+    settings = RsaSettings(n_permutations=25, dissimilarity=measure)
+    swaps, null = rng(3, "swap").integers(0, 2, size=(25, n)).astype(bool), []
+    regular = distances.rdm("RE", labels=names(n), where="RE")
+    for swapped in swaps:
+        sides = []
+        for chosen in (swapped, ~swapped):
+            values = centred(np.where(chosen[None, :, None], raw["AI"], raw["AN"]))
+            one = {**pairs, "AN": tuple(values)}
+            rdm = distances_of({**means, "AN": values.mean(axis=0)}, measure=measure, presentations=one)
+            if hasattr(rdm, "covariance"):
+                rdm.__dict__["covariance"] = distances.covariance  # type: ignore[attr-defined]
+            sides.append(similarity(regular, rdm.rdm("AN", labels=names(n), where="AN")))
+        null.append(abs(sides[1] - sides[0]))
+    raw_gain = similarity(regular, distances.rdm("AI", labels=names(n), where="AI")) - similarity(
+        regular, distances.rdm("AN", labels=names(n), where="AN"))
+    found = swapped_difference(distances, effect=raw_gain, raw=raw_gain, settings=settings, seed=3,
+                               session_means=taken, blocks=blocks)
+    assert found.p == (1 + np.count_nonzero(np.array(null) >= abs(raw_gain) - 1e-9)) / 26

@@ -66,7 +66,7 @@ class Agreement:
         """Say it in a sentence."""
         if self.digest is None:
             return "No preregistration was frozen (python -m subjects freeze)."
-        late = ", after the first volunteer was scanned" if self.late else ""
+        late = ", after the first volunteer was scanned or had named images" if self.late else ""
         if not self.differs:
             return f"Made under the preregistration {self.digest}{late}."
         return f"Not made under the preregistration {self.digest}{late}: {'; '.join(self.differs)}."
@@ -125,22 +125,24 @@ def freeze(layout: Layout, settings: Settings, *, rules: Mapping[str, Any], late
     layout, settings, rules
         As for :func:`content_now`.
     late : bool
-        Freeze although a volunteer was scanned; recorded.
+        Freeze although a volunteer was scanned or has named images; recorded.
     again : bool
         Put what was frozen before aside, with its own name, and freeze anew.
 
     Raises
     ------
     LayoutError
-        If a volunteer was scanned, or it is frozen already, or there is no stimulus set.
+        If there are data of a volunteer, or it is frozen already, or there is no stimulus set.
     """
     layout.require()
     if not layout.manifest.is_file():
         raise LayoutError(str(layout.manifest), came="no stimulus set", expected="the images that will be shown",
                           remedy="Make them with `python -m stimuli build`; nothing was frozen.")
-    scanned = first_scanned(layout)
-    if scanned is not None and not late:
-        raise LayoutError(str(scanned), came="a volunteer's run", expected="to freeze before the first scan",
+    known = first_data(layout)
+    if known is not None and not late:
+        what = "run" if known.stem.endswith("_journal") else "naming"
+        raise LayoutError(str(known), came=f"a volunteer's {what}",
+                          expected="to freeze before the first scan or naming",
                           remedy="Add --late to freeze what is left; every table will say so.")
     path = layout.freeze
     if path.exists():
@@ -153,21 +155,22 @@ def freeze(layout: Layout, settings: Settings, *, rules: Mapping[str, Any], late
         path.rename(aside)
     content = content_now(layout, settings, rules=rules)
     digest = digest_json(content)
-    write_json(path, {"digest": digest, "late": scanned is not None, **content,
+    write_json(path, {"digest": digest, "late": known is not None, **content,
                       "wall": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                       "with": versions(*WITH)})
     return digest
 
 
-def first_scanned(layout: Layout) -> Path | None:
-    """Give a journal of a volunteer's, if there is one."""
+def first_data(layout: Layout) -> Path | None:
+    """Give the journal of a volunteer's run, or the answers of a volunteer's naming, if there is one."""
     from subjects.profile import load_profile
 
     for sub in layout.subjects():
         if not load_profile(layout, sub).virtual:
-            found = sorted(layout.root.glob(f"sourcedata/sub-{sub}/ses-*/*_journal.jsonl"))
-            if found:
-                return found[0]
+            for kind in ("journal", "answers"):
+                found = sorted(layout.root.glob(f"sourcedata/sub-{sub}/ses-*/*_{kind}.jsonl"))
+                if found:
+                    return found[0]
     return None
 
 
@@ -221,7 +224,7 @@ def ask_rules(words: Sequence[str] = ("-m", "analysis", "rules", "--json")) -> d
 
 @click.command("freeze", cls=Command)
 @study_option
-@click.option("--late", is_flag=True, help="Freeze although a volunteer was scanned; every table says so.")
+@click.option("--late", is_flag=True, help="Freeze although a volunteer was scanned or has named; tables say so.")
 @click.option("--again", is_flag=True, help="Put what was frozen before aside and freeze anew.")
 @click.option("--check", is_flag=True, help="Freeze nothing; say whether the study agrees with what was frozen.")
 @site_option

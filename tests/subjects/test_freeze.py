@@ -153,6 +153,21 @@ def test_it_is_refused_after_the_first_volunteer_was_scanned_and_not_after_a_vir
                                                                rules=RULES).sentence()
 
 
+def test_a_volunteers_naming_is_data_too(study: Layout) -> None:
+    """P1 and P2 are decided by it."""
+    register(study, "05")
+    for sub, virtual in (("01", True), ("05", False)):
+        answers = study.naming_answers(sub, "naming")
+        answers.parent.mkdir(parents=True, exist_ok=True)
+        answers.write_text("{}\n", encoding="utf-8")
+        if virtual:
+            freeze(study, load_settings(study.root), rules=RULES)
+    with pytest.raises(LayoutError, match="a volunteer's naming; expected to freeze before the first scan or naming"):
+        freeze(study, load_settings(study.root), rules=RULES, again=True)
+    freeze(study, load_settings(study.root), rules=RULES, again=True, late=True)
+    assert "or had named images" in agreement(study, load_settings(study.root), rules=RULES).sentence()
+
+
 def test_it_is_frozen_once_and_with_its_images(study: Layout) -> None:
     freeze(study, load_settings(study.root), rules=RULES)
     with pytest.raises(LayoutError, match="frozen already.*--again"):

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from stimuli.manifest import read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import load_profile
+from subjects.provenance import digest_file
 from subjects.store import read_json, read_table
 
 TYPES = ("RE", "AN", "AI")
@@ -88,14 +90,16 @@ def score_naming(table: pd.DataFrame, *, sub: str, n_choices: int) -> pd.DataFra
 
 
 def find_naming(layout: Layout, *, virtual: bool) -> tuple[Path, ...]:
-    """List the naming tables that are whole, every image of the set named, of volunteers or of virtual subjects.
+    """List the naming tables that are whole, every image of today's set named, of volunteers or of virtual subjects.
 
-    Everybody who named counts, scanned or not; of somebody who named twice the first table.
+    Everybody who named counts, scanned or not; of somebody who named twice the first table. Whoever named another set,
+    made before this one, said nothing of it.
     """
     first: dict[str, Path] = {}
+    digest = read_manifest(layout.manifest).digest if layout.manifest.is_file() else ""
     for path in sorted(layout.root.glob("sub-*/ses-*/beh/*_task-naming_beh.tsv")):
         sub = _subject(path)
-        if sub in layout.subjects() and load_profile(layout, sub).virtual == virtual and _whole(path):
+        if sub in layout.subjects() and load_profile(layout, sub).virtual == virtual and _whole(path, of=digest):
             first.setdefault(sub, path)
     return tuple(first.values())
 
@@ -104,9 +108,9 @@ def _subject(path: Path) -> str:
     return path.name.split("_")[0].removeprefix("sub-")
 
 
-def _whole(path: Path) -> bool:
+def _whole(path: Path, *, of: str) -> bool:
     told = read_json(path.with_suffix(".json"))
-    return told.get("n_named") == told.get("n_images")
+    return told.get("n_named") == told.get("n_images") and told.get("manifest_digest") == of
 
 
 def read_naming(layout: Layout, *, virtual: bool) -> pd.DataFrame | None:
@@ -116,8 +120,18 @@ def read_naming(layout: Layout, *, virtual: bool) -> pd.DataFrame | None:
 
 
 def read_score(path: Path) -> pd.DataFrame:
-    """Score one naming table; see :func:`score_naming`."""
+    """Score one naming table; see :func:`score_naming`.
+
+    Raises
+    ------
+    AnalysisError
+        If it is not the table that its sidecar tells of.
+    """
     told = read_json(path.with_suffix(".json"))
+    if told.get("table_digest", digest_file(path)) != digest_file(path):
+        raise AnalysisError(str(path), came="a table that was changed since it was written",
+                            expected=f"digest {told['table_digest']}, as its sidecar says",
+                            remedy="`python run_session.py name` makes it again of the answers that were kept.")
     table = read_table(path, text_columns=("response_category", "category", "target_category", "response"))
     return score_naming(table, sub=_subject(path), n_choices=int(told["n_choices"]))
 

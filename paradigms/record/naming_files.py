@@ -14,7 +14,7 @@ import pandas as pd
 from stimuli.manifest import Manifest
 from subjects.errors import RunLogError
 from subjects.layout import Layout
-from subjects.provenance import generated_by
+from subjects.provenance import digest_file, generated_by
 from subjects.store import read_json, write_json, write_table
 
 COLUMNS: dict[str, dict[str, Any]] = {
@@ -36,6 +36,9 @@ COLUMNS: dict[str, dict[str, Any]] = {
 }
 
 
+KINDS = tuple(COLUMNS["response_kind"]["Levels"])
+
+
 @dataclass(frozen=True)
 class NamingAnswer:
     """One answer; the fields are columns of the table."""
@@ -48,6 +51,14 @@ class NamingAnswer:
     confidence: int
     response_time: float
     confidence_time: float
+
+    def __post_init__(self) -> None:
+        whole = all(isinstance(one, int) and not isinstance(one, bool) and one >= 1
+                    for one in (self.trial, self.confidence))
+        named = all(one is None or isinstance(one, str) for one in (self.response, self.response_category))
+        timed = all(isinstance(one, int | float) and one >= 0 for one in (self.response_time, self.confidence_time))
+        if not (whole and named and timed and isinstance(self.image_id, str) and self.response_kind in KINDS):
+            raise ValueError(f"values that no answer has: {asdict(self)}")
 
 
 def read_answers(path: Path) -> list[NamingAnswer]:
@@ -123,8 +134,9 @@ def write_naming(layout: Layout, *, sub: str, ses: str, manifest: Manifest, answ
         rows.append({**asdict(answer), "trial_type": image.type, "stim_file": image.file,
                      "base_image": image.base_image, "category": image.category,
                      "target_category": image.target_category})
-    path = layout.naming(sub, ses)
+    path = write_table(layout.naming(sub, ses), pd.DataFrame(rows, columns=list(COLUMNS)), overwrite=True)
     write_json(path.with_suffix(".json"), {
         **COLUMNS, "TaskName": "naming", "GeneratedBy": generated_by(), "n_images": len(manifest.stimuli),
-        "n_named": len(answers), "manifest_digest": manifest.digest, **said}, overwrite=True)
-    return write_table(path, pd.DataFrame(rows, columns=list(COLUMNS)), overwrite=True)
+        "n_named": len(answers), "manifest_digest": manifest.digest, "table_digest": digest_file(path), **said},
+        overwrite=True)
+    return path

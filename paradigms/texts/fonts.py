@@ -110,8 +110,8 @@ def choose_font(section: InstructionsSettings, *, texts: Iterable[str], root: Pa
     for font in tried:
         if not font.missing(text):
             return font
-    best = min(tried, key=lambda font: len(font.missing(text)))
-    raise SettingsError("instructions.font", came=f"no font on this computer with {_spelled(best.missing(text))}",
+    lacking = min((font.missing(text) for font in tried), key=len, default=text[:1])
+    raise SettingsError("instructions.font", came=f"no font on this computer with {_spelled(lacking)}",
                         expected="a font with every character of the texts",
                         remedy="Install one (on Debian: fonts-noto-cjk; see docs/subject.md), or name a font file.")
 

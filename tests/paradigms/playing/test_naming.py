@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from analysis.report.scorecard import NamingMargins, naming_claims
-from analysis.statistics.naming import read_score
+from analysis.statistics.naming import find_naming, read_score
 from paradigms.devices.protocols import Press
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing import naming
@@ -26,7 +26,7 @@ from paradigms.texts.screens import load_texts
 from paradigms.texts.wording import load_wording
 from stimuli.categories import demo_categories
 from stimuli.manifest import read_manifest, write_manifest
-from subjects.errors import ProfileError, RunLogError, SettingsError, StoreError
+from subjects.errors import AnalysisError, ProfileError, RunLogError, SettingsError, StoreError
 from subjects.layout import Layout
 from subjects.profile import register
 from subjects.settings.loading import load_settings
@@ -195,6 +195,40 @@ def test_a_naming_is_gone_on_with_as_it_was_begun(small: Layout, changed: dict[s
         name_images(small, _planted(small, **changed), sub="01", display="virtual")
     assert small.naming("01", "naming").read_bytes() == before
     assert name_images(small, _planted(small, **changed), sub="01", ses="again", display="virtual").complete
+
+
+@pytest.mark.parametrize("changed", [
+    {"confidence": "x"}, {"confidence": True}, {"confidence": 0}, {"trial": 1.5}, {"response": 3}, {"image_id": None},
+    {"response_kind": "guess"}, {"response_time": "1"}, {"response_time": float("nan")}, {"confidence_time": -1.0}])
+def test_values_that_no_answer_has_are_refused(tmp_path: Path, changed: dict[str, object]) -> None:
+    answer = {**dataclasses.asdict(NamingAnswer(1, "px-1", "cat", OWN, None, 3, 1.5, 0.5)), **changed}
+    (tmp_path / "a.jsonl").write_text(json.dumps(answer) + "\n", encoding="utf-8")
+    with pytest.raises(RunLogError, match="line 1: text that is no answer .values that no answer has"):
+        read_answers(tmp_path / "a.jsonl")
+
+
+def test_a_table_that_was_edited_is_not_scored_and_is_made_again(small: Layout) -> None:
+    name_images(small, _planted(small), sub="01", display="virtual")
+    path = small.naming("01", "naming")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"\tnoise\t", b"\tlist\t", 1))
+    with pytest.raises(AnalysisError, match=r"a table that was changed since it was written.*run_session.py name"):
+        read_score(path)
+    name_images(small, _planted(small), sub="01", display="virtual")
+    assert path.read_bytes() == whole
+    assert read_score(path)["n"].tolist() == [10, 10, 10]
+
+
+def test_whoever_named_another_set_is_not_counted(small: Layout) -> None:
+    name_images(small, _planted(small), sub="01", display="virtual")
+    assert len(find_naming(small, virtual=True)) == 1
+    manifest = read_manifest(small.manifest)
+    stimuli = tuple(dataclasses.replace(one, iterations=2) for one in manifest.stimuli)
+    other = dataclasses.replace(manifest, stimuli=stimuli)
+    write_manifest(small.manifest, other, overwrite=True)
+    assert find_naming(small, virtual=True) == ()
+    small.manifest.unlink()
+    assert find_naming(small, virtual=True) == ()
 
 
 def test_more_answers_than_images_are_refused(small: Layout) -> None:

@@ -64,6 +64,12 @@ def test_a_missing_glyph_is_refused_by_name() -> None:
         choose_font(InstructionsSettings(), texts=["a\U0010fffd"], root=Path())
 
 
+def test_a_computer_without_any_font_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paradigms.texts.fonts.known_fonts", list)
+    with pytest.raises(SettingsError, match=r"no font on this computer with A \(U\+0041\).*Install one"):
+        choose_font(InstructionsSettings(), texts=["Animal"], root=Path())
+
+
 def test_a_missing_glyph_stops_a_run_before_anything_is_shown_or_written(small_console: Layout) -> None:
     settings = load_settings(small_console.root, overrides={"instructions.language": "zh",
                                                             "instructions.font": DEJAVU.path})

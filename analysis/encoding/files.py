@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analysis.data.hdf5 import read_hdf5, write_hdf5
 from analysis.data.sources import HEMISPHERES
 from analysis.encoding.layers import LayerResult
+from analysis.encoding.sparse_model import SparseModel
 from analysis.regions.patterns import RoiPatterns
 from subjects.provenance import FileFormat
 
@@ -22,15 +23,19 @@ _AGAIN = "Train again with `python -m analysis encode`."
 def save_vertices(path: Path, results: Mapping[str, LayerResult], *, regions: Mapping[str, RoiPatterns]) -> Path:
     """Write each vertex's accuracies to HDF5.
 
-    Group ``<roi>``: ``vertices_L``, ``vertices_R`` (mesh vertices, in this order along the accuracies); group
-    ``<roi>/<layer>``: ``RE`` (held out), ``AN``, ``AI`` float32 (n_vertices,), ``candidates`` and ``held_out``, their
-    accuracies; attributes ``sparsity``, and ``sparsity_of_folds`` of the models behind ``RE``.
+    Group ``<roi>``: ``vertices_L``, ``vertices_R`` (mesh vertices, in this order along the accuracies),
+    ``base_images``. Group ``<roi>/<layer>``: ``RE`` (held out), ``AN``, ``AI`` float32 (n_vertices,); ``candidates``
+    and ``held_out``, their accuracies; attributes ``sparsity``, and ``sparsity_of_folds`` of the models behind ``RE``.
+    The models on the units as they are stored: ``units`` int32 (n_vertices, k), -1 where a vertex has fewer,
+    ``weights`` float32 (n_vertices, k), ``constant`` float32 (n_vertices,). ``predicted_AN``, ``predicted_AI`` float32
+    (n_images, n_vertices).
     """
     with write_hdf5(path, form=FORMAT, overwrite=True) as file:
         for roi, patterns in regions.items():
             group = file.create_group(roi, track_order=True)
             for hemi, vertices in patterns.vertices.items():
                 group[f"vertices_{hemi}"] = vertices
+            group["base_images"] = list(patterns.base_images)
             for layer, result in results.items():
                 part = group.create_group(layer)
                 part.attrs["sparsity"] = result.levels[roi]
@@ -39,7 +44,16 @@ def save_vertices(path: Path, results: Mapping[str, LayerResult], *, regions: Ma
                 part["held_out"] = np.array(list(result.scores[roi].values()), dtype=np.float64)
                 for kind, accuracies in result.accuracies(roi).items():
                     part[kind] = accuracies.astype(np.float32)
+                _save_model(part, result.models[roi], predicted=result.predicted[roi])
     return path
+
+
+def _save_model(part: h5py.Group, model: SparseModel, *, predicted: Mapping[str, NDArray[np.float32]]) -> None:
+    units, weights, constant = model.raw()
+    part["units"] = units.astype(np.int32)
+    part["weights"], part["constant"] = weights.astype(np.float32), constant.astype(np.float32)
+    for kind, values in predicted.items():
+        part.create_dataset(f"predicted_{kind}", data=values, compression="gzip", shuffle=True)
 
 
 def read_selected(path: Path) -> dict[str, dict[str, NDArray[np.int64]]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.encoding.generalisation import TESTED, Floats, Generalisation, assess_generalisation
 from analysis.encoding.held_out import Control, HeldOut, assess_held_out, best_level, hold_out, score_levels
-from analysis.encoding.sparse_model import train
+from analysis.encoding.sparse_model import SparseModel, train
 from analysis.regions.patterns import RoiPatterns
 from analysis.statistics.statistic import Statistic
 from subjects.settings.analysis import EncodingSettings
@@ -67,6 +67,29 @@ def _columns(targets: Mapping[str, NDArray[np.float32]]) -> dict[str, slice]:
     return {roi: slice(int(stop) - targets[roi].shape[1], int(stop)) for roi, stop in zip(targets, stops, strict=True)}
 
 
+def train_regions(units: NDArray[np.float32], targets: Mapping[str, NDArray[np.float32]], *,
+                  levels: Mapping[str, int], where: str = "features") -> dict[str, SparseModel]:
+    """Train each region's model on all RE images, regions of one level together.
+
+    Parameters
+    ----------
+    units : array, (n_images, n_units)
+        Units of one layer on the RE images.
+    targets : mapping of str to array
+        Region to responses to the RE images.
+    levels : mapping of str to int
+        Region to sparsity level.
+    where : str
+        The layer, for messages.
+    """
+    found: dict[str, SparseModel] = {}
+    for n in sorted({levels[roi] for roi in targets}):
+        alike = {roi: values for roi, values in targets.items() if levels[roi] == n}
+        model = train(units, np.concatenate(list(alike.values()), axis=1), levels=(n,), where=where)[n]
+        found.update({roi: model.take(columns) for roi, columns in _columns(alike).items()})
+    return found
+
+
 def predict_types(units: Mapping[str, NDArray[np.float32]], targets: Mapping[str, NDArray[np.float32]], *,
                   levels: Mapping[str, int], where: str = "features") -> dict[str, dict[str, Floats]]:
     """Train each region's model on all RE images and predict its responses to AN and AI images.
@@ -75,34 +98,28 @@ def predict_types(units: Mapping[str, NDArray[np.float32]], targets: Mapping[str
     ----------
     units : mapping of str to array
         ``"RE"``, ``"AN"``, ``"AI"`` to (n_images, n_units).
-    targets : mapping of str to array
-        Region to responses to the RE images.
-    levels : mapping of str to int
-        Region to sparsity level.
+    targets, levels, where
+        See :func:`train_regions`.
 
     Returns
     -------
     dict of str to dict of str to float64 array
         Region to type to predictions, (n_images, n_vertices).
     """
-    found: dict[str, dict[str, Floats]] = {}
-    for n in sorted({levels[roi] for roi in targets}):
-        alike = {roi: values for roi, values in targets.items() if levels[roi] == n}
-        model = train(units["RE"], np.concatenate(list(alike.values()), axis=1), levels=(n,), where=where)[n]
-        predicted = {kind: model.predict(units[kind]) for kind in TESTED}
-        for roi, columns in _columns(alike).items():
-            found[roi] = {kind: values[:, columns] for kind, values in predicted.items()}
-    return found
+    models = train_regions(units["RE"], targets, levels=levels, where=where)
+    return {roi: {kind: model.predict(units[kind]) for kind in TESTED} for roi, model in models.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class LayerResult:
-    """All regions' models from one layer: chosen level, held-out scores, generalisation, held-out RE images."""
+    """All regions' models from one layer: levels, held-out scores, generalisation, held-out RE, models, predictions."""
 
     levels: Mapping[str, int]
     scores: Mapping[str, Mapping[int, float]]
     regions: Mapping[str, Generalisation]
     controls: Mapping[str, Control]
+    models: Mapping[str, SparseModel]
+    predicted: Mapping[str, Mapping[str, NDArray[np.float32]]]
 
     def statistics(self, roi: str) -> dict[str, Statistic]:
         """Give a region's statistics by type: held-out RE, AN, AI, and the difference."""
@@ -132,7 +149,8 @@ def encode_layer(units: Mapping[str, NDArray[np.float32]], regions: Mapping[str,
     held = hold_out(units["RE"], np.concatenate(list(targets.values()), axis=1), folds=settings.folds, where=where,
                     levels=levels_in_folds(len(units["RE"]), settings=settings))
     levels, scores = _levels_of(held, targets, settings=settings)
-    predicted = predict_types(units, targets, levels=levels, where=where)
+    models = train_regions(units["RE"], targets, levels=levels, where=where)
+    predicted = {roi: {kind: model.predict(units[kind]) for kind in TESTED} for roi, model in models.items()}
     found, controls = {}, {}
     for roi, columns in _columns(targets).items():
         blocks = regions[roi].sessions
@@ -140,4 +158,5 @@ def encode_layer(units: Mapping[str, NDArray[np.float32]], regions: Mapping[str,
                                            seed=seeds[roi], blocks=blocks)
         controls[roi] = assess_held_out(held, targets[roi], columns=columns, settings=settings, layer=layer,
                                         seed=seeds[roi], blocks=blocks)
-    return LayerResult(levels, scores, found, controls)
+    return LayerResult(levels, scores, found, controls, models, {roi: {
+        kind: values.astype(np.float32) for kind, values in kinds.items()} for roi, kinds in predicted.items()})

@@ -8,12 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from analysis.data.features import ChosenNetwork, choose_network, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.encoding.files import read_selected, save_vertices
+from analysis.encoding.hierarchy import COLUMNS as SHARES
+from analysis.encoding.hierarchy import require_shares, share_rows
 from analysis.encoding.layers import LayerResult, encode_layer
 from analysis.glm.combining import betas_paths, missing_runs_of
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
+from analysis.statistics.draws import permutations
 from analysis.statistics.readings import named_layers
 from analysis.statistics.results import (
     PAPER_COLUMNS,
@@ -30,12 +37,12 @@ from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
 from subjects.layout import Layout, network_label
-from subjects.provenance import derive_seed
+from subjects.provenance import derive_seed, rng
 from subjects.settings.analysis import EncodingSettings, RoiSettings
 from subjects.store import write_table
 
 COLUMNS = ("sub", "roi", "layer", "type", *STATISTIC_COLUMNS, "sparsity", "correction", *PAPER_COLUMNS)
-VERTICES = "vertices_digest"
+VERTICES, LAYERS = "vertices_digest", "layers_digest"
 _PAPER = ("paper_p: label permutation over all images; of AI minus AN, from subsamples of vertices, as are paper_low "
           "and paper_high")
 
@@ -58,7 +65,8 @@ def plan(request: Request) -> tuple[Work, ...]:
                             dissimilarity=chosen.rsa.dissimilarity,
                             seed=chosen.study.seed) for sub in request.subjects]
     return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=(one.table_path,), origin=one.origin, make=one.make,
-                      companions={VERTICES: one.vertices_path}, check=one.check) for one in models)
+                      companions={VERTICES: one.vertices_path, LAYERS: one.shares_path}, check=one.check)
+                 for one in models)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +111,11 @@ class SubjectModels:
         """Each vertex's accuracies."""
         return self.table_path.with_suffix(".h5")
 
+    @property
+    def shares_path(self) -> Path:
+        """The shares of vertices by layer (columns :data:`analysis.encoding.hierarchy.COLUMNS`)."""
+        return self.table_path.with_name(self.table_path.name.replace("_encoding.tsv", "_layers.tsv"))
+
     @cached_property
     def data(self) -> SubjectData:
         """The subject's files."""
@@ -127,10 +140,22 @@ class SubjectModels:
         found = {layer: encode_layer({kind: store.read(read, image_ids=ids[kind]) for kind in TYPES}, regions,
                                      settings=self.encoding, seeds=seeds, layer=layer, where=f"sub-{self.sub} {layer}")
                  for layer, read in progress(named.items(), label=f"encoding sub-{self.sub}", total=len(named))}
-        return lambda: self._save(found, regions)
+        shares = [row for roi in regions for row in self._shares(found, regions[roi], seed=seeds[roi])]
+        return lambda: self._save(found, regions, shares=shares)
 
-    def _save(self, found: Mapping[str, LayerResult], regions: Mapping[str, RoiPatterns]) -> dict[Path, dict[str, Any]]:
+    def _shares(self, found: Mapping[str, LayerResult], patterns: RoiPatterns, *,
+                seed: int) -> list[dict[str, object]]:
+        """Count a region's vertices by the layer that predicts them best."""
+        orders = permutations(len(patterns.base_images), n=self.encoding.n_permutations, rng=rng(seed, "hierarchy"),
+                              blocks=patterns.sessions)
+        return share_rows({layer: result.predicted[patterns.roi] for layer, result in found.items()},
+                          presentations(patterns), orders=orders, alpha=self.encoding.predicted_p, sub=self.sub,
+                          roi=patterns.roi)
+
+    def _save(self, found: Mapping[str, LayerResult], regions: Mapping[str, RoiPatterns], *,
+              shares: list[dict[str, object]]) -> dict[Path, dict[str, Any]]:
         describe_derivative(self.layout, "encoding")
+        write_table(self.shares_path, pd.DataFrame(shares, columns=list(SHARES)), overwrite=True)
         save_vertices(self.vertices_path, found, regions=regions)
         write_table(self.table_path, as_table(_rows(found, sub=self.sub), columns=COLUMNS), overwrite=True)
         gaps = missing_runs_of(betas_paths(self.layout, sub=self.sub).values())
@@ -141,6 +166,21 @@ class SubjectModels:
         require_columns(read_results(self.table_path), COLUMNS, where=self.table_path,
                         remedy="Train again with `python -m analysis encode`.")
         read_selected(self.vertices_path)
+        require_shares(read_results(self.shares_path), remedy="Train again with `python -m analysis encode`.")
+
+
+def presentations(patterns: RoiPatterns) -> Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Give the responses of each presentation.
+
+    Raises
+    ------
+    AnalysisError
+        If the patterns have none.
+    """
+    if patterns.presentations is None:
+        raise AnalysisError(patterns.roi, came="no responses by presentation", expected="two presentations",
+                            remedy="Estimate the betas again with `python -m analysis glm`.")
+    return patterns.presentations
 
 
 def _rows(results: Mapping[str, LayerResult], *, sub: str) -> list[dict[str, Any]]:

@@ -133,6 +133,29 @@ class SparseModel:
         return self.constant + SparseFit(support, self.fit.weights).predict(columns)
 
 
+    def take(self, targets: slice) -> SparseModel:
+        """Give the model of some of the targets."""
+        return SparseModel(self.scaling, self.constant[targets],
+                           SparseFit(self.fit.support[targets], self.fit.weights[targets]))
+
+    def raw(self) -> tuple[NDArray[np.int64], Floats, Floats]:
+        """Give the model as it is on the units as they are stored, and never densely.
+
+        Returns
+        -------
+        units : int64 array, (n_targets, k)
+            Numbers of the chosen units; -1 where a target has fewer than k.
+        weights : float64 array, (n_targets, k)
+            Of the units as they are, not scaled; 0 at the -1.
+        constant : float64 array, (n_targets,)
+            A response is it plus the weighted units.
+        """
+        places = np.maximum(self.fit.support, 0)
+        weights = self.fit.weights / self.scaling.norm[places]
+        chosen = np.where(self.fit.support >= 0, self.scaling.kept[places], -1)
+        return chosen, weights, self.constant - (weights * self.scaling.mean[places]).sum(axis=1)
+
+
 def train(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels: Sequence[int],
           where: str = "features") -> dict[int, SparseModel]:
     """Train sparse models of all targets at several sparsity levels.

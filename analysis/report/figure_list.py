@@ -22,7 +22,8 @@ from analysis.report.figures.denoising import (
     draw_denoising,
     draw_noise_pool,
 )
-from analysis.report.figures.encoding import draw_encoding
+from analysis.report.figures.encoding.accuracies import draw_encoding
+from analysis.report.figures.encoding.best_layers import draw_hierarchy
 from analysis.report.figures.low_level import draw_low_level
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.prf.maps import draw_prf_inflated, draw_prf_maps
@@ -109,7 +110,7 @@ def plan_figures(records: StudyRecords) -> tuple[PlannedFigure, ...]:
     """List the figures of a study in the order in which they are shown."""
     of_subjects = [plan for one in records.subjects for plan in _of_subject(records, one)]
     return (_stimuli(records), *of_subjects, _brain(records), _network(records), _encoding(records),
-            _side_by_side(records), _low_level(records))
+            _hierarchy(records), _side_by_side(records), _low_level(records))
 
 
 def plan_set_figures(records: Sequence[StudyRecords]) -> tuple[PlannedFigure, ...]:
@@ -330,6 +331,18 @@ def _encoding(records: StudyRecords) -> PlannedFigure:
                f"{_resamples(table, records)}")
     return PlannedFigure("results", "encoding", "Encoding models, from RE to AI and AN", caption,
                          lambda: draw_encoding(table))
+
+
+def _hierarchy(records: StudyRecords) -> PlannedFigure:
+    table = records.hierarchy
+    table = table[table["reading"] == SOFTMAX]
+    p = records.settings.encoding.predicted_p
+    caption = ("Share of each region's vertices whose responses to AI (warm) and AN (cool) images each layer's model "
+               "predicts best; shades: layers, from light to dark. Bars: means over subjects and presentations; "
+               "markers: subjects. None: vertices whose best layer is no better than the best in exchanged labels "
+               f"(p > {p:g}).")
+    return PlannedFigure("results", "hierarchy", "Best layer of each vertex (Fig. S1)", caption,
+                         lambda: draw_hierarchy(table))
 
 
 def _tests(table: pd.DataFrame, name: str, *, column: str = "comparison") -> str:

@@ -140,7 +140,7 @@ class Report:
         records = read_records(self.request)
         naming = self.request.settings.naming
         lines = score(brain=records.brain, network=records.network, encoding=records.encoding,
-                      naming=read_naming(self.request.layout, virtual=self._virtual),
+                      hierarchy=records.hierarchy, naming=read_naming(self.request.layout, virtual=self._virtual),
                       margins=NamingMargins(naming.ai_least, naming.an_most))
         return lambda: self._write(records, lines, progress)
 

@@ -162,6 +162,7 @@ class SubjectRecords:
     rsa: pd.DataFrame
     rdms: Mapping[str, RDM]
     encoding: pd.DataFrame
+    hierarchy: pd.DataFrame
     regions: tuple[str, ...]
     left_out: Mapping[str, str]
     driver: str = ""
@@ -227,6 +228,11 @@ class StudyRecords:
         """Encoding accuracies, all subjects."""
         return pd.concat([one.encoding for one in self.subjects], ignore_index=True)
 
+    @property
+    def hierarchy(self) -> pd.DataFrame:
+        """Shares of vertices by the layer that predicts them best, all subjects."""
+        return pd.concat([one.hierarchy for one in self.subjects], ignore_index=True)
+
 
 def read_records(request: Request) -> StudyRecords:
     """Read a study's results, which :func:`~analysis.steps.run_step` has seen to be there and current.
@@ -274,7 +280,7 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
                   glm: GlmSettings, roi: RoiSettings) -> SubjectRecords:
     sessions = tuple(dict.fromkeys(key.ses for key in data.runs)) if glm.model == "glmdenoise" else ()
     regions = read_regions(data.labels, settings=roi, where=f"sub-{data.sub}")
-    (table, vertices), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
+    (table, vertices, layers), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
     selected = read_selected(vertices)
     flat = tuple(_read_flat(data.load_surface(hemi), labels=regions.labels[hemi], selected=selected[hemi])
                  for hemi in HEMISPHERES)
@@ -286,6 +292,7 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
         glm=tuple(_read_glm(path, regions=regions, sub=data.sub) for path in works["glm"].files()),
         searchlight=read_searchlight(works["searchlight"], flat=flat) if "searchlight" in works else (),
         flat=flat, prf=prf, rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table),
+        hierarchy=read_results(layers),
         greatest=load_greatest(rdms), regions=regions.names, left_out=regions.left_out,
         driver=_driver(layout, data),
         denoising=read_denoising(layout, sub=data.sub, sessions=sessions, joint=glm.sessions == "joint"))

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from analysis.report.wording import say_number, say_p, say_share
+from analysis.encoding.hierarchy import FIRST, LAST, ShareTest, last_minus_first, low_minus_high, require_shares
+from analysis.report.wording import say_number, say_p, say_share, say_shares
 from analysis.rsa.compare import DEGENERATE
 from analysis.statistics.readings import LOGITS, SOFTMAX, split_readings
 from analysis.steps import Request
@@ -22,7 +23,8 @@ N_LAYERS, N_EARLY = 8, 6
 KEYS = {"brain": ("sub", "place", "comparison"), "network": ("place", "comparison"),
         "encoding": ("sub", "roi", "layer", "type"), "naming": ("sub", "type")}
 COMMANDS = {"brain": "python -m analysis rsa", "network": "python -m analysis rsa",
-            "encoding": "python -m analysis encode", "naming": "python run_session.py name"}
+            "encoding": "python -m analysis encode", "hierarchy": "python -m analysis encode",
+            "naming": "python run_session.py name"}
 _PLACES = {"brain": "place", "network": "place", "encoding": "layer", "naming": "place"}
 _TRENDS = ("trend RE-AN", "trend RE-AI")
 _SIMILARITIES = ("RE-AN", "RE-AI", "RE-AI minus RE-AN")
@@ -87,16 +89,16 @@ class Claim:
 
 
 def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = None,
-          encoding: pd.DataFrame | None = None, naming: pd.DataFrame | None = None,
-          margins: NamingMargins | None = None) -> tuple[Line, ...]:
+          encoding: pd.DataFrame | None = None, hierarchy: pd.DataFrame | None = None,
+          naming: pd.DataFrame | None = None, margins: NamingMargins | None = None) -> tuple[Line, ...]:
     """Hold the paper's claims against result tables.
 
     Parameters
     ----------
     brain, network : DataFrame, optional
         Columns of :data:`analysis.rsa.run.COLUMNS`; `brain` holds all subjects.
-    encoding : DataFrame, optional
-        Columns of :data:`analysis.encoding.run.COLUMNS`, all subjects.
+    encoding, hierarchy : DataFrame, optional
+        Columns of :data:`analysis.encoding.run.COLUMNS` and :data:`analysis.encoding.hierarchy.COLUMNS`, all subjects.
     naming : DataFrame, optional
         Columns of :data:`analysis.statistics.naming.COLUMNS`, all subjects.
     margins : NamingMargins, optional
@@ -116,10 +118,13 @@ def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = N
     given = {"brain": brain, "network": network, "encoding": encoding, "naming": naming}
     readings = {source: {} if table is None else split_readings(table, column=_PLACES[source])
                 for source, table in given.items()}
-    tables = {source: found.get(SOFTMAX) for source, found in readings.items()}
+    if hierarchy is not None:
+        require_shares(hierarchy, remedy=f"Make it again with `{COMMANDS['hierarchy']}`.")
     for source, found in readings.items():
         for table in found.values():
             require_whole(table, source=source)
+    readings["hierarchy"] = {} if hierarchy is None else {str(k): part for k, part in hierarchy.groupby("reading")}
+    tables = {source: found.get(SOFTMAX) for source, found in readings.items()}
     lines: list[Line] = []
     for claim in (*PAPERS_CLAIMS, *naming_claims(NamingMargins() if margins is None else margins)):
         lines.append(_line(claim, tables))
@@ -287,16 +292,25 @@ def _encoding_an(encoding: pd.DataFrame) -> tuple[bool | None, str]:
     keys = list(KEYS["encoding"][:-1])
     every, control = (_pick(encoding, kind).set_index(keys)["p"] for kind in ("AN", "RE"))
     read = every[control.reindex(every.index) < ALPHA]
-    n, of = int((read >= ALPHA).sum()), len(read)
-    said = (f"{say_share(int((every >= ALPHA).sum()), len(every))} models p ≥ .05; {say_share(n, of)} of those that "
-            "predict held-out RE images")
-    return (n >= ALMOST_ALL * of if 2 * of >= len(every) else None), said
+    n, of, n_every = int((read >= ALPHA).sum()), len(read), int((every >= ALPHA).sum())
+    return (n >= ALMOST_ALL * of if 2 * of >= len(every) else None), (
+        f"{say_share(n_every, len(every))} models p ≥ .05; {say_share(n, of)} of those that predict held-out RE images")
 
 
 def _encoding_difference(encoding: pd.DataFrame) -> tuple[bool, str]:
     rows = _pick(encoding, "AI minus AN")
     n, of = _below(rows[rows["effect"] > 0], ALPHA), len(rows)
     return n >= ALMOST_ALL * of, f"{say_share(n, of)} models with AI higher, p < .05"
+
+
+def _shares(test: Callable[[pd.DataFrame, str], ShareTest | None], *, either: bool) -> Decision:
+    """Hold a difference of shares of vertices, of either sign or above 0, that AI should show, and AN should not."""
+    def decide(hierarchy: pd.DataFrame) -> tuple[bool | None, str]:
+        ai, an = (test(hierarchy, kind) for kind in ("AI", "AN"))
+        if ai is None or an is None:
+            return None, f"needs two subjects, {N_LAYERS} layers, and for H2 the regions {FIRST} and {LAST}"
+        return ai.p < ALPHA and (either or ai.effect > 0) and an.p >= ALPHA, f"AI {say_shares(ai)}; AN {say_shares(an)}"
+    return decide
 
 
 PAPERS_CLAIMS = (
@@ -323,9 +337,12 @@ PAPERS_CLAIMS = (
     Claim("E3", "AI is predicted better than AN", "all but one of 120 (S2, LO, layer 8: p = .11)",
           "higher, with p < .05, in at least 90 % of the models", "encoding", _encoding_difference),
     Claim("H1", "AI: low layers explain more vertices than high ones; AN: not", "p < .0001; p = .2351",
-          "not tested yet: the shares of vertices by layer (Fig. S1) are not computed"),
-    Claim("H2", "AI: the share of high layers changes from V1 to LO; AN: not", "p = .0004; p = .5631",
-          "not tested yet: the shares of vertices by layer (Fig. S1) are not computed"),
+          "share of layers 1–2 above that of 7–8 for AI, p < .05 by t over subjects; for AN p ≥ .05", "hierarchy",
+          _shares(low_minus_high, either=False)),
+    Claim("H2", "AI: the share of high layers changes from V1 to LO; AN: not",
+          "p = .0004 (text: it rises; caption: it falls); p = .5631",
+          "share of layers 7–8 in LO less that in V1: for AI p < .05 by t over subjects; for AN p ≥ .05", "hierarchy",
+          _shares(last_minus_first, either=True)),
     Claim("S2", "B1–B3 hold with 400 vertices a region", "Fig. S2",
           "not tested yet: needs a second selection with roi.vertices_per_hemisphere = 200"),
 )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analysis.encoding.hierarchy import ShareTest
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -70,3 +74,16 @@ def say_share(n: int, of: int) -> str:
     '113/120'
     """
     return f"{n}/{of}"
+
+
+def say_shares(test: ShareTest) -> str:
+    """Write a difference of shares of vertices, by both tests.
+
+    Examples
+    --------
+    >>> from analysis.encoding.hierarchy import ShareTest
+    >>> say_shares(ShareTest(-0.123, 0.04, 0.0004, 3, 6))
+    '−12.3 points, p = .040 over 3 subjects (paired t over 6 measurements p < .001)'
+    """
+    return (f"{say_number(100 * test.effect, digits=1, unit=' points')}, {say_p(test.p)} over {test.n_people} subjects "
+            f"(paired t over {test.n_pairs} measurements {say_p(test.paper_p)})")

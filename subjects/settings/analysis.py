@@ -299,6 +299,9 @@ class EncodingSettings(Section):
         "What the test of AI minus AN and every interval are over: `images`, or 80 % subsamples of vertices, the "
         "paper's, which call unrelated predictions different in most subjects. Those are given beside it either way.",
         source="protocol 9, open", since="0.2.0", before="vertices")
+    predicted_p: Annotated[float, Field(gt=0, le=1)] = described(0.05,
+        "A vertex is given to the layer that predicts it best (Fig. S1) where the best of as many layers is as good in "
+        "no more than this share of exchanged labels; else to none.", source="protocol 9, open", since="0.2.0")
 
 
 class AnalysisSettings(Section):

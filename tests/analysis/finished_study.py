@@ -28,7 +28,7 @@ from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from subjects.store import write_bytes, write_json, write_table, write_text
 from tests.analysis.fabricated import ROWS, make_betas, make_labels, make_surface, sign_simulated
-from tests.analysis.paper_tables import LAYERS, REGIONS, brain_table, encoding_table, network_table
+from tests.analysis.paper_tables import LAYERS, REGIONS, brain_table, encoding_table, hierarchy_table, network_table
 
 CHANGES = {"stimuli": {"per_class": 2}, "main": {"runs": 2}}
 SIDE = 16
@@ -143,6 +143,7 @@ def _results(layout: Layout, *, sub: str, source: str, names: tuple[str, ...]) -
                for roi in REGIONS for kind in TYPES})
     table = layout.derivative("encoding", sub=sub, suffix="encoding.tsv")
     write_table(table, encoding_table((sub,)))
+    write_table(table.with_name(f"sub-{sub}_layers.tsv"), hierarchy_table((sub,)))
     with h5py.File(table.with_suffix(".h5"), "w") as file:
         for k, roi in enumerate(REGIONS):
             for hemi in ("L", "R"):

@@ -62,6 +62,22 @@ def encoding_table(subjects: tuple[str, ...] = ("01", "02", "03")) -> pd.DataFra
     return pd.DataFrame([*rows, *control])
 
 
+def hierarchy_table(subjects: tuple[str, ...] = ("01", "02", "03")) -> pd.DataFrame:
+    """AI: low layers take more vertices than high ones, and high ones more in LO than in V1; AN: neither."""
+    rows = []
+    for s, sub in enumerate(subjects):
+        for r, roi in enumerate(REGIONS):
+            for presentation in (1, 2):
+                for kind in ("AN", "AI"):
+                    slope = (6 - r) * (10 + s) if kind == "AI" else 10 * ((s + r + presentation) % 3 - 1)
+                    counts = [150 + round(slope * (3.5 - k) / 2) for k in range(8)]
+                    shares = {**dict(zip(LAYERS, counts, strict=True)), "none": 2000 - sum(counts)}
+                    rows += [{"sub": sub, "roi": roi, "reading": "softmax", "type": kind, "presentation": presentation,
+                              "layer": layer, "n": n, "n_vertices": 2000, "share": n / 2000}
+                             for layer, n in shares.items()]
+    return pd.DataFrame(rows)
+
+
 def changed(table: pd.DataFrame, where: dict[str, object], **values: object) -> pd.DataFrame:
     """Copy a table with the row(s) at `where` changed."""
     copy = table.copy()

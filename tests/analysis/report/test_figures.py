@@ -18,7 +18,8 @@ from PIL import Image
 
 from analysis.report.figures.brain_rsa import draw_brain_rsa
 from analysis.report.figures.cortex.flatmap import FlatHemisphere, draw_flatmap, face_labels, widest_place
-from analysis.report.figures.encoding import bar_places, draw_encoding
+from analysis.report.figures.encoding.accuracies import bar_places, draw_encoding
+from analysis.report.figures.encoding.best_layers import draw_hierarchy
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.rdms import draw_rdms, percentiles
 from analysis.report.figures.side_by_side import draw_side_by_side
@@ -27,7 +28,15 @@ from analysis.report.figures.style import COLORS, PAPER, RULE, save, shades
 from analysis.report.figures.timing import RunTiming, draw_timing, summary
 from analysis.rsa.rdm import compute_rdm
 from subjects.errors import AnalysisError
-from tests.analysis.paper_tables import LAYERS, REGIONS, brain_table, changed, encoding_table, network_table
+from tests.analysis.paper_tables import (
+    LAYERS,
+    REGIONS,
+    brain_table,
+    changed,
+    encoding_table,
+    hierarchy_table,
+    network_table,
+)
 
 
 def _bars(axes: Axes, name: str) -> list[float]:
@@ -344,3 +353,20 @@ def test_the_reading_by_logits_stands_beside_the_last_layer() -> None:
     assert all(8.5 < line.get_xdata()[0] < axes.get_xlim()[1] for line in found.values())
     (line,) = [one for one in axes.lines if one.get_label() == "RE-AN"]
     assert line.get_ydata()[-1] == 0.66, "the line is the softmax's"
+
+
+def test_shares_of_vertices_are_the_tables_means_and_subjects_are_marked() -> None:
+    table = hierarchy_table()
+    figure = draw_hierarchy(table)
+    panels = np.array(figure.axes[:10]).reshape(2, 5)
+    assert len({axes.get_ylim() for axes in panels.ravel()}) == 1
+    for row, kind in zip(panels, ("AI", "AN"), strict=True):
+        for axes, roi in zip(row, REGIONS, strict=True):
+            part = table[(table["type"] == kind) & (table["roi"] == roi)]
+            means = 100 * part.groupby("layer")["share"].mean()
+            np.testing.assert_allclose(_bars(axes, kind), means.loc[list(LAYERS)])
+            assert f"none: {means['none']:.0f} %" in [text.get_text() for text in axes.texts]
+            for sub in ("01", "02", "03"):
+                line = next(one for one in axes.lines if one.get_label() == sub)
+                own = part[part["sub"] == sub].groupby("layer")["share"].mean()
+                np.testing.assert_allclose(line.get_ydata(), 100 * own.loc[list(LAYERS)])

@@ -102,7 +102,7 @@ def records(study: Layout, said: str) -> StudyRecords:
 
 
 def test_it_says_what_it_made(said: str) -> None:
-    assert said == "12 figures; of 14 claims 9 hold, 0 do not, 5 not tested"
+    assert said == "13 figures; of 14 claims 10 hold, 1 do not, 3 not tested"
 
 
 def test_the_page_is_whole_and_refers_to_nothing_outside(page: Page, study: Layout) -> None:
@@ -117,7 +117,7 @@ def test_the_page_is_whole_and_refers_to_nothing_outside(page: Page, study: Layo
 def test_every_figure_is_inside(page: Page, study: Layout) -> None:
     inside = {base64.b64decode(str(image["src"]).partition(",")[2]) for image in page.images}
     assert inside == {path.read_bytes() for path in study.figures.glob("*.png")}
-    assert len(inside) == 12 == len(list(study.figures.glob("*.svg")))
+    assert len(inside) == 13 == len(list(study.figures.glob("*.svg")))
     assert all(image["alt"] for image in page.images)
     widths = {image["alt"]: image["style"] for image in page.images}
     assert widths["RE-AI and RE-AN similarities in the network"] == "width: 77.8%"
@@ -162,7 +162,8 @@ def test_the_scorecard_is_on_the_page_and_beside_it(page: Page, study: Layout) -
     for name, line in kept.items():
         assert verdicts[name].endswith(line["verdict"])
     assert verdicts["B1"] == "✓ holds"
-    assert verdicts["H1"] == "– not tested"
+    assert verdicts["H1"] == "✓ holds"
+    assert verdicts["S2"] == "– not tested"
 
 
 def test_simulated_bold_is_flagged_before_any_number(page: Page) -> None:
@@ -184,7 +185,7 @@ def test_departures_and_open_points_are_listed(page: Page) -> None:
 
 def test_every_file_is_named_with_its_digest(page: Page, study: Layout, records: StudyRecords) -> None:
     found = {row[0]: row[2] for row in page.rows if len(row) == 4}
-    assert len(records.files) == 18
+    assert len(records.files) == 20
     for path in records.files:
         assert found[path.relative_to(study.root).as_posix()] == digest_file(path)
 
@@ -292,7 +293,8 @@ def test_example_images_come_from_every_class(records: StudyRecords) -> None:
 def test_figures_are_planned_in_reading_order(records: StudyRecords) -> None:
     names = [plan.name for plan in plan_figures(records)]
     assert names == ["stimuli", "sub-01_timing", "sub-01_flatmap", "sub-01_rdms", "sub-02_timing", "sub-02_flatmap",
-                     "sub-02_rdms", "brain-rsa", "network-rsa", "encoding", "side-by-side", "low-level"]
+                     "sub-02_rdms", "brain-rsa", "network-rsa", "encoding", "hierarchy", "side-by-side",
+                     "low-level"]
 
 
 def test_the_protocols_own_settings_depart_in_nothing() -> None:
@@ -385,6 +387,7 @@ def test_an_image_becomes_an_address(tmp_path: Path) -> None:
     ("derivatives/rsa/network-demo_rsa.tsv", "python -m analysis rsa --study {root} --sub 01"),
     ("derivatives/encoding/sub-01/sub-01_encoding.tsv", "python -m analysis encode --study {root} --sub 01"),
     ("derivatives/encoding/sub-01/sub-01_encoding.h5", "python -m analysis encode --study {root} --sub 01"),
+    ("derivatives/encoding/sub-01/sub-01_layers.tsv", "python -m analysis encode --study {root} --sub 01"),
 ])
 def test_a_missing_input_is_named_with_its_command(study: Layout, tmp_path: Path, missing: str, command: str) -> None:
     copy = Layout(shutil.copytree(study.root, tmp_path / "study"))

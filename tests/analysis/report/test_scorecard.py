@@ -11,29 +11,31 @@ from analysis.report.scorecard import CLAIMS, Line, layers_of, score, tally
 from analysis.rsa.compare import DEGENERATE
 from analysis.statistics.readings import split_readings
 from subjects.errors import AnalysisError
-from tests.analysis.paper_tables import brain_table, changed, encoding_table, network_table
+from tests.analysis.paper_tables import brain_table, changed, encoding_table, hierarchy_table, network_table
 
-TESTED = ("B1", "B2", "B3", "N1", "N2", "N3", "E1", "E2", "E3")
+TESTED = ("B1", "B2", "B3", "N1", "N2", "N3", "E1", "E2", "E3", "H1", "H2")
 
 
 def _verdicts(**tables: pd.DataFrame) -> dict[str, str]:
-    given = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table(), **tables}
+    given = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table(),
+             "hierarchy": hierarchy_table(), **tables}
     return {line.id: line.verdict for line in score(**given)}
 
 
 def _here(claim: str, **tables: pd.DataFrame) -> str:
-    given = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table(), **tables}
+    given = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table(),
+             "hierarchy": hierarchy_table(), **tables}
     return next(line.here for line in score(**given) if line.id == claim)
 
 
 def test_the_papers_own_pattern_holds_throughout() -> None:
     found = _verdicts()
     assert {name: found[name] for name in TESTED} == dict.fromkeys(TESTED, "holds")
-    assert {name: found[name] for name in ("H1", "H2", "S2")} == dict.fromkeys(("H1", "H2", "S2"), "not tested")
+    assert {name: found[name] for name in ("S2",)} == dict.fromkeys(("S2",), "not tested")
 
 
 def test_the_claims_stand_in_the_protocols_order() -> None:
-    assert [claim.id for claim in CLAIMS] == [*TESTED, "H1", "H2", "S2", "P1", "P2"]
+    assert [claim.id for claim in CLAIMS] == [*TESTED, "S2", "P1", "P2"]
 
 
 BRAIN = {"sub": "02", "place": "V3"}
@@ -142,9 +144,11 @@ def test_rows_may_come_in_any_order() -> None:
     assert _verdicts(**shuffled) == _verdicts()
 
 
-@pytest.mark.parametrize(("source", "claims"), [("brain", "B"), ("network", "N"), ("encoding", "E")])
+@pytest.mark.parametrize(("source", "claims"), [
+    ("brain", "B"), ("network", "N"), ("encoding", "E"), ("hierarchy", "H")])
 def test_a_table_that_is_not_there_leaves_its_claims_open(source: str, claims: str) -> None:
-    given = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table(), source: None}
+    given = {"brain": brain_table(), "network": network_table(), "encoding": encoding_table(),
+             "hierarchy": hierarchy_table(), source: None}
     for line in score(**given):
         if line.id.startswith(claims):
             assert line.verdict == "not tested"
@@ -216,3 +220,35 @@ def test_encoding_models_by_logits_are_a_reading_of_their_own():
     assert found["E1"] == "120/120 models p < .05"
     assert found["E1 by logits"] == "105/120 models p < .05"
     assert tally(lines) == tally(score(encoding=table))
+
+
+@pytest.mark.parametrize(("kind", "layers", "roi", "turned"), [
+    ("AI", ("layer7", "layer8"), "V2", {"H1"}), ("AI", ("layer7", "layer8"), "LO", {"H1", "H2"}),
+    ("AN", ("layer1",), "V2", {"H1"}), ("AN", ("layer8",), "LO", {"H1", "H2"})])
+def test_shares_that_turn_a_claim_on_the_hierarchy(kind, layers, roi, turned):
+    """AI: one subject's high layers take most of a region; AN: every subject's layers take more of one, alike but for
+    a thousandth."""
+    table = hierarchy_table()
+    rows = (table["type"] == kind) & table["layer"].isin(layers) & (table["roi"] == roi)
+    if kind == "AI":
+        table.loc[rows & (table["sub"] == "02"), "share"] = 0.9
+    else:
+        table.loc[rows, "share"] += 0.2 + 0.001 * table.loc[rows, "sub"].astype(int)
+        table.loc[table["type"] == "AN", "share"] += 1e-4 * table["sub"].astype(int) * (table["presentation"] - 1.5)
+    found = _verdicts(hierarchy=table)
+    assert {name for name in ("H1", "H2") if found[name] != "holds"} == turned
+
+
+def test_the_sign_of_h2_is_told_and_either_holds():
+    table = hierarchy_table()
+    order = {"V1": "LO", "LO": "V1"}
+    turned = table.assign(roi=table["roi"].replace(order))
+    assert _here("H2").startswith("AI 6.6 points, p = .003 over 3 subjects (paired t over 6 measurements")
+    assert _here("H2", hierarchy=turned).startswith("AI −6.6 points")
+    assert _verdicts(hierarchy=turned)["H2"] == "holds"
+
+
+def test_the_hierarchy_of_one_subject_is_not_tested_and_logits_are_a_reading():
+    assert _verdicts(hierarchy=hierarchy_table(("01",)))["H1"] == "not tested"
+    both = pd.concat([hierarchy_table(), hierarchy_table().assign(reading="logits")], ignore_index=True)
+    assert {"H1 by logits", "H2 by logits"} <= set(_verdicts(hierarchy=both))

@@ -17,7 +17,7 @@ from skimage.color import rgb2lab
 
 from analysis.regions.labels import ROIS
 from analysis.report.figures.brain_rsa import draw_brain_rsa
-from analysis.report.figures.encoding import draw_encoding
+from analysis.report.figures.encoding.accuracies import draw_encoding
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.style import (
     CEILING,

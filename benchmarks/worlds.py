@@ -27,8 +27,8 @@ from subjects.settings.loading import load_settings
 SEED = 20210
 CLAIMS = ("B1", "B2", "B3", "E1", "E2", "E3", "H1")
 EXPECTED = {"paper": "yyyyyyy", "cnn-like": "nnnnnnn", "both": "ynnynnn", "null": "nynn?nn", "pixels": "y------"}
-"""World to whether each claim is true of it: AI above null, AN not, AI above AN; by RSA and by encoding; low layers take
-more vertices for AI and not for AN. ``?``: not tested, since no model predicts held-out RE images either."""
+"""World to whether each claim is true of it: AI above null, AN not, AI above AN; by RSA and by encoding; low layers
+take more vertices for AI and not for AN. ``?``: not tested, since no model predicts held-out RE images either."""
 VERDICTS = {"holds": "y", "does not hold": "n"}
 CHANGES = {"retinotopy": {"runs": []}, "lo": {"runs": [0, 0]}, "motion": {"runs": [0, 0]},
            "simulate": {"subdivisions": 1, "world": "both"}}

@@ -161,8 +161,8 @@ OPEN_CHOICES = (
                "within sessions; intervals by the same. The paper's in `paper_low`, `paper_high` and `paper_p`",
                ("encoding.over",)),
     OpenChoice("Best layer of a vertex (Fig. S1)", "“best explained by”; nothing of vertices that no layer explains, "
-               "nor of which presentation trains", "trained on the mean of both presentations, tested on each; a vertex "
-               "whose best layer is no better than the best in exchanged labels is given to none, and counted apart",
+               "nor of which presentation trains", "trained on the mean of both presentations, tested on each; a "
+               "vertex whose best layer is no better than the best in exchanged labels is given to none and told apart",
                ("encoding.predicted_p",)),
     OpenChoice("Test of the shares of vertices by layer", "paired t over six measurements (three people, two "
                "presentations)", "t over people, whose measurements are averaged: those of one person are not "

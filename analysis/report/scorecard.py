@@ -65,8 +65,7 @@ class Line:
                                 expected="holds, does not hold or not tested", remedy="Correct the rule.")
 
 
-Decision = Callable[[pd.DataFrame], tuple[bool | None, str]]
-"""Table to whether a claim holds, None where the table does not let it be tested, and numbers in words."""
+Decision = Callable[[pd.DataFrame], tuple[bool | None, str]]  # holds (None: cannot be tested), numbers in words
 
 
 @dataclass(frozen=True)
@@ -308,7 +307,7 @@ def _shares(test: Callable[[pd.DataFrame, str], ShareTest | None], *, either: bo
     def decide(hierarchy: pd.DataFrame) -> tuple[bool | None, str]:
         ai, an = (test(hierarchy, kind) for kind in ("AI", "AN"))
         if ai is None or an is None:
-            return None, f"needs two subjects, {N_LAYERS} layers, and for H2 the regions {FIRST} and {LAST}"
+            return None, f"needs two subjects, {N_LAYERS} layers, for H2 the regions {FIRST} and {LAST}"
         return ai.p < ALPHA and (either or ai.effect > 0) and an.p >= ALPHA, f"AI {say_shares(ai)}; AN {say_shares(an)}"
     return decide
 
@@ -339,8 +338,7 @@ PAPERS_CLAIMS = (
     Claim("H1", "AI: low layers explain more vertices than high ones; AN: not", "p < .0001; p = .2351",
           "share of layers 1–2 above that of 7–8 for AI, p < .05 by t over subjects; for AN p ≥ .05", "hierarchy",
           _shares(low_minus_high, either=False)),
-    Claim("H2", "AI: the share of high layers changes from V1 to LO; AN: not",
-          "p = .0004 (text: it rises; caption: it falls); p = .5631",
+    Claim("H2", "AI: the share of high layers changes from V1 to LO; AN: not", "p = .0004, of either sign; p = .5631",
           "share of layers 7–8 in LO less that in V1: for AI p < .05 by t over subjects; for AN p ≥ .05", "hierarchy",
           _shares(last_minus_first, either=True)),
     Claim("S2", "B1–B3 hold with 400 vertices a region", "Fig. S2",

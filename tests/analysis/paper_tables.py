@@ -65,7 +65,8 @@ def encoding_table(subjects: tuple[str, ...] = ("01", "02", "03")) -> pd.DataFra
 def hierarchy_table(subjects: tuple[str, ...] = ("01", "02", "03")) -> pd.DataFrame:
     """AI: low layers take more vertices than high ones, and high ones more in LO than in V1; AN: neither."""
     rows = []
-    for s, sub in enumerate(subjects):
+    for sub in subjects:
+        s = int(sub) - 1
         for r, roi in enumerate(REGIONS):
             for presentation in (1, 2):
                 for kind in ("AN", "AI"):

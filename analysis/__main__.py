@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from analysis.encoding.predictivity.command import predict_arrays
 from analysis.report.regions.commands import labels
 from analysis.steps import SET_REPORT, STEPS, Done, Request, Step
 from subjects.cli import (
@@ -243,6 +244,7 @@ for _step in STEPS.values():
     make_command(_step)
 cli.add_command(labels)
 cli.add_command(clean)
+cli.add_command(predict_arrays)
 
 
 if __name__ == "__main__":

@@ -285,6 +285,10 @@ STEPS = {step.name: step for step in (
     Step(name="encode", title="encoding", product="encoding models", needs=("glm", "features"),
          planner="analysis.encoding.run:plan", options=("network",),
          help="Train encoding models on RE images and test them on AN and AI images."),
+    Step(name="predictivity", title="predictivity", product="predictivity", needs=("glm", "features"), rehearsed=False,
+         planner="analysis.encoding.predictivity.run:plan", options=("network",),
+         help="Say how well each layer of a network predicts each region's responses to images that the model has not "
+              "seen: partial least squares with 25 components on ten splits, beside the ceiling that noise leaves."),
     Step(name="report", title="report", product="report",
          needs=("runs", "glm", "features", "rsa", "encode", "low level"),
          planner="analysis.report.page:plan", options=("network",), whom="all",

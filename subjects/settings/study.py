@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from subjects.provenance import digest_json
+from subjects.settings.alignment import PredictivitySettings
 from subjects.settings.analysis import (
     AnalysisSettings,
     EncodingSettings,
@@ -85,6 +86,7 @@ class Settings(Section):
     rsa: RsaSettings = Field(default_factory=RsaSettings)
     robustness: RobustnessSettings = Field(default_factory=RobustnessSettings)
     encoding: EncodingSettings = Field(default_factory=EncodingSettings)
+    predictivity: PredictivitySettings = Field(default_factory=PredictivitySettings)
     analysis: AnalysisSettings = Field(default_factory=AnalysisSettings)
     simulate: SimulateSettings = Field(default_factory=SimulateSettings)
 

@@ -1,0 +1,1 @@
+"""How well a network's units predict neural responses: partial least squares, ceilings, spatial maps."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from subjects.errors import ScheduleError, nearest
 from subjects.layout import Layout
-from subjects.settings.scans import ScansSettings
+from subjects.settings.paradigms import ScansSettings
 from subjects.store import read_json, write_json
 
 LOCALIZER, FIELD_MAP, T1 = KINDS = ("localizer", "field map", "T1")

@@ -18,6 +18,7 @@ MAIN = "main"
 SURROUND = ("Diameter of the disk of the background's grey on which the fixation point stands, so that it is seen on "
             "any picture; 0 for none.")
 Color = tuple[int, int, int]
+_Some = Annotated[int, Field(ge=0)]
 Aperture = Literal["wedge_ccw", "wedge_cw", "ring_expand", "ring_contract", "bar", "mix"]
 
 
@@ -315,3 +316,26 @@ class MainSettings(ParadigmSettings):
         """List the runs of every session, all of one length."""
         one = RunLength(self.n_trials(n_images), self.duration_s(n_images))
         return ((one,) * self.runs,) * self.sessions
+
+
+class ScansSettings(Section):
+    """Scans beside the runs, for the run sheet: how many of each a session has. They are no paradigm."""
+
+    localizers: _Some = described(1, "Localizer (scout) scans at the start of each session.", since="0.2.0")
+    field_maps: _Some = described(3,
+        "B0 field maps of each session, spread evenly: one comes before each of as many shares of the runs.",
+        source="protocol 5", since="0.2.0")
+    t1: tuple[_Some, ...] = described((1,),
+        "T1-weighted images of each session, in order, after its runs; sessions past the last have none.",
+        source="protocol 5", since="0.2.0")
+
+    def counts(self, ses: int) -> dict[str, int]:
+        """Count the scans of each kind of a session, which is numbered from 1.
+
+        Examples
+        --------
+        >>> ScansSettings().counts(2)
+        {'localizer': 1, 'field map': 3, 'T1': 0}
+        """
+        return {"localizer": self.localizers, "field map": self.field_maps,
+                "T1": self.t1[ses - 1] if ses <= len(self.t1) else 0}

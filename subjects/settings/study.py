@@ -36,8 +36,14 @@ from subjects.settings.devices import (
 )
 from subjects.settings.display import DisplaySettings
 from subjects.settings.images import StimuliSettings, TexturesSettings
-from subjects.settings.paradigms import LoSettings, MainSettings, MotionSettings, ParadigmSettings, RetinotopySettings
-from subjects.settings.scans import ScansSettings
+from subjects.settings.paradigms import (
+    LoSettings,
+    MainSettings,
+    MotionSettings,
+    ParadigmSettings,
+    RetinotopySettings,
+    ScansSettings,
+)
 from subjects.settings.section import Section, described
 from subjects.settings.subject_side import EyelinkSettings, InstructionsSettings, MarkersSettings, NamingSettings
 

@@ -21,7 +21,7 @@ from subjects.plan.sheet_tables import session_panel, sheet_tables
 from subjects.profile import register
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
-from subjects.settings.scans import ScansSettings
+from subjects.settings.paradigms import ScansSettings
 from subjects.store import read_json, write_json
 from tests.subjects.scanned_session import Console
 

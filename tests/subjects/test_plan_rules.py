@@ -31,7 +31,7 @@ from subjects.plan.series_numbers import (
 )
 from subjects.plan.sheet_tables import session_panel, sheet_record, sheet_tables
 from subjects.run_key import RunKey
-from subjects.settings.scans import ScansSettings
+from subjects.settings.paradigms import ScansSettings
 from tests.subjects.scanned_session import START_S, Console
 
 RUN = RunKey("01", "01", "main", 1)

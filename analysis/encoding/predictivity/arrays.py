@@ -145,8 +145,8 @@ def _score(values: NDArray[np.floating[Any]], mean: NDArray[np.float64], *,
     return by_image, {"mean_map": math.nan, "p": by_image.p}
 
 
-def in_one_order(units: Mapping[str, NDArray[np.floating[Any]]], ids: tuple[str, ...] | None,
-                 responses: Responses) -> dict[str, NDArray[np.floating[Any]]]:
+def in_one_order(units: Mapping[str, NDArray[np.floating[Any]]], responses: Responses, *,
+                 ids: tuple[str, ...] | None) -> dict[str, NDArray[np.floating[Any]]]:
     """Bring units to the order of the responses, by ``image_ids`` where both files name them.
 
     Raises
@@ -185,7 +185,8 @@ def score_files(units: Path, responses: Path, *, out: Path, settings: Predictivi
     if is_current(out, inputs=inputs, parameters=parameters):
         return [{str(name): value for name, value in row.items()} for row in read_table(out).to_dict("records")], True
     found = read_responses(responses)
-    layers = in_one_order(*read_units(units), found)
+    layers, ids = read_units(units)
+    layers = in_one_order(layers, found, ids=ids)
     rows = score_arrays(layers, found, settings=settings, seed=seed, progress=progress)
     write_table(out, pd.DataFrame(rows, columns=list(COLUMNS)), overwrite=overwrite)
     sidecar(out, inputs=inputs, parameters=parameters, extra={"Columns": COLUMNS}, form=TABLE)

@@ -95,14 +95,14 @@ def test_images_are_joined_by_their_ids(tmp_path):
     units, responses = write_sites(tmp_path)
     layers, ids = read_units(units)
     found = read_responses(responses)
-    joined = in_one_order(layers, ids, found)
+    joined = in_one_order(layers, found, ids=ids)
     places = [IDS.index(name) for name in found.image_ids]
     assert np.array_equal(joined["deep"], layers["deep"][places])
     other = Responses("sites", found.repetitions, ("image-x", *found.image_ids[1:]))
     with pytest.raises(AnalysisError, match=r"no units of image image-x \(1 such\)"):
-        in_one_order(layers, ids, other)
+        in_one_order(layers, other, ids=ids)
     with pytest.raises(AnalysisError, match="units of 60 images, responses to 59"):
-        in_one_order(layers, None, Responses("sites", found.repetitions[:, 1:], None))
+        in_one_order(layers, Responses("sites", found.repetitions[:, 1:], None), ids=None)
 
 
 def test_rows_are_those_of_the_core():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,19 +27,20 @@ from analysis.report.figures.encoding.best_layers import draw_hierarchy
 from analysis.report.figures.low_level import draw_low_level
 from analysis.report.figures.network_rsa import draw_network_rsa
 from analysis.report.figures.prf.maps import draw_prf_inflated, draw_prf_maps
-from analysis.report.figures.rdms import draw_rdms
+from analysis.report.figures.rdms import RdmRow, draw_pairs, draw_rdm_rows
 from analysis.report.figures.side_by_side import draw_side_by_side
 from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import SavedFigure, save
 from analysis.report.figures.timing import RunTiming, draw_timing
 from analysis.report.records import DenoisingRecord, StudyRecords, SubjectRecords
+from analysis.report.wording import coefficient_name, coefficient_sign
+from analysis.rsa.rdm import RDM
 from analysis.statistics.readings import LOGITS, SOFTMAX, split_readings
 from stimuli.manifest import TYPES, Manifest, Stimulus, read_pixels
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import network_label
 
 N_TRIPLETS = 5
-RDM_PLACE = "V1"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _draw_share(plans: Sequence[PlannedFigure], folder: Path, progress: Progress
 def plan_figures(records: StudyRecords) -> tuple[PlannedFigure, ...]:
     """List the figures of a study in the order in which they are shown."""
     of_subjects = [plan for one in records.subjects for plan in _of_subject(records, one)]
-    return (_stimuli(records), *of_subjects, _brain(records), _network(records), _encoding(records),
+    return (_stimuli(records), *of_subjects, _brain(records), *_control(records), _network(records), _encoding(records),
             _hierarchy(records), _side_by_side(records), _low_level(records))
 
 
@@ -176,7 +177,7 @@ def _shown(records: StudyRecords, one: Stimulus) -> Shown:
 
 
 def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:
-    return _timing(records, one), _flatmap(records, one), _rdms(one), *_denoising(records, one), *_prf(one), \
+    return _timing(records, one), _flatmap(records, one), *_rdms(records, one), *_denoising(records, one), *_prf(one), \
         *_searchlight(records, one)
 
 
@@ -283,14 +284,28 @@ def pool_maps(records: Sequence[DenoisingRecord], *, flat: Sequence[FlatHemisphe
                          [record.noise.curve_vertices[one.hemi] for record in records]) for one in flat)
 
 
-def _rdms(one: SubjectRecords) -> PlannedFigure:
-    rdms = {kind: one.rdms[f"{RDM_PLACE}/{kind}"] for kind in TYPES}
-    rows = one.rsa[one.rsa["place"] == RDM_PLACE]
-    caption = (f"Dissimilarities ({rdms['RE'].measure}) of all pairs of "
-               f"{len(rdms['RE'])} images as percentile ranks, base images in the same order in all three. "
-               f"ρ: Spearman's correlation with the RE matrix; p: {_tests(rows, 'RE-AI')}.")
-    return PlannedFigure("regions", f"sub-{one.sub}_rdms", f"Dissimilarity matrices of {RDM_PLACE}, subject {one.sub}",
-                         caption, lambda: draw_rdms(rdms, statistics=rows))
+def _rdms(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:
+    """Plan Fig. 2: how a region's similarities arise, its matrices with those of a layer, and those of all regions."""
+    regions = [_rdm_row(roi, one.rdms, one.rsa, place=roi) for roi in one.regions]
+    first, table = regions[0], split_readings(records.network)[SOFTMAX]
+    layer = str(table["place"].iloc[0])
+    drawn = [replace(first, name=f"{first.name}, subject {one.sub}")]
+    if f"{layer}/RE" in records.network_rdms:
+        drawn.append(_rdm_row(f"{layer} of {records.about.name}", records.network_rdms, table, place=layer))
+    said = (f"Dissimilarities ({first.rdms['RE'].measure}) of all pairs of {len(first.rdms['RE'])} images as "
+            f"percentile ranks, base images in the same order in all. {coefficient_sign(one.rsa)}: "
+            f"{coefficient_name(one.rsa)} with the RE matrix; p: {_tests(first.statistics, 'RE-AI')}.")
+    whom = f"subject {one.sub}"
+    return (PlannedFigure("regions", f"sub-{one.sub}_pairs", f"How similarities arise: {first.name}, {whom}",
+                          f"A dot a pair of images. {said}", lambda: draw_pairs(first)),
+            PlannedFigure("regions", f"sub-{one.sub}_rdms", f"Dissimilarity matrices, {whom}", said,
+                          lambda: draw_rdm_rows(drawn)),
+            PlannedFigure("regions", f"sub-{one.sub}_rdms-regions", f"Dissimilarity matrices of all regions, {whom}",
+                          said, lambda: draw_rdm_rows(regions)))
+
+
+def _rdm_row(name: str, rdms: Mapping[str, RDM], table: pd.DataFrame, *, place: str) -> RdmRow:
+    return RdmRow(name, {kind: rdms[f"{place}/{kind}"] for kind in TYPES}, table[table["place"] == place])
 
 
 def _brain(records: StudyRecords) -> PlannedFigure:
@@ -301,6 +316,19 @@ def _brain(records: StudyRecords) -> PlannedFigure:
                f"the RE images. {_resamples(table, records)}")
     return PlannedFigure("results", "brain-rsa", "RE-AI and RE-AN similarities in the brain", caption,
                          lambda: draw_brain_rsa(table))
+
+
+def _control(records: StudyRecords) -> tuple[PlannedFigure, ...]:
+    """Plan Fig. S2, the same with a second selection; none where there is none."""
+    tables = [one.control for one in records.subjects if one.control is not None]
+    if not tables:
+        return ()
+    table = pd.concat(tables, ignore_index=True)
+    n = records.settings.rsa.control_vertices
+    caption = (f"As the figure before, on {n} vertices a hemisphere and region instead of "
+               f"{records.settings.roi.vertices_per_hemisphere}.")
+    return (PlannedFigure("results", "brain-rsa-control", "The same similarities with a second selection of vertices",
+                          caption, lambda: draw_brain_rsa(table)),)
 
 
 def _network(records: StudyRecords, *, with_images: bool = False) -> PlannedFigure:

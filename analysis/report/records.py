@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -147,8 +147,8 @@ class SubjectRecords:
     regions, in words; `dropped` where its simulated time series were dropped after the betas were estimated;
     `denoising` where GLMdenoise estimated them here; `prf` where its receptive fields were fitted;
     `searchlight` where its similarities were mapped; `greatest` where similarities are corrected by the largest of each
-    permutation; `regions` in the order of the labels' numbers, and which of the
-    study's are `left_out`, and why.
+    permutation; `control` the similarities of a second selection (``rsa.control_vertices``), if there is one; `regions`
+    in the order of the labels' numbers, and which of the study's are `left_out`, and why.
     """
 
     sub: str
@@ -170,6 +170,7 @@ class SubjectRecords:
     searchlight: tuple[SearchlightHemisphere, ...] = ()
     denoising: tuple[DenoisingRecord, ...] = ()
     greatest: NDArray[np.float64] | None = None
+    control: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +187,8 @@ class StudyRecords:
         The result files that were read, in the order in which they were made.
     low_level, measures : DataFrame
         Similarities of the images by pixels and by Gabor energies, and what was measured on every image.
+    network_rdms : mapping of str to RDM
+        ``"layer1/RE"`` and so on.
     """
 
     layout: Layout
@@ -197,6 +200,7 @@ class StudyRecords:
     files: tuple[Path, ...]
     low_level: pd.DataFrame
     measures: pd.DataFrame
+    network_rdms: Mapping[str, RDM] = field(default_factory=dict)
 
     @property
     def simulated(self) -> tuple[str, ...]:
@@ -248,6 +252,9 @@ def read_records(request: Request) -> StudyRecords:
              for name in ("glm", "rsa", "encode")}
     by_subject = {sub: {name: next(work for work in found if work.sub == sub) for name, found in works.items()}
                   for sub in request.subjects}
+    for work in works["rsa"]:
+        if work.sub is not None and work.name.endswith("control"):
+            by_subject[work.sub]["control"] = work
     for sub, work in plan_prf(request).items():
         by_subject[sub]["prf"] = work
     for sub, work in plan_searchlights(request).items():
@@ -262,7 +269,7 @@ def read_records(request: Request) -> StudyRecords:
     return StudyRecords(layout, settings_of_study(layout, chosen), read_manifest(layout.manifest), network,
                         read_results(of_network.outputs[0]), found,
                         (layout.manifest, network.features, of_network.outputs[0], *confound_paths(layout), *made),
-                        low_level, measures)
+                        low_level, measures, network_rdms=load_rdms(of_network.outputs[1]))
 
 
 def settings_of_study(layout: Layout, settings: Settings) -> Settings:
@@ -292,8 +299,9 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
         glm=tuple(_read_glm(path, regions=regions, sub=data.sub) for path in works["glm"].files()),
         searchlight=read_searchlight(works["searchlight"], flat=flat) if "searchlight" in works else (),
         flat=flat, prf=prf, rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table),
-        hierarchy=read_results(layers),
-        greatest=load_greatest(rdms), regions=regions.names, left_out=regions.left_out,
+        hierarchy=read_results(layers), greatest=load_greatest(rdms),
+        control=read_results(works["control"].outputs[0]) if "control" in works else None,
+        regions=regions.names, left_out=regions.left_out,
         driver=_driver(layout, data),
         denoising=read_denoising(layout, sub=data.sub, sessions=sessions, joint=glm.sessions == "joint"))
 

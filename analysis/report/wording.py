@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.encoding.hierarchy import ShareTest
 
 MINUS = "\N{MINUS SIGN}"
@@ -87,3 +89,26 @@ def say_shares(test: ShareTest) -> str:
     """
     return (f"{say_number(100 * test.effect, digits=1, unit=' points')}, {say_p(test.p)} over {test.n_people} subjects "
             f"(paired t over {test.n_pairs} measurements {say_p(test.paper_p)})")
+
+
+COEFFICIENTS = {"spearman": ("ρ", "Spearman's ρ"), "tau_a": ("τ", "Kendall's τa"), "rho_a": ("ρa", "ρa"),
+                "pearson": ("r", "Pearson's r")}
+"""Sign and name of what dissimilarity matrices are compared by (``rsa.comparison``)."""
+
+
+def coefficient_sign(table: pd.DataFrame) -> str:
+    """Give the sign of the coefficient of a table of similarities; ρ for tables from before they named it."""
+    return COEFFICIENTS[_coefficient(table)][0]
+
+
+def coefficient_name(table: pd.DataFrame) -> str:
+    """Name the coefficient of a table of similarities."""
+    return COEFFICIENTS[_coefficient(table)][1]
+
+
+def _coefficient(table: pd.DataFrame) -> str:
+    if "coefficient" not in table:
+        return "spearman"
+    rows = table[~table["comparison"].astype(str).str.startswith("trend")]
+    found = [name for name in rows["coefficient"].dropna().unique() if name in COEFFICIENTS]
+    return str(found[0]) if found else "spearman"

@@ -158,7 +158,7 @@ def _gains(both: Floats, *, swaps: NDArray[np.int64], regular: Floats, pairs: Pa
         first, second = sides
         gains.append(correlate(regular, second, pairs=pairs, by=by) - correlate(regular, first, pairs=pairs, by=by))
         if studentised:
-            variances.append(difference_variances(regular, first, second, pairs=pairs, by=by))
+            variances.append(difference_variances(regular, first=first, second=second, pairs=pairs, by=by))
     return np.concatenate(gains), np.concatenate(variances) if studentised else np.empty(0)
 
 

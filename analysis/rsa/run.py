@@ -62,7 +62,9 @@ def plan(request: Request) -> tuple[Work, ...]:
                        roi=chosen.roi, rsa=chosen.rsa, seed=chosen.study.seed) for sub in request.subjects]
     network = NetworkRsa(layout=layout, network=choose_network(layout, request.network), rsa=chosen.rsa,
                          seed=chosen.study.seed)
-    of_brains = [Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, origin=one.origin, make=one.make,
+    if chosen.rsa.control_vertices:
+        brains += [replace(one, of="control") for one in brains]
+    of_brains = [Work(name=one.name, sub=one.sub, outputs=one.paths, origin=one.origin, make=one.make,
                       check=one.check) for one in brains]
     networks = (network, replace(network, of="taps")) if has_taps(network.network) else (network,)
     return (*of_brains, *(Work(name=one.name, outputs=one.paths, origin=one.origin, make=one.make, check=one.check)
@@ -85,6 +87,8 @@ class BrainRsa:
     rsa : RsaSettings
     seed : int
         The study's.
+    of : {"selection", "control"}
+        The vertices of ``roi.vertices_per_hemisphere``, or those of ``rsa.control_vertices``, in files of their own.
     """
 
     layout: Layout
@@ -94,12 +98,27 @@ class BrainRsa:
     roi: RoiSettings
     rsa: RsaSettings
     seed: int
+    of: Literal["selection", "control"] = "selection"
+
+    @property
+    def name(self) -> str:
+        """What it is of, for people."""
+        return f"sub-{self.sub}" + (", control" if self.of == "control" else "")
 
     @property
     def paths(self) -> tuple[Path, Path]:
         """The table (columns :data:`COLUMNS`), and the RDMs behind it."""
-        table, rdms = (self.layout.derivative("rsa", sub=self.sub, suffix=suffix) for suffix in ("rsa.tsv", "rdms.h5"))
+        entities = {"desc": "control"} if self.of == "control" else {}
+        table, rdms = (self.layout.derivative("rsa", sub=self.sub, suffix=suffix, **entities)
+                       for suffix in ("rsa.tsv", "rdms.h5"))
         return table, rdms
+
+    @property
+    def selection(self) -> RoiSettings:
+        """How vertices are chosen."""
+        if self.of == "selection":
+            return self.roi
+        return self.roi.model_copy(update={"vertices_per_hemisphere": self.rsa.control_vertices})
 
     @cached_property
     def data(self) -> SubjectData:
@@ -108,24 +127,25 @@ class BrainRsa:
 
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""
-        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi),
+        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub), settings=self.selection),
                   "manifest": self.layout.manifest}
         return Origin(inputs, {"seed": self.seed,
                                "rsa": self.rsa.model_dump(mode="json", exclude={
-                                   "unit_groups", "network_interval", "searchlight_permutations", "trend"}),
-                               "roi": selection_parameters(self.roi)})
+                                   "unit_groups", "network_interval", "searchlight_permutations", "trend",
+                                   "control_vertices"}),
+                               "roi": selection_parameters(self.selection)})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Compare the image types in every region."""
         shared = derive_seed(self.seed, self.sub, "rsa", "orders") if self.rsa.correction == "max" else None
         made_from = digests_of(self.origin(self.paths[0]))
-        regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi,
+        regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.selection,
                                     manifest=read_manifest(self.layout.manifest), measure=self.rsa.dissimilarity)
         warn_of_missing(next(iter(regions.values())).base_images, read_manifest(self.layout.manifest).base_images,
                         where=f"sub-{self.sub}")
         found = {roi: region_similarities(regions[roi], settings=self.rsa, sub=self.sub, shared_seed=shared,
                                           seed=derive_seed(self.seed, self.sub, roi, "rsa"))
-                 for roi in progress(regions, label=f"RSA sub-{self.sub}", total=len(regions))}
+                 for roi in progress(regions, label=f"RSA {self.name}", total=len(regions))}
         rows = place_rows(found, settings=self.rsa, system="brain", sub=self.sub, **made_from)
         return lambda: self._save(found, rows)
 
@@ -216,7 +236,8 @@ class NetworkRsa:
         """Say what both files are made from."""
         return Origin({"features": self.network.features, "manifest": self.layout.manifest},
                       {"seed": self.seed, "rsa": self.rsa.model_dump(mode="json", exclude={
-                          "brain_interval", "patches", "pairs", "null_mean", "searchlight_permutations"})})
+                          "brain_interval", "patches", "pairs", "null_mean", "searchlight_permutations",
+                          "control_vertices"})})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Compare the image types in every layer, or in every tap."""

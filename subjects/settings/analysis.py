@@ -256,6 +256,9 @@ class RsaSettings(Section):
     trend: Literal["exact", "normal"] = described("exact",
         "Mann-Kendall test over layers: exact, or by the normal approximation, which stands in `paper_p` beside it.",
         source="protocol 8", since="0.2.0")
+    control_vertices: Annotated[int, Field(ge=0)] = described(0,
+        "Vertices a hemisphere of a second selection, whose similarities stand in a table of their own (Fig. S2 of the "
+        "paper: 200); 0: none.", unit="vertices", source="protocol 7", since="0.2.0")
     searchlight_permutations: Annotated[int, Field(ge=0)] = described(0,
         "Permutations of the labels behind p in the maps of `searchlight`, uncorrected and corrected by false "
         "discovery rate, by the largest value anywhere and by clusters; 0 maps similarities alone. 1000 take minutes.",

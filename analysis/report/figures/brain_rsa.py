@@ -22,6 +22,7 @@ from analysis.report.figures.style import (
     rule_at_zero,
     styled,
 )
+from analysis.report.wording import coefficient_name
 
 _BAR = 0.38
 _COLUMNS = 3
@@ -56,7 +57,7 @@ def draw_brain_rsa(table: pd.DataFrame) -> Figure:
         _draw_subject(axes, table[table["sub"] == subjects[k]], titled=k % n_columns == 0)
         axes.set_title(f"Subject {subjects[k]}")
     for axes in grid[:, 0]:
-        axes.set_ylabel("Similarity of RDMs (Spearman's ρ)")
+        axes.set_ylabel(f"Similarity of RDMs ({coefficient_name(table)})")
     _set_limits(grid[0, 0], table)
     _draw_key(grid[0, 0], has_ceiling=bool(table["ceiling_low"].notna().any()))
     return figure

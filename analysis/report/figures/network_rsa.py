@@ -20,7 +20,7 @@ from analysis.report.figures.style import (
     rule_at_zero,
     styled,
 )
-from analysis.report.wording import say_number, say_p
+from analysis.report.wording import coefficient_name, say_number, say_p
 
 _DODGE = {"AI": -0.06, "AN": 0.06}
 _END, _NAME = 0.22, 0.32
@@ -68,7 +68,7 @@ def draw_network_rsa(table: pd.DataFrame, *, network: str, low_level: pd.DataFra
     axes.set_xticks(range(1, len(layers) + 1))
     axes.set_xlim(0.6 if low_level is None else _draw_low_level(axes, low_level), end + _END)
     axes.set_xlabel(f"Layer of the network “{network}” ({len(layers)}: softmax output)", labelpad=20)
-    axes.set_ylabel("Similarity of RDMs (Spearman's ρ)")
+    axes.set_ylabel(f"Similarity of RDMs ({coefficient_name(table)})")
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="x", length=0)
     mark_p_row(axes, range(1, len(layers) + 1), values=found[_DIFFERENCE]["p"].tolist(), title="p diff.")

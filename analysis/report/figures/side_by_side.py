@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.report.figures.style import ALPHA, COLORS, INK, MUTED, PAPER, WIDTH_IN, new_figure, rule_at_zero, styled
+from analysis.report.wording import coefficient_name
 
 _DODGE = {"AI": -0.16, "AN": 0.16}
 _GAP = 0.9
@@ -56,7 +57,7 @@ def draw_side_by_side(low_level: pd.DataFrame, network: pd.DataFrame, brain: pd.
     axes.set_xlim(-0.7, start - _GAP - 0.3)
     axes.tick_params(axis="x", length=0)
     axes.spines["bottom"].set_visible(False)
-    axes.set_ylabel("Similarity of RDMs (Spearman's ρ)")
+    axes.set_ylabel(f"Similarity of RDMs ({coefficient_name(network)})")
     for k, kind in enumerate(("AI", "AN")):
         axes.annotate(f"RE-{kind}", (0, 1), xycoords="axes fraction", xytext=(36 * k, 18), textcoords="offset points",
                       color=COLORS[kind], fontweight="bold")

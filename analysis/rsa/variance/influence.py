@@ -24,7 +24,7 @@ LEAST = 7
 """Images of a group of pairs of which a variance is estimated."""
 
 
-def difference_variances(fixed: Floats, first: Floats, second: Floats, *, pairs: PairGroups,
+def difference_variances(fixed: Floats, *, first: Floats, second: Floats, pairs: PairGroups,
                          by: str = "spearman") -> Floats:
     """Estimate the variances of similarity(fixed, second) less similarity(fixed, first) over images.
 
@@ -54,11 +54,12 @@ def difference_variances(fixed: Floats, first: Floats, second: Floats, *, pairs:
             y = standard(values[:, group])
             r = y @ x
             gains += sign * (x * y - 0.5 * r[:, None] * (x**2 + y**2))
-        found += sum_variances(gains, *np.split(places, 2), n_images=len(images)) / len(pairs.groups)**2
+        ends = np.split(places, 2)
+        found += sum_variances(gains, rows=ends[0], columns=ends[1], n_images=len(images)) / len(pairs.groups)**2
     return found * (4 / 9 if by == "tau_a" else 1)
 
 
-def sum_variances(values: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp], *, n_images: int) -> Floats:
+def sum_variances(values: Floats, *, rows: NDArray[np.intp], columns: NDArray[np.intp], n_images: int) -> Floats:
     """Estimate the variances of sums over all pairs of images, whose images are drawn.
 
     Parameters

@@ -21,7 +21,7 @@ from analysis.report.figures.cortex.flatmap import FlatHemisphere, draw_flatmap,
 from analysis.report.figures.encoding.accuracies import bar_places, draw_encoding
 from analysis.report.figures.encoding.best_layers import draw_hierarchy
 from analysis.report.figures.network_rsa import draw_network_rsa
-from analysis.report.figures.rdms import draw_rdms, percentiles
+from analysis.report.figures.rdms import RdmRow, draw_pairs, draw_rdm_rows, draw_rdms, percentiles
 from analysis.report.figures.side_by_side import draw_side_by_side
 from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import COLORS, PAPER, RULE, save, shades
@@ -370,3 +370,54 @@ def test_shares_of_vertices_are_the_tables_means_and_subjects_are_marked() -> No
                 line = next(one for one in axes.lines if one.get_label() == sub)
                 own = part[part["sub"] == sub].groupby("layer")["share"].mean()
                 np.testing.assert_allclose(line.get_ydata(), 100 * own.loc[list(LAYERS)])
+
+
+def _place(seed: int, labels: tuple[str, ...] = ("dogs-01", "dogs-02", "cars-01", "cars-02")) -> RdmRow:
+    rng = np.random.default_rng(seed)
+    rdms = {kind: compute_rdm(rng.normal(size=(4, 30)), labels=labels) for kind in ("RE", "AN", "AI")}
+    return RdmRow(f"place {seed}", rdms, _rows(brain_table(("01",)), place="V1"))
+
+
+def test_six_matrices_stand_in_two_rows_each_with_its_own_name_and_similarities() -> None:
+    rows = [_place(1), _place(2)]
+    figure = draw_rdm_rows(rows)
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 6
+    assert [axes.get_ylabel() for axes in panels] == ["place 1", "", "", "place 2", "", ""]
+    for k, row in enumerate(rows):
+        for axes, kind in zip(panels[3 * k:3 * k + 3], ("RE", "AN", "AI"), strict=True):
+            assert axes.get_title(loc="left") == kind
+            shown = np.ma.filled(axes.images[0].get_array(), np.nan)
+            np.testing.assert_array_equal(shown, percentiles(row.rdms[kind]))
+    assert len([word for word in _words(figure) if word.startswith("with RE: ρ = ")]) == 4
+
+
+def test_every_pair_of_images_is_a_dot_at_its_two_ranks() -> None:
+    row = _place(3)
+    figure = draw_pairs(row)
+    upper = np.triu_indices(4, 1)
+    for axes, kind in zip(figure.axes, ("AI", "AN"), strict=True):
+        (dots,) = [found for found in axes.collections if found.get_label() == f"RE-{kind}"]
+        wanted = np.stack([percentiles(row.rdms["RE"])[upper], percentiles(row.rdms[kind])[upper]], axis=1)
+        np.testing.assert_array_equal(dots.get_offsets(), wanted)
+    assert "ρ = 0.55, p < .001" in _words(figure)
+
+
+@pytest.mark.parametrize(("coefficient", "name", "sign"), [
+    ("tau_a", "Kendall's τa", "τ"), ("pearson", "Pearson's r", "r"), ("spearman", "Spearman's ρ", "ρ")])
+def test_figures_name_the_coefficient_of_the_table(coefficient: str, name: str, sign: str) -> None:
+    brain, network = (table.assign(coefficient=coefficient) for table in (brain_table(("01",)), network_table()))
+    assert name in draw_brain_rsa(brain).axes[0].get_ylabel()
+    assert name in draw_network_rsa(network, network="demo").axes[0].get_ylabel()
+    row = _place(4)
+    said = _words(draw_rdm_rows([RdmRow("", row.rdms, row.statistics.assign(coefficient=coefficient))]))
+    assert f"with RE: {sign} = 0.55, p < .001" in said
+
+
+def test_words_of_a_vector_figure_are_text(tmp_path: Path) -> None:
+    for name, figure in (("rdms", draw_rdm_rows([_place(5)])), ("pairs", draw_pairs(_place(6))),
+                         ("brain", draw_brain_rsa(brain_table())),
+                         ("net", draw_network_rsa(network_table(), network="x"))):
+        drawn = save(figure, tmp_path, name=name).svg.read_text(encoding="utf-8")
+        assert drawn.count("<text") >= 10
+        assert "ρ" in drawn

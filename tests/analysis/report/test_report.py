@@ -102,7 +102,7 @@ def records(study: Layout, said: str) -> StudyRecords:
 
 
 def test_it_says_what_it_made(said: str) -> None:
-    assert said == "13 figures; of 14 claims 10 hold, 1 do not, 3 not tested"
+    assert said == "17 figures; of 14 claims 10 hold, 1 do not, 3 not tested"
 
 
 def test_the_page_is_whole_and_refers_to_nothing_outside(page: Page, study: Layout) -> None:
@@ -292,8 +292,9 @@ def test_example_images_come_from_every_class(records: StudyRecords) -> None:
 
 def test_figures_are_planned_in_reading_order(records: StudyRecords) -> None:
     names = [plan.name for plan in plan_figures(records)]
-    assert names == ["stimuli", "sub-01_timing", "sub-01_flatmap", "sub-01_rdms", "sub-02_timing", "sub-02_flatmap",
-                     "sub-02_rdms", "brain-rsa", "network-rsa", "encoding", "hierarchy", "side-by-side",
+    of_subjects = [f"sub-{sub}_{name}" for sub in ("01", "02") for name in (
+        "timing", "flatmap", "pairs", "rdms", "rdms-regions")]
+    assert names == ["stimuli", *of_subjects, "brain-rsa", "network-rsa", "encoding", "hierarchy", "side-by-side",
                      "low-level"]
 
 

@@ -34,7 +34,7 @@ def test_a_sum_over_pairs_has_the_variance_that_it_truly_has(share: float) -> No
     rows, columns = np.triu_indices(n, 1)
     own = np.sqrt(share) * generator.normal(size=(400, n))
     values = own[:, rows] + own[:, columns] + np.sqrt(1 - share) * generator.normal(size=(400, len(rows)))
-    found = sum_variances(values, rows, columns, n_images=n)
+    found = sum_variances(values, rows=rows, columns=columns, n_images=n)
     truth = share * n * (n - 1)**2 + (1 - share) * len(rows)
     assert found.mean() == pytest.approx(truth, rel=0.1 if share else 0.5)
     assert values.sum(axis=1).var() == pytest.approx(truth, rel=0.25)
@@ -51,7 +51,7 @@ def test_own_parts_and_the_rest_are_those_of_least_squares() -> None:
     by_pair = left[0] / (len(rows) - n)
     by_image = max((own**2).sum() / (n - 1) - by_pair / (n - 2), 0)
     wanted = n * (n - 1)**2 * by_image + len(rows) * by_pair
-    assert sum_variances(values[None], rows, columns, n_images=n)[0] == pytest.approx(wanted)
+    assert sum_variances(values[None], rows=rows, columns=columns, n_images=n)[0] == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("by", ["spearman", "pearson", "tau_a"])
@@ -59,8 +59,8 @@ def test_differences_have_the_variance_that_deletions_give_in_the_mean(by: str) 
     found, wanted = [], []
     for seed in range(40):
         rdms = {kind: compute_rdm(values, labels=names(20)) for kind, values in kinds(seed, like=0.7).items()}
-        found.append(difference_variances(rdms["RE"].condensed, rdms["AN"].condensed[None], rdms["AI"].condensed[None],
-                                          pairs=all_pairs(20), by=by)[0])
+        found.append(difference_variances(rdms["RE"].condensed, first=rdms["AN"].condensed[None],
+                                          second=rdms["AI"].condensed[None], pairs=all_pairs(20), by=by)[0])
         wanted.append(delete_images(rdms["RE"], [rdms["AN"], rdms["AI"]], by=by).contrast([-1, 1]).variances[0])
     assert np.mean(found) == pytest.approx(np.mean(wanted), rel=0.2)
 
@@ -69,12 +69,12 @@ def test_pairs_within_sessions_add_the_variances_of_the_sessions() -> None:
     values = kinds(3, n=20)
     blocks = ("1",) * 10 + ("2",) * 10
     rdms = {kind: compute_rdm(one, labels=names(20)) for kind, one in values.items()}
-    whole = difference_variances(rdms["RE"].condensed, rdms["AN"].condensed[None], rdms["AI"].condensed[None],
-                                 pairs=pairs_within(blocks))
+    whole = difference_variances(rdms["RE"].condensed, first=rdms["AN"].condensed[None],
+                                 second=rdms["AI"].condensed[None], pairs=pairs_within(blocks))
     parts = []
     for chosen in (names(20)[:10], names(20)[10:]):
         own = [rdms[kind].select(chosen).condensed for kind in ("RE", "AN", "AI")]
-        parts.append(difference_variances(own[0], own[1][None], own[2][None], pairs=all_pairs(10))[0])
+        parts.append(difference_variances(own[0], first=own[1][None], second=own[2][None], pairs=all_pairs(10))[0])
     assert whole[0] == pytest.approx(sum(parts) / 4)
 
 
@@ -85,7 +85,8 @@ def test_swaps_in_standard_errors_are_those_of_a_plain_loop() -> None:
     def studentised(swapped: np.ndarray) -> tuple[float, float]:
         an, ai = (compute_rdm(np.where(chosen[:, None], values["AI"], values["AN"]), labels=names(9))
                   for chosen in (swapped, ~swapped))
-        variance = difference_variances(regular.condensed, an.condensed[None], ai.condensed[None], pairs=all_pairs(9))
+        variance = difference_variances(regular.condensed, first=an.condensed[None], second=ai.condensed[None],
+                                        pairs=all_pairs(9))
         return similarity(regular, ai) - similarity(regular, an), float(np.sqrt(variance[0]))
 
     raw, error = studentised(np.zeros(9, dtype=bool))

@@ -500,3 +500,21 @@ def test_rows_name_measure_coefficient_and_the_digests_of_what_they_are_from(fab
         assert set(table["coefficient"]) <= {"spearman", "tau_a"}
         trends = table["comparison"].str.startswith("trend")
         assert set(table.loc[~trends, "coefficient"]) == {"spearman"}
+
+
+def test_a_second_selection_has_files_of_its_own_and_changes_nothing_else(tmp_path):
+    layout, settings = make_study(tmp_path / "study")
+    before = table_of("rsa", layout, settings)
+    few = settings.roi.vertices_per_hemisphere
+    more = load_settings(layout.root, overrides={"rsa.control_vertices": few // 2})
+    done = run("rsa", layout, more)
+    assert [one.name for one in done.works] == ["sub-01", "sub-01, control", "network-demo"]
+    assert done.reused == ("sub-01", "network-demo")
+    table, beside = (read_results(one.outputs[0]) for one in done.works[:2])
+    pd.testing.assert_frame_equal(table, before)
+    assert done.works[1].outputs[0].name == "sub-01_desc-control_rsa.tsv"
+    said = read_json(sidecar_path(done.works[1].outputs[0]))["parameters"]["roi"]
+    assert said["vertices_per_hemisphere"] == few // 2
+    half = load_settings(layout.root, overrides={"roi.vertices_per_hemisphere": few // 2})
+    alone = table_of("rsa", layout, half)
+    pd.testing.assert_frame_equal(beside, alone)

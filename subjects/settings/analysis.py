@@ -213,13 +213,12 @@ class RsaSettings(Section):
     dissimilarity: Literal["correlation", "euclidean", "euclidean_root", "cosine", "mahalanobis",
                            "crossnobis"] = described("correlation",
         "How two patterns are compared: 1 minus Pearson's correlation, squared Euclidean distance by the number of "
-        "features, Euclidean distance, 1 minus the cosine; or in units of the noise that the presentations of an image "
-        "differ by, squared Mahalanobis distance of their mean, or cross-validated over the two (`crossnobis`). Where "
-        "there is no noise (networks, pixels) and where vertices are chosen, these two are squared Euclidean.",
+        "features, Euclidean distance, 1 minus the cosine; in units of the noise of presentations, Mahalanobis, or "
+        "cross-validated over the two (squared Euclidean in networks and where vertices are chosen).",
         source="protocol 8, open")
     comparison: Literal["spearman", "tau_a", "rho_a", "pearson"] = described("spearman",
-        "How two dissimilarity matrices are compared: Spearman's rho, Kendall's tau-a, rho-a (the mean of rho over all "
-        "orders of tied values), or Pearson's r.", source="protocol 8", since="0.2.0")
+        "How two dissimilarity matrices are compared: Spearman's rho, Kendall's tau-a, rho-a (the mean of rho over "
+        "orders of ties), or Pearson's r.", source="protocol 8", since="0.2.0")
     n_permutations: Count = described(1000, "Permutations of the labels for a null distribution.", source="protocol 8")
     n_bootstraps: Count = described(1000, "Bootstrap samples for an interval.", source="protocol 8")
     unit_groups: Annotated[int, Field(ge=0)] = described(2000,
@@ -234,35 +233,30 @@ class RsaSettings(Section):
         "p is the same; kept, null subjects have positive similarities where session means are removed type by type.",
         since="0.2.0", before="kept")
     brain_interval: Literal["patches", "vertices"] = described("patches",
-        "What the intervals of the brain's similarities are over: patches of neighbouring vertices left out together, "
-        "with what patches share by the smoothness of the responses allowed for; or vertices one by one, the paper's, "
-        "far too narrow on smooth cortex.", since="0.2.0", before="vertices")
+        "What the brain's intervals are over: patches of neighbouring vertices, with what they share allowed for; or "
+        "vertices one by one, the paper's, far too narrow on smooth cortex.", since="0.2.0", before="vertices")
     patches: Annotated[int, Field(ge=4, le=64)] = described(4,
         "Patches into which the vertices of a region are divided for that, half of them in each hemisphere.",
         unit="patches", since="0.2.0")
     network_interval: Literal["images", "units"] = described("images",
-        "What the intervals of a network's similarities are over: images like these, or units.",
-        since="0.2.0", before="units")
+        "What a network's intervals are over: images like these, or units.", since="0.2.0", before="units")
     difference: Literal["studentised", "corrected", "swap", "images"] = described("studentised",
-        "Test of RE-AI minus RE-AN in the brain: AN and AI swapped at random images, each swap's difference in its own "
-        "standard errors over images (`studentised`), or as it is, without an interval (`swap`); t with the variance "
-        "over images without what pairs of images count twice (`corrected`; networks have it for `studentised` too); "
-        "or the paper's bootstrap over images (`images`), which rejects far too rarely.", since="0.2.0",
-        before="images")
+        "Test of RE-AI minus RE-AN: AN and AI swapped at random images, each difference in its own standard errors "
+        "(`studentised`; in networks as `corrected`), or as it is (`swap`); t with the variance over images without "
+        "what pairs count twice (`corrected`); or the paper's bootstrap, which rejects far too rarely (`images`).",
+        since="0.2.0", before="images")
     correction: Literal["fdr", "max", "none"] = described("fdr",
-        "Correction for the tests of a table, in its column `p_corrected`: false discovery rate (Benjamini & "
-        "Hochberg); the largest similarity of all regions (or layers) in each permutation (`max`: family-wise error; "
-        "in a report, of all regions of all subjects); or none.", since="0.2.0", before="none")
+        "Correction for the tests of a table, in `p_corrected`: false discovery rate (Benjamini & Hochberg); the "
+        "largest of all regions (in a report, of all subjects) or layers in each permutation; or none.",
+        since="0.2.0", before="none")
     trend: Literal["exact", "normal"] = described("exact",
-        "Mann-Kendall test over layers: exact, or by the normal approximation, which stands in `paper_p` beside it.",
-        source="protocol 8", since="0.2.0")
+        "Mann-Kendall test: exact, or by the normal approximation (always in `paper_p`).", since="0.2.0")
     control_vertices: Annotated[int, Field(ge=0)] = described(0,
-        "Vertices a hemisphere of a second selection, whose similarities stand in a table of their own (Fig. S2 of the "
-        "paper: 200); 0: none.", unit="vertices", source="protocol 7", since="0.2.0")
+        "Vertices a hemisphere of a second selection, with tables of its own (Fig. S2: 200); 0: none.",
+        unit="vertices", source="protocol 7", since="0.2.0")
     searchlight_permutations: Annotated[int, Field(ge=0)] = described(0,
-        "Permutations of the labels behind p in the maps of `searchlight`, uncorrected and corrected by false "
-        "discovery rate, by the largest value anywhere and by clusters; 0 maps similarities alone. 1000 take minutes.",
-        since="0.2.0")
+        "Permutations behind p in the maps of `searchlight`, uncorrected, by false discovery rate, by the largest value "
+        "and by clusters; 0 maps similarities alone. 1000 take minutes.", since="0.2.0")
 
 
 class RobustnessSettings(Section):

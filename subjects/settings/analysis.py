@@ -255,8 +255,8 @@ class RsaSettings(Section):
         "Vertices a hemisphere of a second selection, with tables of its own (Fig. S2: 200); 0: none.",
         unit="vertices", source="protocol 7", since="0.2.0")
     searchlight_permutations: Annotated[int, Field(ge=0)] = described(0,
-        "Permutations behind p in the maps of `searchlight`, uncorrected, by false discovery rate, by the largest value "
-        "and by clusters; 0 maps similarities alone. 1000 take minutes.", since="0.2.0")
+        "Permutations behind p in the maps of `searchlight`, uncorrected, by false discovery rate, by the largest "
+        "value and by clusters; 0 maps similarities alone. 1000 take minutes.", since="0.2.0")
 
 
 class RobustnessSettings(Section):

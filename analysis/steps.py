@@ -240,6 +240,10 @@ STEPS = {step.name: step for step in (
     Step(name="glm", title="GLM", product="betas", needs=("runs",), planner="analysis.glm.estimate:plan",
          help="Estimate the response to every image and presentation, in percent signal change. What was made of a "
               "session or a hemisphere and is current is reused."),
+    Step(name="sample", title="surface time series", product="time series on the surface", needs=("any runs",),
+         rehearsed=False, planner="analysis.data.series.sampling:plan",
+         help="Sample preprocessed volumes (space-T1w) midway between white and pial surface, where fMRIPrep wrote no "
+              "surface time series; the later steps then take them."),
     Step(name="flatten", title="flat maps", product="flat maps", needs=("any runs",), rehearsed=False,
          planner="analysis.regions.flat_maps:plan",
          help="Make the flat map of a preprocessed subject's surfaces, which fMRIPrep does not make: from FreeSurfer's "

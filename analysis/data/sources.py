@@ -27,9 +27,9 @@ from subjects.store import read_json
 
 log = logging.getLogger(__name__)
 
-SIMULATED = "simulated"
-SOURCES = ("fmriprep", SIMULATED)
-"""The pipelines that are known, by their folder under ``derivatives/``."""
+SIMULATED, SAMPLED = "simulated", "sampled"
+SOURCES = ("fmriprep", SIMULATED, SAMPLED)
+"""Where time series may come from, by their folder under ``derivatives/``; sampled ones are of fMRIPrep's volumes."""
 SURFACES = "surfaces"
 """Folder under ``derivatives/`` of meshes that no pipeline makes: flat maps (``python -m analysis flatten``)."""
 HEMISPHERES = ("L", "R")
@@ -43,7 +43,7 @@ class SubjectData:
     Parameters
     ----------
     sub : str
-    source : {"fmriprep", "simulated"}
+    source : {"fmriprep", "simulated", "sampled"}
         Pipeline that the time series come from.
     runs : tuple of RunKey
         Logged runs of one paradigm, in order.
@@ -167,6 +167,8 @@ def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto", space: 
     remedy = _remedy(layout, sub=sub)
     source = choose_source(layout, sub=sub, pipeline=pipeline, remedy=remedy)
     runs, names = layout.find_runs(sub, task), list_functional(layout.derivatives(source), sub=sub)
+    if source == SAMPLED:  # fMRIPrep's tables of confounds are theirs
+        names += tuple(one for one in list_functional(layout.derivatives("fmriprep"), sub=sub) if not is_series(one))
     places = [(key, hemi) for key in runs for hemi in HEMISPHERES]
     chosen = choose_series(_with_dropped(names) if source == SIMULATED else [one for one in names if is_series(one)],
                            places=places, space="" if source == SIMULATED else space)
@@ -186,10 +188,11 @@ def _anatomy(layout: Layout, *, source: str, sub: str, hemi: str, suffix: str, s
     entities = "" if desc is None else f"desc-{desc}_"
     if source == SIMULATED:
         return anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix=f"{entities}{suffix}")
-    found = find_anatomy([layout.derivatives(source), layout.derivatives(SURFACES)], sub=sub, hemi=hemi, suffix=suffix,
-                         space=space or "fsnative", desc=desc)
+    pipeline = "fmriprep" if source == SAMPLED else source
+    found = find_anatomy([layout.derivatives(pipeline), layout.derivatives(SURFACES)], sub=sub, hemi=hemi,
+                         suffix=suffix, space=space or "fsnative", desc=desc)
     own = "" if space in ("", "fsnative") else f"space-{space.replace(' ', '_')}_"
-    return found or anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix=f"{own}{entities}{suffix}")
+    return found or anatomy_path(layout, source=pipeline, sub=sub, hemi=hemi, suffix=f"{own}{entities}{suffix}")
 
 
 def _remedy(layout: Layout, *, sub: str) -> str:

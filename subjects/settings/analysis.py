@@ -259,23 +259,6 @@ class RsaSettings(Section):
         "value and by clusters; 0 maps similarities alone. 1000 take minutes.", since="0.2.0")
 
 
-class RobustnessSettings(Section):
-    """What is made otherwise to see how much of N1 to N3 hangs on it; see ``python -m analysis robustness``."""
-
-    contrasts: tuple[NotNegative, ...] = described((0.0, 6.0, 12.0, 24.0),
-        "Least contrasts with which AN are made beside the set's own; 0: the first AN that reaches P.",
-        unit="grey levels", since="0.2.0")
-    target_seeds: Annotated[int, Field(ge=0)] = described(4,
-        "Further draws of the AI's targets by the set's own rule.", unit="draws", since="0.2.0")
-    target_rules: tuple[Literal["derangement", "class_to_class", "independent", "nearest", "least_likely", "any"],
-                        ...] = described(("class_to_class", "nearest"),
-        "Other rules of the AI's targets.", since="0.2.0")
-    taps: tuple[str, ...] = described(("after norm and pool", "before norm and pool"),
-        "Where layers are read, beside the set's own choice: names of taps that the network offers, or the modules "
-        "that stand for its layers, by names or patterns with spaces between them (docs/stimuli.md).",
-        since="0.2.0")
-
-
 class EncodingSettings(Section):
     """Forward encoding by regularized orthogonal matching pursuit."""
 
@@ -304,8 +287,9 @@ class EncodingSettings(Section):
 class AnalysisSettings(Section):
     """Where the BOLD time series come from. ``auto`` takes the only source present, and says which."""
 
-    bold: Literal["auto", "fmriprep", "simulated"] = described("auto",
-        "Which time series are analysed; `auto` takes the only source that is there, and says which.",
+    bold: Literal["auto", "fmriprep", "simulated", "sampled"] = described("auto",
+        "Which time series are analysed (`sampled`: fMRIPrep's volumes, brought there by `python -m analysis sample`); "
+        "`auto` takes the only source that is there, and says which.",
         source="protocol 5")
     space: str = described("",
         "Surface space of preprocessed time series that are analysed, where several are there: `fsnative`, "
@@ -322,14 +306,13 @@ class AnalysisSettings(Section):
         "presentation. Images are found by image_id, file name or base image.", unit="names", since="0.2.0")
     events_types: tuple[str, ...] = described((),
         "For events tables of other programs: what a trial type of theirs is, as `ours = theirs` (`blank = rest`); "
-        "ours are RE, AN, AI, blank, and none for events that are left out. The type of a named image is known.",
-        unit="names", since="0.2.0")
+        "ours are RE, AN, AI, blank, and none for events that are left out.", unit="names", since="0.2.0")
 
     @field_validator("events_columns", "events_types")
     @classmethod
     def _pairs_have_sides(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        columns = info.field_name == "events_columns"
-        return require_pairs(given, known=EVENT_COLUMNS if columns else EVENT_TYPES, once=0 if columns else 1)
+        known, once = (EVENT_COLUMNS, 0) if info.field_name == "events_columns" else (EVENT_TYPES, 1)
+        return require_pairs(given, known=known, once=once)
 
 
 class SimulateSettings(Section):

@@ -1,4 +1,4 @@
-"""Settings of the image set and of the textures."""
+"""Settings of the image set, of what is made otherwise to see how much hangs on it, and of the textures."""
 
 from __future__ import annotations
 
@@ -167,3 +167,20 @@ class TexturesSettings(Section):
         if self.scramble == "grid" and self.size_px % self.scramble_cells:
             raise ValueError(f"scramble_cells does not divide size_px = {self.size_px}")
         return self
+
+
+class RobustnessSettings(Section):
+    """What is made otherwise to see how much of N1 to N3 hangs on it; see ``python -m analysis robustness``."""
+
+    contrasts: tuple[NotNegative, ...] = described((0.0, 6.0, 12.0, 24.0),
+        "Least contrasts with which AN are made beside the set's own; 0: the first AN that reaches P.",
+        unit="grey levels", since="0.2.0")
+    target_seeds: Annotated[int, Field(ge=0)] = described(4,
+        "Further draws of the AI's targets by the set's own rule.", unit="draws", since="0.2.0")
+    target_rules: tuple[Literal["derangement", "class_to_class", "independent", "nearest", "least_likely", "any"],
+                        ...] = described(("class_to_class", "nearest"),
+        "Other rules of the AI's targets.", since="0.2.0")
+    taps: tuple[str, ...] = described(("after norm and pool", "before norm and pool"),
+        "Where layers are read, beside the set's own choice: names of taps that the network offers, or the modules "
+        "that stand for its layers, by names or patterns with spaces between them (docs/stimuli.md).",
+        since="0.2.0")

@@ -19,7 +19,6 @@ from subjects.settings.analysis import (
     GlmSettings,
     LocalizerSettings,
     PrfSettings,
-    RobustnessSettings,
     RoiSettings,
     RsaSettings,
     SimulateSettings,
@@ -35,7 +34,7 @@ from subjects.settings.devices import (
     SerialTriggerSettings,
 )
 from subjects.settings.display import DisplaySettings
-from subjects.settings.images import StimuliSettings, TexturesSettings
+from subjects.settings.images import RobustnessSettings, StimuliSettings, TexturesSettings
 from subjects.settings.paradigms import (
     LoSettings,
     MainSettings,

@@ -209,7 +209,8 @@ def describe_other(names: Iterable[BidsName]) -> tuple[str, str] | None:
         return came, ("Run fMRIPrep with --output-spaces fsnative (or fsaverage5) beside --cifti-output, or separate "
                       "the cortex with wb_command -cifti-separate into *_hemi-L_space-fsLR_den-91k_bold.func.gii "
                       "and its partner.")
-    return came, "Run fMRIPrep with --output-spaces fsnative (or fsaverage5), which samples the volumes to the surface."
+    return came, ("Run fMRIPrep with --output-spaces fsnative (or fsaverage5), which samples the volumes to the "
+                  "surface, or sample those in space-T1w with `python -m analysis sample`.")
 
 
 def find_anatomy(folders: Iterable[Path], *, sub: str, hemi: str, suffix: str, space: str = _OWN,

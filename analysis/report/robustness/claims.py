@@ -10,8 +10,7 @@ import pandas as pd
 from analysis.report.scorecard import score
 from analysis.rsa.choices import FACTORS, count_deciding
 from subjects.provenance import derive_seed
-from subjects.settings.analysis import RobustnessSettings
-from subjects.settings.images import StimuliSettings
+from subjects.settings.images import RobustnessSettings, StimuliSettings
 
 CLAIMS = ("N1", "N2", "N3")
 DRAWN = ("derangement", "class_to_class", "independent")

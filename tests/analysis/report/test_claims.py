@@ -10,8 +10,7 @@ import pytest
 
 from analysis.report.robustness.claims import CLAIMS, at_own, choose_levels, say_conclusions, score_choices
 from analysis.rsa.choices import FACTORS, count_deciding
-from subjects.settings.analysis import RobustnessSettings
-from subjects.settings.images import StimuliSettings
+from subjects.settings.images import RobustnessSettings, StimuliSettings
 from tests.analysis.paper_tables import RE_AI, network_table
 
 LEVELS = {"contrast": ("6", "12", "24"), "targets": ("own", "nearest"), "tap": ("after", "before"),

@@ -23,8 +23,7 @@ from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout, network_label
-from subjects.settings.analysis import RobustnessSettings
-from subjects.settings.images import StimuliSettings
+from subjects.settings.images import RobustnessSettings, StimuliSettings
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from subjects.store import read_json, read_table

@@ -22,6 +22,7 @@ from stimuli.alignment.commands.options import (
     overwrite_option,
     replace_option,
 )
+from stimuli.alignment.commands.trade_off import trade_off
 from subjects.cli import group, json_option, main, rich_progress, say, study_option
 from subjects.errors import NetworkError, StoreError
 from subjects.layout import Layout
@@ -345,7 +346,7 @@ def train_demo(out: Path | None, seed: int, per_category: int, epochs: int, over
     click.echo(f"validation accuracy {record['validation_accuracy']:.3f}: {weights}")
 
 
-for one in (*COMMANDS, harmonize):
+for one in (*COMMANDS, trade_off, harmonize):
     cli.add_command(one)
 
 

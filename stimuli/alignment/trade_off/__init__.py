@@ -1,0 +1,1 @@
+"""The trade-off: accuracy against tolerance, alignment and predictivity, over a list of networks."""

@@ -186,6 +186,13 @@ def read_participants(layout: Layout) -> pd.DataFrame:
     return read_table(layout.participants, text_columns=columns)
 
 
+def told_of(layout: Layout, sub: str) -> dict[str, str]:
+    """Give what the table of participants says of a subject, by column; what is not known is left out."""
+    table = read_participants(layout)
+    rows = table[table["participant_id"] == f"sub-{sub}"].to_dict("records")
+    return {str(name): value for row in rows for name, value in row.items() if isinstance(value, str)}
+
+
 def write_row(layout: Layout, sub: str, *, row: dict[str, str]) -> None:
     """Put a subject's values into the table of participants, and their columns into its data dictionary.
 

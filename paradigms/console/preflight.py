@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,12 +24,13 @@ from paradigms.devices.tracker import NO_CONSENT, Consent, make_tracker
 from paradigms.emulation.scanner_and_display import VirtualClock
 from paradigms.playing.assembly import opened_devices, require_devices
 from paradigms.playing.run_devices import Devices
-from paradigms.record.departures import changes_since
+from paradigms.record.departures import changes_since, differences
 from paradigms.record.recovery import recoverable
 from paradigms.tasks.catalogue import task_of
 from paradigms.tasks.protocol import Pictures, Task
 from paradigms.texts.screens import load_texts, require_drawable, task_screen
 from subjects.cli import ProgressWrapper, silent
+from subjects.dataset import told_of
 from subjects.errors import ScheduleError, StudyError
 from subjects.layout import Layout
 from subjects.plan.run_sheet import PlannedRun, RunSheet, run_sheet
@@ -167,20 +168,12 @@ def check_settings(layout: Layout, settings: Settings, *, sub: str, tasks: Seque
                    remedy="Restore study.toml, or go on if the change is meant (--accept-changes).")
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> Iterator[str]:
-    """Name the settings that differ.
-
-    Examples
-    --------
-    >>> list(differences({"main": {"runs": 5, "blank_s": 2.0}}, {"main": {"runs": 4, "blank_s": 2.0}}))
-    ['main.runs: 5 then, 4 now']
-    """
-    for key in sorted(before.keys() | after.keys()):
-        old, new = before.get(key), after.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from differences(old, new, prefix=f"{prefix}{key}.")
-        elif old != new:
-            yield f"{prefix}{key}: {old} then, {new} now"
+def check_consent(layout: Layout, *, profile: SubjectProfile) -> Finding:
+    """See that nobody is scanned of whom it is entered that consent was not given."""
+    said = "yes" if profile.virtual else told_of(layout, profile.sub).get("consent", "")
+    came = "a virtual subject" if profile.virtual else {"yes": "given", "no": "not given"}.get(said, "not entered")
+    return Finding("consent", ok=said != "no", came=came,
+                   remedy="Have it signed, then `python -m subjects describe --consent yes`.")
 
 
 def check_resolution(display: Display, wanted: DisplaySettings) -> Finding:
@@ -332,7 +325,8 @@ def make_preflight(layout: Layout, settings: Settings, *, sub: str, ses: str, sc
     found = [check_disk(layout), check_records(layout),
              check_settings(layout, settings, sub=sub, tasks=[task.name for task in tasks]),
              check_images(layout, tasks, sub=sub, ses=ses, progress=progress),
-             check_texts(layout, settings, tasks=tasks, profile=profile), check_clock(clock)]
+             check_texts(layout, settings, tasks=tasks, profile=profile), check_consent(layout, profile=profile),
+             check_clock(clock)]
     if found[3].ok:
         schedule = task_of(first.task, settings).make_schedule(key=first.key, profile=profile,
                                                                pictures=Pictures(layout))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from paradigms.record.parts import was_scanned
@@ -19,6 +19,22 @@ NOT_SHOWN = ("stimuli.images", "stimuli.labels", "stimuli.weights", "display.scr
              "main.counterbalance_keys",
              *(f"{task}.least_hits" for task in ("retinotopy", "lo", "motion")))
 """Settings in them that say where things lie, what a verdict is about, and with which key a run is started."""
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> Iterator[str]:
+    """Name the settings that differ.
+
+    Examples
+    --------
+    >>> list(differences({"main": {"runs": 5, "blank_s": 2.0}}, {"main": {"runs": 4, "blank_s": 2.0}}))
+    ['main.runs: 5 then, 4 now']
+    """
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, prefix=f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}: {old} then, {new} now"
 
 
 def changes_since(layout: Layout, settings: Settings, *, sub: str, task: str) -> tuple[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -15,6 +16,7 @@ from paradigms.console import preflight
 from paradigms.console.panels import preflight_panel
 from paradigms.console.preflight import (
     check_clock,
+    check_consent,
     check_disk,
     check_images,
     check_inputs,
@@ -22,16 +24,18 @@ from paradigms.console.preflight import (
     check_refresh,
     check_resolution,
     check_settings,
-    differences,
 )
 from paradigms.devices.protocols import Frame, Press, Pulse
 from paradigms.emulation.scanner_and_display import RecordingDisplay, VirtualClock
 from paradigms.playing.play_run import play_run
 from paradigms.playing.run_devices import Devices
+from paradigms.record.departures import differences
 from paradigms.tasks.catalogue import task_of
 from stimuli.textures.render import render
+from subjects.dataset import Person
 from subjects.errors import ProfileError, ScheduleError
 from subjects.layout import Layout
+from subjects.profile import load_profile, register
 from subjects.run_key import RunKey
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
@@ -229,7 +233,7 @@ def preflight_of(layout: Layout, **changed: object) -> preflight.Preflight:
 def test_a_good_console_passes_and_the_findings_are_kept(small_console: Layout) -> None:
     made = preflight_of(small_console)
     assert made.passed
-    assert [one.name for one in made.findings] == ["disk", "records", "settings", "images", "texts", "clock", "screen",
+    assert [one.name for one in made.findings] == ["disk", "records", "settings", "images", "texts", "consent", "clock", "screen",
                                                    "resolution", "refresh", "buttons", "trigger"]
     preflight_of(small_console)
     kept = sorted(small_console.source_dir("01", "01").glob("*_preflight-*.json"))
@@ -275,6 +279,19 @@ def printed(panel: object) -> str:
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(panel)
     return console.export_text()
+
+
+@pytest.mark.parametrize(("person", "ok", "came"), [
+    ({"consent": "yes"}, True, "given"), ({"consent": "no"}, False, "not given"), ({}, True, "not entered"),
+    ({"age": 30}, True, "not entered")])
+def test_nobody_is_scanned_who_has_not_consented(small_console: Layout, person: dict[str, Any], ok: bool,
+                                                 came: str) -> None:
+    register(small_console, "05", person=Person(**person))
+    found = check_consent(small_console, profile=load_profile(small_console, "05"))
+    assert (found.name, found.ok, found.came) == ("consent", ok, came)
+    assert "describe --consent yes" in found.remedy
+    assert check_consent(small_console, profile=load_profile(small_console, "01")).came == "a virtual subject"
+    assert "consent" in [one.name for one in preflight_of(small_console).findings]
 
 
 def test_a_session_with_a_localizer_wants_its_textures(tmp_path: Path) -> None:

@@ -240,10 +240,14 @@ class HarmonizerLoss(nn.Module):
 
     def _error(self, logits: Tensor, images: Tensor, *, labels: Tensor, maps: Tensor, has_map: Tensor,
                scale: float) -> Tensor:
-        if self.in_evaluation:
+        share = 1.0
+        if self.in_evaluation:  # an image's saliency is its own there: those without a map need none
+            rows = has_map > 0
+            share = float(rows.float().mean())
+            images, labels, maps, has_map = images[rows], labels[rows], maps[rows], has_map[rows]
             logits = in_evaluation(self.network, lambda: self._logits(images))
         saliency = take_saliency(logits, images, labels=labels, scale=scale)
-        return pyramid_error(saliency, maps, has_map=has_map, levels=self.levels)
+        return share * pyramid_error(saliency, maps, has_map=has_map, levels=self.levels)
 
     def _logits(self, images: Tensor) -> Tensor:
         half = self.precision is not torch.float32

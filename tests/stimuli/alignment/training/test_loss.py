@@ -304,6 +304,20 @@ def test_saliency_in_evaluation_knows_neither_dropout_nor_the_batch():
     assert [part.training for part in network] == [True, False, True, True, True, True]
 
 
+def test_images_without_a_map_are_left_out_of_the_pass_in_evaluation_and_count_as_before(batch):
+    """Without dropout and batch norm both passes are one: the same error and gradients, from fewer images."""
+    seen, found = [], []
+    for mode in (False, True):
+        network = smooth_network()
+        network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+        parts = HarmonizerLoss(network, in_evaluation=mode)(**batch)
+        parts.total.backward()
+        found.append([parts.total.detach(), *(values.grad for values in network.parameters())])
+    assert seen == [4, 4, 3]
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
 def test_modes_come_back_after_an_error():
     network = nn.Sequential(nn.Dropout(), nn.Linear(2, 2))
     with pytest.raises(ZeroDivisionError):

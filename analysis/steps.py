@@ -273,7 +273,7 @@ STEPS = {step.name: step for step in (
          options=("network",), whom="any",
          help="Compare RE with AN and AI images by their dissimilarities, in the brain and in the network. Without "
               "--sub: in the network alone."),
-    Step(name="searchlight", title="searchlight", product="searchlight maps", needs=("glm",), rehearsed=False,
+    Step(name="searchlight", title="searchlight", product="searchlight maps", needs=("glm",),
          planner="analysis.rsa.searchlight.run:plan",
          help="Map the similarities of RE with AN and AI images around every vertex of both hemispheres, on disks of "
               "the flattened cortex, with p on request (rsa.searchlight_permutations)."),

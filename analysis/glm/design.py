@@ -208,7 +208,7 @@ def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: S
     float64 array, (n_kept_volumes, n_conditions * n_columns)
         Sum over a condition's events of :func:`~analysis.glm.hrf.event_response`: a single event that lasts as
         planned peaks at 1. A condition's columns stand beside one another; a derivative is made orthogonal to the
-        column that it belongs to, as SPM does it, so that the beta is the height of the response with or without it.
+        columns before it, as SPM does it, so that the beta is the height of the response with or without it.
 
     Raises
     ------
@@ -220,11 +220,18 @@ def design_matrix(events: pd.DataFrame, *, conditions: pd.DataFrame, sampling: S
     times = sampling.times_s
     design = np.zeros((len(times), len(conditions), response.n_columns))
     add_responses(design, events, columns=columns, times_s=times, response=response)
-    if response.basis == "derivative":
-        main, other = design[..., 0], design[..., 1]
-        along = np.einsum("tc,tc->c", main, other) / np.maximum(np.einsum("tc,tc->c", main, main), 1e-300)
-        other -= main * along
+    if response.basis in ("derivative", "dispersion"):
+        _orthogonalise(design)
     return design.reshape(len(times), -1)
+
+
+def _orthogonalise(design: NDArray[np.float64]) -> None:
+    """Take off each of a condition's columns what those before it explain, in place, (n_volumes, n_conditions, n)."""
+    for later in range(1, design.shape[2]):
+        for before in range(later):
+            first, other = design[..., before], design[..., later]
+            size = np.maximum(np.einsum("tc,tc->c", first, first), 1e-300)
+            other -= first * (np.einsum("tc,tc->c", first, other) / size)
 
 
 def condition_columns(events: pd.DataFrame, *, conditions: pd.DataFrame) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Haemodynamic responses: exact at any onset and duration, with no grid of their own.
 
 Two canonical ones (SPM's double gamma, and GLMdenoise's mean of measured responses), and what a condition's time course
-may be made of: one response, the response and its derivative in time, or one value a lag (FIR).
+may be made of: one response, the response and its derivatives in time and in dispersion, or one value a lag (FIR).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import gammainc, gammaln, xlogy
 
 Shape = Literal["canonical", "glmdenoise"]
-Basis = Literal["single", "derivative", "fir"]
+Basis = Literal["single", "derivative", "dispersion", "fir"]
 
 _PEAK, _UNDERSHOOT, _RATIO = 6.0, 16.0, 6.0
 LENGTH_S = 32.0
@@ -26,6 +26,8 @@ LENGTHS_S: dict[Shape, float] = {"canonical": LENGTH_S, "glmdenoise": 49.0}
 FIR_S = 20.0
 """How long after an event a response is followed lag by lag."""
 _SHIFT_S = 1.0
+_WIDER = 0.01
+"""How much wider SPM's response is whose difference is the derivative in dispersion."""
 _MEASURED_TR_S, _MEASURED_DURATION_S = 1.323751, 3.0
 _MEASURED = np.array([
     0.0, 0.0314739, 0.1328923, 0.3123292, 0.4411544, 0.5063263, 0.4650057, 0.3392917, 0.1896538, 0.0887497, 0.0269547,
@@ -64,12 +66,13 @@ def _density(time: NDArray[np.float64], shape: float) -> NDArray[np.float64]:
     return np.exp(xlogy(shape - 1, time) - time - gammaln(shape))
 
 
-def _integral(time: NDArray[np.float64], shape: Shape = "canonical") -> NDArray[np.float64]:
-    """Integrate the impulse response from 0."""
+def _integral(time: NDArray[np.float64], shape: Shape = "canonical", *, dispersion: float = 1.0) -> NDArray[np.float64]:
+    """Integrate the impulse response from 0; the dispersion is that of SPM's positive lobe, which keeps its area."""
     passed = np.maximum(time, 0.0)
     if shape == "glmdenoise":
         return _measured_integral(passed)
-    return np.asarray(gammainc(_PEAK, passed) - gammainc(_UNDERSHOOT, passed) / _RATIO)
+    rise = gammainc(_PEAK / dispersion, passed / dispersion)
+    return np.asarray(rise - gammainc(_UNDERSHOOT, passed) / _RATIO)
 
 
 @lru_cache(maxsize=1)
@@ -144,9 +147,11 @@ class ResponseModel:
     ----------
     shape : {"canonical", "glmdenoise"}
         See :func:`event_response`.
-    basis : {"single", "derivative", "fir"}
+    basis : {"single", "derivative", "dispersion", "fir"}
         One column a condition; a second one, the difference to the response a second later, as SPM's derivative in
-        time; or one column a lag of a TR, up to :data:`FIR_S` after an event.
+        time; a third one, SPM's derivative in dispersion (``spm_get_bf``: the difference to a response whose positive
+        lobe has a dispersion of 1.01, over .01), of the canonical shape alone; or one column a lag of a TR, up to
+        :data:`FIR_S` after an event.
     tr_s : float
         Repetition time, the width of a lag.
     """
@@ -155,10 +160,14 @@ class ResponseModel:
     basis: Basis = "single"
     tr_s: float = 2.0
 
+    def __post_init__(self) -> None:
+        if self.basis == "dispersion" and self.shape != "canonical":
+            raise ValueError(f"the dispersion of {self.shape!r}; expected that of SPM's canonical response")
+
     @property
     def n_columns(self) -> int:
         """Columns of a condition."""
-        return {"single": 1, "derivative": 2, "fir": self.n_lags}[self.basis]
+        return {"single": 1, "derivative": 2, "dispersion": 3, "fir": self.n_lags}[self.basis]
 
     @property
     def n_lags(self) -> int:
@@ -168,7 +177,7 @@ class ResponseModel:
     @property
     def length_s(self) -> float:
         """How long after its end an event still tells."""
-        return FIR_S if self.basis == "fir" else LENGTHS_S[self.shape] + _SHIFT_S * (self.basis == "derivative")
+        return FIR_S if self.basis == "fir" else LENGTHS_S[self.shape] + _SHIFT_S * (self.basis != "single")
 
     def main_column(self, planned_s: float) -> int:
         """Say which of a condition's columns its beta is read from: the first, or the lag at the response's peak."""
@@ -186,4 +195,14 @@ class ResponseModel:
         if self.basis == "single":
             return main[:, None]
         later = event_response(time_s - _SHIFT_S, duration_s=duration_s, planned_s=planned_s, shape=self.shape)
-        return np.stack([main, (main - later) / _SHIFT_S], axis=1)
+        beside = [(main - later) / _SHIFT_S]
+        if self.basis == "dispersion":
+            beside.append((main - _wider_response(time_s, duration_s=duration_s, planned_s=planned_s)) / _WIDER)
+        return np.stack([main, *beside], axis=1)
+
+
+def _wider_response(time_s: NDArray[np.float64], *, duration_s: float, planned_s: float) -> NDArray[np.float64]:
+    """Evaluate the response to an event by a slightly wider canonical one, scaled as :func:`event_response` is."""
+    wide = 1.0 + _WIDER
+    found = _integral(time_s, dispersion=wide) - _integral(time_s - duration_s, dispersion=wide)
+    return found / peak_height(float(planned_s))

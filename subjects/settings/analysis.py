@@ -34,9 +34,10 @@ class GlmSettings(Section):
     hrf: Literal["canonical", "glmdenoise"] = described("canonical",
         "Haemodynamic response: SPM's canonical double gamma, or GLMdenoise's own, the mean of measured responses; "
         "what GLMdenoise's estimate starts from.", source="protocol 6")
-    basis: Literal["single", "derivative", "fir"] = described("single",
-        "What least squares and AR(1) fit a condition with: `hrf` alone; with its derivative in time beside it; or a "
-        "value a lag up to 20 s (`fir`, for few conditions at jittered times; the one at the peak is the beta).",
+    basis: Literal["single", "derivative", "dispersion", "fir"] = described("single",
+        "What least squares and AR(1) fit a condition with: `hrf` alone; with its derivative in time beside it, or "
+        "with those in time and dispersion (of the canonical one, as in SPM); or a value a lag up to 20 s (`fir`, for "
+        "few conditions at jittered times; the one at the peak is the beta).",
         source="protocol 6, open", since="0.2.0")
     contrasts: tuple[str, ...] = described(("RE + AN + AI > blank", "RE > AN", "RE > AI", "AI > AN"),
         "Contrasts of least squares and AR(1), two-tailed: means of conditions on both sides of `>`, joined by `+`: a "
@@ -67,6 +68,12 @@ class GlmSettings(Section):
         "percent of next to nothing is anything. 0: none is too dim.", unit="share", since="0.2.0", before=0.0)
     block_vertices: Count = described(4096,
         "Vertices that are fitted at a time; no result depends on it beyond rounding.", unit="vertices")
+
+    @model_validator(mode="after")
+    def _dispersion_is_of_the_canonical_response(self) -> GlmSettings:
+        if self.basis == "dispersion" and self.hrf != "canonical":
+            raise ValueError('basis = "dispersion" is of the canonical response: hrf = "canonical"')
+        return self
 
     @field_validator("contrasts")
     @classmethod

@@ -39,6 +39,7 @@ SETTINGS = ("model", "hrf", "basis", "drift_minutes", "partition", "min_brightne
 SAYS = {"canonical": "SPM double gamma", "glmdenoise": "GLMdenoise's canonical response",
         "single": "an event of its planned duration peaks at 1",
         "derivative": "an event of its planned duration peaks at 1; derivative in time beside it",
+        "dispersion": "an event of its planned duration peaks at 1; derivatives in time and in dispersion beside it",
         "fir": "one value a lag, the beta is the one at the peak of the canonical response"}
 
 

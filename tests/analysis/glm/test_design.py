@@ -17,7 +17,7 @@ from analysis.glm.design import (
     planned_durations,
     polynomials,
 )
-from analysis.glm.hrf import event_response
+from analysis.glm.hrf import ResponseModel, event_response
 from subjects.errors import AnalysisError
 
 NAMES = ("dogs-01", "birds-01")
@@ -88,6 +88,17 @@ def test_a_design_equals_a_plain_loop(events, conditions):
                         expected[row, column] += event_response(lag, duration_s=event["duration"],
                                                                 planned_s=event["duration"])
     np.testing.assert_allclose(design_matrix(events, conditions=conditions, sampling=sampling), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(("basis", "n"), [("derivative", 2), ("dispersion", 3)])
+def test_derivatives_are_orthogonal_to_what_stands_before_them(events, conditions, basis, n):
+    sampling = Sampling(n_volumes=60, tr_s=2.0)
+    found = design_matrix(events, conditions=conditions, sampling=sampling, response=ResponseModel(basis=basis))
+    by_condition = found.reshape(60, len(conditions), n)
+    np.testing.assert_allclose(by_condition[..., 0], design_matrix(events, conditions=conditions, sampling=sampling))
+    for k in range(len(conditions)):
+        columns = by_condition[:, k] / np.linalg.norm(by_condition[:, k], axis=0)
+        np.testing.assert_allclose(columns.T @ columns, np.eye(n), atol=1e-9)
 
 
 def test_the_order_of_events_does_not_matter(events, conditions):

@@ -146,6 +146,30 @@ def test_a_derivative_is_the_difference_to_a_second_later():
     assert model.main_column(2.0) == 0
 
 
+def test_a_dispersion_derivative_is_that_of_nilearn():
+    """Of an impulse, up to the height that ours is scaled to."""
+    from nilearn.glm.first_level.hemodynamic_models import spm_dispersion_derivative, spm_hrf
+
+    times = np.arange(0.0, 32.0, 0.02)
+    model = ResponseModel(basis="dispersion")
+    assert model.n_columns == 3
+    found = model.columns(times, duration_s=0.02, planned_s=0.02)
+    theirs = [make(2.0, oversampling=100) for make in (spm_hrf, spm_dispersion_derivative)]
+    height = theirs[0].max()
+    np.testing.assert_allclose(found[:, 2], theirs[1][:len(times)] / height,
+                               atol=0.05 * np.abs(theirs[1]).max() / height)
+    assert np.corrcoef(found[:, 2], theirs[1][:len(times)])[0, 1] > 0.999
+
+
+def test_the_first_columns_do_not_depend_on_the_dispersion():
+    times = np.linspace(0.0, 40.0, 81)
+    found, less = (ResponseModel(basis=one).columns(times, duration_s=2.0, planned_s=2.0)
+                   for one in ("dispersion", "derivative"))
+    np.testing.assert_array_equal(found[:, :2], less)
+    with pytest.raises(ValueError, match="the dispersion of 'glmdenoise'; expected that of SPM's canonical response"):
+        ResponseModel(shape="glmdenoise", basis="dispersion")
+
+
 @pytest.mark.parametrize(("tr_s", "n_lags"), [(2.0, 10), (1.5, 14), (0.8, 25)])
 def test_every_moment_within_20_s_is_in_one_lag(tr_s, n_lags):
     model = ResponseModel(basis="fir", tr_s=tr_s)

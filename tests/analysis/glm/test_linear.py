@@ -271,9 +271,10 @@ def test_sessions_are_averaged_by_fixed_effects_and_those_without_a_term_left_ou
         fixed_effects(parse("a-01 > b-01"), fits, where="sub-01")
 
 
-def test_a_derivative_beside_the_response_leaves_a_timely_beta_and_has_its_own_column():
-    plain, beside = fit_of({"01": EVENTS["01"]}, noise=0.5), fit_of({"01": EVENTS["01"]}, noise=0.5, basis="derivative")
-    assert plain[3].n_df - beside[3].n_df == len(plain[0].conditions)
+@pytest.mark.parametrize(("basis", "n_beside"), [("derivative", 1), ("dispersion", 2)])
+def test_a_derivative_beside_the_response_leaves_a_timely_beta_and_has_its_own_column(basis, n_beside):
+    plain, beside = fit_of({"01": EVENTS["01"]}, noise=0.5), fit_of({"01": EVENTS["01"]}, noise=0.5, basis=basis)
+    assert plain[3].n_df - beside[3].n_df == n_beside * len(plain[0].conditions)
     assert np.corrcoef(plain[3].percent.ravel(), beside[3].percent.ravel())[0, 1] > 0.97
     assert beside[3].percent.shape == plain[3].percent.shape
 

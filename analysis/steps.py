@@ -261,6 +261,10 @@ STEPS = {step.name: step for step in (
          planner="analysis.regions.prf.run:plan",
          help="Fit population receptive fields to the retinotopy runs: angle, eccentricity, size and exponent at every "
               "vertex, from the apertures that were truly shown. An interrupted fit goes on where it stopped."),
+    Step(name="propose", title="proposal", product="proposed regions", needs=("prf",), task="retinotopy",
+         rehearsed=False, planner="analysis.report.regions.proposal:plan",
+         help="Propose V1 to V4: an atlas's borders (roi.proposal_atlas; needs neuropythy), moved to the subject's own "
+              "angle and eccentricity maps, as labels to look at, correct and take with `labels --from`."),
     Step(name="localizers", title="localizers", product="localized areas", needs=("localizer runs",), task="lo",
          planner="analysis.report.regions.localizers:plan",
          help="Find LO and hMT+ from the localizer runs: both contrasts, their thresholds, LO without what hMT+ holds "

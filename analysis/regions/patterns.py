@@ -244,7 +244,7 @@ def _require_one_mesh(betas: Betas, *, disks: Disks, labels: NDArray[np.int16], 
 
 def selection_parameters(settings: RoiSettings) -> dict[str, Any]:
     """Give the settings that decide which vertices are chosen; the others warn, refuse or measure."""
-    return settings.model_dump(mode="json", exclude={"warn_disk", "refuse_disk", "bias_draws"})
+    return settings.model_dump(mode="json", exclude={"warn_disk", "refuse_disk", "bias_draws", "proposal_atlas"})
 
 
 def brain_inputs(data: SubjectData, betas: Mapping[str, Path], *, settings: RoiSettings) -> dict[str, Path]:

@@ -167,6 +167,9 @@ class RoiSettings(Section):
     missing_regions: Literal["refuse", "leave_out"] = described("refuse",
         "What is done with a subject whose labels lack one of them in either hemisphere: it is refused, or the region "
         "is left out for this subject, in both hemispheres, and that is said.", since="0.2.0")
+    proposal_atlas: Literal["benson", "wang"] = described("benson",
+        "Atlas whose V1 to V4 `analysis propose` moves to a subject's own maps: that of Benson et al., or that of Wang "
+        "et al. (moved by Benson's field map); both come with neuropythy.", since="0.2.0")
     radius_mm: Positive = described(3.0,
         "Geodesic radius of the disks on the flattened surface.", unit="mm", source="protocol 7")
     vertices_per_hemisphere: Count = described(100,

@@ -13,58 +13,19 @@ Benson NC, Winawer J (2018) Bayesian analysis of retinotopic maps. eLife 7:e4022
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
 
 from analysis.data.surface import Surface
+from analysis.regions.drawing.atlas import read_atlas
 from analysis.simulation.brain.fields import AREAS, MOTION_AREA, FieldMap
-from subjects.errors import AnalysisError
 
-_SIDES = {"L": "lh", "R": "rh"}
 _NUMBERS = {1: "V1", 2: "V2", 3: "V3", 4: "V4", 7: "LO", 8: "LO", 9: MOTION_AREA, 10: MOTION_AREA}
 """The atlas's visual areas to ours; others have none."""
 OVERLAP_MM = 4.0
-Values = NDArray[np.float64]
-
-
-def atlas_folder() -> Path:
-    """Find the atlas's files in the neuropythy that is installed.
-
-    Raises
-    ------
-    AnalysisError
-        If it is not installed, or has no such files.
-    """
-    found = importlib.util.find_spec("neuropythy")
-    places = list(found.submodule_search_locations or ()) if found is not None else []
-    folder = Path(places[0]) / "lib" / "data" / "fsaverage" / "surf" if places else None
-    if folder is None or not folder.is_dir():
-        came = "no neuropythy" if not places else "a neuropythy without the atlas's files"
-        raise AnalysisError("simulate.atlas = \"benson\"", came=came, expected="neuropythy, which brings the atlas",
-                            remedy="Install it (`pip install neuropythy`), or set simulate.atlas to "
-                                   "analytic.")
-    return folder
-
-
-def read_atlas(hemi: str) -> dict[str, Values]:
-    """Read the atlas of a hemisphere at every vertex of fsaverage: ``varea``, ``angle`` and ``eccen`` in degrees.
-
-    Polar angle is counted from the upper vertical meridian, 0 to 180 on either side.
-    """
-    folder, found = atlas_folder(), {}
-    for name in ("varea", "angle", "eccen"):
-        path = folder / f"{_SIDES[hemi]}.benson14_{name}.v4_0.mgz"
-        if not path.is_file():
-            raise AnalysisError(str(path), came="no such file", expected="the atlas of neuropythy 0.12 or newer",
-                                remedy="Install another neuropythy.")
-        found[name] = np.asarray(nib.load(path).dataobj, dtype=np.float64).ravel()  # type: ignore[attr-defined]
-    return found
+_WHERE, _INSTEAD = 'simulate.atlas = "benson"', "or set simulate.atlas to analytic"
 
 
 def benson_map(patch: Surface, *, coarse: Surface, vertices: NDArray[np.int64]) -> FieldMap:
@@ -84,7 +45,7 @@ def benson_map(patch: Surface, *, coarse: Surface, vertices: NDArray[np.int64]) 
     FieldMap
         Areas of the nearest vertex of the atlas; places in the visual field are interpolated linearly on the flat map.
     """
-    atlas = {name: values[vertices] for name, values in read_atlas(patch.hemi).items()}
+    atlas = {name: values[vertices] for name, values in read_atlas(patch.hemi, where=_WHERE, instead=_INSTEAD).items()}
     numbers = np.zeros(len(vertices), dtype=np.int16)
     for number, name in _NUMBERS.items():
         numbers[atlas["varea"].astype(int) == number] = AREAS.index(name) + 1

@@ -16,8 +16,8 @@ from analysis.data.template import load_fsaverage5
 from analysis.data.timeseries import read_run
 from analysis.glm.betas import load_betas
 from analysis.glm.combining import betas_paths
+from analysis.regions.drawing.atlas import read_atlas
 from analysis.simulation.brain import meshes
-from analysis.simulation.brain.atlas import read_atlas
 from analysis.simulation.brain.fields import AREAS, FieldMap
 from stimuli.image_set.exports.feature_writer import write_store
 from stimuli.manifest import read_manifest

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.data.surface import Surface
+from analysis.regions.drawing.atlas import atlas_folder, read_atlas
 from analysis.simulation.brain import atlas
 from analysis.simulation.brain.fields import (
     AREAS,
@@ -164,7 +165,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "neuropythy" / "lib" / "data" / "fsaverage" / "surf"
     folder.mkdir(parents=True)
     found = SimpleNamespace(submodule_search_locations=[str(tmp_path / "neuropythy")])
-    monkeypatch.setattr(atlas.importlib.util, "find_spec", lambda _: found)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: found)
     return folder
 
 
@@ -224,9 +225,9 @@ def test_without_a_motion_area_nothing_is_one(installed: Path) -> None:
 def test_a_package_without_the_files_is_said_by_what_it_lacks(installed: Path) -> None:
     write_atlas(installed, varea=[1.0], angle=[1.0])
     with pytest.raises(AnalysisError, match=r"lh\.benson14_eccen.*no such file; expected .* neuropythy 0\.12 or newer"):
-        atlas.read_atlas("L")
+        read_atlas("L")
     for path in installed.iterdir():
         path.unlink()
     installed.rmdir()
     with pytest.raises(AnalysisError, match="a neuropythy without the atlas's files"):
-        atlas.atlas_folder()
+        atlas_folder()

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from analysis.encoding.predictivity.command import predict_arrays
-from analysis.report.regions.commands import labels
+from analysis.report.regions.commands import draw_regions, labels
 from analysis.steps import SET_REPORT, STEPS, Done, Request, Step
 from subjects.cli import (
     Name,
@@ -243,6 +243,7 @@ def quickcheck(nifti: Path, study: Path, sub: str, ses: str, task: str, number: 
 for _step in STEPS.values():
     make_command(_step)
 cli.add_command(labels)
+cli.add_command(draw_regions)
 cli.add_command(clean)
 cli.add_command(predict_arrays)
 

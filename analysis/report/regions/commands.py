@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,55 @@ def labels(study: Path, sub: str, files: tuple[Path, ...], renamed: tuple[str, .
               *(f"written: {path}" for path in exported), *(f"LOOK: {one}" for one in faults)])
     if faults:
         raise SystemExit(1)
+
+
+@click.command("draw")
+@study_option
+@subject_option
+@click.option("--hemi", required=True, type=click.Choice(("L", "R")), help="The hemisphere.")
+@click.option("--polygons", "path", type=click.Path(path_type=Path, dir_okay=False), default=None,
+              help="File of polygons to go on with and to write (default: derivatives/rois, hemi-X_polygons.json).")
+@click.option("--no-window", is_flag=True, help="Write the labels of the polygons in the file, without a window.")
+@site_option
+@json_option
+def draw_regions(study: Path, sub: str, hemi: str, path: Path | None, no_window: bool, site: Path | None,
+                 as_json: bool) -> None:
+    """Draw regions as polygons on the flat angle and eccentricity maps (after `prf`).
+
+    Keys stand above the map. Written are the polygons and, beside them, each region as FreeSurfer's lh.V1.label:
+    take them with `labels --from`.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from analysis.regions.drawing.outlines import read_polygons
+    from analysis.regions.prf.maps import load_maps
+    from analysis.regions.prf.run import maps_paths
+    from analysis.report.figures.cortex.flatmap import FlatHemisphere
+    from analysis.report.figures.prf.maps import PrfHemisphere
+    from analysis.report.regions.window import Drawing, require_window, starting_polygons
+    from subjects.dataset import describe_derivative
+
+    opened = Subject(study, sub=sub, site=site)
+    surface, chosen = opened.data.load_surface(hemi), opened.settings
+    target = path or opened.layout.derivative("rois", sub=opened.sub, hemi=hemi, suffix="polygons.json")
+    begun = read_polygons(target, hemi=hemi, flat=surface.flat) if target.is_file() else None
+    flat = FlatHemisphere(hemi, surface.flat, surface.faces, np.zeros(surface.n_vertices, dtype=np.int16), {})
+    shown = PrfHemisphere(flat=flat, maps=load_maps(maps_paths(opened.layout, sub=opened.sub)[hemi]),
+                          show_r2_pct=chosen.prf.show_r2_pct)
+    opens = partial(Drawing, hemisphere=shown, surface=surface, regions=chosen.roi.regions, path=target)
+    describe_derivative(opened.layout, "rois")
+    if no_window:
+        drawing = opens(Figure(), polygons=starting_polygons(target, read=begun))
+    else:
+        require_window()
+        import matplotlib.pyplot as plt
+
+        drawing = opens(plt.figure(figsize=(9, 9)), polygons=begun)
+        plt.show()
+    written = drawing.write()
+    say({"written": [str(one) for one in written], "said": drawing.count()}, as_json=as_json,
+        text=[drawing.count(), *(f"written: {one}" for one in written)])
 
 
 def collect(opened: Subject, surfaces: dict[str, Surface], *, files: tuple[Path, ...], renamed: tuple[str, ...],

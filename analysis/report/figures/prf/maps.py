@@ -177,6 +177,24 @@ def face_colors(values: Floats, faces: NDArray[np.integer], *, panel: _Panel) ->
     return result
 
 
+def draw_map(axes: Axes, one: PrfHemisphere, *, name: str) -> tuple[Floats, Floats]:
+    """Draw one map of a hemisphere alone, without borders; give the corners of what is shown.
+
+    Parameters
+    ----------
+    axes : Axes
+    one : PrfHemisphere
+    name : {"angle_deg", "eccentricity_deg", "size_deg", "r2_pct"}
+    """
+    panel = next(panel for panel in _panels([one]) if panel.name == name)
+    low, high = _frame(one)
+    centres = one.flat.flat[one.flat.faces].mean(axis=1)
+    faces = one.flat.faces[((centres > low) & (centres < high)).all(axis=1)]
+    draw_triangles(axes, one.flat.flat[faces], low=low, high=high,
+                   colors=face_colors(one.values(name), faces, panel=panel))
+    return low, high
+
+
 def _draw_flat(axes: Axes, one: PrfHemisphere, panel: _Panel, *, frame: tuple[Floats, Floats],
                regions: Sequence[str]) -> None:
     low, high = frame

@@ -204,8 +204,13 @@ class Layout:
         return self.raw(key.sub, key.ses) / f"{self.run_name(key)}_stim.tsv.gz"
 
     def physio(self, key: RunKey) -> Path:
-        """Spell the path of a run's BIDS recording of gaze."""
-        return self.raw(key.sub, key.ses) / f"{self.run_name(key)}_recording-eyelink_physio.tsv.gz"
+        """Spell the path of a run's BIDS recording of gaze.
+
+        That of a later part has no entity ``recording``: with it two events tables, of the part and of the run, would
+        be its own, which BIDS forbids; without it the one of exactly its name is.
+        """
+        recording = "_recording-eyelink" if key.part == 1 else ""
+        return self.raw(key.sub, key.ses) / f"{self.run_name(key)}{recording}_physio.tsv.gz"
 
     def derivatives(self, pipeline: str) -> Path:
         """Folder of one kind of result."""

@@ -21,7 +21,7 @@ from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.display import DisplaySettings
 from subjects.settings.loading import read_resolved
-from subjects.store import write_bytes, write_json, write_table
+from subjects.store import read_json, write_bytes, write_json, write_table
 
 COLUMNS = ("timestamp", "x_coordinate", "y_coordinate", "pupil_size")
 WITHIN_DEG = 1.0
@@ -158,6 +158,8 @@ def message_offsets_s(gaze: Gaze, events: pd.DataFrame) -> NDArray[np.float64]:
     """
     told = [((t - gaze.zero_ms) / 1000.0, text.split()) for t, text in gaze.messages if text.startswith("event ")]
     shown = events[events["trial_type"] != "blank"]
+    if not events.attrs.get("complete", True) and len(told) == len(shown) + 1:
+        told = told[:-1]  # the run was cut short during an event, of whose end nothing tells: it has no row
     if len(told) != len(shown):
         raise RunLogError("gaze", came=f"{len(told)} events' messages", expected=f"{len(shown)}, as the events table",
                           remedy=_OF_THIS)
@@ -198,6 +200,16 @@ def require_recording_of(gaze: Gaze, *, key: RunKey, began_wall_s: float, where:
                           "table is of", expected="one of the same attempt", remedy=_OF_THIS)
 
 
+def _own_path(layout: Layout, key: RunKey) -> Path:
+    """Spell where a run's gaze goes; what another recorder's has that name is never written over."""
+    path = layout.physio(key)
+    told = path.with_name(path.name.replace(".tsv.gz", ".json"))
+    if path.exists() and not (told.is_file() and "MessageOffset" in read_json(told)):
+        raise RunLogError(str(path), came="another recording", expected="a free name, or gaze that was written before",
+                          remedy="Give it an entity of its own, for example recording-cardiac; nothing was written.")
+    return path
+
+
 def write_physio(layout: Layout, *, key: RunKey, recording: Path,
                  within_deg: float = WITHIN_DEG) -> tuple[Path, pd.DataFrame]:
     """Write a run's gaze as BIDS physio, and its fixation by type of image beside the recording.
@@ -226,7 +238,7 @@ def write_physio(layout: Layout, *, key: RunKey, recording: Path,
     require_recording_of(gaze, key=key, began_wall_s=float(of_kind(journal, "start")[0]["wall"]), where=recording)
     offsets = message_offsets_s(gaze, events)
     table = fixation_by_type(gaze, events, display=display, within_deg=within_deg)
-    path = layout.physio(key)
+    path = _own_path(layout, key)
     values = gaze.samples.copy()
     values[:, 0] = (values[:, 0] - gaze.zero_ms) / 1000.0
     text = io.StringIO()

@@ -31,7 +31,7 @@ from subjects.settings.display import DisplaySettings
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 from subjects.store import read_json
-from tests.bids import bids_report
+from tests.bids import bids_errors, bids_report
 from tests.paradigms.conftest import Bench
 
 KEY = RunKey("01", "01", "main", 1)
@@ -80,9 +80,9 @@ def test_fixation_is_counted_by_type_as_planted() -> None:
 
 
 @pytest.fixture
-def recorded(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[Layout, Path]:
-    """Play a run with the double, and give the study and the recording."""
-    settings, clocks = load_settings(small_console.root), []
+def tracked(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """Have runs in virtual time recorded by the double."""
+    clocks: list[VirtualClock] = []
 
     class Clock(VirtualClock):
         def __init__(self) -> None:
@@ -96,8 +96,34 @@ def recorded(small_console: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[La
 
     monkeypatch.setattr(playing, "VirtualClock", Clock)
     monkeypatch.setattr(playing, "make_tracker", tracker)
-    playing.play_run(small_console, settings, key=KEY, scanner="emulated", display="virtual")
-    return small_console, next(small_console.root.rglob("*_eyelink-01.edf"))
+    return small_console
+
+
+@pytest.fixture
+def recorded(tracked: Layout) -> tuple[Layout, Path]:
+    """Play a run with the double, and give the study and the recording."""
+    playing.play_run(tracked, load_settings(tracked.root), key=KEY, scanner="emulated", display="virtual")
+    return tracked, next(tracked.root.rglob("*_eyelink-01.edf"))
+
+
+def test_each_part_of_a_run_has_its_own_recording(tracked: Layout) -> None:
+    cut = load_settings(tracked.root, overrides={"emulated_scanner.abort_s": 40.0})
+    assert not playing.play_run(tracked, cut, key=KEY, scanner="emulated", display="virtual").complete
+    playing.play_run(tracked, load_settings(tracked.root), key=KEY, scanner="emulated", display="virtual", resume=True)
+    files = sorted(tracked.root.rglob("*_eyelink-0?.edf"))
+    assert len(files) == 2
+    for part, recording in enumerate(files, start=1):
+        key = replace(KEY, part=part)
+        written, _ = write_physio(tracked, key=key, recording=recording)
+        assert written.name == ("sub-01_ses-01_task-main_run-1_recording-eyelink_physio.tsv.gz" if part == 1 else
+                                "sub-01_ses-01_task-main_acq-part2_run-1_physio.tsv.gz")
+        with pytest.raises(RunLogError, match="events' messages; expected .*Take the recording of this attempt"):
+            write_physio(tracked, key=key, recording=files[2 - part])
+    assert bids_errors(tracked.root) == []  # two events tables that are both a recording's would be an error
+    write_physio(tracked, key=key, recording=files[1])
+    written.with_name(written.name.replace(".tsv.gz", ".json")).unlink()
+    with pytest.raises(RunLogError, match="another recording; expected a free name"):
+        write_physio(tracked, key=key, recording=files[1])
 
 
 def test_a_run_is_written_as_bids_physio(recorded: tuple[Layout, Path]) -> None:

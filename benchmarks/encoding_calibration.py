@@ -10,6 +10,9 @@ Nothing of the generator is shared with the statistics.
 - alike: as null, but the AN and the AI image of a base image are alike, in units and in responses.
 - both: AN and AI images are predicted equally well, so that their difference is null.
 - paper: AI images are predicted, AN images are not.
+- shares: H1 and H2 with three subjects and the regions V1 and LO. What a layer predicts resembles that of its
+  neighbours and is unrelated to the responses: low and high layers, V1 and LO are alike. Every vertex is given to a
+  layer; in a tenth of the repetitions also those alone that `encoding.predicted_p` lets through.
 
 Rejections: share of p <= .05 (AN, AI, RE one-sided). Coverage: share of 95 % intervals that hold what the same trained
 model reaches on 2,000 further images (RE: the mean over repetitions). `*`: outside the binomial 99 % bounds around what
@@ -29,7 +32,9 @@ from scipy.stats import binom
 
 from analysis.encoding.generalisation import DIFFERENCE, assess_generalisation
 from analysis.encoding.held_out import assess_held_out, best_level, hold_out, score_levels
+from analysis.encoding.hierarchy import last_minus_first, low_minus_high, share_rows
 from analysis.encoding.sparse_model import train
+from analysis.statistics.draws import permutations
 from subjects.settings.analysis import EncodingSettings
 
 SIDE, N_IMAGES, N_UNITS, N_DIMENSIONS, N_MORE = 14, 40, 200, 12, 2000
@@ -129,6 +134,47 @@ def repetition(cell: str, seed: int, *, n_permutations: int, correlate: str) -> 
             for name, one in found.items()]
 
 
+def smooth_responses(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a region's responses in two presentations: what images evoke, and noise."""
+    evoked = maps(rng, N_IMAGES, width=TUNING_MM)
+    first, second = (evoked + maps(rng, N_IMAGES, width=NOISE_MM) for _ in range(2))
+    return first, second
+
+
+def shares(seed: int) -> list[dict[str, object]]:
+    """Test H1 and H2 in three subjects whose vertices no layer knows."""
+    rng = np.random.default_rng([20261, seed])
+    layers = [f"layer{k}" for k in range(1, 9)]
+    rows: dict[str, list[dict[str, object]]] = {"all": [], "predicted": []}
+    orders = permutations(N_IMAGES, n=99, rng=rng)
+    for sub in ("01", "02", "03"):
+        for roi in ("V1", "LO"):
+            measured = {kind: smooth_responses(rng) for kind in ("AN", "AI")}
+            fields = {kind: [maps(rng, N_IMAGES, width=TUNING_MM) for _ in range(9)] for kind in ("AN", "AI")}
+            predicted = {name: {kind: found[k] + found[k + 1] for kind, found in fields.items()}
+                         for k, name in enumerate(layers)}
+            rows["all"] += share_rows(predicted, measured, orders=orders[:0], alpha=1.0, sub=sub, roi=roi)
+            if seed % 10 == 0:
+                rows["predicted"] += share_rows(predicted, measured, orders=orders, alpha=0.05, sub=sub, roi=roi)
+    found = []
+    for which, one in rows.items():
+        for claim, test in (("H1", low_minus_high), ("H2", last_minus_first)):
+            got = test(pd.DataFrame(one), "AI") if one else None
+            if got is not None:
+                found.append({"claim": claim, "vertices": which, "p": got.p, "paper_p": got.paper_p})
+    return found
+
+
+def share_table(rows: pd.DataFrame) -> str:
+    lines = []
+    for (claim, which), part in rows.groupby(["claim", "vertices"], sort=False):
+        hits = [float((part[name] <= 0.05).mean()) for name in ("p", "paper_p")]
+        marks = [outside(hit, n=len(part), of=0.05) for hit in hits]
+        lines.append(f"{claim}, {which} vertices: {len(part)} repetitions, over people {hits[0]:.3f}{marks[0]}, the "
+                     f"paper's paired t {hits[1]:.3f}{marks[1]}")
+    return "\n".join(lines)
+
+
 def outside(share: float, *, n: int, of: float) -> str:
     low, high = binom.interval(0.99, n, of)
     return " " if low <= round(share * n) <= high else "*"
@@ -156,10 +202,14 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--permutations", type=int, default=199)
     parser.add_argument("--correlate", choices=("vertex", "image"), default="vertex")
-    parser.add_argument("--cells", default="null,alike,both,paper")
+    parser.add_argument("--cells", default="null,alike,both,paper,shares")
     given = parser.parse_args()
     for cell in given.cells.split(","):
         begun = time.perf_counter()
+        if cell == "shares":
+            several = Parallel(n_jobs=given.processes)(delayed(shares)(seed) for seed in range(given.repetitions))
+            print(share_table(pd.DataFrame([row for one in several for row in one])), flush=True)
+            continue
         rows = Parallel(n_jobs=given.processes)(delayed(repetition)(
             cell, seed, n_permutations=given.permutations, correlate=given.correlate)
             for seed in range(given.repetitions))

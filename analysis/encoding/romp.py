@@ -23,8 +23,9 @@ Indices = NDArray[np.int64]
 
 DEPENDENT = 1e-4  # remainder of a unit column, below which it adds nothing to those chosen
 EXHAUSTED = 1e-10  # residual, as a share of the target, that counts as zero
-_BLOCK_TARGETS = 64
+_BLOCK_TARGETS = 32
 _BLOCK_COLUMNS = 32
+_TILE_BLOCKS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,8 @@ def romp(phi: Floats, y: Floats, *, n: int) -> tuple[Indices, Floats]:
         If a column is not of unit length, or `n` leaves the least squares undetermined.
     """
     phi, y = np.asarray(phi, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    _require_dictionary(phi, n_samples=len(y), n=n)
+    _require_dictionary(phi, n_samples=len(y))
+    _require_level(n, n_samples=len(y))
     support: list[int] = []
     weights, residual = np.zeros(0), y.copy()
     while len(support) < 2 * n and np.linalg.norm(residual) > EXHAUSTED * np.linalg.norm(y):
@@ -151,12 +153,14 @@ def romp_levels(phi: Floats, targets: Floats, *, levels: Sequence[int]) -> dict[
 
     Notes
     -----
-    The levels share the first ranking of the columns. Columns are ranked by float32 products; the ranked few are then
-    compared, and all least squares done, in float64 by one growing orthonormal basis a target.
+    The levels share the first ranking of the columns. Columns are searched by float32 products, of which a bound on
+    their error says which have to be multiplied again. What is ranked, and all least squares by one growing orthonormal
+    basis a target, is float64.
     """
     phi, targets = np.asarray(phi, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     for n in levels:
-        _require_dictionary(phi, n_samples=len(targets), n=n)
+        _require_level(n, n_samples=len(targets))
+    _require_dictionary(phi, n_samples=len(targets))
     dictionary = _Dictionary(phi)
     first = dictionary.rank(targets.T, n=max(levels), taken=np.full((targets.shape[1], 1), -1))
     return {n: _solve(dictionary, targets.T, n=n, first=first) for n in levels}
@@ -189,51 +193,84 @@ def _comparable_runs(sizes: Floats) -> NDArray[np.bool_]:
 
 
 class _Dictionary:
-    """The columns, in float32 blocks for ranking and in float64 for everything else."""
+    """The columns: float32 tiles that are searched, float64 columns for everything else.
+
+    A tile of products stays in the processor's cache. Of each block of its columns (those at equal steps in the tile,
+    so that the largest of many blocks are found side by side) only the largest absolute product is kept. The columns of
+    the n blocks that reach highest are multiplied again in float64. Where what was left out may reach as high within
+    the error of float32, or columns tie, all columns are multiplied in float64.
+    """
 
     def __init__(self, phi: Floats) -> None:
         n_samples, self.n_columns = phi.shape
         self.columns = np.ascontiguousarray(phi.T)
-        padded = -(-self.n_columns // _BLOCK_COLUMNS) * _BLOCK_COLUMNS
-        self._products = np.zeros((n_samples, padded), dtype=np.float32)
-        self._products[:, :self.n_columns] = phi
-        self._held = np.empty((_BLOCK_TARGETS, padded), dtype=np.float32)
+        width = _BLOCK_COLUMNS * _TILE_BLOCKS
+        self._tiles = np.zeros((-(-self.n_columns // width), n_samples, width), dtype=np.float32)
+        for k, tile in enumerate(self._tiles):
+            part = phi[:, k * width:(k + 1) * width]
+            tile[:, :part.shape[1]] = part
+        self._held = np.empty((_BLOCK_TARGETS, width), dtype=np.float32)
+        self._error = (n_samples + 4) * float(np.finfo(np.float32).eps)
 
     def rank(self, residuals: Floats, *, n: int, taken: Indices) -> tuple[Indices, Floats]:
         """Give the n columns of largest absolute correlation with each residual, and these, descending."""
         n = min(n, self.n_columns)
-        found = np.empty((len(residuals), n), dtype=np.int64)
+        found, sizes = np.empty((len(residuals), n), dtype=np.int64), np.empty((len(residuals), n))
         for start in range(0, len(residuals), _BLOCK_TARGETS):
             part = slice(start, start + _BLOCK_TARGETS)
-            found[part] = self._largest(residuals[part].astype(np.float32), n=n, taken=taken[part])
-        sizes = np.abs(np.einsum("tks,ts->tk", self.columns[found], residuals))
-        sizes[(found[:, :, None] == taken[:, None, :]).any(axis=2)] = 0.0
-        order = np.lexsort((found, -sizes), axis=1)
-        return np.take_along_axis(found, order, axis=1), np.take_along_axis(sizes, order, axis=1)
+            found[part], sizes[part], doubtful = self._search(residuals[part], n=n, taken=taken[part])
+            for row in start + np.flatnonzero(doubtful):
+                found[row], sizes[row] = self._rank_all(residuals[row], n=n, taken=taken[row])
+        return found, sizes
 
-    def _largest(self, residuals: NDArray[np.float32], *, n: int, taken: Indices) -> Indices:
-        held = self._held[:len(residuals)]
-        np.matmul(residuals, self._products, out=held)
-        np.abs(held, out=held)
-        held[:, self.n_columns:] = -1.0
-        rows, places = np.nonzero(taken >= 0)
-        held[rows, taken[rows, places]] = 0.0
-        blocks = held.reshape(len(held), -1, _BLOCK_COLUMNS)
-        best = np.sort(_top(blocks.max(axis=2), n=min(n, blocks.shape[1])), axis=1)
-        inside = np.take_along_axis(blocks, best[:, :, None], axis=1).reshape(len(held), -1)
-        places = _top(inside, n=n)
-        return np.take_along_axis(best, places // _BLOCK_COLUMNS, axis=1) * _BLOCK_COLUMNS + places % _BLOCK_COLUMNS
+    def _search(self, residuals: Floats, *, n: int, taken: Indices) -> tuple[Indices, Floats, NDArray[np.bool_]]:
+        blocks, left_out = self._highest_blocks(residuals.astype(np.float32), n=n)
+        tiles, places = np.divmod(blocks, _TILE_BLOCKS)
+        inside = tiles * (_BLOCK_COLUMNS * _TILE_BLOCKS) + places
+        columns = (inside[:, :, None] + _TILE_BLOCKS * np.arange(_BLOCK_COLUMNS)).reshape(len(residuals), -1)
+        products = np.matmul(self.columns[np.minimum(columns, self.n_columns - 1)], residuals[:, :, None])[:, :, 0]
+        sizes = np.where(columns < self.n_columns, np.abs(products), -1.0)
+        best = np.argpartition(-sizes, n - 1, axis=1)[:, :n]
+        columns, high = np.take_along_axis(columns, best, axis=1), np.take_along_axis(sizes, best, axis=1)
+        least = high.min(axis=1)
+        error = self._error * np.linalg.norm(residuals, axis=1)
+        doubtful = (least <= left_out + error) | ((sizes >= least[:, None]).sum(axis=1) > n)
+        doubtful |= (columns[:, :, None] == taken[:, None, :]).any(axis=(1, 2))
+        order = np.lexsort((columns, -high), axis=1)
+        return np.take_along_axis(columns, order, axis=1), np.take_along_axis(high, order, axis=1), doubtful
+
+    def _highest_blocks(self, residuals: NDArray[np.float32], *, n: int) -> tuple[Indices, Floats]:
+        """Find the n blocks that reach highest, unordered, and how high any other reaches."""
+        n_targets = len(residuals)
+        held, high = self._held[:n_targets], np.empty((n_targets, len(self._tiles), _TILE_BLOCKS), dtype=np.float32)
+        split = held.reshape(n_targets, _BLOCK_COLUMNS, _TILE_BLOCKS)
+        for k, tile in enumerate(self._tiles):
+            np.abs(np.matmul(residuals, tile, out=held), out=held)
+            np.max(split, axis=1, out=high[:, k])
+        tiles, below = _top(high.max(axis=2), n=n)
+        inside = np.take_along_axis(high, tiles[:, :, None], axis=1).reshape(n_targets, -1)
+        places, also_below = _top(inside, n=n)
+        tile = np.take_along_axis(tiles, places // _TILE_BLOCKS, axis=1)
+        return tile * _TILE_BLOCKS + places % _TILE_BLOCKS, np.maximum(below, also_below).astype(np.float64)
+
+    def _rank_all(self, residual: Floats, *, n: int, taken: Indices) -> tuple[Indices, Floats]:
+        """Rank all columns in float64; of equal ones the lower."""
+        sizes = np.abs(self.columns @ residual)
+        sizes[taken[taken >= 0]] = 0.0
+        least = np.partition(sizes, len(sizes) - n)[len(sizes) - n]
+        columns = np.flatnonzero(sizes >= least)
+        order = columns[np.argsort(-sizes[columns], kind="stable")][:n]
+        return order, sizes[order]
 
 
-def _top(values: NDArray[np.float32], *, n: int) -> Indices:
-    """Find the n largest of each row, unordered; where values tie, those further left."""
-    if n == values.shape[1]:
-        return np.tile(np.arange(n), (len(values), 1))
-    places = np.argpartition(-values, n - 1, axis=1)[:, :n]
-    least = np.take_along_axis(values, places, axis=1).min(axis=1, keepdims=True)
-    tied = np.flatnonzero((values >= least).sum(axis=1) > n)
-    places[tied] = np.argsort(-values[tied], axis=1, kind="stable")[:, :n]
-    return places
+def _top(values: NDArray[np.float32], *, n: int) -> tuple[Indices, NDArray[np.float32]]:
+    """Find the n largest of each row, unordered, and the largest of the others, -inf if there are none."""
+    n_values = values.shape[1]
+    if n >= n_values:
+        return np.tile(np.arange(n_values), (len(values), 1)), np.full(len(values), -np.inf, dtype=np.float32)
+    places = np.argpartition(values, n_values - n - 1, axis=1)
+    below = np.take_along_axis(values, places[:, [n_values - n - 1]], axis=1)[:, 0]
+    return places[:, n_values - n:], below
 
 
 class _Fits:
@@ -287,15 +324,18 @@ class _Fits:
         return SparseFit(self.support[:, :most], weights)
 
 
-def _require_dictionary(phi: Floats, *, n_samples: int, n: int) -> None:
-    if phi.ndim != 2 or len(phi) != n_samples:
-        raise AnalysisError("ROMP", came=f"a dictionary of shape {phi.shape} for {n_samples} samples",
-                            expected=f"({n_samples}, n_columns)", remedy="Give both for the same images.")
+def _require_level(n: int, *, n_samples: int) -> None:
     if n < 1 or 3 * n - 1 > n_samples:
         raise AnalysisError("ROMP", came=f"sparsity level {n} with {n_samples} samples",
                             expected=f"1 to {(n_samples + 1) // 3}, so that 3 n - 1 columns stay determined",
                             remedy="Lower encoding.sparsity or encoding.candidates.")
-    lengths = np.linalg.norm(phi, axis=0)
+
+
+def _require_dictionary(phi: Floats, *, n_samples: int) -> None:
+    if phi.ndim != 2 or len(phi) != n_samples:
+        raise AnalysisError("ROMP", came=f"a dictionary of shape {phi.shape} for {n_samples} samples",
+                            expected=f"({n_samples}, n_columns)", remedy="Give both for the same images.")
+    lengths = np.sqrt(np.einsum("ij,ij->j", phi, phi))
     odd = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
     if odd.size:
         raise AnalysisError("ROMP", came=f"column {odd[0]} of length {lengths[odd[0]]:.4g} ({odd.size} such)",

@@ -79,13 +79,14 @@ def measure_scaling(units: NDArray[np.float32], *, where: str = "features") -> S
         If a unit is not finite, or none varies.
     """
     values = np.asarray(units, dtype=np.float64)
-    if not np.isfinite(values).all():
+    if not np.isfinite(values.sum()) and not np.isfinite(values).all():
         raise AnalysisError(where, came=f"unit {np.flatnonzero(~np.isfinite(values).all(axis=0))[0]} not finite",
                             expected="finite units", remedy="Extract the features again.")
     mean = values.mean(axis=0)
     centred = values - mean
-    norm = np.linalg.norm(centred, axis=0)
-    varying = np.flatnonzero(norm > _CONSTANT * np.sqrt(len(values)) * np.abs(values).max(axis=0))
+    norm = np.sqrt(np.einsum("ij,ij->j", centred, centred))
+    largest = np.maximum(values.max(axis=0), -values.min(axis=0))
+    varying = np.flatnonzero(norm > _CONSTANT * np.sqrt(len(values)) * largest)
     if not varying.size:
         raise AnalysisError(where, came="no unit that varies over the training images", expected="at least one",
                             remedy="Train on more images, or leave this layer out.")

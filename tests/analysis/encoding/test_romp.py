@@ -201,3 +201,38 @@ def test_one_sample_too_few():
 def test_weights_must_fit_the_support():
     with pytest.raises(AnalysisError, match="one weight a column"):
         SparseFit(np.zeros((2, 3), dtype=np.int64), np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_products_that_float32_cannot_tell_apart_are_ranked_in_float64(seed):
+    """1,500 columns within 1e-8 of 40 directions: the order of the largest is beyond float32."""
+    rng = np.random.default_rng(seed)
+    phi = np.repeat(dictionary(30, 40, seed=seed), 38, axis=1)[:, :1500]
+    phi = phi + 1e-8 * rng.normal(size=phi.shape)
+    phi /= np.linalg.norm(phi, axis=0)
+    y = targets(30, 6, seed=seed)
+    found = module._Dictionary(phi).rank(y.T, n=5, taken=np.full((6, 1), -1))
+    for columns, sizes, target in zip(*found, y.T, strict=True):
+        theirs = np.abs(phi.T @ target)
+        np.testing.assert_allclose(sizes, np.sort(theirs)[::-1][:5], rtol=1e-13)
+        np.testing.assert_allclose(theirs[columns], sizes, rtol=1e-13)
+
+
+def test_every_column_may_be_the_largest():
+    """The last column of a tile that is not full, the first, and one in each block."""
+    for n_columns in (1, 31, 33, 8191, 8193):
+        dictionary_ = module._Dictionary(np.eye(3)[:, np.zeros(n_columns, dtype=int)] * 0.1)
+        for largest in {0, n_columns // 2, n_columns - 1}:
+            dictionary_.columns[:] = 0.1 * np.eye(3)[0]
+            dictionary_.columns[largest, 0] = -1.0
+            fresh = module._Dictionary(dictionary_.columns.T.copy())
+            columns, sizes = fresh.rank(np.array([[2.0, 0, 0]]), n=1, taken=np.array([[-1]]))
+            assert (columns.tolist(), sizes.tolist()) == ([[largest]], [[2.0]])
+
+
+def test_taken_columns_are_not_ranked_again():
+    phi, y = dictionary(20, 300), targets(20, 4)
+    whole = np.argsort(-np.abs(phi.T @ y[:, 0]), kind="stable")
+    taken = np.array([[whole[0], whole[2], -1]] * 4)
+    columns, _ = module._Dictionary(phi).rank(y.T, n=3, taken=taken)
+    assert columns[0].tolist() == whole[[1, 3, 4]].tolist()

@@ -13,18 +13,21 @@ import numpy as np
 from matplotlib.backend_bases import Event, KeyEvent
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.widgets import PolygonSelector
 from numpy.typing import NDArray
 
 from analysis.data.surface import Surface
 from analysis.regions.drawing.outlines import Polygons, label_polygons, write_freesurfer_label, write_polygons
 from analysis.report.figures.prf.maps import PrfHemisphere, draw_map
-from analysis.report.figures.style import INK, MUTED, REGION_COLORS
+from analysis.report.figures.style import INK, MUTED, PAPER, REGION_COLORS
 from subjects.errors import AnalysisError
 
-MAPS = ("angle_deg", "eccentricity_deg", "r2_pct")
+MAPS = {"angle_deg": "polar angle", "eccentricity_deg": "eccentricity", "r2_pct": "variance explained"}
+"""Maps that are gone through, and what they are called above the picture."""
 HELP = ("click: corners, the first one again closes   1-9: region   m: map   backspace: last polygon away   "
         "esc: begin again   w: write")
+EMPTY = "nothing drawn yet"
 _SIDES = {"L": "lh", "R": "rh"}
 _FEWEST = 3
 
@@ -53,9 +56,10 @@ class Drawing:
         self.polygons: dict[str, list[NDArray[np.float64]]] = {
             name: [np.asarray(one, dtype=np.float64) for one in outlines]
             for name, outlines in (polygons or {}).items()}
-        self.region, self._map, self.said = self.regions[0], 0, HELP
+        self.region, self._map, self.said = self.regions[0], 0, EMPTY
         self._hemisphere, self._surface, self._figure = hemisphere, surface, figure
-        self._axes = figure.add_axes((0.02, 0.04, 0.96, 0.86))
+        self._axes, self._legend = figure.add_axes((0.02, 0.05, 0.8, 0.84)), figure.add_axes((0.83, 0.4, 0.14, 0.2))
+        figure.text(0.5, 0.015, HELP, ha="center", fontsize=7.5, color=MUTED)
         self._lines: list[Line2D] = []
         self._show_map()
         self._selector = PolygonSelector(self._axes, cast("Any", self._closed), useblit=False,
@@ -104,7 +108,7 @@ class Drawing:
         except AnalysisError as error:
             return f"{error.where}: {error.came}; expected {error.expected}"
         counts = {name: int((labels == k).sum()) for k, name in enumerate(self.regions, start=1)}
-        return "   ".join(f"{name} {n}" for name, n in counts.items() if n) or HELP
+        return "   ".join(f"{name} {n}" for name, n in counts.items() if n) or EMPTY
 
     def write(self) -> list[Path]:
         """Write the polygons, and each region's label beside them; labels of regions that are gone are removed.
@@ -147,9 +151,15 @@ class Drawing:
     def _show_map(self) -> None:
         for image in list(self._axes.images):
             image.remove()
-        low, high = draw_map(self._axes, self._hemisphere, name=MAPS[self._map])
+        self._figure.delaxes(self._legend)
+        self._legend = self._figure.add_axes((0.83, 0.4, 0.14, 0.2))
+        low, high = draw_map(self._axes, self._hemisphere, name=self._name, legend=self._legend)
         self._axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
         self._axes.set_axis_off()
+
+    @property
+    def _name(self) -> str:
+        return tuple(MAPS)[self._map]
 
     def _refresh(self) -> None:
         for line in self._lines:
@@ -159,9 +169,10 @@ class Drawing:
             for corners in outlines:
                 closed = np.concatenate([corners, corners[:1]])
                 self._lines += self._axes.plot(closed[:, 0], closed[:, 1], color=REGION_COLORS.get(name, MUTED),
-                                               linewidth=2.4 if name == self.region else 1.2, label=name)
+                                               linewidth=2.4 if name == self.region else 1.2, label=name,
+                                               path_effects=[withStroke(linewidth=4.0, foreground=PAPER, alpha=0.8)])
         number = self.regions.index(self.region) + 1
-        self._figure.suptitle(f"{number}: {self.region}   ({MAPS[self._map]})\n{self.said}", fontsize=9)
+        self._figure.suptitle(f"{number}: {self.region}   on {MAPS[self._name]}\n{self.said}", fontsize=9)
         self._figure.canvas.draw_idle()
 
 

@@ -23,7 +23,7 @@ from analysis.regions.prf.records import PrfFit
 from analysis.regions.prf.run import maps_paths
 from analysis.report.figures.cortex.flatmap import FlatHemisphere
 from analysis.report.figures.prf.maps import PrfHemisphere
-from analysis.report.regions.window import HELP, Drawing
+from analysis.report.regions.window import EMPTY, Drawing
 from subjects.errors import AnalysisError
 from tests.analysis.fabricated import COLUMNS, ROWS, make_study, make_surface
 
@@ -72,7 +72,7 @@ def click(drawing: Drawing, corners: np.ndarray) -> None:
 
 
 def test_clicks_make_a_region_that_goes_out_and_back_unchanged(drawing: Drawing) -> None:
-    assert drawing.said == HELP
+    assert drawing.said == EMPTY
     press(drawing, "2")
     click(drawing, SQUARE)
     np.testing.assert_allclose(drawing.polygons["V2"][0], SQUARE, atol=1e-6)

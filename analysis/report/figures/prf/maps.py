@@ -177,14 +177,16 @@ def face_colors(values: Floats, faces: NDArray[np.integer], *, panel: _Panel) ->
     return result
 
 
-def draw_map(axes: Axes, one: PrfHemisphere, *, name: str) -> tuple[Floats, Floats]:
-    """Draw one map of a hemisphere alone, without borders; give the corners of what is shown.
+def draw_map(axes: Axes, one: PrfHemisphere, *, name: str, legend: Axes) -> tuple[Floats, Floats]:
+    """Draw one map of a hemisphere alone, without borders, and what its colours say; give the corners of what is shown.
 
     Parameters
     ----------
     axes : Axes
     one : PrfHemisphere
     name : {"angle_deg", "eccentricity_deg", "size_deg", "r2_pct"}
+    legend : Axes
+        Empty.
     """
     panel = next(panel for panel in _panels([one]) if panel.name == name)
     low, high = _frame(one)
@@ -192,6 +194,7 @@ def draw_map(axes: Axes, one: PrfHemisphere, *, name: str) -> tuple[Floats, Floa
     faces = one.flat.faces[((centres > low) & (centres < high)).all(axis=1)]
     draw_triangles(axes, one.flat.flat[faces], low=low, high=high,
                    colors=face_colors(one.values(name), faces, panel=panel))
+    _draw_legend(legend, panel, [one])
     return low, high
 
 

@@ -160,6 +160,14 @@ class Layout:
         """Spell the path of the answers as they were given, one a line."""
         return self.source_dir(sub, ses) / f"sub-{sub}_ses-{ses}_task-naming_answers.jsonl"
 
+    def clickme_answers(self, sub: str, ses: str) -> Path:
+        """Spell the path of what a subject uncovered in the images, one a line."""
+        return self.source_dir(sub, ses) / f"sub-{sub}_ses-{ses}_task-clickme_answers.jsonl"
+
+    def importance_map(self, sub: str, ses: str, *, image_id: str) -> Path:
+        """Spell the path of a subject's importance map of an image."""
+        return self.derivative("importance", sub=sub, ses=ses, image=image_id.replace("px-", ""), suffix="map.npz")
+
     @property
     def freeze(self) -> Path:
         """The frozen preregistration."""

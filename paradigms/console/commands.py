@@ -288,6 +288,33 @@ def luminance(study: Path, site: Path | None, as_json: bool) -> None:
     say([asdict(one) for one in found], as_json=as_json, text=[str(one) for one in found])
 
 
+@click.command(cls=Command)
+@study_option
+@subject_option
+@click.option("--ses", default="clickme", show_default=True, help="Session label of the maps.")
+@click.option("--display", default="window", show_default=True, type=Name(DISPLAYS), help=DISPLAY_HELP)
+@click.option("--fullscreen/--windowed", default=True, show_default=True, help="Fill the screen (window display).")
+@click.option("--most", type=click.IntRange(min=1), default=None, help="Pause after so many images.")
+@site_option
+@json_option
+def clickme(study: Path, sub: str, ses: str, display: str, fullscreen: bool, most: int | None, site: Path | None,
+            as_json: bool) -> int:
+    """Collect importance maps: in each regular image a participant uncovers what identifies it, by mouse or keys.
+
+    On any computer. It goes on where it was left. The maps are read by `python -m stimuli alignment --maps`. Ends with
+    0 when every image is finished, 1 otherwise.
+    """
+    from paradigms.console.clickme.task import collect_maps
+    from paradigms.devices.xserver import require_at_hand
+
+    require_at_hand(display)
+    done = collect_maps(Layout(study).require(), load_settings(study, site=site), sub=sub, ses=ses, display=display,
+                        fullscreen=fullscreen, most=most)
+    say({"sub": sub, "ses": ses, "n_images": done.n_images, "n_done": done.n_done, "complete": done.complete,
+         "maps": list(done.maps)}, as_json=as_json, text=done.summary())
+    return 0 if done.complete else 1
+
+
 COMMANDS: tuple[click.Command, ...] = (run, preflight, card, screens, keyboards, recover, calibrate, gaze,
-                                       luminance)
+                                       luminance, clickme)
 """What the console entry point offers beside the rehearsal and the session."""

@@ -49,7 +49,7 @@ with warnings.catch_warnings():
     psychopy_logging.console.setLevel(psychopy_logging.CRITICAL)
     import pyglet
     with absent("matplotlib", "openpyxl"):
-        from psychopy import visual
+        from psychopy import event, visual
         from psychopy.hardware import keyboard
 
 
@@ -95,6 +95,7 @@ class PsychoPyDisplay:
         self._square: Any = None
         self._overlay: tuple[Pixels, Any] | None = None
         self._text: Any = None
+        self._mouse: Any = None
         self._table = settings.level_table()
 
     @property
@@ -178,7 +179,7 @@ class PsychoPyDisplay:
         if self._window is not None:
             window, self._window = self._window, None
             self._images.clear()
-            self._dots = self._square = self._overlay = self._text = None
+            self._dots = self._square = self._overlay = self._text = self._mouse = None
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 window.close()
@@ -214,6 +215,15 @@ class PsychoPyDisplay:
     def has_focus(self) -> bool:
         """Say whether keys that are typed now go to this window."""
         return self._window is not None and window_has_focus(self._window.winHandle)
+
+    def pointer(self) -> tuple[float, float, bool]:
+        """Give where the mouse is, px from the left and the top, and whether a button is held; shows it."""
+        window = self._require_window()
+        if self._mouse is None:
+            self._mouse = event.Mouse(visible=True, win=window)
+        x, y = self._mouse.getPos()
+        width, height = self.size_px
+        return float(x) + width / 2.0, height / 2.0 - float(y), any(self._mouse.getPressed())
 
     def draw(self, frame: Frame) -> None:
         """Draw into the back buffer: background, image behind its aperture, overlay, dots, fixation.

@@ -1,0 +1,1 @@
+"""Importance maps of a lab's own: people uncover in an image what identifies it."""

@@ -123,7 +123,7 @@ def test_report_covers_all_subjects_and_says_where_it_is(copy: Layout) -> None:
     done = _run("report", "--study", str(copy.root))
     assert done.exit_code == 0, done.exception
     assert done.output.splitlines()[-1] == (
-        f"9 figures; of 14 claims 9 hold, 0 do not, 5 not tested: {copy.report}")
+        f"12 figures; of 14 claims 9 hold, 0 do not, 5 not tested: {copy.report}")
     assert copy.report.is_file()
 
 
@@ -176,7 +176,7 @@ def test_results_are_told_for_programs(copy: Layout) -> None:
     assert told["step"] == "report"
     (result,) = told["results"]
     assert result["files"] == [str(copy.report)]
-    assert result["said"].startswith("9 figures; of 14 claims")
+    assert result["said"].startswith("12 figures; of 14 claims")
     told = json.loads(_run("rsa", "--study", str(copy.root), "--sub", "01", "--json").stdout)
     assert {one["name"]: one["reused"] for one in told["results"]} == {"sub-01": True, "network-demo": True}
 

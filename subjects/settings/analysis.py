@@ -40,8 +40,8 @@ class GlmSettings(Section):
         "few conditions at jittered times; the one at the peak is the beta).",
         source="protocol 6, open", since="0.2.0")
     contrasts: tuple[str, ...] = described(("RE + AN + AI > blank", "RE > AN", "RE > AI", "AI > AN"),
-        "Contrasts of least squares and AR(1), two-tailed: means of conditions on both sides of `>`, joined by `+`: a "
-        "type, `images`, `blank`, a class (`dogs`) or a base image, and of one type `AI:dogs`.", unit="contrast",
+        "Contrasts, two-tailed (after GLMdenoise t over runs): means of conditions on both sides of `>`, joined by "
+        "`+`: a type, `images`, `blank`, a class (`dogs`) or a base image, and of one type `AI:dogs`.", unit="contrast",
         since="0.2.0")
     hrf_fit: Literal["optimize", "assume", "fir"] = described("optimize",
         "GLMdenoise's response: one fitted to the vertices that the conditions explain best (`optimize`), `hrf` as it "

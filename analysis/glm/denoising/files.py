@@ -16,6 +16,8 @@ from analysis.data.hdf5 import read_hdf5, text_array, texts, write_hdf5
 from analysis.glm.betas import COLUMNS
 from analysis.glm.denoising.hrf_estimate import HrfEstimate
 from analysis.glm.denoising.model import Floats
+from analysis.glm.denoising.own_runs import OwnRuns
+from analysis.glm.linear.contrasts import ContrastMap
 from subjects.provenance import FileFormat
 
 NOISE = FileFormat("noise model", version=1)
@@ -125,6 +127,8 @@ class PortionResponses:
     mean_signal, ss_total, ss_residual : float64 array, (n_vertices,)
     n_volumes : int
     condition_number : float
+    own : OwnRuns, optional
+        What every run gives by itself; None of time courses, and where it was not read.
     """
 
     name: str
@@ -139,8 +143,41 @@ class PortionResponses:
     ss_residual: Floats
     n_volumes: int
     condition_number: float
+    own: OwnRuns | None = None
+
+    @property
+    def own_runs(self) -> OwnRuns:
+        """The responses of single runs, which must have been read."""
+        if self.own is None:
+            raise ValueError(f"{self.name}: responses of single runs were not read")
+        return self.own
+
+    @property
+    def image_variance(self) -> Floats:
+        """Variance of single responses over images, (n_vertices,)."""
+        return self.own_runs.image_variance
+
+    @property
+    def repeat_variance(self) -> Floats:
+        """Their variance over an image's repeats, (n_vertices,)."""
+        return self.own_runs.repeat_variance
+
+    @property
+    def shown(self) -> NDArray[np.int64]:
+        """Runs that hold each condition, (n_conditions,)."""
+        return self.own_runs.shown
+
+    @property
+    def rho(self) -> Floats:
+        """No AR(1) coefficient: 0."""
+        return np.zeros(1)
+
+    def contrast(self, weights: Floats) -> ContrastMap:
+        """Test a contrast over runs; see :meth:`~analysis.glm.denoising.own_runs.OwnRuns.contrast`."""
+        return self.own_runs.contrast(weights)
 
 
+_OWN = ("percent", "image_variance", "repeat_variance")
 _VALUES = ("percent", "errors", "snr_before", "snr_after", "mean_signal", "ss_total", "ss_residual")
 
 
@@ -210,6 +247,10 @@ def save_responses(path: Path, portions: Sequence[PortionResponses], *, hemi: st
                 group[name] = getattr(one, name)
             if one.courses is not None:
                 group["courses"] = one.courses
+            if one.own is not None:
+                group["own/names"] = text_array(one.own.names)
+                for name in _OWN:
+                    group[f"own/{name}"] = getattr(one.own, name)
             for name in COLUMNS:
                 column = one.conditions[name]
                 group[f"conditions/{name}"] = column.to_numpy(np.int64) if name == "presentation" else \
@@ -217,10 +258,10 @@ def save_responses(path: Path, portions: Sequence[PortionResponses], *, hemi: st
     return path
 
 
-def load_responses(path: Path) -> tuple[PortionResponses, ...]:
-    """Read one hemisphere's responses in a session; raises as :func:`load_noise`."""
+def load_responses(path: Path, *, own_runs: bool = False) -> tuple[PortionResponses, ...]:
+    """Read one hemisphere's responses in a session, on request those of single runs too; as :func:`load_noise`."""
     with read_hdf5(path, form=RESPONSES, remedy=AGAIN, marked=True) as file:
-        return tuple(_responses_of(file))
+        return tuple(_responses_of(file, own_runs=own_runs))
 
 
 def load_snr(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -229,14 +270,19 @@ def load_snr(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.floa
         return {name: (group["snr_before"][:], group["snr_after"][:]) for name, group in file.items()}
 
 
-def _responses_of(file: h5py.File) -> Iterator[PortionResponses]:
+def _responses_of(file: h5py.File, *, own_runs: bool) -> Iterator[PortionResponses]:
     for name, group in file.items():
         columns = {key: group[f"conditions/{key}"][:] if key == "presentation" else
                    np.array(texts(group[f"conditions/{key}"]), dtype=object) for key in COLUMNS}
         yield PortionResponses(
             name=name, conditions=pd.DataFrame(columns), n_volumes=int(group.attrs["n_volumes"]),
             courses=group["courses"][:] if "courses" in group else None,
+            own=_own_of(group["own"]) if own_runs else None,
             condition_number=float(group.attrs["condition_number"]), **{key: group[key][:] for key in _VALUES})
+
+
+def _own_of(group: h5py.Group) -> OwnRuns:
+    return OwnRuns(names=texts(group["names"]), **{name: group[name][:] for name in _OWN})
 
 
 def require_noise(path: Path) -> Path:

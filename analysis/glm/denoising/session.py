@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ from analysis.glm.denoising.files import (
 )
 from analysis.glm.denoising.given import Units, make_experiment
 from analysis.glm.denoising.model import SideBySide
+from analysis.glm.denoising.own_runs import estimate_each_run
+from analysis.glm.linear.maps import SubjectMaps
 from analysis.glm.portions import Portion, say_missing
 from analysis.glm.subject_runs import SubjectRuns, fit_entities, join_sessions, joint_origin, kept_series
 from analysis.jobs import Each
@@ -75,12 +77,16 @@ def plan_denoising(runs: SubjectRuns, *, seed: int, each: Each) -> tuple[Work, .
     Returns
     -------
     tuple of Work
-        A session's noise model and its two hemispheres' responses, session by session; then the betas.
+        A session's noise model and its two hemispheres' responses, session by session; then the betas, and maps.
     """
     sessions = tuple(dict.fromkeys(key.ses for key in runs.layout.find_runs(runs.sub, "main")))
     steps = [SessionDenoising(runs, sessions=group, seed=seed, each=each)
              for group in join_sessions(sessions, joint=runs.settings.sessions == "joint")]
-    return (*(work for one in steps for work in one.works()), DenoisedBetas(runs, steps, seed=seed).work())
+    works = [*(work for one in steps for work in one.works()), DenoisedBetas(runs, steps, seed=seed).work()]
+    if runs.settings.hrf_fit != "fir":
+        works.append(SubjectMaps(runs, fits={hemi: [one.responses_path(hemi) for one in steps] for hemi in HEMISPHERES},
+                                 read=partial(load_responses, own_runs=True)).work())
+    return tuple(works)
 
 
 @dataclass(frozen=True)
@@ -208,8 +214,14 @@ class SessionDenoising:
                 fit = fit_responses(kept_series(portion, scans, n_discarded=self.runs.n_discarded), draws=draws,
                                     experiment=experiment, hrf=learnt.hrf, components=chosen, each=self.each,
                                     block_vertices=BLOCK_VERTICES)
+                own, remarks = estimate_each_run(
+                    kept_series(portion, scans, n_discarded=self.runs.n_discarded), portion=portion, each=self.each,
+                    experiment=experiment, hrf=learnt.hrf, components=chosen, mean_signal=fit.scan.mean_signal)
+            for remark in remarks:
+                log.warning("%s: %s", self.name, remark)
             n_volumes = sum(len(one.drifts) for one in experiment.nuisance)
-            found.append(_as_responses(portion, fit, peak_lag=int(np.argmax(learnt.hrf.seed)), n_volumes=n_volumes))
+            found.append(replace(_as_responses(portion, fit, peak_lag=int(np.argmax(learnt.hrf.seed)),
+                                               n_volumes=n_volumes), own=own))
         return lambda: self._write(hemi, found, noise)
 
     def _write(self, hemi: str, found: Sequence[PortionResponses],

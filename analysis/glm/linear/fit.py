@@ -13,7 +13,7 @@ from analysis.glm.denoising.model import Nuisance
 from analysis.glm.design import Sampling, condition_columns, design_matrix, drift_degree, planned_durations, polynomials
 from analysis.glm.hrf import ResponseModel
 from analysis.glm.linear.files import PortionFit
-from analysis.glm.linear.own_runs import fit_each_run, image_variances
+from analysis.glm.linear.own_runs import average_variances, fit_each_run
 from analysis.glm.ols import Floats, Model, fit_session
 from analysis.glm.portions import Portion
 from analysis.glm.subject_runs import part_series
@@ -126,7 +126,8 @@ def main_rows(portion: Portion, *, response: ResponseModel) -> NDArray[np.int64]
 
 def _as_record(portion: Portion, fit: AutoregressiveFit, *, model: Model, own: NDArray[np.float32],
                names: tuple[str, ...]) -> PortionFit:
-    total, noise = _variances(portion, own)
+    total, noise = average_variances(own, sessions=[key.ses for key in portion.events],
+                                     conditions=portion.conditions)
     return PortionFit(
         name=portion.name, conditions=portion.conditions, percent=fit.percent, errors=fit.errors,
         unit_variance=fit.variance * np.square(fit.to_percent), rho=fit.rho,
@@ -142,19 +143,3 @@ def _count_runs(portion: Portion) -> NDArray[np.int64]:
     found = [np.unique(np.concatenate([condition_columns(table, conditions=portion.conditions)
                                        for table in parts.values()])) for parts in portion.runs.values()]
     return np.bincount(np.concatenate(found), minlength=len(portion.conditions)).astype(np.int64)
-
-
-def _variances(portion: Portion, own: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Average over sessions: each has repeats of its own images only, and a baseline of its own."""
-    keys, found = list(portion.events), []
-    for ses in dict.fromkeys(key.ses for key in keys):
-        rows = np.flatnonzero((portion.conditions["session"] == ses).to_numpy())
-        mine = np.flatnonzero([key.ses == ses for key in keys])
-        one = image_variances(own[np.ix_(mine, rows)],
-                              conditions=portion.conditions.iloc[rows])
-        if one is not None:
-            found.append(one)
-    if not found:
-        nothing = np.full(own.shape[2], np.nan)
-        return nothing, nothing.copy()
-    return np.mean([one for one, _ in found], axis=0), np.mean([one for _, one in found], axis=0)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,9 @@ from analysis.data.gifti import write_maps
 from analysis.data.sources import HEMISPHERES
 from analysis.glm.betas import BLANK
 from analysis.glm.linear.contrasts import ContrastMap, noise_ceiling, snr_of
-from analysis.glm.linear.files import PortionFit, load_fits
+from analysis.glm.linear.files import load_fits
 from analysis.glm.linear.formula import Formula, parse, require_terms
-from analysis.glm.ols import explained
+from analysis.glm.ols import Floats, explained
 from analysis.glm.subject_runs import SubjectRuns
 from analysis.steps import Origin, Work
 from subjects.cli import ProgressWrapper
@@ -33,19 +33,66 @@ WHITE = ("contrasts of ordinary least squares take the noise of successive volum
          'small; glm.model = "ar1" does not')
 
 
+def load_fits_alone(path: Path) -> Sequence[Mapped]:
+    """Read a hemisphere's fits to a session without the betas of single runs."""
+    return load_fits(path, own_runs=False)
+
+
+class Mapped(Protocol):
+    """What some runs that were estimated together give to maps and contrasts."""
+
+    @property
+    def conditions(self) -> pd.DataFrame:
+        """Columns :data:`~analysis.glm.betas.COLUMNS`."""
+
+    @property
+    def percent(self) -> NDArray[np.float32]:
+        """Betas in percent of the mean signal, (n_conditions, n_vertices)."""
+
+    @property
+    def ss_total(self) -> Floats:
+        """Sum of squares of the data, drifts removed."""
+
+    @property
+    def ss_residual(self) -> Floats:
+        """Sum of squares that the model leaves."""
+
+    @property
+    def image_variance(self) -> Floats:
+        """Variance of single responses over images; see :func:`~analysis.glm.linear.contrasts.repeat_variances`."""
+
+    @property
+    def repeat_variance(self) -> Floats:
+        """Their variance over an image's repeats."""
+
+    @property
+    def rho(self) -> Floats:
+        """AR(1) coefficients; 0 where there are none."""
+
+    @property
+    def shown(self) -> NDArray[np.int64]:
+        """Runs that hold each condition."""
+
+    def contrast(self, weights: Floats) -> ContrastMap:
+        """Take a contrast of the conditions."""
+
+
 @dataclass(frozen=True)
 class SubjectMaps:
-    """Maps and contrasts of one subject.
+    """Maps and contrasts of one subject, from fits by least squares, or from the runs after GLMdenoise.
 
     Parameters
     ----------
     runs : SubjectRuns
     fits : mapping of str to sequence of Path
         Hemisphere to the files of its sessions' fits.
+    read : callable
+        Reads such a file.
     """
 
     runs: SubjectRuns
     fits: Mapping[str, Sequence[Path]]
+    read: Callable[[Path], Sequence[Mapped]] = load_fits_alone
 
     def path(self, hemi: str, what: str) -> Path:
         """Spell the path of a hemisphere's maps: ``"glm"`` or ``"contrasts"``."""
@@ -103,18 +150,20 @@ class SubjectMaps:
                     "Statistic": f"NIFTI_INTENT_{statistic}", "DegreesOfFreedom": f"{found.n_df:g}"})
         write_maps(self.path(hemi, "contrasts"), {name: values for name, (values, _) in named.items()}, hemi=hemi,
                    said={name: words for name, (_, words) in named.items()}, overwrite=True)
-        return {"Maps": list(named), "Test": "two-tailed t of a vertex, not corrected over vertices; sessions by fixed "
-                                             "effects", "Noise": self.runs.settings.model}
+        model = self.runs.settings.model
+        over = "t over runs after denoising" if model == "glmdenoise" else "t"
+        return {"Maps": list(named), "Test": f"two-tailed {over} of a vertex, not corrected over vertices; sessions by "
+                                             "fixed effects", "Noise": model}
 
     def _maps_of(self, hemi: str) -> tuple[Maps, list[tuple[Formula, ContrastMap]]]:
-        fits = [part for path in self.fits[hemi] for part in load_fits(path, own_runs=False)]
+        fits = [part for path in self.fits[hemi] for part in self.read(path)]
         if self.formulas:
             require_terms(self.formulas, pd.concat([one.conditions for one in fits]), where=f"sub-{self.runs.sub}")
         return size_maps(fits), [(one, fixed_effects(one, fits, where=f"sub-{self.runs.sub}"))
                                  for one in self.formulas]
 
 
-def size_maps(fits: Sequence[PortionFit]) -> Maps:
+def size_maps(fits: Sequence[Mapped]) -> Maps:
     """Make the maps that need no contrast, over all sessions."""
     total, left = (np.sum([getattr(one, name) for one in fits], axis=0) for name in ("ss_total", "ss_residual"))
     images = [one.percent[(one.conditions["type"] != BLANK).to_numpy()] for one in fits]
@@ -131,14 +180,14 @@ def size_maps(fits: Sequence[PortionFit]) -> Maps:
     return maps
 
 
-def count_repeats(fits: Sequence[PortionFit]) -> int:
+def count_repeats(fits: Sequence[Mapped]) -> int:
     """Count how often an image was shown to a subject, the median over images."""
     shown = pd.concat([one.conditions.assign(n=one.shown)[(one.conditions["type"] != BLANK).to_numpy()]
                        for one in fits])
     return max(1, int(shown.groupby("image_id")["n"].sum().median()))
 
 
-def fixed_effects(formula: Formula, fits: Sequence[PortionFit], *, where: str) -> ContrastMap:
+def fixed_effects(formula: Formula, fits: Sequence[Mapped], *, where: str) -> ContrastMap:
     """Take a contrast of each session and average them; sessions that lack a term are left out.
 
     Raises

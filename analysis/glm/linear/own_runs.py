@@ -80,3 +80,32 @@ def image_variances(betas: NDArray[np.float32], *, conditions: pd.DataFrame) -> 
     if n_repeats < 2 or len(groups) < 2:
         return None
     return repeat_variances(repeats.reshape(n_repeats, len(groups), -1))
+
+
+def average_variances(own: NDArray[np.float32], *, sessions: Sequence[str],
+                      conditions: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Average :func:`image_variances` over sessions: each has repeats of its own images, and its own baseline.
+
+    Parameters
+    ----------
+    own : float32 array, (n_runs, n_conditions, n_vertices)
+    sessions : sequence of str
+        The session of each run.
+    conditions : DataFrame
+
+    Returns
+    -------
+    total, noise : float64 array, (n_vertices,)
+        NaN without two repeats of two images.
+    """
+    found = []
+    for ses in dict.fromkeys(sessions):
+        rows = np.flatnonzero((conditions["session"] == ses).to_numpy())
+        mine = np.flatnonzero([one == ses for one in sessions])
+        one = image_variances(own[np.ix_(mine, rows)], conditions=conditions.iloc[rows])
+        if one is not None:
+            found.append(one)
+    if not found:
+        nothing = np.full(own.shape[2], np.nan)
+        return nothing, nothing.copy()
+    return np.mean([one for one, _ in found], axis=0), np.mean([one for _, one in found], axis=0)

@@ -175,8 +175,8 @@ def test_what_a_setting_does_not_touch_is_reused(simulated, fitted, tmp_path):
     layout = Layout(shutil.copytree(fitted.root, tmp_path / "study"))
     more = run("glm", layout, with_glm(simulated[1], run_bootstraps=10))
     assert made(more) == (*(f"sub-01 ses-{ses} hemi-{hemi} responses" for ses in ("01", "02") for hemi in "LR"),
-                          "sub-01")
-    assert len(made(run("glm", layout, with_glm(simulated[1], noise_components=3)))) == 7
+                          "sub-01", "sub-01 maps")
+    assert len(made(run("glm", layout, with_glm(simulated[1], noise_components=3)))) == 8
     responses_path(layout, "L", "02").unlink()
     assert made(run("glm", layout, with_glm(simulated[1], noise_components=3))) == ("sub-01 ses-02 hemi-L responses",)
 

@@ -6,7 +6,8 @@
 - ``sub-XX_bias.tsv``: a row a region and comparison (columns :data:`BIAS_COLUMNS`);
 - ``sub-XX_hemi-X_selection.h5``: the map of split-half rho, disk sizes, and for each region the chosen vertices and the
   dissimilarities of the RE images around them at both presentations;
-- ``sub-XX_hemi-X_selection.func.gii``: the map for Workbench and Freeview.
+- ``sub-XX_hemi-X_selection.func.gii``: the map for Workbench and Freeview;
+- ``sub-XX_selection.png`` and ``.svg``: the map and the chosen vertices on the flattened cortex.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ BIAS_COLUMNS = ("sub", "roi", "comparison", "n_draws", "bias", "standard_error",
 _OTHER = {"region": "whole", "whole": "region"}
 
 
-def plan(request: Request) -> tuple[Work, ...]:
-    """Plan the selection of each subject."""
+def plan_selections(request: Request, draw: Drawer) -> tuple[Work, ...]:
+    """Plan the selection of each subject, drawn by `draw`."""
     chosen = request.settings
     subjects = [SubjectSelection(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
                                  space=chosen.analysis.space, roi=chosen.roi, dissimilarity=chosen.rsa.dissimilarity,
-                                 seed=chosen.study.seed)
+                                 seed=chosen.study.seed, draw=draw)
                 for sub in request.subjects]
     return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=one.paths, companions=one.companions,
                       origin=one.origin, make=one.make, check=one.check, tell=one.tell) for one in subjects)
@@ -94,6 +95,10 @@ class Found:
         return np.asarray(self.labels == self.names.index(roi) + 1)
 
 
+Drawer = Callable[[Mapping[str, Found], Path], None]
+"""Draws a choice into a PNG (and beside it an SVG): the report's, which lies above this folder."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SubjectSelection:
     """The selection of one subject; parameters as in :class:`analysis.rsa.run.BrainRsa`.
@@ -111,6 +116,8 @@ class SubjectSelection:
         ``rsa.dissimilarity``.
     seed : int
         The study's.
+    draw : callable
+        See :data:`Drawer`.
     """
 
     layout: Layout
@@ -120,6 +127,7 @@ class SubjectSelection:
     roi: RoiSettings
     dissimilarity: str
     seed: int
+    draw: Drawer
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -129,9 +137,11 @@ class SubjectSelection:
 
     @property
     def companions(self) -> dict[str, Path]:
-        """The maps for other programs."""
-        return {f"Gifti{hemi}": path.with_name(path.name.replace(".h5", ".func.gii"))
+        """The maps for other programs, and the picture."""
+        maps = {f"Gifti{hemi}": path.with_name(path.name.replace(".h5", ".func.gii"))
                 for hemi, path in selection_paths(self.layout, sub=self.sub).items()}
+        picture = self.paths[0].with_suffix(".png")
+        return {**maps, "png_digest": picture, "svg_digest": picture.with_suffix(".svg")}
 
     @cached_property
     def data(self) -> SubjectData:
@@ -203,6 +213,7 @@ class SubjectSelection:
             maps = {"split_half_rho": consistency.rho, "disk_size": consistency.disk_sizes}
             write_maps(self.companions[f"Gifti{hemi}"], {name: one.astype(np.float32) for name, one in maps.items()},
                        hemi=hemi, overwrite=True)
+        self.draw(found, self.companions["png_digest"])
         distortion = {hemi: one.surface.distortion().summary() for hemi, one in found.items()}
         return {self.paths[0]: {**FORMAT.in_sidecar(), "FlatMap": distortion, "RegionsLeftOut": dict(left_out)}}
 

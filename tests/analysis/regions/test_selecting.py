@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import spearmanr
 
 from analysis.regions.labels import ROIS
@@ -66,6 +67,15 @@ def test_the_bias_is_told_of_every_region_and_comparison(made):
                                                                  for kind in ("AN", "AI")]
     assert (table["bias"].abs() < 5 * table["standard_error"] + 0.02).all()
     assert "largest bias of a similarity by the choice" in done.works[0].tell()
+
+
+def test_the_choice_is_drawn(made):
+    _, _, done = made
+    with Image.open(done.works[0].companions["png_digest"]) as picture:
+        assert picture.width > 1200
+        colors = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
+    assert len(colors) > 200  # two maps, their scales
+    assert "Distortion of the flat maps" in done.works[0].companions["svg_digest"].read_text(encoding="utf-8")
 
 
 def test_without_draws_no_bias_is_told(made):

@@ -68,14 +68,15 @@ def draw_trade_off(table: pd.DataFrame, *, norm: str = "l2") -> Figure:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
-        figure = Figure(figsize=(2.5 * len(panels) + 0.4, 3.0), layout="constrained")
+        beside = 1.6 if len(table) <= MOST_NAMED else 0.4
+        figure = Figure(figsize=(2.5 * len(panels) + beside, 2.8), layout="constrained")
         FigureCanvasAgg(figure)
         axes = np.atleast_1d(figure.subplots(1, len(panels)))
         for ax, panel in zip(axes, panels, strict=True):
             _draw(ax, table, panel)
         if len(table) <= MOST_NAMED:
             handles, labels = axes[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(table)))
+            figure.legend(handles, labels, loc="outside right center")
         else:
             figure.supxlabel("numbers: rows of the table", fontsize=7.0, color=MUTED)
     return figure

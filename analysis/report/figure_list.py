@@ -294,7 +294,8 @@ def _rdms(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ..
         drawn.append(_rdm_row(f"{layer} of {records.about.name}", records.network_rdms, table, place=layer))
     said = (f"Dissimilarities ({first.rdms['RE'].measure}) of all pairs of {len(first.rdms['RE'])} images as "
             f"percentile ranks, base images in the same order in all. {coefficient_sign(one.rsa)}: "
-            f"{coefficient_name(one.rsa)} with the RE matrix; p: {_tests(first.statistics, 'RE-AI')}.")
+            f"{coefficient_name(one.rsa)} with the RE matrix; p: "
+            f"{_tests(first.statistics, 'RE-AI').partition('; ')[0]}.")
     whom = f"subject {one.sub}"
     return (PlannedFigure("regions", f"sub-{one.sub}_pairs", f"How similarities arise: {first.name}, {whom}",
                           f"A dot a pair of images. {said}", lambda: draw_pairs(first)),
@@ -386,7 +387,7 @@ def _n(table: pd.DataFrame) -> str:
 
 def _resamples(table: pd.DataFrame, records: StudyRecords) -> str:
     found = sorted(table["n_resamples"].astype(int).unique())
-    corrections = "; ".join(dict.fromkeys(table["correction"].astype(str)))
+    corrections = "; ".join(dict.fromkeys(part for one in table["correction"].astype(str) for part in one.split("; ")))
     draws = str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
     return (f"{draws} draws a test, seeds derived from the study's {records.settings.study.seed} and kept in the "
             f"tables; correction for multiple tests: {corrections}.")

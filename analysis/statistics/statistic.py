@@ -65,7 +65,7 @@ class Statistic:
     paper : PaperStatistic, optional
         The same by the paper's own procedures.
     z : float
-        The effect in standard deviations of its permutation null, from the null's mean; NaN without one.
+        The effect in standard deviations of its permutation null (:func:`standardised`); NaN without one.
     """
 
     effect: float
@@ -110,16 +110,21 @@ def upper_p(effect: float, null: ArrayLike) -> float:
 
 
 def standardised(effect: float, null: ArrayLike) -> tuple[float, NDArray[np.float64]]:
-    """Give an effect and its null in standard deviations of the null, from the null's mean; 0 where that is constant.
+    """Give an effect and its null from their mean, in their standard deviations; 0 where they are constant.
+
+    The effect counts as one of the draws, which it is where nothing is true: apart from them it would stand out of a
+    spread that its like had helped to make. Of 199 permutations the largest over 600 tests was then exceeded in 10 %
+    at a level of 5.
 
     Examples
     --------
-    >>> z, null = standardised(4.0, [1.0, 3.0])
-    >>> z, null.tolist()
-    (2.0, [-1.0, 1.0])
+    >>> z, null = standardised(3.0, [1.0, 2.0])
+    >>> round(z, 4), null.round(4).tolist()
+    (1.2247, [-1.2247, 0.0])
     """
     draws = np.asarray(null, dtype=np.float64)
-    mean, spread = float(draws.mean()), float(draws.std())
+    whole = np.append(draws, effect)
+    mean, spread = float(whole.mean()), float(whole.std())
     spread = spread if spread > 0 else math.inf
     return (effect - mean) / spread, (draws - mean) / spread
 

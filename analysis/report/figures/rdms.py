@@ -52,7 +52,8 @@ def draw_rdm_rows(rows: Sequence[RdmRow]) -> Figure:
     Parameters
     ----------
     rows : sequence of RdmRow
-        One below the other: a region and a layer for the six matrices of Fig. 2B, or all regions.
+        One below the other: a region and a layer for the six matrices of Fig. 2B, or all regions. Rows over the same
+        images have them in the order of the first row.
 
     Returns
     -------
@@ -61,7 +62,8 @@ def draw_rdm_rows(rows: Sequence[RdmRow]) -> Figure:
     figure = new_figure(WIDTH_IN, 0.2 + 2.2 * len(rows))
     grid = figure.subplots(len(rows), 3, squeeze=False)
     for panels, row in zip(grid, rows, strict=True):
-        labels = row.rdms["RE"].labels
+        labels, first = row.rdms["RE"].labels, rows[0].rdms["RE"].labels
+        labels = first if set(first) == set(labels) else labels
         for axes, kind in zip(panels, _TYPES, strict=True):
             picture = axes.imshow(percentiles(row.rdms[kind].select(labels)), cmap="cividis", vmin=0, vmax=100,
                                   interpolation="nearest")

@@ -44,7 +44,7 @@ class Searchlight:
     greatest : mapping of str to float32 array, (n_permutations,), optional
         The largest standardised similarity of each permutation anywhere.
     z : mapping of str to float32 array, (n_vertices,), optional
-        The similarity in standard deviations of its null.
+        The similarity in standard deviations of its null, itself among it.
     """
 
     rho: Mapping[str, Floats32]
@@ -179,7 +179,8 @@ class _Null:
             found: NDArray[np.float64]) -> None:
         """Compare each centre with its null."""
         null = np.stack([one[self.moved] @ rank for one, rank in zip(others, ranks, strict=True)]) / self.scale
-        mean, spread = null.mean(axis=1), null.std(axis=1)
+        whole = np.concatenate([null, found[:, None]], axis=1)  # the labels as they are are one of the orders
+        mean, spread = whole.mean(axis=1), whole.std(axis=1)
         as_high = np.count_nonzero(null >= found[:, None] - 1e-6, axis=1)
         self.p[kind][block] = (1 + as_high) / (1 + null.shape[1])
         standard = (null - mean[:, None]) / spread[:, None]

@@ -392,6 +392,14 @@ def test_six_matrices_stand_in_two_rows_each_with_its_own_name_and_similarities(
     assert len([word for word in _words(figure) if word.startswith("with RE: ρ = ")]) == 4
 
 
+def test_rows_over_the_same_images_have_them_in_one_order() -> None:
+    one, other = _place(1), _place(2, labels=("cars-02", "cars-01", "dogs-02", "dogs-01"))
+    panels = [axes for axes in draw_rdm_rows([one, other]).axes if axes.images]
+    shown = np.ma.filled(panels[3].images[0].get_array(), np.nan)
+    np.testing.assert_array_equal(shown, percentiles(other.rdms["RE"].select(one.rdms["RE"].labels)))
+    assert [label.get_text() for label in panels[3].get_yticklabels()] == ["dogs", "cars"]
+
+
 def test_every_pair_of_images_is_a_dot_at_its_two_ranks() -> None:
     row = _place(3)
     figure = draw_pairs(row)

@@ -51,7 +51,7 @@ class Words:
     ----------
     words : tuple of str
     fonts : tuple of str
-        Font files, or names of fonts that matplotlib ships.
+        Font files, or names of fonts that matplotlib ships; a face of a collection as ``FILE#2``.
     """
 
     words: tuple[str, ...] = WORDS
@@ -83,17 +83,41 @@ def load_words(section: TexturesSettings, *, root: Path) -> Words:
     words = tuple(dict.fromkeys(text.split()))
     if not words:
         raise StimulusError(where, came="no word", expected="words between spaces or lines", remedy="Write some.")
-    fonts = _FONTS if section.font is None else (str(root / section.font),)
+    fonts = _FONTS
+    if section.font is not None:
+        fonts = (_face_for(str(root / section.font), simplified=section.words == "zh"),)
     for font in fonts:
         _require_glyphs(font, "".join(words), where=where)
     return Words(words, fonts)
+
+
+def _face_for(font: str, *, simplified: bool) -> str:
+    """Name the face of a collection that Simplified Chinese is written in: its first one is often the Japanese."""
+    path, face = _split(font)
+    if not simplified or face or path.suffix.lower() not in (".ttc", ".otc") or not path.is_file():
+        return font
+    from fontTools.ttLib import TTCollection
+
+    try:
+        with TTCollection(str(path), lazy=True) as faces:
+            names = [str(one["name"].getDebugName(4)) for one in faces.fonts]
+    except Exception:  # noqa: BLE001 - no collection: it is refused by name where its characters are asked for
+        return font
+    return f"{path}#{next((k for k, name in enumerate(names) if ' SC' in name and 'Mono' not in name), 0)}"
+
+
+def _split(font: str) -> tuple[Path, int]:
+    """Take the number of the face off the end of a font's name."""
+    name, sharp, face = font.rpartition("#")
+    return (_path_of(name), int(face)) if sharp and face.isdecimal() else (_path_of(font), 0)
 
 
 def _require_glyphs(font: str, text: str, *, where: str) -> None:
     from fontTools.ttLib import TTFont
 
     try:
-        with _path_of(font).open("rb") as file, TTFont(file, fontNumber=0, lazy=True) as opened:
+        path, face = _split(font)
+        with path.open("rb") as file, TTFont(file, fontNumber=face, lazy=True) as opened:
             known = opened.getBestCmap() or {}
     except Exception as error:
         raise StimulusError(f"textures.font = {font!r}", came=f"a file that is no font ({error})",
@@ -151,7 +175,8 @@ def _cut(canvas: Canvas) -> Piece:
 @lru_cache(maxsize=32)
 def _font(name: str, height_px: int) -> ImageFont.FreeTypeFont:
     """Load a font by its file, or by the name under which matplotlib ships it."""
-    return ImageFont.truetype(str(_path_of(name)), height_px)
+    path, face = _split(name)
+    return ImageFont.truetype(str(path), height_px, index=face)
 
 
 def _path_of(font: str) -> Path:

@@ -148,8 +148,9 @@ class TexturesSettings(Section):
         "Pairs of an intact and a scrambled picture for the LO localizer.", source="protocol 4")
     words: str = described("en", "Words that are written: en or zh, which are shipped, or a text file of words in any "
         "script, UTF-8, between spaces or lines; a path is relative to the study's folder.", unit="path", since="0.2.0")
-    font: str | None = described(None, "Font of the words, with every character of theirs; unset: four fonts that "
-        "matplotlib brings, which have Latin, Greek and Cyrillic letters.", unit="path", since="0.2.0")
+    font: str | None = described(None, "Font of the words, with every character of theirs (a face of a collection as "
+        "FILE#2; for zh its Simplified Chinese face is found); unset: four fonts that matplotlib brings, which have "
+        "Latin, Greek and Cyrillic letters.", unit="path", since="0.2.0")
     noise_exponent: NotNegative = described(1.0,
         "Exponent of the noise behind the textures: amplitude falls with frequency to this power; 1 is "
         "pink.", source="protocol 3")

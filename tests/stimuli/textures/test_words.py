@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from fontTools.ttLib import TTCollection, TTFont
 from PIL import Image, ImageDraw, ImageFont
 
-from stimuli.textures.pieces import WORDS, Words, load_words, word_pieces
+from stimuli.textures.pieces import WORDS, Words, _face_for, _font, load_words, word_pieces
 from stimuli.textures.render import render
 from subjects.dataset import init_study
 from subjects.errors import StimulusError
@@ -52,9 +54,10 @@ def test_what_cannot_be_written_is_refused_before_anything_is_drawn(tmp_path: Pa
 
 
 def test_a_file_that_is_no_font_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "font.ttf").write_bytes(b"none")
-    with pytest.raises(StimulusError, match="a file that is no font"):
-        load_words(TexturesSettings(font="font.ttf"), root=tmp_path)
+    for name in ("font.ttf", "font.ttc"):
+        (tmp_path / name).write_bytes(b"none")
+        with pytest.raises(StimulusError, match="a file that is no font"):
+            load_words(TexturesSettings(words="zh", font=name), root=tmp_path)
 
 
 @needs_han
@@ -68,6 +71,44 @@ def test_chinese_words_are_drawn_with_their_glyphs() -> None:
         ImageDraw.Draw(picture).text((2, 2), word, font=font, fill=255)
         pens.append(np.asarray(picture))
     assert not np.array_equal(*pens)
+
+
+def _collection(path: Path) -> Path:
+    """Put three faces of one font into a collection, as fonts with East Asian characters come."""
+    made = TTCollection()
+    for name in ("Test Sans JP", "Test Sans Mono CJK SC", "Test Sans CJK SC"):
+        face = TTFont(mpl.get_data_path() + "/fonts/ttf/DejaVuSans.ttf")
+        face["name"].setName(name, 4, 3, 1, 0x409)
+        face["name"].setName(name, 4, 1, 0, 0)
+        made.fonts.append(face)
+    made.save(str(path))
+    return path
+
+
+def test_the_face_of_a_collection_is_the_languages_or_the_one_that_is_named(tmp_path: Path) -> None:
+    """Its first face is often the Japanese one, whose characters look otherwise."""
+    font = str(_collection(tmp_path / "font.ttc"))
+    assert _face_for(font, simplified=True) == f"{font}#2"
+    assert _face_for(font, simplified=False) == font
+    assert _face_for(f"{font}#1", simplified=True) == f"{font}#1"
+    named = [_font(f"{font}#{k}", 20).font for k in (0, 2)]
+    assert all(one.family for one in named)
+    (tmp_path / "w.txt").write_text("eins zwei", encoding="utf-8")
+    assert load_words(TexturesSettings(words="w.txt", font="font.ttc#1"), root=tmp_path).fonts == (f"{font}#1",)
+    for face in (7, "x"):
+        with pytest.raises(StimulusError, match="a file that is no font"):
+            load_words(TexturesSettings(words="w.txt", font=f"font.ttc#{face}"), root=tmp_path)
+
+
+@needs_han
+def test_chinese_words_are_written_in_the_chinese_face_of_notos_collection() -> None:
+    noto = [path for path in HAN if path.name.startswith("Noto")]
+    if not noto:
+        pytest.skip("another font than Noto")
+    chosen = load_words(TexturesSettings(words="zh", font=str(noto[0])), root=Path()).fonts[0]
+    assert str(_font(chosen, 20).getname()[0]) == "Noto Sans CJK SC"
+    japanese, chinese = (np.asarray(_font(name, 60).getmask("直")) for name in (str(noto[0]), chosen))
+    assert japanese.shape != chinese.shape or not np.array_equal(japanese, chinese)
 
 
 def test_another_list_makes_other_textures_and_the_same_one_is_reused(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def _face(path: Path, language: str, *, where: str) -> Font:
             return Font(str(path))
         from fontTools.ttLib import TTCollection
 
-        with TTCollection(str(path), lazy=True) as faces:
+        with path.open("rb") as file, TTCollection(file, lazy=True) as faces:
             names = [str(face["name"].getDebugName(4)) for face in faces.fonts]
     except Exception as error:
         raise SettingsError(where, came=f"a file that is no font ({error})", expected="a TrueType or OpenType font",

@@ -83,7 +83,7 @@ def load_words(section: TexturesSettings, *, root: Path) -> Words:
     words = tuple(dict.fromkeys(text.split()))
     if not words:
         raise StimulusError(where, came="no word", expected="words between spaces or lines", remedy="Write some.")
-    fonts = _FONTS
+    fonts: tuple[str, ...] = _FONTS
     if section.font is not None:
         fonts = (_face_for(str(root / section.font), simplified=section.words == "zh"),)
     for font in fonts:
@@ -99,7 +99,7 @@ def _face_for(font: str, *, simplified: bool) -> str:
     from fontTools.ttLib import TTCollection
 
     try:
-        with TTCollection(str(path), lazy=True) as faces:
+        with path.open("rb") as file, TTCollection(file, lazy=True) as faces:
             names = [str(one["name"].getDebugName(4)) for one in faces.fonts]
     except Exception:  # noqa: BLE001 - no collection: it is refused by name where its characters are asked for
         return font

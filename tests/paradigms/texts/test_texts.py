@@ -64,6 +64,12 @@ def test_a_missing_glyph_is_refused_by_name() -> None:
         choose_font(InstructionsSettings(), texts=["a\U0010fffd"], root=Path())
 
 
+def test_a_collection_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.ttc").write_bytes(b"none")
+    with pytest.raises(SettingsError, match="x.ttc.*a file that is no font"):
+        choose_font(InstructionsSettings(language="zh", font="x.ttc"), texts=["Animal"], root=tmp_path)
+
+
 def test_a_computer_without_any_font_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paradigms.texts.fonts.known_fonts", list)
     with pytest.raises(SettingsError, match=r"no font on this computer with A \(U\+0041\).*Install one"):

@@ -4,7 +4,7 @@
 
 Into drawings of the 40 categories a small patch is planted whose two colours tell the category: it helps, but the
 network never used it, and its saliency hardly falls there. The planted maps say that people look at the patch. Drawings
-without patch and without map, twice as many, are trained beside them. Then, per seed of the training: accuracy on
+without patch and without map are trained beside them. Then, per seed of the training: accuracy on
 drawings without and with patches, alignment of saliency and of smallest perturbations with the maps, tolerance
 (`stimuli.alignment`), all on other drawings than were trained on; and the RE/AN/AI set built with each network, its
 layers compared, and what claims N1 to N3 come to. `--weight 0` trains the same without maps, as a control. One
@@ -114,7 +114,7 @@ def layers_of_set(folder: Path, *, network: str, weights: Path | None) -> dict[s
 
 def train(network: Network, *, seed: int, folder: Path, given: argparse.Namespace) -> Path:
     patched, bells = plant(drawings(network.class_names, network=network, each=given.each, seed=1000 + seed))
-    plain = drawings(network.class_names, network=network, each=2 * given.each, seed=2000 + seed)
+    plain = drawings(network.class_names, network=network, each=given.plain, seed=2000 + seed)
     empty = np.zeros((len(plain), *bells.shape[1:]), dtype=np.float32)
     examples = ArrayExamples(np.concatenate([patched.pixels, plain.pixels]),
                              np.concatenate([patched.labels, plain.labels]), np.concatenate([bells, empty]),
@@ -146,8 +146,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--each", type=int, default=3, help="drawings of a category with a patch")
+    parser.add_argument("--plain", type=int, default=8, help="drawings of a category without")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--weight", type=float, default=10.0)
     parser.add_argument("--measured", type=int, default=4, help="drawings of a category that are measured")
     parser.add_argument("--keep", type=Path, default=None, help="folder that keeps weights and sets")

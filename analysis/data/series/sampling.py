@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
 from subjects.store import read_json
 
+log = logging.getLogger(__name__)
 SPACE = "T1w"
 """The space of volumes that the subject's own surfaces are in."""
 TASKS = ("main", "retinotopy", "lo", "motion")
@@ -72,14 +74,19 @@ class SubjectSampling:
         return found
 
     def works(self) -> tuple[Work, ...]:
-        """Plan each run.
+        """Plan each run, of the paradigms that were preprocessed.
 
         Raises
         ------
         AnalysisError
-            If a logged run has no volumes, or several.
+            If a logged run of such a paradigm has no volumes, or several; or if there are no volumes at all.
         """
-        keys = [key for task in TASKS for key in self.layout.find_runs(self.sub, task)]
+        logged = {task: self.layout.find_runs(self.sub, task) for task in TASKS}
+        found = [task for task, keys in logged.items() if any(one.is_of(key) for one in self.volumes for key in keys)]
+        for task in set(logged) - set(found):
+            if logged[task] and found:
+                log.warning("sub-%s: no run of task %s was preprocessed; none is sampled", self.sub, task)
+        keys = [key for task in found or TASKS for key in logged[task]]
         return tuple(self._work_of(key, self.volumes_of(key)) for key in keys)
 
     def volumes_of(self, key: RunKey) -> Path:

@@ -191,6 +191,17 @@ def test_betas_from_volumes_are_those_of_the_series_in_their_voxels(volumes: tup
     assert len(read_events(layout.events(FIRST))) > 0
 
 
+def test_a_paradigm_that_was_not_preprocessed_is_told_and_left_out(
+        volumes: tuple[Layout, Settings], caplog: pytest.LogCaptureFixture) -> None:
+    layout, settings = volumes
+    for key in (FIRST, SECOND):
+        put_volumes(layout, key)
+    layout.events(RunKey("01", "01", "lo", 1)).write_text("onset\n")
+    done = run("sample", layout, settings)
+    assert [work.name for work in done.works] == [str(FIRST), str(SECOND)]
+    assert "sub-01: no run of task lo was preprocessed; none is sampled" in caplog.text
+
+
 def test_what_is_missing_is_named(volumes: tuple[Layout, Settings]) -> None:
     layout, settings = volumes
     put_volumes(layout, FIRST)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.encoding.ceiling import noise_ceiling
 from analysis.encoding.generalisation import TESTED, Floats, Generalisation, assess_generalisation
 from analysis.encoding.held_out import Control, HeldOut, assess_held_out, best_level, hold_out, score_levels
 from analysis.encoding.sparse_model import SparseModel, train
@@ -121,9 +122,14 @@ class LayerResult:
     models: Mapping[str, SparseModel]
     predicted: Mapping[str, Mapping[str, NDArray[np.float32]]]
 
-    def statistics(self, roi: str) -> dict[str, Statistic]:
-        """Give a region's statistics by type: held-out RE, AN, AI, and the difference."""
-        return {"RE": self.controls[roi].statistic, **self.regions[roi].statistics}
+    def statistics(self, patterns: RoiPatterns, *, correlate: str) -> dict[str, Statistic]:
+        """Give a region's statistics by type: held-out RE, AN, AI with their noise ceilings, and the difference."""
+        found = {"RE": self.controls[patterns.roi].statistic, **self.regions[patterns.roi].statistics}
+        if patterns.presentations is None or correlate == "image":
+            return found
+        for kind, pair in patterns.presentations.items():
+            found[kind] = replace(found[kind], ceiling=(noise_ceiling(*pair),) * 2)
+        return found
 
     def accuracies(self, roi: str) -> dict[str, Floats]:
         """Give a region's accuracies vertex by vertex, by type."""

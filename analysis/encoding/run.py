@@ -41,10 +41,13 @@ from subjects.provenance import derive_seed, rng
 from subjects.settings.analysis import EncodingSettings, RoiSettings
 from subjects.store import write_table
 
-COLUMNS = ("sub", "roi", "layer", "type", *STATISTIC_COLUMNS, "sparsity", "correction", *PAPER_COLUMNS)
+COLUMNS = ("sub", "roi", "layer", "type", *STATISTIC_COLUMNS, "sparsity", "correction", "ceiling_low", "ceiling_high",
+           *PAPER_COLUMNS)
 VERTICES, LAYERS = "vertices_digest", "layers_digest"
 _PAPER = ("paper_p: label permutation over all images; of AI minus AN, from subsamples of vertices, as are paper_low "
           "and paper_high")
+_CEILING = ("accuracy of a model without error: root of the vertices' mean reliability over the two presentations; "
+            "none where correlations are over vertices")
 
 
 def plan(request: Request) -> tuple[Work, ...]:
@@ -157,9 +160,10 @@ class SubjectModels:
         describe_derivative(self.layout, "encoding")
         write_table(self.shares_path, pd.DataFrame(shares, columns=list(SHARES)), overwrite=True)
         save_vertices(self.vertices_path, found, regions=regions)
-        write_table(self.table_path, as_table(_rows(found, sub=self.sub), columns=COLUMNS), overwrite=True)
+        rows = _rows(found, regions, sub=self.sub, correlate=self.encoding.correlate)
+        write_table(self.table_path, as_table(rows, columns=COLUMNS), overwrite=True)
         gaps = missing_runs_of(betas_paths(self.layout, sub=self.sub).values())
-        return {self.table_path: {"Paper": _PAPER, **gaps, **RESULTS.in_sidecar()}}
+        return {self.table_path: {"Paper": _PAPER, "Ceiling": _CEILING, **gaps, **RESULTS.in_sidecar()}}
 
     def check(self) -> None:
         """See that both files can be read, and that the table has the columns of this version."""
@@ -183,7 +187,8 @@ def presentations(patterns: RoiPatterns) -> Mapping[str, tuple[NDArray[np.float3
     return patterns.presentations
 
 
-def _rows(results: Mapping[str, LayerResult], *, sub: str) -> list[dict[str, Any]]:
+def _rows(results: Mapping[str, LayerResult], regions: Mapping[str, RoiPatterns], *, sub: str,
+          correlate: str) -> list[dict[str, Any]]:
     return [statistic_row(statistic, sub=sub, roi=roi, layer=layer, type=kind, sparsity=result.levels[roi])
-            for layer, result in results.items() for roi in result.regions
-            for kind, statistic in result.statistics(roi).items()]
+            for layer, result in results.items() for roi, patterns in regions.items()
+            for kind, statistic in result.statistics(patterns, correlate=correlate).items()]

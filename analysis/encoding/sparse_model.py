@@ -90,7 +90,9 @@ def measure_scaling(units: NDArray[np.float32], *, where: str = "features") -> S
     if not varying.size:
         raise AnalysisError(where, came="no unit that varies over the training images", expected="at least one",
                             remedy="Train on more images, or leave this layer out.")
-    kept = varying[_first_of_twins(centred[:, varying] / norm[varying])]
+    columns = centred if varying.size == centred.shape[1] else centred[:, varying]
+    columns /= norm[varying]
+    kept = varying[_first_of_twins(columns)]
     return Scaling(kept, mean[kept], norm[kept])
 
 

@@ -53,7 +53,8 @@ def encoding_table(subjects: tuple[str, ...] = ("01", "02", "03")) -> pd.DataFra
         for r, roi in enumerate(REGIONS):
             for k, layer in enumerate(LAYERS):
                 ai, an = 0.42 - 0.03 * r - 0.025 * k + 0.01 * s, 0.03 * ((k + r) % 3 - 1)
-                common = {"sub": sub, "roi": roi, "layer": layer, "sparsity": 2, "paper_effect": 0.1, "paper_low": 0.0,
+                common = {"sub": sub, "roi": roi, "layer": layer, "sparsity": 2, "ceiling_low": 0.8,
+                          "ceiling_high": 0.8, "paper_effect": 0.1, "paper_low": 0.0,
                           "paper_high": 0.2, "paper_p": 0.01, "paper_p_mean": np.nan}
                 control.append(_row(**common, type="RE", p=1 / 1001, **_spread(ai + 0.03, 0.05)))
                 rows += [_row(**common, type="AN", p=0.5, **_spread(an, 0.02)),

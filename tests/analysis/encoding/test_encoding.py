@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import h5py
 import numpy as np
 import pytest
@@ -335,6 +337,10 @@ def test_a_subjects_models_are_trained_tested_and_written(fabricated):
         assert abs(by_name.loc[("layer1", roi, "AN"), "effect"]) < 0.3
         assert by_name.loc[("layer1", roi, "AI minus AN"), "low"] > 0
         assert by_name.loc[("layer1", roi, "AI"), "sparsity"] == 1
+        # unit signal and noise of .3 in each of two presentations, session means off
+        assert by_name.loc[("layer1", roi, "AI"), "ceiling_high"] == pytest.approx((1 / (1 + 0.09 / 2))**0.5, abs=0.02)
+        assert by_name.loc[("layer5", roi, "AN"), "ceiling_low"] == pytest.approx((1 / (1 + 0.09 / 2))**0.5, abs=0.02)
+        assert math.isnan(by_name.loc[("layer1", roi, "AI minus AN"), "ceiling_high"])
         assert by_name.loc[("layer1", roi, "AI"), "effect"] > by_name.loc[("layer5", roi, "AI"), "effect"]
 
 

@@ -117,7 +117,7 @@ def test_the_page_is_whole_and_refers_to_nothing_outside(page: Page, study: Layo
 def test_every_figure_is_inside(page: Page, study: Layout) -> None:
     inside = {base64.b64decode(str(image["src"]).partition(",")[2]) for image in page.images}
     assert inside == {path.read_bytes() for path in study.figures.glob("*.png")}
-    assert len(inside) == 13 == len(list(study.figures.glob("*.svg")))
+    assert len(inside) == 17 == len(list(study.figures.glob("*.svg")))
     assert all(image["alt"] for image in page.images)
     widths = {image["alt"]: image["style"] for image in page.images}
     assert widths["RE-AI and RE-AN similarities in the network"] == "width: 77.8%"

@@ -7,7 +7,10 @@ import pytest
 from scipy.stats import binom
 
 from analysis.rsa.compare import DIFFERENCE, compare_types
+from analysis.rsa.searchlight.correction import corrected_maps
+from analysis.rsa.searchlight.disks import search
 from analysis.simulation.draw import Drawn, draw
+from analysis.statistics.draws import permutations
 from subjects.settings.analysis import RsaSettings
 
 FEW = RsaSettings(n_permutations=199, n_bootstraps=10)
@@ -131,3 +134,23 @@ def test_bars_over_patches_of_neighbours_hold_the_mean_of_new_cortex() -> None:
     inside = sum(low <= np.mean(effects) <= high for low, high in bars)
     assert inside >= binom.ppf(0.005, N, 0.68)
     assert inside <= 0.8 * N
+
+
+@pytest.mark.slow
+def test_corrected_maps_of_null_subjects_have_any_finding_at_the_nominal_rate() -> None:
+    """12 by 12 mm, 49 permutations: with a similarity apart from its null, the largest value is exceeded in a fifth."""
+    found = draw("null", rng=np.random.default_rng(16), n_subjects=N, reliability=0.0, side=12, n_images=16,
+                 offset_sd=0.0)
+    apart = np.linalg.norm(found.places_mm[:, None] - found.places_mm, axis=2)
+    disks = (np.concatenate([[0], np.cumsum((apart <= 2.5).sum(axis=1))]), np.nonzero(apart <= 2.5)[1])
+    edges, hits = np.argwhere(np.triu(apart <= 1.01, 1)), {"FWE": 0, "cluster": 0}
+    for k in range(N):
+        orders = permutations(16, n=49, rng=np.random.default_rng([17, k]))
+        one = search({kind: found.patterns(kind, subject=k) for kind in ("RE", "AN", "AI")}, disks=disks, orders=orders,
+                     forming_z=2.3)
+        maps = corrected_maps({"L": one}, edges={"L": edges}, forming_z=2.3)["L"]
+        for name in hits:
+            hits[name] += bool(np.nanmin(maps[f"p {name} RE-AI"]) <= 0.05)
+    low, high = binom.ppf([0.005, 0.995], N, 0.05)
+    assert low <= hits["FWE"] <= high
+    assert hits["cluster"] <= high

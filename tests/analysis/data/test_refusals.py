@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.data.series.reading import read_series
 from analysis.data.surface import save_surface
-from analysis.glm.betas import Betas, save_betas
+from analysis.glm.betas import Betas, load_betas, save_betas
 from analysis.glm.combining import betas_paths, missing_runs_of, require_images
 from stimuli.manifest import TYPES, read_manifest
 from subjects.errors import AnalysisError
@@ -154,6 +155,31 @@ def test_too_many_discarded_volumes_are_told_with_their_run(volunteer: tuple[Lay
     long = settings.model_copy(update={"main": settings.main.model_copy(update={"discard_s": 5000.0})})
     with pytest.raises(AnalysisError, match="ses-01.*run-1.*volumes of 2 s, 2500 discarded"):
         run(step, layout, long)
+
+
+def say_pulses(layout: Layout, key: RunKey, n: int) -> None:
+    path = layout.events_sidecar(key)
+    write_json(path, {**read_json(path), "n_pulses": n, "PulseWatch": {}}, overwrite=True)
+
+
+def test_runs_of_unequal_length_are_fitted_together(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    for hemi in "LR":
+        put_bold(layout, SECOND, hemi=hemi, change=lambda data: np.concatenate([data, data[-7:]]))
+        n = len(read_series(bold_path(layout, SECOND, hemi=hemi)).data)
+    say_pulses(layout, SECOND, n)
+    run("glm", layout, settings)
+    assert np.isfinite(load_betas(betas_paths(layout, sub="01")["L"]).values).all()
+
+
+def test_onsets_after_the_end_are_told_with_their_run(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    for hemi in "LR":
+        put_bold(layout, SECOND, hemi=hemi, change=lambda data: data[:60])
+    say_pulses(layout, SECOND, 60)
+    with pytest.raises(AnalysisError, match=rf"{SECOND} events: event \d+ at 1\d\d.* s for .*; expected events that "
+                                            "last, from 0 to 120 s"):
+        run("glm", layout, settings)
 
 
 def test_series_that_are_not_what_their_sidecar_says_are_refused(volunteer: tuple[Layout, Settings]) -> None:

@@ -53,7 +53,7 @@ def vertex_accuracies(predicted: Floats, measured: NDArray[np.float32]) -> Float
     Raises
     ------
     AnalysisError
-        If a vertex responds alike to all images.
+        If a vertex responds alike to all images, or a response is not finite.
     """
     result: Floats = np.einsum("iv,iv->v", standardise(predicted), standardise(_require_varying(measured)))
     return result
@@ -70,6 +70,10 @@ def standardise(values: NDArray[Any]) -> Floats:
 
 
 def _require_varying(measured: NDArray[np.float32]) -> NDArray[np.float32]:
+    strange = np.flatnonzero(~np.isfinite(measured).all(axis=0))
+    if strange.size:
+        raise AnalysisError("measured responses", came=f"{strange.size} vertices not finite, first {strange[0]}",
+                            expected="finite responses", remedy="Leave the vertices without data out, or fit again.")
     flat = np.flatnonzero(np.ptp(measured, axis=0) == 0)
     if flat.size:
         raise AnalysisError("measured responses", came=f"{flat.size} vertices constant over images, first {flat[0]}",
@@ -156,10 +160,13 @@ def assess_generalisation(predicted: Mapping[str, Floats], measured: Mapping[str
     Raises
     ------
     AnalysisError
-        For fewer than :data:`~analysis.encoding.over_images.LEAST` images.
+        For fewer than :data:`~analysis.encoding.over_images.LEAST` images, and for responses that are not finite or do
+        not vary.
     """
     n_images, n_vertices = measured["AN"].shape
     require_images(n_images, where=layer)
+    for kind in TESTED:
+        _require_varying(measured[kind])
     inside = subsamples(n_vertices, share=settings.subsample, n=settings.n_subsamples, rng=rng(seed, "subsamples"))
     draws = {kind: subsampled_accuracies(predicted[kind], measured[kind], inside=inside, correlate=settings.correlate)
              for kind in TESTED}

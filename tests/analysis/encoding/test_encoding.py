@@ -26,7 +26,7 @@ from analysis.regions.labels import ROIS
 from analysis.statistics.draws import permutations, subsamples
 from analysis.statistics.readings import split_readings
 from analysis.steps import Request
-from subjects.errors import AnalysisError
+from subjects.errors import AnalysisError, StudyError
 from subjects.profile import base_images
 from subjects.provenance import digest_file, sidecar_path
 from subjects.provenance import rng as derived
@@ -232,6 +232,29 @@ def test_one_vertex_constant_over_images_is_refused():
     measured[:, 3] = 1
     with pytest.raises(AnalysisError, match="1 vertices constant over images, first 3"):
         vertex_accuracies(responses(seed=5), measured)
+
+
+@pytest.mark.parametrize("correlate", ["vertex", "image"])
+def test_one_response_that_is_not_finite_is_named(correlate):
+    measured = {kind: responses(seed=k) for k, kind in enumerate(("AN", "AI"))}
+    measured["AI"][7, 2] = np.inf
+    with pytest.raises(AnalysisError, match="1 vertices not finite, first 2"):
+        assess_generalisation({kind: responses(seed=5) for kind in measured}, measured, seed=1, layer="layer1",
+                              settings=QUICK.model_copy(update={"correlate": correlate}))
+
+
+def test_features_of_another_set_are_refused_by_the_images_digest(tmp_path):
+    layout, settings = make_study(tmp_path / "study")
+    names = base_images(settings.stimuli)
+    layout.features("demo").unlink()
+    write_features(layout, tuple(f"other-{name}" for name in names), make_units(len(names)))
+    with pytest.raises(StudyError, match="px-RE-"):
+        table_of("encode", layout, settings)
+
+
+def test_a_level_that_forty_images_do_not_determine_is_refused():
+    with pytest.raises(AnalysisError, match="sparsity level 14 with 40 training images; expected at most 13"):
+        predict_types({kind: units() for kind in ("RE", "AN", "AI")}, {"V1": responses()}, levels={"V1": 14})
 
 
 @pytest.mark.parametrize("correlate", ["vertex", "image"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -52,7 +51,6 @@ _PAPER = ("the paper's own procedures: nothing taken off; intervals over vertice
           "that bootstrap (paper_p) and from the mean of RE-AI against the redrawn RE-AN (paper_p_mean); of trends by "
           "the normal approximation of Mann and Kendall, which most programs give")
 Extras = dict[Path, dict[str, Any]]
-log = logging.getLogger(__name__)
 
 
 def plan(request: Request) -> tuple[Work, ...]:
@@ -141,8 +139,6 @@ class BrainRsa:
         made_from = digests_of(self.origin(self.paths[0]))
         regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.selection,
                                     manifest=read_manifest(self.layout.manifest), measure=self.rsa.dissimilarity)
-        warn_of_missing(next(iter(regions.values())).base_images, read_manifest(self.layout.manifest).base_images,
-                        where=f"sub-{self.sub}")
         found = {roi: region_similarities(regions[roi], settings=self.rsa, sub=self.sub, shared_seed=shared,
                                           seed=derive_seed(self.seed, self.sub, roi, "rsa"))
                  for roi in progress(regions, label=f"RSA {self.name}", total=len(regions))}
@@ -160,15 +156,6 @@ class BrainRsa:
         """See that both files can be read."""
         read_results(self.paths[0])
         load_rdms(self.paths[1])
-
-
-def warn_of_missing(found: Sequence[str], wanted: Sequence[str], *, where: str) -> None:
-    """Say which base images of the set have no responses; similarities are then over the others."""
-    missing = [name for name in wanted if name not in set(found)]
-    if missing:
-        log.warning("%s: no responses to %d of the set's %d base images (%s); similarities are over the other %d",
-                    where, len(missing), len(wanted), ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else ""),
-                    len(found))
 
 
 def region_similarities(patterns: RoiPatterns, *, settings: RsaSettings, sub: str, seed: int,

@@ -15,11 +15,13 @@ import pytest
 from analysis.glm.betas import Betas, load_betas, save_betas
 from analysis.rsa.compare import DIFFERENCE, compare_types
 from analysis.rsa.rdm import RDM, compute_rdm
+from analysis.rsa.run import region_similarities
 from analysis.rsa.searchlight.disks import search
 from analysis.rsa.similarity import similarity
 from analysis.statistics.dissimilarity import WHITENED
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
+from subjects.provenance import sidecar
 from subjects.settings.analysis import RsaSettings
 from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
@@ -43,6 +45,13 @@ def change(layout: Layout, by: Callable[[Betas], Betas], *, hemis: str = "LR") -
         changed = by(load_betas(path, sub="01", hemi=hemi))
         path.unlink()
         save_betas(path, changed)
+
+
+def consent(layout: Layout) -> None:
+    """Say of the betas that they were fitted without a session, as ``analysis.accept`` allows."""
+    for hemi in "LR":
+        sidecar(layout.derivative("glm", sub="01", hemi=hemi, suffix="betas.h5"), inputs={}, parameters={},
+                extra={"MissingRuns": "1 of 2 sessions"})
 
 
 def rows_kept(betas: Betas, kept: pd.Series) -> Betas:
@@ -128,13 +137,20 @@ def test_an_rdm_that_is_constant_is_named() -> None:
         similarity(flat, RDM(names(5), np.arange(10.0), "euclidean"), by="tau_a")
 
 
-def test_all_images_but_one_are_compared_and_the_missing_one_is_told(study, caplog) -> None:
+@pytest.mark.parametrize("missing", ["an image", "a session"])
+def test_images_that_are_missing_are_refused_and_by_consent_left_out(study, caplog, missing: str) -> None:
+    """19 of 20 images, or the 10 of one session, among which labels are then shuffled."""
     layout, settings = study
-    change(layout, lambda betas: rows_kept(betas, betas.conditions["base_image"] != "dogs-03"))
-    table = table_of("rsa", layout, settings)
-    assert set(table["n"]) == {19}
-    assert "sub-01: no responses to 1 of the set's 20 base images (dogs-03); similarities are over the other 19" \
-        in caplog.text
+    column, gone, n = ("base_image", "dogs-03", 19) if missing == "an image" else ("session", "02", 10)
+    change(layout, lambda betas: rows_kept(betas, betas.conditions[column] != gone))
+    said = rf"betas of {n} of 20 base images \(not dogs-0\d\); expected those of every image"
+    with pytest.raises(AnalysisError, match=said):
+        table_of("rsa", layout, settings)
+    consent(layout)
+    found = region_similarities(patterns_of(layout, settings)["V1"], settings=settings.rsa, sub="01", seed=1)
+    assert {one.n for one in found.statistics.values()} == {n}
+    assert all(0 < one.p <= 1 for one in found.statistics.values())
+    assert f"betas without all that was planned (1 of 2 sessions): {n} of 20 base images" in caplog.text
 
 
 def test_an_image_that_lacks_one_type_is_refused(study) -> None:
@@ -148,8 +164,9 @@ def test_an_image_that_lacks_one_type_is_refused(study) -> None:
 def test_an_image_in_one_hemisphere_only_is_refused(study) -> None:
     layout, settings = study
     change(layout, lambda betas: rows_kept(betas, betas.conditions["base_image"] != "dogs-03"), hemis="L")
+    consent(layout)
     with pytest.raises(AnalysisError, match="base image 'dogs-03' in one hemisphere only"):
-        table_of("rsa", layout, settings)
+        patterns_of(layout, settings)
 
 
 def test_another_order_of_rows_in_one_file_changes_nothing(study) -> None:
@@ -188,16 +205,6 @@ def test_six_images_have_similarities_but_no_test_of_their_difference() -> None:
 def test_two_images_have_one_dissimilarity_and_are_refused() -> None:
     with pytest.raises(AnalysisError, match="pairs of images: a group of 1 pair"):
         compare_types(responses(2), labels=names(2), settings=FEW, seed=1, percent=95)
-
-
-def test_a_session_that_is_missing_leaves_the_images_of_the_other(study, caplog) -> None:
-    """10 images of one session: labels are shuffled among them."""
-    layout, settings = study
-    change(layout, lambda betas: rows_kept(betas, betas.conditions["session"] == "01"))
-    table = table_of("rsa", layout, settings)
-    assert set(table["n"]) == {10}
-    assert "no responses to 10 of the set's 20 base images" in caplog.text
-    assert table["p"].between(0, 1).all()
 
 
 @pytest.mark.parametrize("measure", WHITENED)

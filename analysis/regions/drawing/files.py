@@ -17,7 +17,6 @@ from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import sidecar
-from subjects.store import read_json
 
 _SIDES = {"L": "lh", "R": "rh"}
 LOCALIZED = ("LO", "hMT+")
@@ -135,10 +134,3 @@ def export_labels(folder: Path, regions: Regions, *, surfaces: Mapping[str, Surf
                 written.append(write_freesurfer_label(folder / f"{_SIDES[hemi]}.{name}.label", inside,
                                                       points=surfaces[hemi].vertices, overwrite=overwrite))
     return written
-
-
-def made_from(path: Path) -> list[str]:
-    """Name the files that labels were made from, as their sidecar has them; none without one."""
-    beside = path.with_name(path.name.replace(".label.gii", ".json"))
-    said = read_json(beside).get("inputs", {}) if beside.is_file() else {}
-    return [name for name in said if name not in ("midthickness", "flat")] if isinstance(said, dict) else []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
 
-from analysis.regions.drawing.atlas import PROPOSED, Atlas
+from analysis.regions.drawing.atlas import Atlas
 from analysis.regions.drawing.warping import LEVELS, FieldImage, Level, Warp, align, as_features, fit_warp, stiffened
 from subjects.errors import AnalysisError
 
@@ -39,7 +39,7 @@ class Proposal:
     Parameters
     ----------
     labels : int16 array, (n_vertices,)
-        k + 1 for the k-th of :data:`PROPOSED`, within the mapped field; 0 elsewhere.
+        k + 1 for the k-th of :data:`~.atlas.PROPOSED`, within the mapped field; 0 elsewhere.
     whole : int16 array, (n_vertices,)
         The same beyond the mapped field too, where nothing was measured.
     atlas : int16 array, (n_vertices,)
@@ -176,11 +176,3 @@ def _label(places: Floats, lattice: _Lattice, *, at: Floats,
     away, nearest = cKDTree(at).query(places)
     whole = np.where(away <= _REACH_MM, lattice.areas[nearest], 0).astype(np.int16)
     return whole, np.where(lattice.eccentricity[nearest] < field_deg, whole, 0).astype(np.int16)
-
-
-def named(labels: NDArray[np.int16], *, names: Sequence[str]) -> NDArray[np.int16]:
-    """Give proposed areas the numbers of a study's regions; areas that are none of these are left out."""
-    numbers = np.array([0, *(list(names).index(area) + 1 if area in names else 0 for area in PROPOSED)],
-                       dtype=np.int16)
-    found: NDArray[np.int16] = numbers[labels]
-    return found

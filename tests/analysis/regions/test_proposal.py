@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from analysis.regions.drawing.atlas import PROPOSED, Atlas
-from analysis.regions.drawing.proposal import Proposal, named, propose
+from analysis.regions.drawing.proposal import Proposal, propose
 from analysis.regions.drawing.warping import FieldImage, Similarity, SplineGrid, align, as_features, fit_warp
 from analysis.simulation.brain.fields import FieldMap
 from analysis.simulation.brain.meshes import template_map
@@ -104,11 +104,6 @@ def test_too_few_fields_are_refused() -> None:
     data["weights"] = np.where(np.cumsum(data["weights"]) <= 20, data["weights"], 0.0)
     with pytest.raises(AnalysisError, match="20 vertices with a receptive field that can be trusted; expected 50"):
         propose_from(data, an_atlas("L"))
-
-
-def test_areas_take_the_numbers_of_the_studys_regions() -> None:
-    labels = np.array([0, 1, 2, 3, 4], dtype=np.int16)
-    assert named(labels, names=("LO", "V4", "V1")).tolist() == [0, 3, 0, 0, 2]
 
 
 def smooth_field(places: np.ndarray) -> np.ndarray:

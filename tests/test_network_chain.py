@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torchvision import models
 
+from analysis.statistics.readings import named_layers
 from stimuli.feature_store import open_store
 from stimuli.manifest import read_manifest, read_set_network
 from subjects.layout import Layout, network_label
@@ -130,5 +131,5 @@ def test_a_network_is_named_once(key: str, tmp_path: Path, shared_data: Path) ->
     table = read_table(layout.derivative("rsa", suffix="rsa.tsv", network=network_label(kind.name)))
     assert len(set(table["place"])) >= 8
     encoded = read_table(layout.derivative("encoding", sub="01", suffix="encoding.tsv"))
-    assert set(encoded["layer"]) == set(store.layers)
+    assert set(encoded["layer"]) == set(named_layers(store))
     assert layout.report.stat().st_size > 100_000

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.statistics.readings import split_readings
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.run_key import RunKey
@@ -89,7 +90,10 @@ def test_the_tables_hold_every_place(rehearsed: tuple[Layout, str]) -> None:
     assert set(brain["place"]) == {"V1", "V2", "V3", "V4", "LO"}
     assert set(brain["comparison"]) == {"RE-AN", "RE-AI", "RE-AI minus RE-AN"}
     encoding = read_table(layout.derivative("encoding", sub="01", suffix="encoding.tsv"))
-    assert len(encoding[encoding["type"] == "AI"]) == 40
+    readings = split_readings(encoding, column="layer")
+    assert list(readings) == ["softmax", "logits"]
+    for table in readings.values():
+        assert len(table[table["type"] == "AI"]) == len(table[table["type"] == "RE"]) == 40
     assert encoding["p"].between(0, 1).all()
 
 

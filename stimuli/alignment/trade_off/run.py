@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,15 @@ def _guarded(work: tuple[Listed, Question]) -> Outcome:
         return Outcome(None, f"{listed.name}: {error}")
 
 
+def _apart(work: tuple[Listed, Question], call: Callable[[tuple[Listed, Question]], Outcome] = _guarded) -> Outcome:
+    """Measure in a process of its own, whose memory goes with it; one that is killed is told like any other fault."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
+        try:
+            return alone.submit(call, work).result()
+        except BrokenProcessPool:
+            return Outcome(None, f"{work[0].name}: its process was ended from outside; too little memory, perhaps")
+
+
 def measure_networks(networks: Sequence[Listed], question: Question, *, n_jobs: int = 1,
                      progress: ProgressWrapper = silent) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Measure a list of networks, each in a process of its own, `n_jobs` at a time.
@@ -194,9 +205,8 @@ def measure_networks(networks: Sequence[Listed], question: Question, *, n_jobs: 
     require_different(networks)
     question.folder.mkdir(parents=True, exist_ok=True)
     work = [(one, question) for one in networks]
-    pool = multiprocessing.get_context("spawn").Pool(max(1, min(n_jobs, len(work))), maxtasksperchild=1)
-    with pool:
-        found = list(progress(pool.imap(_guarded, work), label="networks", total=len(work)))
+    with ThreadPoolExecutor(max(1, min(n_jobs, len(work)))) as side_by_side:
+        found = list(progress(side_by_side.map(_apart, work), label="networks", total=len(work)))
     failed = tuple(one.failed for one in found if one.failed is not None)
     rows = [one.row for one in found if one.row is not None]
     if not rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from stimuli.alignment.trade_off.networks import Listed, read_networks, require_
 from stimuli.alignment.trade_off.run import Question, measure_network, measure_networks, question_record
 from stimuli.networks.registry import TorchNetwork
 from subjects.errors import NetworkError, StimulusError
-from tests.stimuli.alignment.cases import save_map
+from tests.stimuli.alignment.cases import end_at_once, save_map
 from tests.stimuli.tiny import SIDE
 
 Run = Callable[..., tuple[int, str, str]]
@@ -90,19 +89,8 @@ def test_maps_give_alignment_and_the_ceiling(tiny: TorchNetwork, tmp_path: Path)
 
 def test_what_cannot_be_measured_is_told_and_the_others_are(tiny: TorchNetwork, tmp_path: Path,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process: the pool's own work is tested below."""
-    class Here:
-        def __init__(self, *_: object, **__: object) -> None: ...
-        def __enter__(self) -> Any:
-            return self
-        def __exit__(self, *_: object) -> None: ...
-        def imap(self, call: Callable, work: list) -> map:
-            return map(call, work)
-
-    class Context:
-        Pool = Here
-
-    monkeypatch.setattr(run.multiprocessing, "get_context", lambda _: Context)
+    """In this process: processes of their own are tested below."""
+    monkeypatch.setattr(run, "_apart", run._guarded)
     table, failed = measure_networks([Listed("nowhere"), Listed("tiny")], Question(tmp_path))
     assert table["network"].tolist() == ["tiny"]
     assert len(failed) == 1
@@ -188,3 +176,10 @@ def test_the_command_measures_in_processes_of_their_own(command: Run, tmp_path: 
     assert command("trade-off", "--list", table, "--out", tmp_path / "out")[0] == 0
     assert (tmp_path / "out" / "network-one_tolerance.tsv").stat().st_mtime_ns == made
     assert "tests.stimuli.tiny" in sys.modules
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_told(tmp_path: Path) -> None:
+    found = run._apart((Listed("tiny"), Question(tmp_path)), end_at_once)
+    assert found.row is None
+    assert found.failed == "tiny: its process was ended from outside; too little memory, perhaps"

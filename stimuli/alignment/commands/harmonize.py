@@ -31,6 +31,8 @@ _RECIPE = (
     click.option("--weight", "harmonization", default=1.0, show_default=True, type=click.FloatRange(min=0),
                  help="Weight of the maps (lambda); 0 trains by categories alone."),
     click.option("--decay", default=1e-5, show_default=True, type=click.FloatRange(min=0), help="Weight decay."),
+    click.option("--smoothing", default=0.1, show_default=True, type=_SHARE,
+                 help="Label smoothing; .1 trains towards P = .9, which few RE would pass (stimuli.re_p)."),
     click.option("--levels", default=5, show_default=True, type=_POSITIVE, help="Resolutions of the pyramid."),
     click.option("--saliency", default="evaluation", show_default=True, type=Name(("evaluation", "training")),
                  help="In which mode the saliency is taken; the published code: training."),

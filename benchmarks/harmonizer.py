@@ -90,8 +90,8 @@ def accuracy(network: Network, images: LabelledImages) -> float:
 def build_set(folder: Path, *, network: str, weights: Path | None) -> tuple[Layout, Settings]:
     """Build a set of 20 RE, AN and AI and take its responses, by the first seed whose targets are all reached."""
     for seed in range(1, 6):
-        layout = init_study(Layout(folder / f"study-{seed}"), name="harmonized", seed=seed,
-                            changes={"stimuli": {"per_class": 4, "re_p": RE_P}, "rsa": {"n_permutations": 500, "n_bootstraps": 200}})
+        layout = init_study(Layout(folder / f"study-{seed}"), name="harmonized", seed=seed, changes={
+            "stimuli": {"per_class": 4, "re_p": RE_P}, "rsa": {"n_permutations": 500, "n_bootstraps": 200}})
         settings, asked = load_settings(layout.root), NetworkChoice(network, weights=weights)
         try:
             build(layout, settings, asked=asked, hardware=Hardware(threads=1))

@@ -225,9 +225,10 @@ def test_the_commands_recipe_is_what_was_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "harmonize", lambda *_, **said: given.update(said) or (_ for _ in ()).throw(StopError))
     maps = save_maps(tmp_path / "maps", small_examples(4))
     run("--network", NETWORK, "--maps", maps, "--out", tmp_path / "out", "--weight", 2, "--saliency", "training",
-        "--precision", "bfloat16", "--smoothing", 0, "--optimizer", "sgd", "--decay", 0, "--seed", 9, "--brightness", 0.1)
-    assert given["recipe"] == Recipe(harmonization=2.0, in_evaluation=False, precision="bfloat16", smoothing=0.0, optimizer="sgd",
-                                     decay=0.0, changes=Changes(brightness=0.1))
+        "--precision", "bfloat16", "--smoothing", 0, "--optimizer", "sgd", "--decay", 0, "--seed", 9, "--brightness",
+        0.1)
+    assert given["recipe"] == Recipe(harmonization=2.0, in_evaluation=False, precision="bfloat16", smoothing=0.0,
+                                     optimizer="sgd", decay=0.0, changes=Changes(brightness=0.1))
     assert (given["seed"], given["held_out"], given["device"]) == (9, 0.1, CPU)
 
 

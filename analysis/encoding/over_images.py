@@ -3,11 +3,11 @@ r"""Accuracies tested over images: what the trained models would do on other ima
 All vertices of a region answer to the same 40 images, and neighbours alike. A draw of vertices therefore says how much
 the accuracy would move on other vertices of the same images, which is next to nothing: 80 % subsamples call the
 difference of two accuracies significant in most subjects in whom neither model predicts anything. What is sampled are
-images. The influence of image i on the correlation r of a vertex, with x and y centred and of unit length, is
+images. With :math:`r_{-i}` the correlation of a vertex without image i, its influence and the standard error are those
+of the jackknife
 
 .. math::
-    u_i = n \left(x_i y_i - \tfrac{r}{2} (x_i^2 + y_i^2)\right), \qquad
-    s^2 = \sum_i (\bar u_i - \bar{\bar u})^2 / (n (n - 1))
+    u_i = (n - 1) (\bar r_{-} - r_{-i}), \qquad s^2 = \sum_i \bar u_i^2 / (n (n - 1))
 
 averaged over vertices before it is squared, so that their dependence counts whatever it is. A difference of two types
 has the difference of the influences of the two images of one base image. The statistic divided by s is held against the
@@ -17,7 +17,7 @@ draws.
 
 References
 ----------
-DiCiccio CJ, Romano JP (2017) J Am Stat Assoc 112:1211-1220. Hampel FR (1974) J Am Stat Assoc 69:383-393.
+DiCiccio CJ, Romano JP (2017) J Am Stat Assoc 112:1211-1220. Efron B, Stein C (1981) Ann Stat 9:586-596.
 """
 
 from __future__ import annotations

@@ -105,16 +105,21 @@ def test_a_planted_sparse_signal_is_recovered_exactly(n):
     np.testing.assert_allclose(found.predict(phi), phi @ planted, atol=1e-9)
 
 
-@pytest.mark.parametrize("n", [4, 6, 8, 10, 12])
-def test_sparse_signals_in_a_gaussian_dictionary_are_recovered(n):
-    """Of 128 x 256, with all weights of one size, the hardest case; with 12 columns about one in 2000 is not."""
+@pytest.mark.parametrize(("n", "n_missed"), [(4, 0), (6, 0), (8, 0), (10, 0), (12, 1)])
+def test_sparse_signals_in_a_gaussian_dictionary_are_recovered(n, n_missed):
+    """All weights of one size: the hardest case. Of 2000 signals of 12 columns the algorithm itself misses one."""
     rng = np.random.default_rng([n, 0])
     phi = rng.normal(size=(128, 256))
     phi /= np.linalg.norm(phi, axis=0)
     planted = np.zeros((256, 100))
     for t in range(100):
         planted[rng.choice(256, size=n, replace=False), t] = rng.choice([-1, 1], size=n)
-    np.testing.assert_allclose(dense(solve_at(phi, phi @ planted, n=n), 256), planted, atol=1e-9)
+    found = dense(solve_at(phi, phi @ planted, n=n), 256)
+    missed = np.flatnonzero(np.abs(found - planted).max(axis=0) > 1e-9)
+    assert len(missed) == n_missed
+    for t in missed:
+        support, _ = romp(phi, phi @ planted[:, t], n=n)
+        assert not set(np.flatnonzero(planted[:, t])) <= set(support.tolist()), "as published it misses it too"
 
 
 def test_predictions_are_the_projection_on_the_support():

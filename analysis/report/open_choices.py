@@ -95,6 +95,8 @@ OPEN_CHOICES = (
                "offer", ("textures.scramble", "textures.scramble_cells")),
     OpenChoice("LO localizer: task", "not given", "a press when the fixation point changes its colour; one-back on "
                "offer", ("lo.task",)),
+    OpenChoice("Localizers: scattered vertices", "not named", "connected pieces below 20 mm² are left out and counted; "
+               "on virtual subjects Dice of hMT+ is then .96 instead of .76", ("localizers.min_area_mm2",)),
     OpenChoice("hMT+ localizer: dots", "size, speed, density, lifetime, direction not given", "as CPP_PTB's localizer: "
                ".2 deg, 15 deg/s, 1 a square degree, .4 s; in and out in turn every 2 s, none within .5 deg of "
                "fixation; born and ended so that they are spread uniformly at every time, for which a life is shorter "

@@ -215,6 +215,9 @@ class LocalizerSettings(Section):
     threshold: Literal["uncorrected", "fdr"] = described("uncorrected",
         "How p is thresholded: as it is, or corrected by false discovery rate (Benjamini & Hochberg).",
         source="protocol 4", since="0.2.0")
+    min_area_mm2: NotNegative = described(20.0,
+        "Connected pieces of the surface that are smaller are left out of LO and hMT+, and counted: the paper names no "
+        "such step; 0 keeps every vertex that passes.", unit="mm2", source="protocol 4, open", since="0.2.0")
 
 
 class RsaSettings(Section):

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from analysis.glm.ar1 import fit_ar1
 from analysis.glm.denoising.model import Nuisance
@@ -143,11 +145,14 @@ class Positive:
         The two-tailed p below which a vertex counts: as asked, or what the correction makes of it; 0 if none does.
     n_tested : int
         Vertices with signal.
+    n_scattered : int
+        Vertices that passed the threshold too, in pieces too small to count (:func:`in_one_piece`).
     """
 
     mask: Mask
     p_threshold: float
     n_tested: int
+    n_scattered: int = 0
 
 
 def positive_vertices(found: ContrastMap, *, p: float = 0.05, correction: Correction = "none") -> Positive:
@@ -170,6 +175,32 @@ def positive_vertices(found: ContrastMap, *, p: float = 0.05, correction: Correc
         passed[tested] = values[tested] < p
         threshold = p
     return Positive(passed & (np.nan_to_num(found.t) > 0), threshold, int(tested.sum()))
+
+
+def in_one_piece(found: Positive, *, edges: NDArray[np.integer], extents: NDArray[np.floating],
+                 least_mm2: float) -> Positive:
+    """Leave out what lies scattered: an area of the cortex is of one piece, chance and noise are not.
+
+    Parameters
+    ----------
+    found : Positive
+    edges : int array, (n_edges, 2)
+        Neighbouring vertices.
+    extents : array, (n_vertices,)
+        Surface of each vertex, mm2.
+    least_mm2 : float
+        Connected pieces that are smaller are left out; 0 keeps all.
+
+    Returns
+    -------
+    Positive
+        Pieces kept; the rest counted.
+    """
+    inside = edges[found.mask[edges].all(axis=1)]
+    links = coo_array((np.ones(len(inside)), (inside[:, 0], inside[:, 1])), shape=(len(found.mask),) * 2)
+    _, pieces = connected_components(links, directed=False)
+    kept = found.mask & (np.bincount(pieces, weights=extents)[pieces] >= least_mm2)
+    return replace(found, mask=kept, n_scattered=int((found.mask & ~kept).sum()))
 
 
 @dataclass(frozen=True, eq=False)

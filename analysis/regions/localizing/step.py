@@ -34,6 +34,7 @@ from analysis.regions.localizing.contrasts import (
     Mask,
     Positive,
     correlate_predictions,
+    in_one_piece,
     localizer_contrast,
     make_model,
     positive_vertices,
@@ -52,7 +53,8 @@ log = logging.getLogger(__name__)
 
 FORMAT = FileFormat("localizers", version=1)
 COLUMNS = ("sub", "hemi", "area", "contrast", "n_runs", "n_df", "p", "threshold", "p_threshold", "t_threshold",
-           "n_tested", "n_vertices", "share_pct", "area_mm2", "t_max", "peak_vertex", "prediction_r")
+           "n_tested", "min_area_mm2", "n_scattered", "n_vertices", "share_pct", "area_mm2", "t_max", "peak_vertex",
+           "prediction_r")
 OVERLAP_COLUMNS = ("sub", "hemi", "area", "region", "n_area", "n_region", "n_both", "dice")
 AREAS = ("LO-positive", "hMT+", "LO", "LO and hMT+")
 """Rows of the table: what each contrast finds, LO without what hMT+ holds too, and what that is."""
@@ -220,14 +222,17 @@ class SubjectLocalizers:
         data, where = self._any.data, f"sub-{self.sub} hemi-{hemi}"
         surface = data.load_surface(hemi)
         found = {name: self._contrast(name, hemi) for name in self.runs}
-        none = np.zeros(surface.n_vertices, dtype=np.bool_)
+        none, edges, extents = np.zeros(surface.n_vertices, dtype=np.bool_), surface.edges, surface.vertex_areas()
         for name, one in found.items():
             if len(one.mean) != surface.n_vertices:
                 raise AnalysisError(where, came=f"time series of {len(one.mean)} vertices (task {name}) and a surface "
                                     f"of {surface.n_vertices}", expected="one mesh",
                                     remedy="Take meshes and time series of one space (analysis.space).")
-            log.info("%s: %s: %d of %d vertices at p < %.3g (t > %.2f)", where, LOCALIZERS[name].area,
-                     one.positive.mask.sum(), one.positive.n_tested, one.positive.p_threshold, one.t_threshold)
+            positive = in_one_piece(one.positive, edges=edges, extents=extents, least_mm2=self.settings.min_area_mm2)
+            found[name] = one._replace(positive=positive)
+            log.info("%s: %s: %d of %d vertices at p < %.3g (t > %.2f); %d more in pieces below %g mm2 left out", where,
+                     LOCALIZERS[name].area, positive.mask.sum(), positive.n_tested, positive.p_threshold,
+                     one.t_threshold, positive.n_scattered, self.settings.min_area_mm2)
         areas = separate_areas(*(found[name].positive.mask if name in found else none for name in LOCALIZERS))
         return LocalizedHemisphere(surface, found, areas, self._labelled(hemi, n_vertices=surface.n_vertices))
 
@@ -339,7 +344,8 @@ def describe_areas(one: LocalizedHemisphere, *, sub: str, settings: LocalizerSet
             row |= {"contrast": f"{localizer.above} > {localizer.below}", "n_runs": found.n_runs,
                     "n_df": found.found.n_df, "p": settings.p, "threshold": settings.threshold,
                     "p_threshold": found.positive.p_threshold, "t_threshold": found.t_threshold,
-                    "n_tested": found.positive.n_tested, "t_max": float(t.max()), "peak_vertex": int(t.argmax()),
+                    "n_tested": found.positive.n_tested, "min_area_mm2": settings.min_area_mm2,
+                    "n_scattered": found.positive.n_scattered, "t_max": float(t.max()), "peak_vertex": int(t.argmax()),
                     "prediction_r": found.prediction_r}
         rows.append({column: row.get(column) for column in COLUMNS})
     return rows

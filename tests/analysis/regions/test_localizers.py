@@ -14,7 +14,9 @@ from analysis.glm.linear.contrasts import ContrastMap
 from analysis.glm.ols import Model
 from analysis.regions.localizing.contrasts import (
     LOCALIZERS,
+    Positive,
     correlate_predictions,
+    in_one_piece,
     localizer_contrast,
     make_model,
     positive_vertices,
@@ -148,6 +150,36 @@ def test_the_false_discovery_rate_is_scipys_over_the_tested_vertices():
     assert 0 < wanted.sum() < positive_vertices(made_up(t)).mask.sum()
     assert found.p_threshold < 0.05
     assert positive_vertices(made_up(np.zeros(9)), correction="fdr").p_threshold == 0
+
+
+@pytest.mark.parametrize("least_mm2", [0.0, 3.0, 5.0, 8.0, 100.0])
+def test_pieces_that_are_too_small_are_left_out_and_counted(least_mm2):
+    """A loop that spreads from vertex to vertex, on a grid of which a third passes."""
+    rng, side = np.random.default_rng(2), 20
+    passed = rng.random(side**2) < 0.35
+    extents = rng.uniform(0.5, 1.5, size=side**2)
+    places = np.arange(side**2).reshape(side, side)
+    edges = np.concatenate([np.stack([places[:, :-1].ravel(), places[:, 1:].ravel()], axis=1),
+                            np.stack([places[:-1].ravel(), places[1:].ravel()], axis=1)])
+    near = {k: [] for k in range(side**2)}
+    for a, b in edges.tolist():
+        near[a].append(b)
+        near[b].append(a)
+    wanted, seen = np.zeros(side**2, dtype=bool), set()
+    for first in np.flatnonzero(passed).tolist():
+        piece, ahead = set(), [first] if first not in seen else []
+        while ahead:
+            one = ahead.pop()
+            if one not in piece:
+                piece.add(one)
+                ahead += [other for other in near[one] if passed[other]]
+        seen |= piece
+        if piece and extents[list(piece)].sum() >= least_mm2:
+            wanted[list(piece)] = True
+    found = in_one_piece(Positive(passed, 0.05, side**2), edges=edges, extents=extents, least_mm2=least_mm2)
+    np.testing.assert_array_equal(found.mask, wanted)
+    assert found.n_scattered == (passed & ~wanted).sum()
+    assert (found.p_threshold, found.n_tested) == (0.05, side**2)
 
 
 def test_a_run_of_another_task_is_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import networkx as nx
 import numpy as np
 import pytest
 from nibabel import load as nib_load
@@ -12,7 +13,7 @@ from PIL import Image
 from scipy import stats
 
 from analysis.data.sources import resolve_subject
-from analysis.data.surface import save_surface
+from analysis.data.surface import Surface, save_surface
 from analysis.regions.labels import ROIS
 from analysis.regions.localizing.step import AREAS, label_paths, load_areas
 from analysis.simulation.truth_file import load_areas as load_truth
@@ -71,17 +72,41 @@ def test_the_planted_areas_are_most_of_what_is_found_where_they_are(made: Study)
         assert not (found.shared & ~found.motion).any()
 
 
+def smallest_piece(surface: Surface, mask: np.ndarray) -> float:
+    """Give the area of the smallest connected piece, mm2, by networkx."""
+    graph = nx.Graph()
+    graph.add_nodes_from(np.flatnonzero(mask).tolist())
+    for a, b, c in surface.faces.tolist():
+        graph.add_edges_from((x, y) for x, y in ((a, b), (b, c), (c, a)) if mask[x] and mask[y])
+    extents = surface.vertex_areas()
+    return min(float(extents[list(piece)].sum()) for piece in nx.connected_components(graph))
+
+
+def test_without_a_least_area_every_vertex_that_passes_counts(made: Study, copy: Layout) -> None:
+    before = table_of(made[0]).set_index(["hemi", "area"]).loc[(slice(None), ["LO-positive", "hMT+"]), :]
+    run("localizers", copy, made[1].model_copy(update={"localizers": LocalizerSettings(min_area_mm2=0.0)}))
+    after = table_of(copy).set_index(["hemi", "area"]).loc[before.index]
+    assert (after["n_vertices"] == before["n_vertices"] + before["n_scattered"]).all()
+    assert (after["n_scattered"] == 0).all()
+    assert set(before["min_area_mm2"]) == {20.0}
+
+
 def test_the_table_says_every_threshold_and_counts_what_passes_it(made: Study) -> None:
     layout = made[0]
     table = table_of(layout)
     assert table[["hemi", "area"]].to_numpy().tolist() == [[hemi, area] for hemi in "LR" for area in AREAS]
     for hemi, path in label_paths(layout, sub="01").items():
         maps, found = maps_of(layout, hemi), load_areas(path, hemi=hemi)
+        masks = {"LO-positive": found.lo | found.shared, "hMT+": found.motion}
         rows_of = table[table["hemi"] == hemi].set_index("area")
         for area, contrast in (("LO-positive", "LO"), ("hMT+", "hMT+")):
             row = rows_of.loc[area]
             t, p = maps[f"{contrast} t"].astype(float), maps[f"{contrast} p"].astype(float)
-            assert row["n_vertices"] == ((p < 0.05) & (t > 0)).sum()
+            passed = (p < 0.05) & (t > 0)
+            assert row["n_vertices"] + row["n_scattered"] == passed.sum()
+            assert row["n_scattered"] > 0
+            assert smallest_piece(resolve_subject(layout, sub="01", task="lo").load_surface(hemi), masks[area]) >= 20
+            assert not (masks[area] & ~passed).any()
             assert row["t_threshold"] == pytest.approx(stats.t.isf(0.025, row["n_df"]))
             assert (row["n_tested"], row["p_threshold"]) == (np.isfinite(t).sum(), 0.05)
             assert row["t_max"] == pytest.approx(np.nanmax(t), rel=1e-5)

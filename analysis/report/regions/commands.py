@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from subjects.cli import json_option, say, site_option, study_option, subject_option
+from subjects.cli import Command, json_option, say, site_option, study_option, subject_option
 
 if TYPE_CHECKING:
     from analysis.data.sources import SubjectData
@@ -40,7 +40,7 @@ class Subject:
         return {hemi: self.data.load_surface(hemi) for hemi in HEMISPHERES}
 
 
-@click.command("labels")
+@click.command("labels", cls=Command)
 @study_option
 @subject_option
 @click.option("--from", "files", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
@@ -85,7 +85,7 @@ def labels(study: Path, sub: str, files: tuple[Path, ...], renamed: tuple[str, .
         raise SystemExit(1)
 
 
-@click.command("draw")
+@click.command("draw", cls=Command)
 @study_option
 @subject_option
 @click.option("--hemi", required=True, type=click.Choice(("L", "R")), help="The hemisphere.")

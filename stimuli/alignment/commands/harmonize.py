@@ -90,7 +90,7 @@ def harmonize(network: str | None, weights: Path | None, preprocessing: str | No
     asked = asked_network(network=network, weights=weights, preprocessing=preprocessing, trust=trust)
     with computing(Hardware(device, threads)), joined(find_device(device)) as (workers, here):
         progress = rich_progress if workers.first else silent
-        chosen, maps = source.network(asked, hardware=Hardware()), source.importance()
+        chosen, maps = source.network(asked, hardware=Hardware()), source.importance() if source.maps else None
         images = source.labelled(chosen, progress=progress) if source.study or source.images else None
         made = train(chosen, gather_examples(chosen, images, maps=maps, smooth=smooth), out=out, seed=seed,
                      recipe=_recipe(**given), held_out=held_out, device=here, workers=workers, save_every=save_every,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from safetensors.torch import load_file
 
 from stimuli.__main__ import cli
@@ -230,6 +231,22 @@ def test_the_commands_recipe_is_what_was_asked_for(tmp_path, monkeypatch):
     assert given["recipe"] == Recipe(harmonization=2.0, in_evaluation=False, precision="bfloat16", smoothing=0.0,
                                      optimizer="sgd", decay=0.0, changes=Changes(brightness=0.1))
     assert (given["seed"], given["held_out"], given["device"]) == (9, 0.1, CPU)
+
+
+def test_photographs_alone_train_by_their_categories(tmp_path):
+    examples, folder = small_examples(12), tmp_path / "photographs"
+    folder.mkdir()
+    rows = ["file\tcategory\tclass"]
+    for k, (image, label) in enumerate(zip(examples.images, examples.labels, strict=True)):
+        Image.fromarray(image).save(folder / f"{k}.png")
+        rows.append(f"{k}.png\t{small_network().class_names[label]}\tcorners")
+    (folder / "labels.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    done = run("--network", NETWORK, "--images", folder, "--out", tmp_path / "out", "--weight", 0, "--epochs", 1,
+               "--batch", 6, "--held-out", 0.25, "--json")
+    assert done.exit_code == 0, done.exception
+    said = json.loads(done.stdout)
+    assert (said["before"]["n_images"], said["before"]["n_maps"]) == (3, 0)
+    assert (tmp_path / "out" / "weights.safetensors").is_file()
 
 
 @pytest.mark.parametrize(("words", "text"), [

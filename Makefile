@@ -8,7 +8,7 @@ STUDY ?= study-demo
 STAMP := $(VENV)/.complete
 THREADS ?= 1
 # Two processes: tests/conftest.py says which test belongs to which. `make test SIDE_BY_SIDE=` has one.
-SIDE_BY_SIDE ?= -n 2 --dist loadgroup
+SIDE_BY_SIDE ?= -n 2
 # What the console imports: compiled at setup, so that its first start is as quick as the others.
 CONSOLE = psychopy psychtoolbox pyglet numpy pandas scipy PIL pydantic rich click requests urllib3 freetype fontTools yaml \
   dateutil serial json_tricks charset_normalizer arabic_reshaper idna i18next bidi packaging platformdirs

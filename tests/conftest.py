@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -27,16 +28,27 @@ hypothesis.settings.load_profile("repeatable")  # the same cases at every run; -
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that open a window last, and name for each test which of two processes it belongs to.
+    """Put the tests that open a window last.
 
     Mesa's software GL and torch's compiler each bring an LLVM; loaded in this order the second one crashes
-    the process, in the other order it does not. `make test` has the networks and the analysis in one process, the
-    console and all else in another: neither waits for the other, and what several tests share is made once.
+    the process, in the other order it does not.
     """
     items.sort(key=lambda item: item.get_closest_marker("window") is not None)
-    for item in items:
-        networks = item.path.is_relative_to(ROOT / "tests/stimuli") or item.path.is_relative_to(ROOT / "tests/analysis")
-        item.add_marker(pytest.mark.xdist_group("networks" if networks else "console"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have networks and analysis in one process of `make test`, the console and all else in another.
+
+    What several tests share is then made once, and neither process has windows before networks.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRoom(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "networks" if nodeid.startswith(("tests/stimuli/", "tests/analysis/")) else "console"
+
+    return ByRoom(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -141,9 +141,9 @@ def _side_by_side(records: StudyRecords) -> PlannedFigure:
     table, name = split_readings(records.network)[SOFTMAX], records.about.name
     whom = f"{len(records.subjects)} subject{'s' * (len(records.subjects) != 1)}"
     caption = (f"RE-AI (vermilion) and RE-AN (blue) by pixels and by Gabor energies, in the layers of “{name}” and in "
-               f"the regions of {whom} (a dot each, a line at the mean where there are several). Filled: permutation "
-               "p < .05. Dotted: RE-AI that pixels and Gabor energies give; a region that is no higher need not "
-               "represent objects.")
+               f"the regions of {whom} (a dot each, a line at the mean where there are several). Of images and network "
+               "filled: permutation p < .05. Dotted: RE-AI that pixels and Gabor energies give; a region that is no "
+               "higher need not represent objects.")
     return PlannedFigure("confounds", "side-by-side", "Images, network and brain side by side", caption,
                          lambda: draw_side_by_side(records.low_level, table, records.brain, name=name))
 

@@ -227,8 +227,8 @@ def _brain_difference(brain: pd.DataFrame) -> tuple[bool, str]:
     rows = _pick(brain, "RE-AI minus RE-AN")
     gained = rows[rows["effect"] > 0]
     n, of = _below(gained, ALPHA), len(rows)
-    return n == of, (f"{say_share(len(gained), of)} higher, {say_share(n, of)} with p < .05; "
-                     f"largest {say_p(rows['p'].max())}")
+    largest = f"; largest {say_p(gained['p'].max())}" if len(gained) else ""
+    return n == of, f"{say_share(len(gained), of)} higher, {say_share(n, of)} with p < .05{largest}"
 
 
 def _network_ai(network: pd.DataFrame) -> tuple[bool, str]:

@@ -278,7 +278,7 @@ class EncodingSettings(Section):
     sparsity: Literal["cv"] | Count = described("cv",
         "Units in a model: a number, or `cv` to choose it from `candidates` by cross-validation on RE "
         "images.", unit="units", source="protocol 9, open")
-    candidates: tuple[Count, ...] = described((1, 2, 4, 8),
+    candidates: Annotated[tuple[Count, ...], Field(min_length=1)] = described((1, 2, 4, 8),
         "Numbers of units among which `cv` chooses.", unit="units", source="protocol 9, open")
     folds: Annotated[int, Field(ge=2)] = described(5, "Folds of that cross-validation.", source="protocol 9, open")
     n_permutations: Count = described(1000, "Permutations of the labels for a null distribution.", source="protocol 9")

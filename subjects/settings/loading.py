@@ -179,7 +179,8 @@ def _spell(place: tuple[int | str, ...]) -> str:
 def _wanted(message: str) -> str:
     """Turn pydantic's sentence into what follows "expected"."""
     said = message.removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"a value {said}" if said.startswith(("greater", "less")) else said
+    few = re.match(r"Tuple should have (at least \d+ items?)", said)
+    return few[1] if few else f"a value {said}" if said.startswith(("greater", "less")) else said
 
 
 def write_settings(path: Path, changes: Mapping[str, Any], *, overwrite: bool = False) -> Path:

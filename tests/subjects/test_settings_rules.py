@@ -97,6 +97,11 @@ def test_a_setting_of_two_kinds_is_told_by_its_name_with_both(key: str, value: A
     assert said in str(found.value)
 
 
+def test_a_list_to_choose_from_is_not_empty() -> None:
+    with pytest.raises(SettingsError, match=r"encoding\.candidates = \[\]; expected at least 1 item\."):
+        load_settings(overrides={"encoding.candidates": []})
+
+
 def test_all_defaults_written_out_are_the_defaults(tmp_path: Path) -> None:
     write_settings(tmp_path / "study.toml", Settings().model_dump(mode="json", exclude_none=True))
     assert f"format = {STUDY_FORMAT}" in (tmp_path / "study.toml").read_text(encoding="utf-8")

@@ -55,6 +55,7 @@ FORMAT = FileFormat("localizers", version=1)
 COLUMNS = ("sub", "hemi", "area", "contrast", "n_runs", "n_df", "p", "threshold", "p_threshold", "t_threshold",
            "n_tested", "min_area_mm2", "n_scattered", "n_vertices", "share_pct", "area_mm2", "t_max", "peak_vertex",
            "prediction_r")
+_COUNTS = ("n_runs", "n_df", "n_tested", "n_scattered", "n_vertices", "peak_vertex")
 OVERLAP_COLUMNS = ("sub", "hemi", "area", "region", "n_area", "n_region", "n_both", "dice")
 AREAS = ("LO-positive", "hMT+", "LO", "LO and hMT+")
 """Rows of the table: what each contrast finds, LO without what hMT+ holds too, and what that is."""
@@ -267,7 +268,8 @@ class SubjectLocalizers:
         describe_derivative(self.layout, "rois")
         rows = [row for one in found.values() for row in describe_areas(one, sub=self.sub, settings=self.settings)]
         overlaps = [row for one in found.values() for row in describe_overlaps(one, sub=self.sub)]
-        write_table(self.tables[0], pd.DataFrame(rows, columns=list(COLUMNS)), overwrite=True)
+        table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_COUNTS, "Int64"))
+        write_table(self.tables[0], table, overwrite=True)
         write_table(self.tables[1], pd.DataFrame(overlaps, columns=list(OVERLAP_COLUMNS)), overwrite=True)
         for hemi, path in label_paths(self.layout, sub=self.sub).items():
             write_label_map(path, {"localizers": found[hemi].labels}, names=LABELS, hemi=hemi, colors=COLORS,

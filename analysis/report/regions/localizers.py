@@ -97,9 +97,10 @@ def _shade(contrasts: Sequence[Contrasted]) -> ScalarMappable:
 
 def _say_contrast(name: str, one: LocalizedHemisphere) -> str:
     localizer, found = LOCALIZERS[name], one.contrasts[name]
+    left = f"\n{found.positive.n_scattered} more, scattered, left out" if found.positive.n_scattered else ""
     return (f"{localizer.area}: {localizer.above} > {localizer.below}, "
             f"{SIDES.get(one.surface.hemi, one.surface.hemi)}\nt > {found.t_threshold:.2f}: "
-            f"{int(found.positive.mask.sum())} of {found.positive.n_tested} vertices")
+            f"{int(found.positive.mask.sum())} of {found.positive.n_tested} vertices{left}")
 
 
 def _draw_areas(axes: Axes, one: LocalizedHemisphere, sheet: FlatHemisphere, *, low: np.ndarray,

@@ -120,6 +120,15 @@ def test_the_table_says_every_threshold_and_counts_what_passes_it(made: Study) -
         assert rows_of.loc["LO", "area_mm2"] == pytest.approx(whole[found.lo].sum())
 
 
+def test_counts_are_written_as_whole_numbers(made: Study) -> None:
+    path = made[0].derivative("rois", sub="01", suffix="localizers.tsv")
+    heading, *lines = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    for name in ("n_runs", "n_df", "n_tested", "n_scattered", "n_vertices", "peak_vertex"):
+        cells = [line[heading.index(name)] for line in lines]
+        assert all(cell.isdigit() or cell == "n/a" for cell in cells), (name, cells)
+        assert any(cell.isdigit() for cell in cells)
+
+
 def test_percent_is_the_difference_of_what_the_conditions_evoke(made: Study) -> None:
     """Planted: .55 of a vertex's mean response between intact and scrambled in LO, .65 between the dots in hMT+."""
     layout = made[0]

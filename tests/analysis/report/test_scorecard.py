@@ -98,6 +98,9 @@ def test_the_numbers_are_this_studys() -> None:
                            "layer 8 p = .002")
     assert _here("N2") == "p < .05 in 0/2 of layers 1–2, 6/6 of 3–8; τ = 1.00, p < .001"
     assert _here("B3", brain=brain_table(("01",))) == "5/5 higher, 5/5 with p < .05; largest p = .002"
+    other = {"sub": "01", "place": "V3", "comparison": "RE-AI minus RE-AN"}
+    lower = changed(brain_table(("01",)), other, effect=-0.2, low=-0.3, high=-0.1, p=0.5)
+    assert _here("B3", brain=lower) == "4/5 higher, 4/5 with p < .05; largest p = .002", "of those that are higher"
 
 
 def _with_logits(**changes: object) -> pd.DataFrame:

@@ -163,6 +163,8 @@ def inputs(study: Path, sub: str, task: str, site: Path | None, as_json: bool) -
                            space=chosen.analysis.space, task=task)
     found = look_at_inputs(data, task=task, tr_s=chosen.scanner.tr_s,
                            flatten=request.command("flatten", sub=request.subjects[0]),
+                           planned=(chosen.main.sessions, chosen.main.runs) if task == "main" else (0, 0),
+                           accept=chosen.analysis.accept,
                            misnamed=find_misnamed(request.layout, sub=request.subjects[0], keys=data.runs),
                            foreign=open_foreign(request.layout, chosen.analysis))
     say(found.record(), as_json=as_json, text=found.lines())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -185,13 +185,13 @@ def with_plan(events: pd.DataFrame, schedule: Path) -> pd.DataFrame:
     return events.assign(duration_planned=[planned.get(place, np.nan) for place in places])
 
 
-def say_missing_runs(sessions: Sessions, *, n_sessions: int, n_runs: int) -> str:
+def say_missing_runs(sessions: Mapping[str, Iterable[RunKey]], *, n_sessions: int, n_runs: int) -> str:
     """Say which of the planned sessions and runs are absent; nothing where all are there.
 
     Examples
     --------
     >>> first, third = (RunKey("01", "01", "main", run) for run in (1, 3))
-    >>> say_missing_runs({"01": {first: pd.DataFrame(), third: pd.DataFrame()}}, n_sessions=2, n_runs=3)
+    >>> say_missing_runs({"01": [first, third]}, n_sessions=2, n_runs=3)
     '1 of 2 sessions; 2 of 3 runs in ses-01'
     """
     counts = {ses: len({key.run for key in events}) for ses, events in sessions.items()}

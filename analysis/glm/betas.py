@@ -93,23 +93,27 @@ class Betas:
         return tuple(found.loc[wanted])
 
     def without_session_means(self, *, pooled: bool = False) -> Betas:
-        """Subtract from every image's response the mean over all images of its type and session.
+        """Subtract from every image's response the mean over all images of its type, session and presentation.
 
         Parameters
         ----------
         pooled : bool
-            One mean over the images of all types of a session instead, in which types that respond more stay so.
+            One mean over the images of all types of a session and presentation instead, in which types that respond
+            more stay so.
 
         Notes
         -----
         All conditions of a session share the error of that session's baseline; two sessions that show
-        different images then differ by a pattern that has nothing to do with the images. Types are centred
-        apart, so that nothing of the images that a model is tested on enters those that it is trained on.
+        different images then differ by a pattern that has nothing to do with the images. So do two presentations,
+        where the baseline drifts: each has its own mean, so that halves share no pattern of opposite sign; the mean of
+        both presentations comes out as with one mean for both. Types are centred apart, so that nothing of the images
+        that a model is tested on enters those that it is trained on.
         Blank rows stay.
         """
         values = self.values.copy()
         images = self.conditions.reset_index(drop=True)
-        for _, group in images[images["type"] != BLANK].groupby(["session"] if pooled else ["session", "type"]):
+        for _, group in images[images["type"] != BLANK].groupby(
+                ["session", "presentation"] if pooled else ["session", "presentation", "type"]):
             rows = group.index.to_numpy()
             with np.errstate(invalid="ignore"):  # a vertex that is infinite somewhere becomes NaN there
                 values[rows] -= values[rows].mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -43,7 +43,7 @@ class RoiPatterns:
         ``"RE"``, ``"AN"``, ``"AI"``: the images that were shown, as the betas name them.
     responses : mapping of str to float32 array, (n_images, n_vertices)
         ``"RE"``, ``"AN"``, ``"AI"``: percent signal change, mean of the two presentations, less the mean
-        over all images of the type and session unless ``roi.session_means`` keeps it.
+        over all images of the type, session and presentation unless ``roi.session_means`` keeps it.
     halves : (float32 array, float32 array), each (n_images, n_vertices)
         RE at presentation 1 and at presentation 2.
     vertices : mapping of str to int64 array
@@ -110,6 +110,7 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
               "image_ids": {kind: shown.image_ids(kind) for kind in TYPES}}
     for hemi, values in betas.items():
         _require_one_mesh(values, disks=disks[hemi], labels=labels[hemi], where=f"{where} hemi-{hemi}")
+        _require_varied(values, labels=labels[hemi], where=f"{where} hemi-{hemi}")
     as_they_are = betas
     if settings.session_means != "kept":
         betas = {hemi: values.without_session_means(pooled=settings.session_means == "pooled")
@@ -240,6 +241,19 @@ def _require_one_mesh(betas: Betas, *, disks: Disks, labels: NDArray[np.int16], 
     if len(set(counts.values())) > 1:
         raise AnalysisError(where, came=", ".join(f"{name} of {n} vertices" for name, n in counts.items()),
                             expected="one mesh", remedy="Export them for the same surface, or fit again.")
+
+
+def _require_varied(betas: Betas, *, labels: NDArray[np.int16], where: str) -> None:
+    """See that no image has one response everywhere: session means, taken off, would hide that nothing was measured."""
+    for kind, showing in itertools.product(TYPES, (1, 2)):
+        inside = betas.select(type=kind, presentation=showing)[:, labels > 0]
+        inside = inside[:, np.isfinite(inside).all(axis=0)]
+        flat = np.flatnonzero(np.ptp(inside, axis=1) == 0) if inside.shape[1] > 1 else np.array([], dtype=np.intp)
+        if flat.size:
+            raise AnalysisError(f"{where}, {kind} of {betas.base_images[flat[0]]}, presentation {showing}",
+                                came=f"one response, {inside[flat[0], 0]:g}, at {inside.shape[1]} labelled vertices",
+                                expected="a pattern", remedy="See whether that image was scanned, and fit again with "
+                                                             "`python -m analysis glm`.")
 
 
 def selection_parameters(settings: RoiSettings) -> dict[str, Any]:

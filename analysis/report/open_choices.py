@@ -129,7 +129,8 @@ OPEN_CHOICES = (
                "the chosen vertices then hug the border (within 3 mm of it: .98 of those chosen in V1, .37 of all); "
                "whole disks on offer, and in studies of release 0.1.0", ("roi.disk", "roi.along")),
     OpenChoice("Means of the two sessions, which show different images", "not said",
-               "removed at every vertex, type by type: the baseline error that all images of a session share would "
+               "removed at every vertex, type by type in each presentation: the baseline error that "
+               "all images of a session share would "
                "raise RE-AN and RE-AI to about .6 in a subject who saw nothing. That removal leaves similarities "
                "of .02 to .12 in such a subject: the mean of the permutation null, which is taken off. One mean over "
                "types, or pairs within sessions only, on offer", ("roi.session_means", "rsa.null_mean", "rsa.pairs")),

@@ -342,7 +342,7 @@ PAPERS_CLAIMS = (
           "share of layers 7–8 in LO less that in V1: for AI p < .05 by t over subjects; for AN p ≥ .05", "hierarchy",
           _shares(last_minus_first, either=True)),
     Claim("S2", "B1–B3 hold with 400 vertices a region", "Fig. S2",
-          "not tested yet: needs a second selection with roi.vertices_per_hemisphere = 200"),
+          "not tested here: with rsa.control_vertices = 200 the report draws it as Fig. S2"),
 )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from subjects.layout import Layout
 from subjects.provenance import digest_file, generated_by
 from subjects.store import read_json, write_json, write_table
 
+Answer = TypeVar("Answer")
 COLUMNS: dict[str, dict[str, Any]] = {
     "trial": {"Description": "Place in the order of showing, from 1."},
     "trial_type": {"Description": "Type of the image.", "Levels": {
@@ -61,8 +62,15 @@ class NamingAnswer:
             raise ValueError(f"values that no answer has: {asdict(self)}")
 
 
-def read_answers(path: Path) -> list[NamingAnswer]:
+def read_kept(path: Path, make: Callable[[dict[str, Any]], Answer]) -> list[Answer]:
     """Read the answers that were kept; a last line that was cut off is no answer.
+
+    Parameters
+    ----------
+    path : Path
+        JSON, a line an answer; no file is no answers.
+    make : callable
+        Makes an answer of what a line holds.
 
     Raises
     ------
@@ -75,11 +83,22 @@ def read_answers(path: Path) -> list[NamingAnswer]:
     found = []
     for k, line in enumerate(whole.split(b"\n") if whole else [], start=1):
         try:
-            found.append(NamingAnswer(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            found.append(make(json.loads(line)))
+        except (ValueError, TypeError, KeyError) as error:
             raise RunLogError(f"{path}, line {k}", came=f"text that is no answer ({error})", expected="an answer",
                               remedy="Restore the file; it is never edited.") from error
     return found
+
+
+def read_answers(path: Path) -> list[NamingAnswer]:
+    """Read the answers that were kept; a last line that was cut off is no answer.
+
+    Raises
+    ------
+    RunLogError
+        If a line before the last cannot be read.
+    """
+    return read_kept(path, lambda held: NamingAnswer(**held))
 
 
 def require_begun(path: Path, said: Mapping[str, Any] | None) -> None:

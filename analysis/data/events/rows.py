@@ -27,7 +27,8 @@ def require_rows(events: pd.DataFrame, *, task: str, where: str) -> pd.DataFrame
     Raises
     ------
     AnalysisError
-        Naming the first such row, counted from 1 below the heading.
+        Naming the first such row, counted from 1 below the heading; or for no row at all of a complete run
+        (``attrs["complete"]``).
 
     Examples
     --------
@@ -37,6 +38,9 @@ def require_rows(events: pd.DataFrame, *, task: str, where: str) -> pd.DataFrame
         ...
     subjects.errors.AnalysisError: events.tsv, row 2: trial_type 're'; expected RE, AN, AI or blank. Write 'RE'.
     """
+    if events.empty and events.attrs.get("complete"):
+        raise AnalysisError(where, came="a heading and no event", expected="the events of a run that was played whole",
+                            remedy="Restore the table, or make it again with `python run_session.py recover`.")
     twice = events.duplicated(["onset", "trial_type", "image_id"]).to_numpy()
     if twice.any():
         k = int(np.argmax(twice))

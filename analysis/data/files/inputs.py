@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from analysis.data.events.foreign import ForeignEvents, read_run_events
+from analysis.data.events.rows import require_rows
 from analysis.data.files.finding import is_series
 from analysis.data.gifti import Outline, read_gifti
 from analysis.data.series.reading import read_outline
 from analysis.data.sources import HEMISPHERES, SubjectData
-from analysis.data.timeseries import count_volumes
+from analysis.data.timeseries import MISSING, count_volumes, require_counted, say_missing_runs
 from subjects.errors import StudyError
 from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
@@ -143,8 +145,8 @@ def _anatomy_table(data: SubjectData) -> Table:
 
 
 def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
-                   misnamed: Mapping[RunKey, str] | None = None,
-                   foreign: ForeignEvents | None = None) -> SubjectInputs:
+                   planned: tuple[int, int] = (0, 0), accept: Sequence[str] = (),
+                   misnamed: Mapping[RunKey, str] | None = None, foreign: ForeignEvents | None = None) -> SubjectInputs:
     """Look at everything that a subject's runs are analysed from, without reading the time series themselves.
 
     Parameters
@@ -155,6 +157,10 @@ def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
         ``scanner.tr_s``.
     flatten : str
         The command that makes flat maps.
+    planned : (int, int)
+        Sessions, and runs in each, that there should be.
+    accept : sequence of str
+        ``analysis.accept``: what is no problem.
     misnamed : mapping of RunKey to str, optional
         Runs whose images are not theirs; see :func:`~analysis.data.files.acquired.find_misnamed`.
     foreign : ForeignEvents, optional
@@ -164,19 +170,24 @@ def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
     -------
     SubjectInputs
     """
-    runs = tuple(_look_at_run(data, key, tr_s=tr_s, foreign=foreign) for key in data.runs)
+    runs = tuple(_look_at_run(data, key, tr_s=tr_s, accept=accept, foreign=foreign) for key in data.runs)
     unlogged = tuple(one.path for one in data.names
                      if is_series(one) and one.space == data.space and one.entities.get("task") == task
                      and not any(one.is_of(key) for key in data.runs))
     problems = [problem for one in runs for problem in one.problems]
     problems += [f"{key}: {told}." for key, told in (misnamed or {}).items()]
     problems += _anatomy_problems(data, runs, flatten=flatten)
+    logged = {ses: list(keys) for ses, keys in groupby(sorted(data.runs), key=lambda key: key.ses)}
+    gaps = say_missing_runs(logged, n_sessions=planned[0], n_runs=planned[1]) if runs else ""
+    if gaps and MISSING not in accept:
+        problems.insert(0, f"sub-{data.sub}: {gaps} of task {task} have an events table.")
     if not runs:
         problems.insert(0, f"sub-{data.sub}: no events table of task {task}.")
     return SubjectInputs(data=data, task=task, runs=runs, unlogged=unlogged, problems=tuple(problems))
 
 
-def _look_at_run(data: SubjectData, key: RunKey, *, tr_s: float, foreign: ForeignEvents | None) -> RunInputs:
+def _look_at_run(data: SubjectData, key: RunKey, *, tr_s: float, accept: Sequence[str],
+                 foreign: ForeignEvents | None) -> RunInputs:
     files, outlines, problems = {}, {}, []
     for hemi in HEMISPHERES:
         try:
@@ -186,8 +197,10 @@ def _look_at_run(data: SubjectData, key: RunKey, *, tr_s: float, foreign: Foreig
             problems.append(str(error))
     n_pulses = None
     try:
-        events = read_run_events(data.events[key], foreign=foreign)
+        events = require_rows(read_run_events(data.events[key], foreign=foreign), task=key.task,
+                              where=data.events[key].name)
         n_pulses = count_volumes(events) if events.attrs["n_pulses"] is not None else None
+        require_counted(events, key, accept=accept)
     except StudyError as error:
         problems.append(str(error))
     for hemi, head in outlines.items():

@@ -7,13 +7,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from paradigms.console.clickme.canvas import RADIUS_SHARE, Point, importance
+from paradigms.record.naming_files import read_kept
 from stimuli.manifest import Pixels
 from subjects.dataset import describe_derivative
-from subjects.errors import RunLogError
 from subjects.layout import Layout
 from subjects.provenance import sidecar
 from subjects.store import whole_file
@@ -52,20 +53,12 @@ def read_uncovered(path: Path) -> list[Uncovered]:
     RunLogError
         If a line before the last cannot be read.
     """
-    if not path.is_file():
-        return []
-    whole, _, _torn = path.read_bytes().rpartition(b"\n")
-    found = []
-    for k, line in enumerate(whole.split(b"\n") if whole else [], start=1):
-        try:
-            held = json.loads(line)
-            disks = tuple((float(x), float(y)) for x, y in held["disks"])
-            found.append(Uncovered(int(held["trial"]), str(held["image_id"]), int(held["side"]), disks,
-                                   float(held["seconds"])))
-        except (ValueError, TypeError, KeyError) as error:
-            raise RunLogError(f"{path}, line {k}", came=f"text that is no answer ({error})", expected="an answer",
-                              remedy="Restore the file; it is never edited.") from error
-    return found
+    return read_kept(path, _uncovered)
+
+
+def _uncovered(held: dict[str, Any]) -> Uncovered:
+    disks = tuple((float(x), float(y)) for x, y in held["disks"])
+    return Uncovered(int(held["trial"]), str(held["image_id"]), int(held["side"]), disks, float(held["seconds"]))
 
 
 def keep_uncovered(path: Path, answer: Uncovered) -> None:

@@ -159,6 +159,18 @@ def test_another_image_in_one_hemisphere_is_named(parts):
         choose(parts, betas=betas)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_an_image_of_one_response_everywhere_is_named_although_session_means_would_hide_it(parts, value):
+    betas = dict(parts[0])
+    table = betas["L"].conditions
+    row = np.flatnonzero((table["base_image"] == NAMES[1]) & (table["type"] == "AI") & (table["presentation"] == 2))
+    values = betas["L"].values.copy()
+    values[row] = value
+    betas["L"] = dataclasses.replace(betas["L"], values=values)
+    with pytest.raises(AnalysisError, match=rf"hemi-L, AI of {NAMES[1]}, presentation 2: one response, {value:g}, at"):
+        choose(parts, betas=betas)
+
+
 def test_a_set_that_was_exchanged_after_the_scan_is_refused(tmp_path):
     layout, settings = make_study(tmp_path / "study")
     manifest = read_manifest(layout.manifest)
@@ -176,10 +188,15 @@ def test_session_means_are_those_of_the_images_alone(parts):
     one = parts[0]["R"]
     found = one.without_session_means()
     shown = one.conditions[one.conditions["type"] != "blank"]
-    for name, images in shown.groupby(["session", "type"]).groups.items():
+    for name, images in shown.groupby(["session", "type", "presentation"]).groups.items():
         mean = sum(one.values[row].astype(float) for row in images) / len(images)
         for row in images:
             np.testing.assert_allclose(found.values[row], one.values[row] - mean, atol=1e-5, err_msg=str(name))
+    for kind in ("RE", "AN", "AI"):  # the mean of both presentations has one mean of both taken off
+        both = one.select(type=kind)
+        sessions = np.array(one.sessions())
+        wanted = both - np.stack([both[sessions == ses].mean(axis=0) for ses in sessions])
+        np.testing.assert_allclose(found.select(type=kind), wanted, atol=1e-4)
     blanks = (one.conditions["type"] == "blank").to_numpy()
     assert blanks.any()
     np.testing.assert_array_equal(found.values[blanks], one.values[blanks])

@@ -45,3 +45,12 @@ def test_other_tasks_name_their_trials_as_they_like_but_never_twice() -> None:
     require_rows(events((2.0, "wedge", "n/a")), task="retinotopy", where="t")
     with pytest.raises(AnalysisError, match="wedge at 2 s a second time"):
         require_rows(events((2.0, "wedge", "n/a"), (2.0, "wedge", "n/a")), task="retinotopy", where="t")
+
+
+def test_a_complete_run_has_events_and_one_that_was_cut_short_may_have_none() -> None:
+    table = events()
+    table.attrs["complete"] = False
+    assert require_rows(table, task="main", where="t").empty
+    table.attrs["complete"] = True
+    with pytest.raises(AnalysisError, match=r"^t: a heading and no event; expected the events of a run"):
+        require_rows(table, task="main", where="t")

@@ -18,6 +18,7 @@ from analysis.regions.labels import write_labels
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.run_key import RunKey
+from subjects.store import read_json, write_json
 from tests.analysis.fabricated import make_labels, make_surface
 from tests.analysis.volunteer import bold_path, make_volunteer, put_bold
 
@@ -105,7 +106,19 @@ def test_series_without_events_and_events_without_series_are_told(copy: Layout) 
     copy.events(SECOND).unlink()
     said = ask(copy)
     assert f"Without an events table, and left out: {SECOND}_hemi-L" in said.output
-    assert said.exit_code == 0
+    assert "sub-01: 1 of 2 runs in ses-01 of task main have an events table." in said.output
+    assert said.exit_code == 1
+
+
+def test_events_that_no_design_is_made_from_are_told(copy: Layout) -> None:
+    path = copy.events(FIRST)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines, lines[-1]]) + "\n", encoding="utf-8")
+    assert f"{path.name}, row {len(lines)}: " in "\n".join(record(copy)["problems"])
+    beside = copy.events(SECOND).with_suffix(".json")
+    said = read_json(beside)
+    write_json(beside, {name: value for name, value in said.items() if name != "n_pulses"}, overwrite=True)
+    assert f"events sidecar of {SECOND}: no n_pulses; expected" in "\n".join(record(copy)["problems"])
 
 
 def test_another_task_has_no_runs(copy: Layout) -> None:

@@ -1,6 +1,7 @@
 """Whether the statistics of encoding models are what they say, on subjects of known truth; the paper's beside them.
 
     python benchmarks/encoding_calibration.py [--repetitions 2000] [--processes 2] [--cells null,alike,both,paper]
+        [--keep FILE]
 
 One region and layer: 40 images in two sessions, 196 vertices 1 mm apart on a torus whose tuning is smooth over 2.5 mm
 and noise over 1 mm, 200 rectified units that mix 12 dimensions, an offset of each session, session means taken off.
@@ -16,17 +17,19 @@ Nothing of the generator is shared with the statistics.
 
 Rejections: share of p <= .05 (AN, AI, RE one-sided). Coverage: share of 95 % intervals that hold what the same trained
 model reaches on 2,000 further images (RE: the mean over repetitions). `*`: outside the binomial 99 % bounds around what
-was asked for. The level is chosen by cross-validation in every repetition.
+was asked for. The level is chosen by cross-validation in every repetition. With --keep every batch of 50 repetitions is
+written to FILE as it is done, and what is there already is not done again: a run may be stopped, and goes on later.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from kept_batches import BATCH, Rows, run
 from scipy.ndimage import gaussian_filter
 from scipy.stats import binom
 
@@ -105,7 +108,7 @@ def mean_correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean((x * y).sum(axis=0) / np.where(lengths > 0, lengths, np.inf)))
 
 
-def repetition(cell: str, seed: int, *, n_permutations: int, correlate: str) -> list[dict[str, object]]:
+def repetition(cell: str, seed: int, *, n_permutations: int, correlate: str) -> Rows:
     rng = np.random.default_rng([20260, seed])
     world = World(cell, rng)
     shown = {kind: (units, without_sessions(values, rng)) for kind, (units, values) in world.images(N_IMAGES).items()}
@@ -134,6 +137,16 @@ def repetition(cell: str, seed: int, *, n_permutations: int, correlate: str) -> 
             for name, one in found.items()]
 
 
+def batch(cell: str, *, n_permutations: int, correlate: str, seed: int) -> Rows:
+    """Give the rows of the repetitions of one batch."""
+    return [row for k in range(seed * BATCH, (seed + 1) * BATCH)
+            for row in repetition(cell, k, n_permutations=n_permutations, correlate=correlate)]
+
+
+def share_batch(*, seed: int) -> Rows:
+    return [row for k in range(seed * BATCH, (seed + 1) * BATCH) for row in shares(k)]
+
+
 def smooth_responses(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw a region's responses in two presentations: what images evoke, and noise."""
     evoked = maps(rng, N_IMAGES, width=TUNING_MM)
@@ -141,11 +154,11 @@ def smooth_responses(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def shares(seed: int) -> list[dict[str, object]]:
+def shares(seed: int) -> Rows:
     """Test H1 and H2 in three subjects whose vertices no layer knows."""
     rng = np.random.default_rng([20261, seed])
     layers = [f"layer{k}" for k in range(1, 9)]
-    rows: dict[str, list[dict[str, object]]] = {"all": [], "predicted": []}
+    rows: dict[str, Rows] = {"all": [], "predicted": []}
     orders = permutations(N_IMAGES, n=99, rng=rng)
     for sub in ("01", "02", "03"):
         for roi in ("V1", "LO"):
@@ -203,18 +216,17 @@ def main() -> None:
     parser.add_argument("--permutations", type=int, default=199)
     parser.add_argument("--correlate", choices=("vertex", "image"), default="vertex")
     parser.add_argument("--cells", default="null,alike,both,paper,shares")
+    parser.add_argument("--keep", type=Path)
     given = parser.parse_args()
+    asked = {"n": given.repetitions, "processes": given.processes, "keep": given.keep}
     for cell in given.cells.split(","):
         begun = time.perf_counter()
         if cell == "shares":
-            several = Parallel(n_jobs=given.processes)(delayed(shares)(seed) for seed in range(given.repetitions))
-            print(share_table(pd.DataFrame([row for one in several for row in one])), flush=True)
-            continue
-        rows = Parallel(n_jobs=given.processes)(delayed(repetition)(
-            cell, seed, n_permutations=given.permutations, correlate=given.correlate)
-            for seed in range(given.repetitions))
-        print(table(pd.DataFrame([row for one in rows for row in one])), flush=True)
-        print(f"{cell}: {given.repetitions} repetitions, {time.perf_counter() - begun:.0f} s", flush=True)
+            run(share_batch, cells=[({}, 1)], say=lambda rows: print(share_table(rows), flush=True), **asked)
+        else:
+            one = {"cell": cell, "n_permutations": given.permutations, "correlate": given.correlate}
+            run(batch, cells=[(one, 1)], say=lambda rows: print(table(rows), flush=True), **asked)
+        print(f"{cell}: {time.perf_counter() - begun:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,14 +23,13 @@ done again: a run may be stopped at any time, and go on later. Batch k has seed 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from kept_batches import BATCH, Rows, run
 from scipy.stats import binom
 
 from analysis.rsa.compare import DIFFERENCE, compare_types
@@ -50,8 +49,6 @@ CELLS = (("null", 0.0, 1), ("paper", 0.06, 1), ("paper", 0.2, 1), ("both", 0.2, 
 
 INTERVAL_CELLS = (("null", 0.0), ("paper", 0.06), ("paper", 0.2), ("both", 0.2))
 NETWORK_WORLDS = ("paper", "both", "cnn-like")
-BATCH = 50
-Rows = list[dict[str, object]]
 
 
 def settings(**changes: object) -> RsaSettings:
@@ -172,38 +169,6 @@ def beside(one: Statistic, *, shown: bool) -> dict[str, float]:
     assert one.paper is not None
     low, high = (one.paper.low, one.paper.high) if shown else (np.nan, np.nan)
     return {"paper_effect": one.paper.effect, "paper_low": low, "paper_high": high}
-
-
-def run(work: Callable[..., Rows], *, cells: list[tuple[dict[str, object], int]], n: int, processes: int,
-        keep: Path | None, say: Callable[[pd.DataFrame], None]) -> None:
-    """Work on one cell after the other, and say each as soon as it is done; what is kept already is not done again."""
-    kept = read_kept(keep)
-    with Parallel(n_jobs=processes, return_as="generator") as parallel:
-        for cell, share in cells:
-            names = [name_of(work, cell, seed) for seed in range(max(1, n // BATCH // share))]
-            missing = [seed for seed, name in enumerate(names) if name not in kept]
-            for seed, rows in zip(missing, parallel(delayed(work)(**cell, seed=k) for k in missing), strict=True):
-                kept[names[seed]] = rows
-                if keep is not None:
-                    with keep.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps([names[seed], rows]) + "\n")
-            say(pd.DataFrame([{**cell, **row} for name in names for row in kept[name]]))
-
-
-def name_of(work: Callable[..., Rows], cell: Mapping[str, object], seed: int) -> str:
-    return f"{work.__name__} {json.dumps(cell, sort_keys=True)} {seed}"
-
-
-def read_kept(path: Path | None) -> dict[str, Rows]:
-    """Read batches that were done before; a last line that was torn is done again."""
-    found = dict[str, Rows]()
-    for line in path.read_text(encoding="utf-8").splitlines() if path is not None and path.is_file() else ():
-        try:
-            name, rows = json.loads(line)
-        except ValueError:
-            continue
-        found[name] = rows
-    return found
 
 
 def marked(count: int, n: int, *, wanted: float) -> str:

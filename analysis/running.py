@@ -14,12 +14,15 @@ from analysis.steps import NEEDS, PARTS, STEPS, Done, Origin, Request, Work, imp
 from stimuli.manifest import read_manifest, read_pixels
 from subjects.cli import ProgressWrapper
 from subjects.errors import AnalysisError, StoreError, StudyError
-from subjects.provenance import digest_file, is_current, sidecar, sidecar_path, sources
+from subjects.provenance import digest_file, digest_json, is_current, sidecar, sidecar_path, sources
 from subjects.store import locked, read_json, sweep, write_json
 
 FROZEN = "analysis.report.scorecard:preregistered"
 """What says beside every file whether it was made under the preregistration."""
 log = logging.getLogger(__name__)
+
+DIGESTS = ("digest_images", "digest_data", "digest_settings")
+"""Columns of what a table of results is made from: the manifest, all other files, the settings."""
 
 
 class Digests:
@@ -53,6 +56,13 @@ class Digests:
         """Digest the inputs."""
         return Origin({name: item if isinstance(item, str) else self.kept(item)
                        for name, item in origin.inputs.items()}, origin.parameters)
+
+
+def digests_of(origin: Origin) -> dict[str, str]:
+    """Give the digests of what a table is made from, for its rows: see :data:`DIGESTS`."""
+    inputs, parameters = Digests(verify=False).of(origin)
+    others = {name: digest for name, digest in inputs.items() if name != "manifest"}
+    return dict(zip(DIGESTS, (str(inputs["manifest"]), digest_json(others), digest_json(parameters)), strict=True))
 
 
 def run_step(name: str, request: Request) -> Done:

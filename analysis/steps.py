@@ -293,6 +293,10 @@ STEPS = {step.name: step for step in (
     Step(name="encode", title="encoding", product="encoding models", needs=("glm", "features"),
          planner="analysis.encoding.run:plan", options=("network",),
          help="Train encoding models on RE images and test them on AN and AI images."),
+    Step(name="compare", title="other models", product="comparison of models", needs=("glm", "features"),
+         rehearsed=False, planner="analysis.encoding.comparison.run:plan", options=("network",),
+         help="Hold ROMP against other linear models (comparison.models: ridge, banded ridge, orthogonal matching "
+              "pursuit) on held-out RE images, each at its own best setting. No part of a result."),
     Step(name="predictivity", title="predictivity", product="predictivity", needs=("glm", "features"), rehearsed=False,
          planner="analysis.encoding.predictivity.run:plan", options=("network",),
          help="Say how well each layer of a network predicts each region's responses to images that the model has not "

@@ -38,7 +38,7 @@ from analysis.encoding.held_out import assess_held_out, best_level, hold_out, sc
 from analysis.encoding.hierarchy import last_minus_first, low_minus_high, share_rows
 from analysis.encoding.sparse_model import train
 from analysis.statistics.draws import permutations
-from subjects.settings.analysis import EncodingSettings
+from subjects.settings.models import EncodingSettings
 
 SIDE, N_IMAGES, N_UNITS, N_DIMENSIONS, N_MORE = 14, 40, 200, 12, 2000
 TUNING_MM, NOISE_MM, RELIABILITY, OFFSET = 2.5, 1.0, 0.3, 0.5

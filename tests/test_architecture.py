@@ -36,7 +36,9 @@ GROUND = {"paradigms": {"schedule", "program", "detection", "runlog"},
           "analysis": {"steps", "jobs", "running", "needs"}}
 """Modules of a folder that its wings stand on or hand over, without a floor of their own; circles are tested apart."""
 
-HEAVY = {"torch": {"stimuli"}, "torchvision": {"stimuli"}, "psychopy": {"paradigms.devices.window"}}
+HEAVY = {"torch": {"stimuli", "analysis.encoding.pursuit.bfloat16"}, "torchvision": {"stimuli"},
+         "psychopy": {"paradigms.devices.window"}}
+"""Heavy libraries, and where they may be imported: in the analysis torch in one numerical module alone."""
 
 
 def _modules(root: Path = ROOT) -> dict[str, Path]:

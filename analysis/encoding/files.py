@@ -1,4 +1,4 @@
-"""The file of each vertex's accuracies."""
+"""The file of the models: what they are, what they predict, each vertex's accuracies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def save_vertices(path: Path, results: Mapping[str, LayerResult], *, regions: Ma
     and ``held_out``, their accuracies; attributes ``sparsity``, and ``sparsity_of_folds`` of the models behind ``RE``.
     The models on the units as they are stored: ``units`` int32 (n_vertices, k), -1 where a vertex has fewer,
     ``weights`` float32 (n_vertices, k), ``constant`` float32 (n_vertices,). ``predicted_AN``, ``predicted_AI`` float32
-    (n_images, n_vertices).
+    (n_images, n_vertices); ``predicted_RE``, of each image by the models of the other folds, and ``means_RE``, the
+    responses' means over those models' images, from which ``RE`` takes deviations.
     """
     with write_hdf5(path, form=FORMAT, overwrite=True) as file:
         for roi, patterns in regions.items():
@@ -44,16 +45,19 @@ def save_vertices(path: Path, results: Mapping[str, LayerResult], *, regions: Ma
                 part["held_out"] = np.array(list(result.scores[roi].values()), dtype=np.float64)
                 for kind, accuracies in result.accuracies(roi).items():
                     part[kind] = accuracies.astype(np.float32)
-                _save_model(part, result.models[roi], predicted=result.predicted[roi])
+                control = result.controls[roi]
+                _save_model(part, result.models[roi], images={
+                    **{f"predicted_{kind}": values for kind, values in result.predicted[roi].items()},
+                    "predicted_RE": control.predicted.astype(np.float32), "means_RE": control.means.astype(np.float32)})
     return path
 
 
-def _save_model(part: h5py.Group, model: SparseModel, *, predicted: Mapping[str, NDArray[np.float32]]) -> None:
+def _save_model(part: h5py.Group, model: SparseModel, *, images: Mapping[str, NDArray[np.float32]]) -> None:
     units, weights, constant = model.raw()
     part["units"] = units.astype(np.int32)
     part["weights"], part["constant"] = weights.astype(np.float32), constant.astype(np.float32)
-    for kind, values in predicted.items():
-        part.create_dataset(f"predicted_{kind}", data=values, compression="gzip", shuffle=True)
+    for name, values in images.items():
+        part.create_dataset(name, data=values, compression="gzip", shuffle=True)
 
 
 def read_selected(path: Path) -> dict[str, dict[str, NDArray[np.int64]]]:

@@ -14,7 +14,7 @@ from analysis.statistics.draws import permutations, subsamples
 from analysis.statistics.statistic import PaperStatistic, Statistic, interval, two_sided_p, upper_p
 from subjects.errors import AnalysisError
 from subjects.provenance import rng
-from subjects.settings.analysis import EncodingSettings
+from subjects.settings.models import EncodingSettings
 
 Floats = NDArray[np.float64]
 TESTED = ("AN", "AI")

@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 
 from analysis.encoding.generalisation import matched_similarity, require_images, say_interval, say_shuffled, standardise
 from analysis.encoding.over_images import over_images
+from analysis.encoding.pursuit.search import Precision
 from analysis.encoding.sparse_model import SparseModel, train
 from analysis.statistics.draws import permutations
 from analysis.statistics.statistic import Statistic, upper_p
 from subjects.errors import AnalysisError
 from subjects.provenance import rng
-from subjects.settings.analysis import EncodingSettings
+from subjects.settings.models import EncodingSettings
 
 Floats = NDArray[np.float64]
 N_RETRAINED = 100
@@ -63,7 +64,7 @@ class HeldOut:
 
 
 def hold_out(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels: Sequence[int], folds: int,
-             where: str = "features") -> HeldOut:
+             where: str = "features", precision: Precision = "float32") -> HeldOut:
     """Predict each training image from a model that never saw it.
 
     Image k is held out in fold ``k mod folds``: with images in class order every fold holds every class; as many folds
@@ -77,6 +78,8 @@ def hold_out(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels
     folds : int
     where : str
         The layer, for messages.
+    precision : {"float32", "bfloat16", "auto"}
+        Of the search for columns: how fast it is, never what is found.
 
     Raises
     ------
@@ -89,7 +92,8 @@ def hold_out(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels
     fold = np.arange(len(units)) % folds
     predicted, means, models = {n: np.empty(targets.shape) for n in levels}, np.empty(targets.shape), []
     for k in range(folds):
-        models.append(train(units[fold != k], targets[fold != k], levels=levels, where=where))
+        models.append(train(units[fold != k], targets[fold != k], levels=levels, where=where,
+                            precision=precision))
         means[fold == k] = models[-1][levels[0]].constant
         for n, model in models[-1].items():
             predicted[n][fold == k] = model.predict(units[fold == k])
@@ -172,11 +176,16 @@ class Control:
         Of each vertex, over the images.
     levels : tuple of int
         Of each fold.
+    predicted, means : float64 array, (n_images, n_vertices)
+        What the models of the other folds predict of each image, and the responses' means over the images that they
+        were trained on: accuracies are of what both the predictions and the responses are beyond these.
     """
 
     statistic: Statistic
     accuracies: Floats
     levels: tuple[int, ...]
+    predicted: Floats
+    means: Floats
 
 
 def assess_held_out(held: HeldOut, measured: NDArray[np.float32], *, columns: slice, settings: EncodingSettings,
@@ -220,7 +229,8 @@ def assess_held_out(held: HeldOut, measured: NDArray[np.float32], *, columns: sl
         test=f"{say_shuffled(blocks)}, widened as by {N_RETRAINED} exchanges before training, one-sided; "
              f"{say_interval(len(x), blocks=blocks)}")
     p, m = scaled(x, y, correlate="vertex")
-    return Control(statistic, (p * m).sum(axis=0), levels)
+    means = held.means[:, columns]
+    return Control(statistic, (p * m).sum(axis=0), levels, x + means, means)
 
 
 def some_units(held: HeldOut, *, draws: np.random.Generator) -> NDArray[np.intp]:

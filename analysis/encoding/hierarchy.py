@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.encoding.generalisation import TESTED, standardise
-from analysis.statistics.readings import LOGITS, SOFTMAX, by_logits
+from analysis.statistics.readings import LOGITS, SOFTMAX, by_logits, read_of
 from analysis.statistics.statistic import t_p
 from subjects.errors import AnalysisError
 
@@ -111,7 +111,7 @@ def share_rows(predicted: Mapping[str, Mapping[str, NDArray[np.floating]]],
 
 def _readings(names: list[str]) -> dict[str, dict[str, str]]:
     """Give, for each reading, the layers and what is read for each of them."""
-    layers = [name for name in names if by_logits(name.removesuffix(by_logits(""))) != name]
+    layers = [name for name in names if read_of(name) == name]
     found = {SOFTMAX: {name: name for name in layers}}
     if by_logits(layers[-1]) in names:
         found[LOGITS] = {**found[SOFTMAX], layers[-1]: by_logits(layers[-1])}

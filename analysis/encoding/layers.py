@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from analysis.encoding.ceiling import noise_ceiling
 from analysis.encoding.generalisation import TESTED, Floats, Generalisation, assess_generalisation
 from analysis.encoding.held_out import Control, HeldOut, assess_held_out, best_level, hold_out, score_levels
+from analysis.encoding.pursuit.search import Precision
 from analysis.encoding.sparse_model import SparseModel, train
 from analysis.regions.patterns import RoiPatterns
 from analysis.statistics.statistic import Statistic
-from subjects.settings.analysis import EncodingSettings
+from subjects.settings.models import EncodingSettings
 
 
 def choose_sparsity(units: NDArray[np.float32], targets: Mapping[str, NDArray[np.float32]], *,
@@ -41,7 +42,7 @@ def choose_sparsity(units: NDArray[np.float32], targets: Mapping[str, NDArray[np
     if settings.sparsity != "cv":
         return dict.fromkeys(targets, settings.sparsity), {roi: {} for roi in targets}
     held = hold_out(units, np.concatenate(list(targets.values()), axis=1), levels=sorted(settings.candidates),
-                    folds=settings.folds, where=where)
+                    folds=settings.folds, where=where, precision=settings.precision)
     return _levels_of(held, targets, settings=settings)
 
 
@@ -69,7 +70,8 @@ def _columns(targets: Mapping[str, NDArray[np.float32]]) -> dict[str, slice]:
 
 
 def train_regions(units: NDArray[np.float32], targets: Mapping[str, NDArray[np.float32]], *,
-                  levels: Mapping[str, int], where: str = "features") -> dict[str, SparseModel]:
+                  levels: Mapping[str, int], where: str = "features",
+                  precision: Precision = "float32") -> dict[str, SparseModel]:
     """Train each region's model on all RE images, regions of one level together.
 
     Parameters
@@ -82,11 +84,14 @@ def train_regions(units: NDArray[np.float32], targets: Mapping[str, NDArray[np.f
         Region to sparsity level.
     where : str
         The layer, for messages.
+    precision : {"float32", "bfloat16", "auto"}
+        Of the search for columns.
     """
     found: dict[str, SparseModel] = {}
     for n in sorted({levels[roi] for roi in targets}):
         alike = {roi: values for roi, values in targets.items() if levels[roi] == n}
-        model = train(units, np.concatenate(list(alike.values()), axis=1), levels=(n,), where=where)[n]
+        model = train(units, np.concatenate(list(alike.values()), axis=1), levels=(n,), where=where,
+                      precision=precision)[n]
         found.update({roi: model.take(columns) for roi, columns in _columns(alike).items()})
     return found
 
@@ -153,9 +158,9 @@ def encode_layer(units: Mapping[str, NDArray[np.float32]], regions: Mapping[str,
     """
     targets = {roi: patterns.responses["RE"] for roi, patterns in regions.items()}
     held = hold_out(units["RE"], np.concatenate(list(targets.values()), axis=1), folds=settings.folds, where=where,
-                    levels=levels_in_folds(len(units["RE"]), settings=settings))
+                    levels=levels_in_folds(len(units["RE"]), settings=settings), precision=settings.precision)
     levels, scores = _levels_of(held, targets, settings=settings)
-    models = train_regions(units["RE"], targets, levels=levels, where=where)
+    models = train_regions(units["RE"], targets, levels=levels, where=where, precision=settings.precision)
     predicted = {roi: {kind: model.predict(units[kind]) for kind in TESTED} for roi, model in models.items()}
     found, controls = {}, {}
     for roi, columns in _columns(targets).items():

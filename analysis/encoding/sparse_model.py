@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.encoding.romp import SparseFit, romp_levels
+from analysis.encoding.pursuit.romp import SparseFit, romp_levels
+from analysis.encoding.pursuit.search import Precision
 from subjects.errors import AnalysisError
 
 Floats = NDArray[np.float64]
@@ -16,6 +17,8 @@ Floats = NDArray[np.float64]
 _CONSTANT = 1e-6  # spread of a unit, as a share of its size, that float32 cannot tell from none
 _TWIN = 1e-6  # difference of projections, below which two columns may be twins
 _TWIN_PRODUCT = 5e-9  # 1 - |product| of unit columns that are twins
+_SECOND = 2e-4  # more than the distance of twins, the root of twice that
+_UNITS_AT_ONCE = 4096  # so that a block stays in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,34 +81,51 @@ def measure_scaling(units: NDArray[np.float32], *, where: str = "features") -> S
     AnalysisError
         If a unit is not finite, or none varies.
     """
-    values = np.asarray(units, dtype=np.float64)
-    if not np.isfinite(values.sum()) and not np.isfinite(values).all():
-        raise AnalysisError(where, came=f"unit {np.flatnonzero(~np.isfinite(values).all(axis=0))[0]} not finite",
-                            expected="finite units", remedy="Extract the features again.")
-    mean = values.mean(axis=0)
-    centred = values - mean
-    norm = np.sqrt(np.einsum("ij,ij->j", centred, centred))
-    largest = np.maximum(values.max(axis=0), -values.min(axis=0))
-    varying = np.flatnonzero(norm > _CONSTANT * np.sqrt(len(values)) * largest)
+    return _scale(np.asarray(units), where=where)[0]
+
+
+def _scale(units: NDArray[np.float32], *, where: str) -> tuple[Scaling, Floats]:
+    """Measure the scaling, and give the training images' columns so scaled, (n_kept, n_images)."""
+    n_images, n_units = units.shape
+    columns, mean, norm = np.empty((n_units, n_images)), np.empty(n_units), np.empty(n_units)
+    varies = np.empty(n_units, dtype=bool)
+    for start in range(0, n_units, _UNITS_AT_ONCE):
+        part = slice(start, start + _UNITS_AT_ONCE)
+        values = units[:, part].astype(np.float64)
+        if not np.isfinite(values.sum()) and not np.isfinite(values).all():
+            first = start + np.flatnonzero(~np.isfinite(values).all(axis=0))[0]
+            raise AnalysisError(where, came=f"unit {first} not finite", expected="finite units",
+                                remedy="Extract the features again.")
+        mean[part] = values.mean(axis=0)
+        centred = values - mean[part]
+        norm[part] = np.sqrt(np.einsum("ij,ij->j", centred, centred))
+        largest = np.maximum(values.max(axis=0), -values.min(axis=0))
+        varies[part] = norm[part] > _CONSTANT * np.sqrt(n_images) * largest
+        columns[part] = np.divide(centred, norm[part], out=centred, where=varies[part]).T
+    varying = np.flatnonzero(varies)
     if not varying.size:
-        raise AnalysisError(where, came="no unit that varies over the training images", expected="at least one",
-                            remedy="Train on more images, or leave this layer out.")
-    columns = centred if varying.size == centred.shape[1] else centred[:, varying]
-    columns /= norm[varying]
-    kept = varying[_first_of_twins(columns)]
-    return Scaling(kept, mean[kept], norm[kept])
+        raise AnalysisError(where, came=f"no unit that varies over the training images ({n_units} units, "
+                            f"{n_images} images)", expected="at least one",
+                            remedy="See that the features are those of this network, or make them again with "
+                            "`python -m stimuli features --overwrite`; no model can be made of a constant layer.")
+    columns = columns if varying.size == n_units else columns[varying]
+    first = _first_of_twins(columns)
+    return (Scaling(varying[first], mean[varying[first]], norm[varying[first]]),
+            columns if first.size == varying.size else columns[first])
 
 
 def _first_of_twins(columns: Floats) -> NDArray[np.int64]:
-    """Find the unit-norm columns that are no multiple of an earlier one.
+    """Find the unit-norm columns, (n_columns, n_images), that are no multiple of an earlier one.
 
-    Twins have equal absolute projections on any vector, so that sorting by one brings them together.
+    Twins have equal absolute projections on any vector, so that sorting by one brings them together; a second one
+    passes over nearly all others.
     """
-    angles = np.arange(1, len(columns) + 1)
-    projections = np.abs(np.cos(angles) @ columns)
+    angles = np.arange(1, columns.shape[1] + 1)
+    projections, second = np.abs(columns @ np.stack([np.cos(angles), np.sin(angles)], axis=1)).T
     order = np.argsort(projections, kind="stable")
     near = np.flatnonzero(np.diff(projections[order]) < _TWIN)
-    products = np.einsum("ij,ij->j", columns[:, order[near]], columns[:, order[near + 1]])
+    near = near[np.abs(second[order[near]] - second[order[near + 1]]) < _SECOND * np.sqrt(len(angles))]
+    products = np.einsum("ij,ij->i", columns[order[near]], columns[order[near + 1]])
     starts = np.ones(len(order), dtype=bool)
     starts[near[1 - np.abs(products) < _TWIN_PRODUCT] + 1] = False
     return np.sort(np.minimum.reduceat(order, np.flatnonzero(starts)))
@@ -135,7 +155,6 @@ class SparseModel:
         columns = self.scaling.apply(units, places=np.maximum(used, 0))
         return self.constant + SparseFit(support, self.fit.weights).predict(columns)
 
-
     def take(self, targets: slice) -> SparseModel:
         """Give the model of some of the targets."""
         return SparseModel(self.scaling, self.constant[targets],
@@ -160,7 +179,7 @@ class SparseModel:
 
 
 def train(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels: Sequence[int],
-          where: str = "features") -> dict[int, SparseModel]:
+          where: str = "features", precision: Precision = "float32") -> dict[int, SparseModel]:
     """Train sparse models of all targets at several sparsity levels.
 
     Parameters
@@ -171,6 +190,10 @@ def train(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels: S
         Responses to the same images in the same order.
     levels : sequence of int
         ROMP's n; ``3 n - 1`` columns must stay determined by the images less one for the constant.
+    where : str
+        The layer, for messages.
+    precision : {"float32", "bfloat16", "auto"}
+        Of the search for columns; see :func:`~analysis.encoding.pursuit.romp.romp_levels`.
 
     Returns
     -------
@@ -191,9 +214,9 @@ def train(units: NDArray[np.float32], targets: NDArray[np.float32], *, levels: S
     if strange.size:
         raise AnalysisError(where, came=f"vertex {strange[0]} not finite ({strange.size} such)",
                             expected="finite responses", remedy="Leave the vertices without data out, or fit again.")
-    scaling = measure_scaling(units, where=where)
+    scaling, columns = _scale(np.asarray(units), where=where)
     constant = targets.mean(axis=0, dtype=np.float64)
-    fits = romp_levels(scaling.apply(units), targets - constant, levels=levels)
+    fits = romp_levels(columns.T, targets - constant, levels=levels, precision=precision)
     return {n: SparseModel(scaling, constant, fit) for n, fit in fits.items()}
 
 

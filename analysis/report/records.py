@@ -287,7 +287,7 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
                   glm: GlmSettings, roi: RoiSettings) -> SubjectRecords:
     sessions = tuple(dict.fromkeys(key.ses for key in data.runs)) if glm.model == "glmdenoise" else ()
     regions = read_regions(data.labels, settings=roi, where=f"sub-{data.sub}")
-    (table, vertices, layers), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
+    (table, layers, vertices), (rsa, rdms) = works["encode"].files(), works["rsa"].files()
     selected = read_selected(vertices)
     flat = tuple(_read_flat(data.load_surface(hemi), labels=regions.labels[hemi], selected=selected[hemi])
                  for hemi in HEMISPHERES)

@@ -16,7 +16,8 @@ from analysis.needs import require_manifest
 from analysis.rsa.compare import Similarities, compare_types
 from analysis.rsa.low_level import Pixels, band_contrasts, band_edges, gabor_energies, measure_image
 from analysis.rsa.rdm import load_rdms
-from analysis.rsa.run import Extras, digests_of, place_rows, save
+from analysis.rsa.run import Extras, place_rows, save
+from analysis.running import digests_of
 from analysis.statistics.results import RESULTS, read_results
 from analysis.steps import Origin, Request, Work
 from stimuli.manifest import TYPES, Manifest, read_manifest, read_pixels

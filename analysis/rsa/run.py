@@ -19,7 +19,7 @@ from analysis.rsa.ceiling import presentation_ceiling, split_half_reliability
 from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
 from analysis.rsa.resampling.distances import WhitenedDistances
-from analysis.running import Digests
+from analysis.running import DIGESTS, digests_of
 from analysis.statistics.correction import correct_rows
 from analysis.statistics.dissimilarity import WHITENED, without_noise
 from analysis.statistics.readings import by_logits, named_layers
@@ -33,11 +33,10 @@ from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.errors import StoreError
 from subjects.layout import Layout, network_label
-from subjects.provenance import derive_seed, digest_json, sidecar_path
+from subjects.provenance import derive_seed, sidecar_path
 from subjects.settings.analysis import RoiSettings, RsaSettings
 from subjects.store import read_json, write_table
 
-DIGESTS = ("digest_images", "digest_data", "digest_settings")
 COLUMNS = ("system", "sub", "place", "comparison", "dissimilarity", "coefficient", *STATISTIC_COLUMNS, "z",
            "ceiling_low", "ceiling_high", "reliability", "reliability_whole", "correction", "p_corrected",
            *PAPER_COLUMNS, *DIGESTS)
@@ -298,13 +297,6 @@ def reading_trends(found: Mapping[str, Similarities], *, layers: Sequence[str],
         readings[by_logits("layers")] = [*layers[:-1], by_logits(layers[-1])]
     return {name: layer_trends({f"RE-{kind}": [found[place].statistics[f"RE-{kind}"].effect for place in places]
                                 for kind in COMPARED}, by=by) for name, places in readings.items()}
-
-
-def digests_of(origin: Origin) -> dict[str, str]:
-    """Give the digests of what a table is made from, for its rows: see :data:`DIGESTS`."""
-    inputs, parameters = Digests(verify=False).of(origin)
-    others = {name: digest for name, digest in inputs.items() if name != "manifest"}
-    return dict(zip(DIGESTS, (str(inputs["manifest"]), digest_json(others), digest_json(parameters)), strict=True))
 
 
 def place_rows(found: Mapping[str, Similarities], *, settings: RsaSettings, **names: str) -> list[dict[str, Any]]:

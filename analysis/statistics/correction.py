@@ -28,7 +28,8 @@ def family_of(comparison: str) -> str:
     return DIFFERENCES if " minus " in comparison else SIMILARITIES
 
 
-def correct_rows(rows: Sequence[Mapping[str, Any]], *, by: str, greatest: Floats | None = None) -> list[dict[str, Any]]:
+def correct_rows(rows: Sequence[Mapping[str, Any]], *, by: str, greatest: Floats | None = None,
+                 families: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Correct p within the tests of a table: of all similarities, of all differences, of all trends.
 
     Parameters
@@ -40,6 +41,8 @@ def correct_rows(rows: Sequence[Mapping[str, Any]], *, by: str, greatest: Floats
         permutations in common, by false discovery rate.
     greatest : float64 array, (n,), optional
         See :func:`~analysis.statistics.statistic.greatest_p`; for ``"max"``.
+    families : sequence of str, optional
+        With which others each row is corrected; by default as its ``comparison`` says (:func:`family_of`).
 
     Returns
     -------
@@ -48,7 +51,7 @@ def correct_rows(rows: Sequence[Mapping[str, Any]], *, by: str, greatest: Floats
     """
     if by == "none":
         return [{**row, "p_corrected": row["p"], "correction": "none"} for row in rows]
-    families = [family_of(row["comparison"]) for row in rows]
+    families = [family_of(row["comparison"]) for row in rows] if families is None else families
     found = [dict(row) for row in rows]
     for family in dict.fromkeys(families):
         places = [k for k, name in enumerate(families) if name == family]

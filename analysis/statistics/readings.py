@@ -24,6 +24,17 @@ def by_logits(place: str) -> str:
     return place + _BY
 
 
+def read_of(place: str) -> str:
+    """Name what a place is a reading of.
+
+    Examples
+    --------
+    >>> read_of("layer8 by logits"), read_of("layer8")
+    ('layer8', 'layer8')
+    """
+    return place.removesuffix(_BY)
+
+
 def named_layers(store: FeatureStore) -> dict[str, str]:
     """Name every layer as a place of the table, and the last one by the logits where they are stored."""
     return {**{layer: layer for layer in store.layers},

@@ -1,4 +1,4 @@
-"""The settings of the analysis: GLM, vertex selection, RSA, encoding models, the virtual subject.
+"""The settings of the analysis: GLM, vertex selection, RSA, the virtual subject.
 
 Every default is a number of the protocol or one of its open points (``docs/protocol.md``, sections 6 to 9).
 """
@@ -270,31 +270,6 @@ class RsaSettings(Section):
     searchlight_permutations: Annotated[int, Field(ge=0)] = described(0,
         "Permutations behind p in the maps of `searchlight`, uncorrected, by false discovery rate, by the largest "
         "value and by clusters; 0 maps similarities alone. 1000 take minutes.", since="0.2.0")
-
-
-class EncodingSettings(Section):
-    """Forward encoding by regularized orthogonal matching pursuit."""
-
-    sparsity: Literal["cv"] | Count = described("cv",
-        "Units in a model: a number, or `cv` to choose it from `candidates` by cross-validation on RE "
-        "images.", unit="units", source="protocol 9, open")
-    candidates: Annotated[tuple[Count, ...], Field(min_length=1)] = described((1, 2, 4, 8),
-        "Numbers of units among which `cv` chooses.", unit="units", source="protocol 9, open")
-    folds: Annotated[int, Field(ge=2)] = described(5, "Folds of that cross-validation.", source="protocol 9, open")
-    n_permutations: Count = described(1000, "Permutations of the labels for a null distribution.", source="protocol 9")
-    n_subsamples: Count = described(1000, "Subsamples of the vertices for an interval.", source="protocol 9")
-    subsample: Annotated[float, Field(gt=0, le=1)] = described(0.8,
-        "Share of the vertices in a subsample.", unit="share", source="protocol 9")
-    correlate: Literal["vertex", "image"] = described("vertex",
-        "Prediction and response are correlated over images at each vertex, or over vertices at each "
-        "image.", source="protocol 9, open")
-    over: Literal["images", "vertices"] = described("images",
-        "What the test of AI minus AN and every interval are over: `images`, or 80 % subsamples of vertices, the "
-        "paper's, which call unrelated predictions different in most subjects. Those are given beside it either way.",
-        source="protocol 9, open", since="0.2.0", before="vertices")
-    predicted_p: Annotated[float, Field(gt=0, le=1)] = described(0.05,
-        "A vertex is given to the layer that predicts it best (Fig. S1) where the best of as many layers is as good in "
-        "no more than this share of exchanged labels; else to none.", source="protocol 9, open", since="0.2.0")
 
 
 class AnalysisSettings(Section):

@@ -12,10 +12,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from subjects.provenance import digest_json
-from subjects.settings.alignment import PredictivitySettings
 from subjects.settings.analysis import (
     AnalysisSettings,
-    EncodingSettings,
     GlmSettings,
     LocalizerSettings,
     PrfSettings,
@@ -35,6 +33,7 @@ from subjects.settings.devices import (
 )
 from subjects.settings.display import DisplaySettings
 from subjects.settings.images import RobustnessSettings, StimuliSettings, TexturesSettings
+from subjects.settings.models import ComparisonSettings, EncodingSettings, PredictivitySettings
 from subjects.settings.paradigms import (
     LoSettings,
     MainSettings,
@@ -91,6 +90,7 @@ class Settings(Section):
     rsa: RsaSettings = Field(default_factory=RsaSettings)
     robustness: RobustnessSettings = Field(default_factory=RobustnessSettings)
     encoding: EncodingSettings = Field(default_factory=EncodingSettings)
+    comparison: ComparisonSettings = Field(default_factory=ComparisonSettings)
     predictivity: PredictivitySettings = Field(default_factory=PredictivitySettings)
     analysis: AnalysisSettings = Field(default_factory=AnalysisSettings)
     simulate: SimulateSettings = Field(default_factory=SimulateSettings)

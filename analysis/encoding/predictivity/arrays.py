@@ -18,7 +18,7 @@ from analysis.encoding.predictivity.scores import Predictivity, halve, predictiv
 from subjects.cli import ProgressWrapper, silent
 from subjects.errors import AnalysisError
 from subjects.provenance import FileFormat, is_current, rng, sidecar
-from subjects.settings.alignment import PredictivitySettings
+from subjects.settings.models import PredictivitySettings
 from subjects.store import read_table, write_table
 
 TABLE = FileFormat("predictivity table", version=1)

@@ -33,7 +33,7 @@ def predict_arrays(units: Path, responses: Path, out: Path, components: int, spl
     image_ids where both files have it.
     """
     from analysis.encoding.predictivity.arrays import score_files
-    from subjects.settings.alignment import PredictivitySettings
+    from subjects.settings.models import PredictivitySettings
 
     settings = PredictivitySettings(n_components=components, n_splits=splits)
     rows, reused = score_files(units, responses, out=out, settings=settings, seed=seed, overwrite=overwrite,

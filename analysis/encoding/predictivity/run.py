@@ -24,8 +24,8 @@ from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.layout import Layout, network_label
 from subjects.provenance import derive_seed
-from subjects.settings.alignment import PredictivitySettings
 from subjects.settings.analysis import RoiSettings
+from subjects.settings.models import PredictivitySettings
 from subjects.store import write_table
 
 OWN_COLUMNS = ("error", "split_half", "reliability", "of_reliability", "of_highest", "n_sites", "n_splits",

@@ -18,7 +18,7 @@ from analysis.encoding.generalisation import (
 )
 from analysis.encoding.held_out import held_out_predictions
 from analysis.encoding.layers import choose_sparsity, predict_types
-from analysis.encoding.romp import romp
+from analysis.encoding.pursuit.romp import romp
 from analysis.encoding.run import COLUMNS
 from analysis.encoding.run import plan as encode_plan
 from analysis.encoding.sparse_model import Scaling, measure_scaling, train

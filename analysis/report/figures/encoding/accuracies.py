@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, withStroke
 
 from analysis.report.figures.style import (
     ALPHA,
@@ -26,6 +27,8 @@ from analysis.statistics.readings import LOGITS, SOFTMAX, split_readings
 
 Shade = tuple[float, float, float, float]
 _GAP_TYPES, _GAP_ROIS, _ASIDE = 0.7, 2.4, 0.5
+_HALO = (withStroke(linewidth=2.9, foreground=PAPER), Normal())
+"""Around a dash, so that it is seen on dark bars and is not taken for the end of an interval."""
 _ORDER = ("AI", "AN")
 
 
@@ -54,7 +57,10 @@ def draw_encoding(table: pd.DataFrame) -> Figure:
         _draw_subject(axes, {name: found[found["sub"] == sub] for name, found in readings.items()}, layers=layers)
         axes.set_title(f"Subject {sub}", pad=3)
         axes.sharey(grid[1])
-    figure.supylabel("Prediction accuracy (Pearson's r)", fontsize=8)
+    if len(subjects) > 1:
+        figure.supylabel("Prediction accuracy (Pearson's r)", fontsize=8)
+    else:  # beside the axes, and not beside the key
+        grid[1].set_ylabel("Prediction accuracy\n(Pearson's r)")
     return figure
 
 
@@ -112,8 +118,9 @@ def _draw_bars(axes: Axes, parts: Mapping[str, pd.DataFrame], *, x: list[float],
         bar.set_hatchcolor(PAPER if hatch and fill != PAPER else bar.get_edgecolor())
     lines = axes.vlines(x, part["low"], part["high"], color=INK, linewidth=0.55, zorder=3)
     lines.set_label(f"{name} interval")
-    dashes = axes.hlines(control["effect"], [place - 0.46 for place in x], [place + 0.46 for place in x], zorder=2.5,
-                         color=[COLORS["RE"] if p < ALPHA else RULE for p in control["p"]], linewidth=1.0)
+    dashes = axes.hlines(control["effect"], [place - 0.36 for place in x], [place + 0.36 for place in x], zorder=3.5,
+                         color=[COLORS["RE"] if p < ALPHA else RULE for p in control["p"]], linewidth=1.3,
+                         path_effects=_HALO)
     dashes.set_label(f"{name} RE")
 
 
@@ -132,7 +139,7 @@ def _draw_key(axes: Axes, n_layers: int, *, logits: bool) -> None:
         axes.add_patch(Rectangle((27, y), 1.35, 1.0, facecolor=face, edgecolor=MUTED, linewidth=0.8))
         axes.text(29, y + 0.45, words, fontsize=7.5, va="center")
     for y, dash, words in ((2.2, COLORS["RE"], "held-out RE images, p < .05"), (0.8, RULE, "not significant")):
-        axes.hlines(y, 41, 42.6, color=dash, linewidth=1.2)
+        axes.hlines(y, 41, 42.6, color=dash, linewidth=1.3)
         axes.text(43.4, y - 0.05, words, fontsize=7.5, va="center")
     if logits:
         axes.add_patch(Rectangle((65, 1.7), 1.35, 1.0, facecolor=MUTED, edgecolor=MUTED, hatch="/////", linewidth=0.8,

@@ -21,7 +21,7 @@ from analysis.encoding.predictivity.arrays import (
 from analysis.encoding.predictivity.scores import predictivity
 from subjects.errors import AnalysisError
 from subjects.provenance import rng
-from subjects.settings.alignment import PredictivitySettings
+from subjects.settings.models import PredictivitySettings
 from tests.analysis.encoding.predictivity.test_maps import planted as planted_maps
 from tests.analysis.encoding.predictivity.test_scores import planted
 

@@ -12,7 +12,7 @@ from analysis.encoding.predictivity.scores import predictivity
 from analysis.regions.labels import ROIS
 from subjects.errors import AnalysisError
 from subjects.provenance import derive_seed
-from subjects.settings.alignment import PredictivitySettings
+from subjects.settings.models import PredictivitySettings
 from tests.analysis.fabricated import LAYERS, image_id, make_study, make_units, write_features
 from tests.analysis.running_steps import ask, patterns_of, run, table_of
 

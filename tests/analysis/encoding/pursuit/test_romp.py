@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.encoding import romp as module
-from analysis.encoding.romp import SparseFit, romp, romp_levels
+from analysis.encoding.pursuit import search
+from analysis.encoding.pursuit.romp import SparseFit, romp, romp_levels
 from subjects.errors import AnalysisError
 
 
@@ -85,8 +85,8 @@ def test_several_levels_at_once_equal_each_alone():
 def test_blocks_change_nothing(monkeypatch, block_targets, block_columns):
     phi, y = dictionary(40, 300), targets(40, 30)
     before = solve_at(phi, y, n=5)
-    monkeypatch.setattr(module, "_BLOCK_TARGETS", block_targets)
-    monkeypatch.setattr(module, "_BLOCK_COLUMNS", block_columns)
+    monkeypatch.setattr(search, "_BLOCK_TARGETS", block_targets)
+    monkeypatch.setattr(search, "_BLOCK_COLUMNS", block_columns)
     after = solve_at(phi, y, n=5)
     np.testing.assert_array_equal(after.support, before.support)
     np.testing.assert_allclose(after.weights, before.weights, atol=1e-10)
@@ -154,7 +154,7 @@ def test_ties_go_to_the_lower_column():
 
 
 def test_ties_across_blocks_go_to_the_lower_column(monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK_COLUMNS", 2)
+    monkeypatch.setattr(search, "_BLOCK_COLUMNS", 2)
     phi, y = np.eye(12), np.array([[0, 0, 0, 3.0, 0, 3, 3, 3, 4, 0, 3, 0]]).T
     assert solve_at(phi, y, n=3).support[0, :3].tolist() == [8, 3, 5]
     assert romp(phi, y[:, 0], n=3)[0][:3].tolist() == [8, 3, 5]
@@ -228,7 +228,7 @@ def test_products_that_float32_cannot_tell_apart_are_ranked_in_float64(seed):
     phi = phi + 1e-8 * rng.normal(size=phi.shape)
     phi /= np.linalg.norm(phi, axis=0)
     y = targets(30, 6, seed=seed)
-    found = module._Dictionary(phi).rank(y.T, n=5, taken=np.full((6, 1), -1))
+    found = search.Dictionary(phi).rank(y.T, n=5, taken=np.full((6, 1), -1))
     for columns, sizes, target in zip(*found, y.T, strict=True):
         theirs = np.abs(phi.T @ target)
         np.testing.assert_allclose(sizes, np.sort(theirs)[::-1][:5], rtol=1e-13)
@@ -238,11 +238,11 @@ def test_products_that_float32_cannot_tell_apart_are_ranked_in_float64(seed):
 def test_every_column_may_be_the_largest():
     """The last column of a tile that is not full, the first, and one in each block."""
     for n_columns in (1, 31, 33, 8191, 8193):
-        dictionary_ = module._Dictionary(np.eye(3)[:, np.zeros(n_columns, dtype=int)] * 0.1)
+        dictionary_ = search.Dictionary(np.eye(3)[:, np.zeros(n_columns, dtype=int)] * 0.1)
         for largest in {0, n_columns // 2, n_columns - 1}:
             dictionary_.columns[:] = 0.1 * np.eye(3)[0]
             dictionary_.columns[largest, 0] = -1.0
-            fresh = module._Dictionary(dictionary_.columns.T.copy())
+            fresh = search.Dictionary(dictionary_.columns.T.copy())
             columns, sizes = fresh.rank(np.array([[2.0, 0, 0]]), n=1, taken=np.array([[-1]]))
             assert (columns.tolist(), sizes.tolist()) == ([[largest]], [[2.0]])
 
@@ -251,5 +251,5 @@ def test_taken_columns_are_not_ranked_again():
     phi, y = dictionary(20, 300), targets(20, 4)
     whole = np.argsort(-np.abs(phi.T @ y[:, 0]), kind="stable")
     taken = np.array([[whole[0], whole[2], -1]] * 4)
-    columns, _ = module._Dictionary(phi).rank(y.T, n=3, taken=taken)
+    columns, _ = search.Dictionary(phi).rank(y.T, n=3, taken=taken)
     assert columns[0].tolist() == whole[[1, 3, 4]].tolist()

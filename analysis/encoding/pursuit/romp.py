@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.encoding.pursuit.search import Dictionary, Precision
 from subjects.errors import AnalysisError
 
 Floats = NDArray[np.float64]
@@ -23,9 +24,6 @@ Indices = NDArray[np.int64]
 
 DEPENDENT = 1e-4  # remainder of a unit column, below which it adds nothing to those chosen
 EXHAUSTED = 1e-10  # residual, as a share of the target, that counts as zero
-_BLOCK_TARGETS = 32
-_BLOCK_COLUMNS = 32
-_TILE_BLOCKS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +133,8 @@ def _least_squares(phi: Floats, y: Floats, *, support: list[int]) -> Floats:
     return weights
 
 
-def romp_levels(phi: Floats, targets: Floats, *, levels: Sequence[int]) -> dict[int, SparseFit]:
+def romp_levels(phi: Floats, targets: Floats, *, levels: Sequence[int],
+                precision: Precision = "float32") -> dict[int, SparseFit]:
     """Solve many targets on one dictionary at several sparsity levels; equal to :func:`romp` target by target.
 
     Parameters
@@ -145,6 +144,8 @@ def romp_levels(phi: Floats, targets: Floats, *, levels: Sequence[int]) -> dict[
     targets : array, (n_samples, n_targets)
     levels : sequence of int
         Sparsity levels n; ``3 n - 1 <= n_samples``.
+    precision : {"float32", "bfloat16", "auto"}
+        Of the products by which columns are searched: how fast it is, never what is found.
 
     Returns
     -------
@@ -153,20 +154,20 @@ def romp_levels(phi: Floats, targets: Floats, *, levels: Sequence[int]) -> dict[
 
     Notes
     -----
-    The levels share the first ranking of the columns. Columns are searched by float32 products, of which a bound on
-    their error says which have to be multiplied again. What is ranked, and all least squares by one growing orthonormal
-    basis a target, is float64.
+    The levels share the first ranking of the columns. Columns are searched by products of lower precision, of which a
+    bound on their error says which have to be multiplied again (:mod:`analysis.encoding.pursuit.search`). What is
+    ranked, and all least squares by one growing orthonormal basis a target, is float64.
     """
     phi, targets = np.asarray(phi, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     for n in levels:
         _require_level(n, n_samples=len(targets))
     _require_dictionary(phi, n_samples=len(targets))
-    dictionary = _Dictionary(phi)
+    dictionary = Dictionary(phi, precision=precision)
     first = dictionary.rank(targets.T, n=max(levels), taken=np.full((targets.shape[1], 1), -1))
     return {n: _solve(dictionary, targets.T, n=n, first=first) for n in levels}
 
 
-def _solve(dictionary: _Dictionary, targets: Floats, *, n: int, first: tuple[Indices, Floats]) -> SparseFit:
+def _solve(dictionary: Dictionary, targets: Floats, *, n: int, first: tuple[Indices, Floats]) -> SparseFit:
     state = _Fits(targets, most=3 * n - 1)
     columns, sizes = first[0][:, :n], first[1][:, :n]
     rows = np.flatnonzero(state.unfinished(n))
@@ -190,87 +191,6 @@ def _comparable_runs(sizes: Floats) -> NDArray[np.bool_]:
     energies = (runs * (sizes**2)[:, None, :]).sum(axis=2)
     result: NDArray[np.bool_] = runs[np.arange(len(sizes)), energies.argmax(axis=1)]
     return result
-
-
-class _Dictionary:
-    """The columns: float32 tiles that are searched, float64 columns for everything else.
-
-    A tile of products stays in the processor's cache. Of each block of its columns (those at equal steps in the tile,
-    so that the largest of many blocks are found side by side) only the largest absolute product is kept. The columns of
-    the n blocks that reach highest are multiplied again in float64. Where what was left out may reach as high within
-    the error of float32, or columns tie, all columns are multiplied in float64.
-    """
-
-    def __init__(self, phi: Floats) -> None:
-        n_samples, self.n_columns = phi.shape
-        self.columns = np.ascontiguousarray(phi.T)
-        width = _BLOCK_COLUMNS * _TILE_BLOCKS
-        self._tiles = np.zeros((-(-self.n_columns // width), n_samples, width), dtype=np.float32)
-        for k, tile in enumerate(self._tiles):
-            part = phi[:, k * width:(k + 1) * width]
-            tile[:, :part.shape[1]] = part
-        self._held = np.empty((_BLOCK_TARGETS, width), dtype=np.float32)
-        self._error = (n_samples + 4) * float(np.finfo(np.float32).eps)
-
-    def rank(self, residuals: Floats, *, n: int, taken: Indices) -> tuple[Indices, Floats]:
-        """Give the n columns of largest absolute correlation with each residual, and these, descending."""
-        n = min(n, self.n_columns)
-        found, sizes = np.empty((len(residuals), n), dtype=np.int64), np.empty((len(residuals), n))
-        for start in range(0, len(residuals), _BLOCK_TARGETS):
-            part = slice(start, start + _BLOCK_TARGETS)
-            found[part], sizes[part], doubtful = self._search(residuals[part], n=n, taken=taken[part])
-            for row in start + np.flatnonzero(doubtful):
-                found[row], sizes[row] = self._rank_all(residuals[row], n=n, taken=taken[row])
-        return found, sizes
-
-    def _search(self, residuals: Floats, *, n: int, taken: Indices) -> tuple[Indices, Floats, NDArray[np.bool_]]:
-        blocks, left_out = self._highest_blocks(residuals.astype(np.float32), n=n)
-        tiles, places = np.divmod(blocks, _TILE_BLOCKS)
-        inside = tiles * (_BLOCK_COLUMNS * _TILE_BLOCKS) + places
-        columns = (inside[:, :, None] + _TILE_BLOCKS * np.arange(_BLOCK_COLUMNS)).reshape(len(residuals), -1)
-        products = np.matmul(self.columns[np.minimum(columns, self.n_columns - 1)], residuals[:, :, None])[:, :, 0]
-        sizes = np.where(columns < self.n_columns, np.abs(products), -1.0)
-        best = np.argpartition(-sizes, n - 1, axis=1)[:, :n]
-        columns, high = np.take_along_axis(columns, best, axis=1), np.take_along_axis(sizes, best, axis=1)
-        least = high.min(axis=1)
-        error = self._error * np.linalg.norm(residuals, axis=1)
-        doubtful = (least <= left_out + error) | ((sizes >= least[:, None]).sum(axis=1) > n)
-        doubtful |= (columns[:, :, None] == taken[:, None, :]).any(axis=(1, 2))
-        order = np.lexsort((columns, -high), axis=1)
-        return np.take_along_axis(columns, order, axis=1), np.take_along_axis(high, order, axis=1), doubtful
-
-    def _highest_blocks(self, residuals: NDArray[np.float32], *, n: int) -> tuple[Indices, Floats]:
-        """Find the n blocks that reach highest, unordered, and how high any other reaches."""
-        n_targets = len(residuals)
-        held, high = self._held[:n_targets], np.empty((n_targets, len(self._tiles), _TILE_BLOCKS), dtype=np.float32)
-        split = held.reshape(n_targets, _BLOCK_COLUMNS, _TILE_BLOCKS)
-        for k, tile in enumerate(self._tiles):
-            np.abs(np.matmul(residuals, tile, out=held), out=held)
-            np.max(split, axis=1, out=high[:, k])
-        tiles, below = _top(high.max(axis=2), n=n)
-        inside = np.take_along_axis(high, tiles[:, :, None], axis=1).reshape(n_targets, -1)
-        places, also_below = _top(inside, n=n)
-        tile = np.take_along_axis(tiles, places // _TILE_BLOCKS, axis=1)
-        return tile * _TILE_BLOCKS + places % _TILE_BLOCKS, np.maximum(below, also_below).astype(np.float64)
-
-    def _rank_all(self, residual: Floats, *, n: int, taken: Indices) -> tuple[Indices, Floats]:
-        """Rank all columns in float64; of equal ones the lower."""
-        sizes = np.abs(self.columns @ residual)
-        sizes[taken[taken >= 0]] = 0.0
-        least = np.partition(sizes, len(sizes) - n)[len(sizes) - n]
-        columns = np.flatnonzero(sizes >= least)
-        order = columns[np.argsort(-sizes[columns], kind="stable")][:n]
-        return order, sizes[order]
-
-
-def _top(values: NDArray[np.float32], *, n: int) -> tuple[Indices, NDArray[np.float32]]:
-    """Find the n largest of each row, unordered, and the largest of the others, -inf if there are none."""
-    n_values = values.shape[1]
-    if n >= n_values:
-        return np.tile(np.arange(n_values), (len(values), 1)), np.full(len(values), -np.inf, dtype=np.float32)
-    places = np.argpartition(values, n_values - n - 1, axis=1)
-    below = np.take_along_axis(values, places[:, [n_values - n - 1]], axis=1)[:, 0]
-    return places[:, n_values - n:], below
 
 
 class _Fits:

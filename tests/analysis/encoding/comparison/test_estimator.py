@@ -9,7 +9,14 @@ from sklearn.base import clone
 from sklearn.linear_model import OrthogonalMatchingPursuit, Ridge
 from sklearn.model_selection import GridSearchCV
 
-from analysis.encoding.estimator import OmpRegressor, RidgeRegressor, RompRegressor, compare_models
+from analysis.encoding.comparison.estimator import (
+    OmpRegressor,
+    RidgeRegressor,
+    RompRegressor,
+    compare_models,
+    image_folds,
+    score_held_out,
+)
 from analysis.encoding.sparse_model import measure_scaling, train
 
 
@@ -75,3 +82,28 @@ def test_unrelated_responses_are_not_predicted_by_any():
     found = compare_models(units(40, 40), noise, levels=(1, 2), alphas=(1.0, 100.0))
     for name, accuracies in found.items():
         assert abs(accuracies.mean()) < 0.12, name
+
+
+def test_held_out_scores_are_of_deviations_from_the_means_that_were_trained_on():
+    rng, split = np.random.default_rng(0), image_folds(5, random_state=3)
+    predicted, measured = rng.normal(size=(2, 20, 4))
+    x, y = predicted.copy(), measured.copy()
+    for train_on, test in split.split(measured):
+        for values in (x, y):
+            values[test] -= measured[train_on].mean(axis=0)
+    expected = [np.dot(a, b) / np.sqrt(np.dot(a, a) * np.dot(b, b)) for a, b in zip(x.T, y.T, strict=True)]
+    np.testing.assert_allclose(score_held_out(predicted, measured, split=split), expected, rtol=1e-12)
+
+
+def test_a_model_that_predicts_the_mean_alone_scores_nothing():
+    """Centred on itself it would score -1: an image's own mean of the others falls as the image rises."""
+    measured, split = np.random.default_rng(0).normal(size=(40, 5)), image_folds(40, random_state=0)
+    means = (measured.sum(axis=0) - measured) / 39
+    assert pearsonr(means[:, 0], measured[:, 0]).statistic == pytest.approx(-1)
+    np.testing.assert_array_equal(score_held_out(means, measured, split=split), 0)
+
+
+def test_only_the_models_that_are_asked_for_are_trained():
+    x = units(20, 30)
+    found = compare_models(x, responses(x), levels=(1,), alphas=(1.0,), models=("ridge", "ROMP"))
+    assert list(found) == ["ROMP", "ridge"]

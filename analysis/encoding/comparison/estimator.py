@@ -20,11 +20,12 @@ from analysis.encoding.sparse_model import measure_scaling, train
 
 Floats = NDArray[np.float64]
 LEVELS = (1, 2, 4, 8)
+_SILENT = 1e-9  # deviation from the mean, as a share of the prediction, that counts as none
 ALPHAS = tuple(10.0**k for k in range(-3, 5))
 """Penalties of ridge among which a search chooses, in units of a unit-norm column."""
 
 
-class _Scored(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class ScoredRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """An estimator whose score is the accuracy of encoding models."""
 
     def score(self, x: NDArray[Any], y: NDArray[Any]) -> float:
@@ -32,7 +33,7 @@ class _Scored(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         return float(vertex_accuracies(self.predict(x), np.asarray(y, dtype=np.float32)).mean())
 
 
-class RompRegressor(_Scored):
+class RompRegressor(ScoredRegressor):
     """Sparse regression by ROMP on units as they are: scaling, constant and weights are fitted.
 
     Parameters
@@ -61,7 +62,7 @@ class RompRegressor(_Scored):
         return self.model_.predict(np.asarray(x, dtype=np.float32))
 
 
-class OmpRegressor(_Scored):
+class OmpRegressor(ScoredRegressor):
     """Orthogonal matching pursuit, scikit-learn's, on the scaled units that ROMP sees; one column a step.
 
     Parameters
@@ -92,7 +93,7 @@ class OmpRegressor(_Scored):
         return result
 
 
-class RidgeRegressor(_Scored):
+class RidgeRegressor(ScoredRegressor):
     """Ridge regression on the scaled units, in its dual form: one weight an image and target.
 
     Parameters
@@ -118,7 +119,8 @@ class RidgeRegressor(_Scored):
 
 
 def compare_models(units: NDArray[Any], responses: NDArray[Any], *, folds: int = 5, levels: Sequence[int] = LEVELS,
-                   alphas: Sequence[float] = ALPHAS, random_state: int = 0) -> dict[str, Floats]:
+                   alphas: Sequence[float] = ALPHAS, random_state: int = 0,
+                   models: Sequence[str] = ("ROMP", "OMP", "ridge")) -> dict[str, Floats]:
     """Hold ROMP against OMP and ridge on held-out RE images, each at its own best setting.
 
     Parameters
@@ -132,16 +134,48 @@ def compare_models(units: NDArray[Any], responses: NDArray[Any], *, folds: int =
     levels, alphas : sequence
         Sparsity levels of ROMP and OMP, penalties of ridge.
     random_state : int
+    models : sequence of {"ROMP", "OMP", "ridge"}
 
     Returns
     -------
     dict of str to float64 array, (n_vertices,)
-        ``"ROMP"``, ``"OMP"``, ``"ridge"``: Pearson's r over the held-out images.
+        By model: see :func:`score_held_out`.
     """
-    split = KFold(folds, shuffle=True, random_state=random_state)
+    split = image_folds(folds, random_state=random_state)
     searches = {"ROMP": GridSearchCV(RompRegressor(), {"n": list(levels)}, cv=split),
                 "OMP": GridSearchCV(OmpRegressor(), {"n": list(levels)}, cv=split),
                 "ridge": GridSearchCV(RidgeRegressor(), {"alpha": list(alphas)}, cv=split)}
     measured = np.asarray(responses, dtype=np.float32)
-    return {name: vertex_accuracies(cross_val_predict(search, units, measured, cv=split), measured)
-            for name, search in searches.items()}
+    return {name: score_held_out(cross_val_predict(search, units, measured, cv=split), measured, split=split)
+            for name, search in searches.items() if name in models}
+
+
+def score_held_out(predicted: NDArray[Any], measured: NDArray[Any], *, split: KFold) -> Floats:
+    """Correlate what is predicted and measured of held-out images, both beyond the means of the images trained on.
+
+    Centred on themselves instead, models that predict hardly more than that mean score below 0: the mean without an
+    image is the lower the higher the image.
+
+    Parameters
+    ----------
+    predicted, measured : array, (n_images, n_vertices)
+    split : KFold
+
+    Returns
+    -------
+    float64 array, (n_vertices,)
+        0 where nothing is predicted.
+    """
+    means = np.empty(measured.shape)
+    for train_on, test in split.split(measured):
+        means[test] = measured[train_on].mean(axis=0, dtype=np.float64)
+    x, y = predicted - means, measured - means
+    lengths = np.linalg.norm(x, axis=0) * np.linalg.norm(y, axis=0)
+    silent = np.linalg.norm(x, axis=0) <= _SILENT * np.linalg.norm(predicted, axis=0)
+    result: Floats = (x * y).sum(axis=0) / np.where(silent | (lengths == 0), np.inf, lengths)
+    return result
+
+
+def image_folds(folds: int, *, random_state: int) -> KFold:
+    """Deal images to folds at random."""
+    return KFold(folds, shuffle=True, random_state=random_state)

@@ -1,0 +1,1 @@
+"""Regularized orthogonal matching pursuit, and how its largest correlations are found among many columns."""

@@ -150,7 +150,7 @@ OPEN_CHOICES = (
                "units in `paper_low` and `paper_high`", ("rsa.network_interval",)),
     OpenChoice("Correction for the number of tests", "not said", "none in p; false discovery rate within a table in "
                "`p_corrected`; the largest similarity of all regions and subjects in each permutation on offer",
-               ("rsa.correction",)),
+               ("rsa.correction", "encoding.correction")),
     OpenChoice("p of the trend over layers", "Mann-Kendall; exact or not is not said", "exact; by the normal "
                "approximation in `paper_p` (of eight layers it cannot be below .0008, where .00005 is exact)",
                ("rsa.trend",)),

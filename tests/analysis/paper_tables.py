@@ -60,7 +60,9 @@ def encoding_table(subjects: tuple[str, ...] = ("01", "02", "03")) -> pd.DataFra
                 rows += [_row(**common, type="AN", p=0.5, **_spread(an, 0.02)),
                          _row(**common, type="AI", p=1 / 1001, **_spread(ai, 0.03)),
                          _row(**common, type="AI minus AN", p=2 / 1001, **_spread(ai - an, 0.04))]
-    return pd.DataFrame([*rows, *control])
+    digests = {"digest_images": "1" * 16, "digest_data": "2" * 16, "digest_settings": "3" * 16}
+    table = pd.DataFrame([*rows, *control])
+    return table.assign(p_corrected=table["p"], **digests)
 
 
 def hierarchy_table(subjects: tuple[str, ...] = ("01", "02", "03")) -> pd.DataFrame:

@@ -98,7 +98,9 @@ def test_the_command_takes_its_models_from_the_study(study, monkeypatch):
     layout, _ = study
     monkeypatch.setitem(sys.modules, "himalaya.kernel_ridge", None)
     before = layout.settings_file.read_text(encoding="utf-8")
-    layout.settings_file.write_text(f'{before}\n[comparison]\nmodels = ["banded"]\n', encoding="utf-8")
+    changed = before.replace("[comparison]\n", '[comparison]\nmodels = ["banded"]\n', 1)
+    assert changed != before
+    layout.settings_file.write_text(changed, encoding="utf-8")
     told = CliRunner().invoke(cli, ["compare", "--study", str(layout.root), "--sub", "01"])
     layout.settings_file.write_text(before, encoding="utf-8")
     assert isinstance(told.exception, AnalysisError)  # for which a run of the program ends with status 2

@@ -38,8 +38,9 @@ from subjects.settings.loading import load_settings
 from subjects.settings.study import Settings
 
 DEMO_SEED = 20210
-DEMO_CHANGES = {"glm": {"run_bootstraps": 20}, "prf": {"vertices": "regions", "max_vertices": 500}}
-"""Where the study of a rehearsal leaves the defaults: all bootstraps and every vertex's fields would take minutes."""
+DEMO_CHANGES = {"glm": {"run_bootstraps": 20}, "prf": {"vertices": "regions", "max_vertices": 500},
+                "roi": {"bias_draws": 20}}
+"""Where the study of a rehearsal leaves the defaults: all bootstraps, draws and every vertex's fields take minutes."""
 STDERR = 2
 
 

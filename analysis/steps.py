@@ -269,7 +269,7 @@ STEPS = {step.name: step for step in (
          planner="analysis.report.regions.localizers:plan",
          help="Find LO and hMT+ from the localizer runs: both contrasts, their thresholds, LO without what hMT+ holds "
               "too, how large they are and which labelled regions they overlap, as maps, tables and a picture."),
-    Step(name="select", title="selection", product="selection of vertices", needs=("glm",), rehearsed=False,
+    Step(name="select", title="selection", product="selection of vertices", needs=("glm",),
          planner="analysis.report.regions.selection:plan",
          help="Write which vertices are chosen in each region, with the map of split-half reliability, disk sizes, "
               "what the other kind of disk would have chosen, and whether the choice biases a similarity."),

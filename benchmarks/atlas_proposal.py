@@ -1,42 +1,90 @@
 """How near an atlas's V1 to V4 come to planted ones once they are moved to the measured field map.
 
     PYTHONPATH=. python benchmarks/atlas_proposal.py [--atlas benson] [--subdivisions 2] [--seeds 3]
+    PYTHONPATH=. python benchmarks/atlas_proposal.py --study DIR [--sub 01] [--r2 5]
 
 Needs neuropythy (`pip install neuropythy`), which brings the atlases. The planted maps are the virtual subject's
-schematic ones, which are no atlas's. A third of the vertices within 6 degrees have a receptive field, LO and hMT+ among
-them, its centre off by a normal error that grows with eccentricity (.125 + .15 E degrees). Dice within the mapped
-field, of the atlas as it is and of the proposal; then with the planted maps turned on the cortex by 20 degrees about
-their middle, where what is turned in from beyond the patch has no area, beside Dice of that proposal with the maps that
-were not turned.
+schematic ones, which are no atlas's. Without a study, a third of the vertices within 6 degrees have a receptive field,
+LO and hMT+ among them, its centre off by a normal error that grows with eccentricity (.125 + .15 E degrees). With one,
+the fields are those that `python -m analysis prf` fitted to a simulated subject's retinotopy runs, above `--r2` percent
+of variance (by default the study's roi.proposal_r2_pct), and the truth is the simulation's.
+
+Dice within the mapped field, of the atlas as it is, of the warp alone, and of the proposal; then with the planted maps
+turned on the cortex by 20 degrees about their middle, where what is turned in from beyond the patch has no area, beside
+Dice of that proposal with the maps that were not turned.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from analysis.regions.drawing.atlas import ATLASES, PROPOSED, load_atlas
+from analysis.regions.drawing.atlas import ATLASES, PROPOSED, Atlas, load_atlas
 from analysis.regions.drawing.proposal import propose
-from analysis.simulation.brain.fields import FieldMap
-from analysis.simulation.brain.meshes import template_map
+from analysis.regions.prf.maps import load_maps
+from analysis.regions.prf.run import maps_paths
+from analysis.simulation.brain.meshes import anatomy, template_map
+from subjects.layout import Layout
+from subjects.settings.loading import load_settings
 
 Floats = NDArray[np.float64]
 FIELD_DEG, SHARE, NOISE = 6.0, 1 / 3, 0.5
 
 
-def turn_map(flat: Floats, place: FieldMap, *, degrees: float) -> tuple[NDArray[np.int16], Floats, Floats]:
-    """Give areas and places in the visual field once the maps were turned on the cortex."""
-    middle = flat[(place.areas > 0) & (place.areas <= len(PROPOSED))].mean(axis=0)
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Planted areas within the mapped field, and measured places (with weights) at every vertex of a flat map."""
+
+    flat: Floats
+    areas: NDArray[np.int16]
+    x_deg: Floats
+    y_deg: Floats
+    weights: Floats
+
+
+def turn(flat: Floats, areas: NDArray[np.int16], *, degrees: float) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Say which vertices have something once the maps were turned on the cortex, and whose it is."""
+    middle = flat[(areas > 0) & (areas <= len(PROPOSED))].mean(axis=0)
     angle = np.radians(degrees)
     back = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     away, source = cKDTree(flat).query((flat - middle) @ back + middle)
-    there = away < 2.5
+    return np.asarray(away < 2.5), np.asarray(source)
+
+
+def planted(hemi: str, *, degrees: float, subdivisions: int, seed: int) -> Case:
+    """Plant maps, turned, and measure them with an error."""
+    patch, place = template_map(hemi, atlas="analytic", subdivisions=subdivisions)
+    flat = patch.flat.astype(np.float64)
+    there, source = turn(flat, place.areas, degrees=degrees)
     x, y = (np.where(there, axis[source], np.nan) for axis in (place.x_deg, place.y_deg))
-    return np.where(there & (np.hypot(x, y) < FIELD_DEG), place.areas[source], 0).astype(np.int16), x, y
+    areas = np.where(there & (np.hypot(x, y) < FIELD_DEG), place.areas[source], 0).astype(np.int16)
+    rng = np.random.default_rng(seed)
+    error = NOISE * (0.25 + 0.3 * np.nan_to_num(np.hypot(x, y)))
+    seen = (areas > 0) & (rng.random(len(areas)) < SHARE)
+    return Case(flat, areas, x + error * rng.normal(size=len(x)), y + error * rng.normal(size=len(y)),
+                seen.astype(np.float64))
+
+
+def fitted(study: Path, hemi: str, *, degrees: float, sub: str, r2: float | None) -> Case:
+    """Read what was fitted to a simulated subject, and turn all of it on the cortex."""
+    layout, settings = Layout(study).require(), load_settings(study)
+    maps = load_maps(maps_paths(layout, sub=sub)[hemi])
+    chosen = settings.simulate
+    true = anatomy(hemi, mesh=chosen.mesh, atlas=chosen.atlas, subdivisions=chosen.subdivisions)
+    flat, place = true.surface.flat.astype(np.float64), true.place
+    there, source = turn(flat, place.areas, degrees=degrees)
+    within = there & (np.hypot(place.x_deg, place.y_deg)[source] < min(maps.field_deg) / 2)
+    above = settings.roi.proposal_r2_pct if r2 is None else r2
+    weights = np.where(maps.shown(r2_pct=above), np.nan_to_num(maps.fit.r2), 0.0)
+    return Case(flat, np.where(within, place.areas[source], 0).astype(np.int16), maps.fit.x_deg[source],
+                maps.fit.y_deg[source], np.where(there, weights[source], 0.0))
 
 
 def dice(labels: NDArray[np.int16], truth: NDArray[np.int16]) -> Floats:
@@ -45,37 +93,54 @@ def dice(labels: NDArray[np.int16], truth: NDArray[np.int16]) -> Floats:
                      for k in range(1, len(PROPOSED) + 1)])
 
 
+def compare(cases: Iterator[Case], straight: NDArray[np.int16], *, atlas: Atlas) -> tuple[dict[str, Floats], float]:
+    """Propose for each case; give medians of Dice by what is compared, and CPU seconds a case."""
+    found: dict[str, list[Floats]] = {}
+    taken = list[float]()
+    for one in cases:
+        start = time.process_time()
+        made = propose(one.flat, x_deg=one.x_deg, y_deg=one.y_deg, weights=one.weights, atlas=atlas,
+                       field_deg=FIELD_DEG)
+        taken.append(time.process_time() - start)
+        for name, labels, truth in (("the atlas", made.atlas, one.areas), ("the warp alone", made.warped, one.areas),
+                                    ("the proposal", made.labels, one.areas),
+                                    ("the proposal, maps not turned", made.labels, straight)):
+            found.setdefault(name, []).append(dice(labels, truth))
+    return {name: np.median(values, axis=0) for name, values in found.items()}, float(np.mean(taken))
+
+
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--atlas", choices=tuple(ATLASES), default="benson")
     parser.add_argument("--subdivisions", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--study", type=Path, help="a study with a simulated subject whose fields were fitted")
+    parser.add_argument("--sub", default="01")
+    parser.add_argument("--r2", type=float, default=None)
     given = parser.parse_args()
-    print(f"atlas {given.atlas}, occipital patch refined {given.subdivisions} times, {given.seeds} seeds, medians\n")
+    seeds = range(given.seeds if given.study is None else 1)
+
+    def case(hemi: str, degrees: float, seed: int) -> Case:
+        if given.study is not None:
+            return fitted(given.study, hemi, degrees=degrees, sub=given.sub, r2=given.r2)
+        return planted(hemi, degrees=degrees, subdivisions=given.subdivisions, seed=seed)
+
+    print(f"atlas {given.atlas}, " + (f"occipital patch refined {given.subdivisions} times, {len(seeds)} seeds, medians"
+                                      if given.study is None else "fields fitted to a simulated subject's runs") + "\n")
     print(f"| hemisphere | turned | of | {' | '.join(PROPOSED)} | CPU s |\n|---|---|---|{'---|' * (len(PROPOSED) + 1)}")
     for hemi in "LR":
-        patch, place = template_map(hemi, atlas="analytic", subdivisions=given.subdivisions)
-        flat, atlas = patch.flat.astype(np.float64), load_atlas(hemi, given.atlas)
-        straight = turn_map(flat, place, degrees=0.0)[0]
+        atlas, straight = load_atlas(hemi, given.atlas), case(hemi, 0.0, 0)
+        inside = (straight.areas > 0) & (straight.areas <= len(PROPOSED))
+        shares = [100 * (straight.weights > 0)[straight.areas == k].mean() for k in range(1, len(PROPOSED) + 1)]
+        print(f"| {hemi} | | {int((inside & (straight.weights > 0)).sum())} of {int(inside.sum())} vertices have a "
+              "field, % | " + " | ".join(f"{one:.0f}" for one in shares) + " | |", flush=True)
         for degrees in (0.0, 20.0):
-            areas, x, y = turn_map(flat, place, degrees=degrees)
-            found: dict[str, list[Floats]] = {"the atlas": [], "the proposal": [], "the proposal, maps not turned": []}
-            start = time.process_time()
-            for seed in range(given.seeds):
-                rng = np.random.default_rng(seed)
-                error = NOISE * (0.25 + 0.3 * np.nan_to_num(np.hypot(x, y)))
-                seen = (areas > 0) & (rng.random(len(areas)) < SHARE)
-                made = propose(flat, x_deg=x + error * rng.normal(size=len(x)), weights=seen.astype(np.float64),
-                               y_deg=y + error * rng.normal(size=len(y)), atlas=atlas, field_deg=FIELD_DEG)
-                for values, one in zip(found.values(), ((made.atlas, areas), (made.labels, areas),
-                                                        (made.labels, straight)), strict=True):
-                    values.append(dice(*one))
-            cost = (time.process_time() - start) / given.seeds
-            for name, values in found.items():
+            medians, cost = compare((case(hemi, degrees, seed) for seed in seeds), straight.areas, atlas=atlas)
+            for name, values in medians.items():
                 if degrees or "not turned" not in name:
-                    medians = " | ".join(f"{one:.2f}" for one in np.median(values, axis=0))
-                    print(f"| {hemi} | {degrees:g} | {name} | {medians} | {cost:.1f} |", flush=True)
+                    said = " | ".join(f"{one:.2f}" for one in values)
+                    print(f"| {hemi} | {degrees:g} | {name} | {said} | {cost:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ SOURCES = ("fmriprep", SIMULATED, SAMPLED)
 """Where time series may come from, by their folder under ``derivatives/``; sampled ones are of fMRIPrep's volumes."""
 SURFACES = "surfaces"
 """Folder under ``derivatives/`` of meshes that no pipeline makes: flat maps (``python -m analysis flatten``)."""
+PIPELINES = {SAMPLED: "fmriprep"}
+"""Sources whose meshes and labels are in another one's folder."""
 HEMISPHERES = ("L", "R")
 TASK = "main"
 
@@ -184,13 +186,14 @@ def resolve_subject(layout: Layout, *, sub: str, pipeline: str = "auto", space: 
 
 def _anatomy(layout: Layout, *, source: str, sub: str, hemi: str, suffix: str, space: str,
              desc: str | None = None) -> Path:
-    """Find an anatomical file, or spell where it should be."""
+    """Find an anatomical file, or spell where it should be: meshes of the pipeline, but labels of one's own first."""
     entities = "" if desc is None else f"desc-{desc}_"
     if source == SIMULATED:
         return anatomy_path(layout, source=source, sub=sub, hemi=hemi, suffix=f"{entities}{suffix}")
-    pipeline = "fmriprep" if source == SAMPLED else source
-    found = find_anatomy([layout.derivatives(pipeline), layout.derivatives(SURFACES)], sub=sub, hemi=hemi,
-                         suffix=suffix, space=space or "fsnative", desc=desc)
+    pipeline = PIPELINES.get(source, source)
+    folders = [layout.derivatives(pipeline), layout.derivatives(SURFACES)]
+    found = find_anatomy(folders if desc is None else reversed(folders), sub=sub, hemi=hemi, suffix=suffix,
+                         space=space or "fsnative", desc=desc)
     own = "" if space in ("", "fsnative") else f"space-{space.replace(' ', '_')}_"
     return found or anatomy_path(layout, source=pipeline, sub=sub, hemi=hemi, suffix=f"{own}{entities}{suffix}")
 

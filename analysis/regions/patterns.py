@@ -258,7 +258,8 @@ def _require_varied(betas: Betas, *, labels: NDArray[np.int16], where: str) -> N
 
 def selection_parameters(settings: RoiSettings) -> dict[str, Any]:
     """Give the settings that decide which vertices are chosen; the others warn, refuse or measure."""
-    return settings.model_dump(mode="json", exclude={"warn_disk", "refuse_disk", "bias_draws", "proposal_atlas"})
+    return settings.model_dump(mode="json", exclude={"warn_disk", "refuse_disk", "bias_draws", "proposal_atlas",
+                                                     "proposal_r2_pct"})
 
 
 def brain_inputs(data: SubjectData, betas: Mapping[str, Path], *, settings: RoiSettings) -> dict[str, Path]:

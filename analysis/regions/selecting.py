@@ -182,14 +182,15 @@ class SubjectSelection:
         surface = self.data.load_surface(hemi)
         disks = surface.kept_disks(self.roi.radius_mm, along=self.roi.along)
         choose = partial(choose_vertices, re_halves(betas, base_images=betas.base_images), disks=disks, labels=labels,
-                         names=regions.names, measure=self.dissimilarity, where=where)
-        choice = choose(settings=self.roi)
+                         names=regions.names, measure=self.dissimilarity)
+        choice = choose(settings=self.roi, where=where)
         own = restrict_disks(disks, usable=~choice.consistency.silent,
                              regions=labels if self.roi.disk == "region" else None)
         try:
-            other = choose(settings=self.roi.model_copy(update={"disk": _OTHER[self.roi.disk], "refuse_disk": 0}))
+            other = choose(settings=self.roi.model_copy(update={"disk": _OTHER[self.roi.disk], "refuse_disk": 0}),
+                           where=f"with roi.disk = {_OTHER[self.roi.disk]!r}, for comparison: {where}")
         except AnalysisError as error:
-            log.warning("with roi.disk = %r, for comparison: %s", _OTHER[self.roi.disk], error)
+            log.warning("%s", error)
             other = None
         return Found(surface, regions.names, labels, betas, own, choice, other)
 
@@ -287,3 +288,10 @@ def load_selected(path: Path) -> dict[str, NDArray[np.int64]]:
     with read_hdf5(path, form=FORMAT, remedy=REMEDY, marked=True) as file:
         return {roi: np.asarray(group["vertices"][:], dtype=np.int64) for roi, group in file.items()
                 if "vertices" in group}
+
+
+def load_maps(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+    """Read a hemisphere's split-half rho and disk sizes, (n_vertices,) each, and the chosen vertices by region."""
+    with read_hdf5(path, form=FORMAT, remedy=REMEDY, marked=True) as file:
+        rho, sizes = file["rho"][:], file["disk_sizes"][:]
+    return np.asarray(rho, dtype=np.float32), np.asarray(sizes, dtype=np.int64), load_selected(path)

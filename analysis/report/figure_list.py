@@ -33,6 +33,7 @@ from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import SavedFigure, save
 from analysis.report.figures.timing import RunTiming, draw_timing
 from analysis.report.records import DenoisingRecord, StudyRecords, SubjectRecords
+from analysis.report.regions.found import describe_found
 from analysis.report.wording import coefficient_name, coefficient_sign
 from analysis.rsa.rdm import RDM
 from analysis.statistics.readings import LOGITS, SOFTMAX, split_readings
@@ -177,8 +178,10 @@ def _shown(records: StudyRecords, one: Stimulus) -> Shown:
 
 
 def _of_subject(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:
-    return _timing(records, one), _flatmap(records, one), *_rdms(records, one), *_denoising(records, one), *_prf(one), \
-        *_searchlight(records, one)
+    found = describe_found(one.found, sub=one.sub, regions=one.regions, roi=records.settings.roi,
+                           localizers=records.settings.localizers)
+    return _timing(records, one), _flatmap(records, one), *(PlannedFigure("regions", *told) for told in found), \
+        *_rdms(records, one), *_denoising(records, one), *_prf(one), *_searchlight(records, one)
 
 
 def _searchlight(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ...]:

@@ -18,6 +18,7 @@ from analysis.report.figure_list import ReportFigure, draw_figures
 from analysis.report.figures.prf.records import plan_prf
 from analysis.report.of_set.set_tables import confounds_table, measures_table
 from analysis.report.records import StudyRecords, read_records
+from analysis.report.regions.found import plan_found
 from analysis.report.scorecard import Line, NamingMargins, rules, score, tally
 from analysis.report.tables import (
     TextTable,
@@ -130,7 +131,8 @@ class Report:
         files = [layout.manifest, of_network.features, *confound_paths(layout),
                  *(path for name in ("glm", "rsa", "encode") for work in STEPS[name].plan(self.request)
                    for path in work.files() if not work.intermediate or path.is_file()),
-                 *(path for work in plan_prf(self.request).values() for path in work.files()),
+                 *(path for works in (plan_prf(self.request), *plan_found(self.request).values())
+                   for work in works.values() for path in work.files()),
                  *find_naming(layout, virtual=self._virtual)]
         return Origin({path.relative_to(layout.root).as_posix(): path for path in files},
                       {"subjects": self.request.subjects, "network": of_network.name})

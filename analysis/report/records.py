@@ -23,6 +23,7 @@ from analysis.regions.labels import Regions, read_regions
 from analysis.report.figures.cortex.flatmap import FlatHemisphere
 from analysis.report.figures.cortex.searchlight import SearchlightHemisphere, plan_searchlights, read_searchlight
 from analysis.report.figures.prf.records import PrfRecord, plan_prf, read_prf
+from analysis.report.regions.found import FoundRegions, plan_found, read_found
 from analysis.rsa.confounds import confound_paths
 from analysis.rsa.rdm import RDM, load_greatest, load_rdms
 from analysis.statistics.correction import correct_subjects
@@ -147,8 +148,9 @@ class SubjectRecords:
     regions, in words; `dropped` where its simulated time series were dropped after the betas were estimated;
     `denoising` where GLMdenoise estimated them here; `prf` where its receptive fields were fitted;
     `searchlight` where its similarities were mapped; `greatest` where similarities are corrected by the largest of each
-    permutation; `control` the similarities of a second selection (``rsa.control_vertices``), if there is one; `regions`
-    in the order of the labels' numbers, and which of the study's are `left_out`, and why.
+    permutation; `control` the similarities of a second selection (``rsa.control_vertices``), if there is one;
+    `found` its localized areas and choice of vertices, where these were written; `regions` in the order of the labels'
+    numbers, and which of the study's are `left_out`, and why.
     """
 
     sub: str
@@ -171,6 +173,7 @@ class SubjectRecords:
     denoising: tuple[DenoisingRecord, ...] = ()
     greatest: NDArray[np.float64] | None = None
     control: pd.DataFrame | None = None
+    found: FoundRegions = field(default_factory=FoundRegions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,10 +258,10 @@ def read_records(request: Request) -> StudyRecords:
     for work in works["rsa"]:
         if work.sub is not None and work.name.endswith("control"):
             by_subject[work.sub]["control"] = work
-    for sub, work in plan_prf(request).items():
-        by_subject[sub]["prf"] = work
-    for sub, work in plan_searchlights(request).items():
-        by_subject[sub]["searchlight"] = work
+    for name, works_of in {"prf": plan_prf(request), "searchlight": plan_searchlights(request),
+                           **plan_found(request)}.items():
+        for sub, work in works_of.items():
+            by_subject[sub][name] = work
     of_network = next(work for work in works["rsa"] if work.sub is None)
     found = tuple(_read_subject(resolve_subject(layout, sub=sub, pipeline=chosen.analysis.bold,
                                                 space=chosen.analysis.space), by_subject[sub],
@@ -298,7 +301,8 @@ def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layou
         tuple(_read_run(layout, key) for key in data.runs), read_excerpts(layout, sub=data.sub),
         glm=tuple(_read_glm(path, regions=regions, sub=data.sub) for path in works["glm"].files()),
         searchlight=read_searchlight(works["searchlight"], flat=flat) if "searchlight" in works else (),
-        flat=flat, prf=prf, rsa=read_results(rsa), rdms=load_rdms(rdms), encoding=read_results(table),
+        found=read_found(works, flat=flat, regions=regions.names), flat=flat, prf=prf, rsa=read_results(rsa),
+        rdms=load_rdms(rdms), encoding=read_results(table),
         hierarchy=read_results(layers), greatest=load_greatest(rdms),
         control=read_results(works["control"].outputs[0]) if "control" in works else None,
         regions=regions.names, left_out=regions.left_out,

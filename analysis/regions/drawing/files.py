@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.data.sources import HEMISPHERES, SIMULATED, SURFACES, SubjectData, anatomy_path
+from analysis.data.files.finding import find_anatomy
+from analysis.data.sources import HEMISPHERES, PIPELINES, SIMULATED, SURFACES, SubjectData, anatomy_path
 from analysis.data.surface import Surface
-from analysis.regions.drawing.collecting import Collected, Mask
+from analysis.regions.drawing.collecting import ENDINGS, Collected, Mask
 from analysis.regions.drawing.outlines import write_freesurfer_label
 from analysis.regions.labels import Regions, read_present, write_labels
 from analysis.regions.localizing.step import label_paths, load_areas
@@ -21,6 +22,7 @@ from subjects.provenance import sidecar
 _SIDES = {"L": "lh", "R": "rh"}
 LOCALIZED = ("LO", "hMT+")
 """Regions that may be what a localizer found."""
+_LISTED = 6
 
 
 def own_labels_path(layout: Layout, data: SubjectData, *, hemi: str) -> Path:
@@ -35,8 +37,8 @@ def require_place(layout: Layout, data: SubjectData, *, overwrite: bool) -> dict
     Raises
     ------
     AnalysisError
-        For a simulated subject, whose labels are its truth; where labels are kept elsewhere, which would be read
-        first; or where there are some and nobody asked for others.
+        For a simulated subject, whose labels are its truth; or where there are some, here or elsewhere, and nobody
+        asked for others. Those elsewhere are left as they are in any case: own ones are read before them.
     """
     if data.source == SIMULATED:
         raise AnalysisError(f"sub-{data.sub}", came="a simulated subject, whose labels were made with it",
@@ -45,14 +47,27 @@ def require_place(layout: Layout, data: SubjectData, *, overwrite: bool) -> dict
     paths = {hemi: own_labels_path(layout, data, hemi=hemi) for hemi in HEMISPHERES}
     for hemi, path in paths.items():
         there = data.labels[hemi]
-        if there.is_file() and there != path:
-            raise AnalysisError(str(there), came="labels of this subject already, which are read first",
-                                expected="none but in derivatives/surfaces",
-                                remedy="Move them elsewhere, and give them as --from.")
-        if path.is_file() and not overwrite:
+        if overwrite:
+            continue
+        if path.is_file():
             raise AnalysisError(str(path), came="labels of this subject already", expected="no such file",
                                 remedy="Say --overwrite to replace them; they are kept nowhere else.")
+        if there.is_file():
+            raise AnalysisError(str(there), came="labels of this subject already", expected="none",
+                                remedy=f"Say --overwrite to have others in {path.parent}, which are then read in their "
+                                       "place (this file stays as it is), or give it as --from.")
     return paths
+
+
+def find_passed_over(layout: Layout, data: SubjectData) -> dict[str, Path]:
+    """Find labels of the pipeline's folder that own ones are read in place of, by hemisphere."""
+    if data.source == SIMULATED:
+        return {}
+    own = {hemi: own_labels_path(layout, data, hemi=hemi) for hemi in HEMISPHERES}
+    found = {hemi: find_anatomy([layout.derivatives(PIPELINES.get(data.source, data.source))], sub=data.sub, hemi=hemi,
+                                suffix="dseg.label.gii", space=data.space or "fsnative", desc="rois")
+             for hemi, path in own.items() if data.labels[hemi] == path}
+    return {hemi: path for hemi, path in found.items() if path is not None}
 
 
 def write_own_labels(layout: Layout, data: SubjectData, *, found: Mapping[str, Collected],
@@ -85,6 +100,26 @@ def write_own_labels(layout: Layout, data: SubjectData, *, found: Mapping[str, C
         sidecar(paths[hemi], inputs=inputs, parameters={"renamed": dict(renamed), "localized": list(localized)},
                 extra={"Vertices": counts, "PassedOver": list(one.passed_over)})
     return paths
+
+
+def require_files(files: Sequence[Path]) -> None:
+    """See that the files are there that labels are to be made from.
+
+    Raises
+    ------
+    AnalysisError
+        Naming the first that is not, and what of its name is beside where it should be.
+    """
+    for path in files:
+        if path.is_file():
+            continue
+        beside = sorted(one.name for one in path.parent.iterdir() if one.name.endswith(ENDINGS)) \
+            if path.parent.is_dir() else []
+        came = "no such file" if path.parent.is_dir() else "no such file, nor such a folder"
+        raise AnalysisError(f"--from {path}", came=came, expected=f"a file that ends with {', '.join(ENDINGS)}",
+                            remedy=f"See its name: in that folder are {', '.join(beside[:_LISTED])}"
+                                   f"{' and others' if len(beside) > _LISTED else ''}." if beside else
+                                   "See its path; `python -m analysis draw` and `propose` say where they write.")
 
 
 def read_localized(layout: Layout, *, sub: str, hemi: str, names: Sequence[str]) -> dict[str, Mask]:

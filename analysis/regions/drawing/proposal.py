@@ -1,8 +1,9 @@
 """Borders of V1 to V4 as an atlas has them, moved to where the subject's own angle and eccentricity maps have them.
 
 Everything happens on the template's flat map: the atlas is there, and a subject's vertices come there by the
-registration of the spheres. A proposal is where drawing by hand begins, and no more: it knows nothing of what lies
-outside the field that was mapped, and follows the atlas there.
+registration of the spheres. What the atlas shapes otherwise than the subject (V4, and where fields end) is then drawn
+from the subject's own fields (:mod:`~.own_borders`). A proposal is where drawing by hand begins, and no more: it knows
+nothing of what lies outside the field that was mapped, and follows the atlas there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
 
-from analysis.regions.drawing.atlas import Atlas
+from analysis.regions.drawing.atlas import PROPOSED, Atlas
+from analysis.regions.drawing.own_borders import OwnFields, end_where_fields_end, follow_own_map
 from analysis.regions.drawing.warping import LEVELS, FieldImage, Level, Warp, align, as_features, fit_warp, stiffened
 from subjects.errors import AnalysisError
 
@@ -30,6 +32,7 @@ STIFFNESS = (30.0, 10.0, 3.0, 1.0)
 """Factors of the stiffness of the warp that are tried."""
 _FOLDS, _BLOCK_MM = 5, 4.0
 _UNREACHED = 0.75  # misfit of a left-out vertex that the template does not reach
+_FOLLOWED = PROPOSED.index("V4") + 1  # the one whose outline is no reversal of the angle
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,10 @@ class Proposal:
     ----------
     labels : int16 array, (n_vertices,)
         k + 1 for the k-th of :data:`~.atlas.PROPOSED`, within the mapped field; 0 elsewhere.
+    warped : int16 array, (n_vertices,)
+        The same as the warp alone has it, before borders were drawn from the subject's own fields.
     whole : int16 array, (n_vertices,)
-        The same beyond the mapped field too, where nothing was measured.
+        `warped` beyond the mapped field too, where nothing was measured.
     atlas : int16 array, (n_vertices,)
         The atlas as it is, within the mapped field.
     warp : Warp
@@ -49,14 +54,18 @@ class Proposal:
         Of :data:`STIFFNESS`, the one that best predicts vertices that were left out.
     n_measured : int
         Vertices whose receptive fields decided.
+    n_followed : int
+        Of these, the vertices whose fields drew V4's border; 0 where they were too few and the warp's border stands.
     """
 
     labels: NDArray[np.int16]
+    warped: NDArray[np.int16]
     whole: NDArray[np.int16]
     atlas: NDArray[np.int16]
     warp: Warp
     stiffness: float
     n_measured: int
+    n_followed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +107,20 @@ def propose(places: Floats, *, x_deg: Floats, y_deg: Floats, weights: Floats, at
     if measured.sum() < _LEAST:
         raise AnalysisError(where, came=f"{int(measured.sum())} vertices with a receptive field that can be trusted",
                             expected=f"{_LEAST} at least", remedy="Fit more vertices (prf.max_vertices), lower "
-                                                                  "prf.show_r2_pct, or draw the regions by hand.")
+                                                                  "roi.proposal_r2_pct, or draw the regions by hand.")
     lattice = _make_lattice(atlas)
     fits = (lattice.areas > 0) & np.isfinite(lattice.features).all(axis=1) & (lattice.eccentricity < field_deg)
     data = _Measured(places[measured], as_features(x_deg[measured], y_deg[measured]), weights[measured])
     warp, factor = _fit(data, lattice.features[fits], places=lattice.places[fits], smooth_mm=smooth_mm, levels=levels)
-    inside, off = np.isfinite(places).all(axis=1), np.zeros(len(places), dtype=np.int16)
-    whole, labels, raw = off.copy(), off.copy(), off.copy()
-    whole[inside], labels[inside] = _label(places[inside], lattice, at=warp(lattice.places), field_deg=field_deg)
+    inside = np.isfinite(places).all(axis=1)
+    whole, warped, raw, labels = np.zeros((4, len(places)), dtype=np.int16)
+    whole[inside], warped[inside] = _label(places[inside], lattice, at=warp(lattice.places), field_deg=field_deg)
     raw[inside] = _label(places[inside], lattice, at=lattice.places, field_deg=field_deg)[1]
-    return Proposal(labels, whole, raw, warp, factor, int(measured.sum()))
+    own = OwnFields(places[inside], measured[inside], as_features(x_deg[inside], y_deg[inside]))
+    ended = end_where_fields_end(warped[inside], own)
+    labels[inside], n_followed = follow_own_map(ended, own, area=_FOLLOWED,
+                                                taken=(whole[inside] > 0) & (whole[inside] != _FOLLOWED))
+    return Proposal(labels, warped, whole, raw, warp, factor, int(measured.sum()), n_followed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from analysis.data.sources import HEMISPHERES, SIMULATED, SubjectData, resolve_s
 from analysis.data.surface import Surface
 from analysis.regions.drawing.atlas import PROPOSED, load_atlas
 from analysis.regions.drawing.proposal import Proposal, propose
-from analysis.regions.flat_maps import SubjectFlat
+from analysis.regions.flat_maps import FREESURFER_FOLDERS, SubjectFlat
 from analysis.regions.labels import read_named_labels, write_labels
 from analysis.regions.prf.maps import PrfMaps, load_maps
 from analysis.regions.prf.run import TASK, maps_paths
@@ -38,12 +38,12 @@ from subjects.store import read_table, write_table
 Floats = NDArray[np.float64]
 FORMAT = FileFormat("proposed regions", version=1)
 COLUMNS = ("sub", "hemi", "region", "atlas", "n_vertices", "n_atlas", "dice_with_atlas", "n_measured", "turn_deg",
-           "scale", "shift_mm", "stiffness", "misfit")
+           "scale", "shift_mm", "stiffness", "misfit", "n_warped", "n_followed")
 
 
 @dataclass(frozen=True, eq=False)
 class ProposedHemisphere:
-    """What was proposed for one hemisphere, from which maps, and above which R2 these counted."""
+    """What was proposed for one hemisphere, from which maps, and above which R2 these are drawn."""
 
     surface: Surface
     maps: PrfMaps
@@ -68,7 +68,9 @@ class SubjectProposal:
     atlas : str
         ``roi.proposal_atlas``.
     r2_pct : float
-        ``prf.show_r2_pct``: fields of vertices above it count.
+        ``roi.proposal_r2_pct``: fields of vertices above it count.
+    show_r2_pct : float
+        ``prf.show_r2_pct``, for the picture.
     draw : callable
         See :data:`Drawer`.
     """
@@ -79,6 +81,7 @@ class SubjectProposal:
     space: str
     atlas: str
     r2_pct: float
+    show_r2_pct: float
     draw: Drawer
 
     @property
@@ -104,7 +107,8 @@ class SubjectProposal:
                                          maps_paths(self.layout, sub=self.sub).items()}
         for hemi in HEMISPHERES:
             inputs |= {f"{name}_{hemi}": path for name, path in self.data.surfaces[hemi].items()}
-        return Origin(inputs, {"proposal_atlas": self.atlas, "show_r2_pct": self.r2_pct, "source": self.data.source})
+        return Origin(inputs, {"proposal_atlas": self.atlas, "proposal_r2_pct": self.r2_pct,
+                               "show_r2_pct": self.show_r2_pct, "source": self.data.source})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Propose both hemispheres; give what then saves them."""
@@ -124,7 +128,7 @@ class SubjectProposal:
         weights = np.where(maps.shown(r2_pct=self.r2_pct), np.nan_to_num(maps.fit.r2), 0.0)
         found = propose(places, x_deg=maps.fit.x_deg, y_deg=maps.fit.y_deg, weights=weights,
                         atlas=load_atlas(hemi, self.atlas), field_deg=min(maps.field_deg) / 2, where=where)
-        return ProposedHemisphere(surface, maps, found, self.r2_pct)
+        return ProposedHemisphere(surface, maps, found, self.show_r2_pct)
 
     def _save(self, found: Mapping[str, ProposedHemisphere]) -> Extras:
         describe_derivative(self.layout, "rois")
@@ -156,7 +160,8 @@ def plan_proposals(request: Request, draw: Drawer) -> tuple[Work, ...]:
     chosen = request.settings
     return tuple(SubjectProposal(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
                                  space=chosen.analysis.space, atlas=chosen.roi.proposal_atlas,
-                                 r2_pct=chosen.prf.show_r2_pct, draw=draw).work() for sub in request.subjects)
+                                 r2_pct=chosen.roi.proposal_r2_pct, show_r2_pct=chosen.prf.show_r2_pct,
+                                 draw=draw).work() for sub in request.subjects)
 
 
 def proposal_paths(layout: Layout, *, sub: str) -> dict[str, Path]:
@@ -169,17 +174,31 @@ def template_places(layout: Layout, data: SubjectData, *, surface: Surface) -> F
     """Say where a subject's vertices are on the template's flat map, (n_vertices, 2) mm; NaN off it.
 
     A simulated subject's flat map is the template's; a preprocessed one's vertices come there by ``sphere.reg``.
+
+    Raises
+    ------
+    AnalysisError
+        Without that registration.
     """
     if data.source == SIMULATED:
         return surface.flat.astype(np.float64)
-    folder = SubjectFlat(layout, data).folder
+    flattened = SubjectFlat(layout, data)
+    try:
+        folder = flattened.folder
+    except AnalysisError as error:
+        raise AnalysisError(error.where, came=error.came, expected="surf/lh.sphere.reg and rh.sphere.reg: by them the "
+                            "atlas is laid on the subject", remedy=f"Copy both there, or under "
+                            f"{', '.join(FREESURFER_FOLDERS[1:])}; or draw the regions by hand, which needs neither "
+                            f"(`python -m analysis draw --study {layout.argument} --sub {data.sub} --hemi "
+                            f"{surface.hemi}`).") from error
     if folder is None:
         flat, faces = read_template(surface.hemi, "flat")
         places = np.full((len(flat), 2), np.nan)
         places[np.unique(faces)] = flat[np.unique(faces), :2]
         return places
     sphere, _ = read_freesurfer(folder, hemi=surface.hemi, name="sphere.reg",
-                                remedy="Copy it from the subject's folder: the atlas is laid on by it.")
+                                remedy="Copy it from the subject's folder, since the atlas is laid on by it; or draw "
+                                       "the regions by hand (`python -m analysis draw`).")
     return to_flat(sphere, hemi=surface.hemi)
 
 
@@ -192,6 +211,7 @@ def describe_proposal(one: ProposedHemisphere, *, sub: str, atlas: str) -> list[
         total = int(own.sum() + theirs.sum())
         values = (sub, one.surface.hemi, name, atlas, int(own.sum()), int(theirs.sum()),
                   2 * float((own & theirs).sum()) / total if total else float("nan"), found.n_measured, start.turn_deg,
-                  start.scale, float(np.hypot(*start.shift_mm)), found.stiffness, found.warp.misfit)
+                  start.scale, float(np.hypot(*start.shift_mm)), found.stiffness, found.warp.misfit,
+                  int((found.warped == k).sum()), found.n_followed if name == "V4" else 0)
         rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows

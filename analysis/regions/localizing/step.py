@@ -61,7 +61,8 @@ AREAS = ("LO-positive", "hMT+", "LO", "LO and hMT+")
 """Rows of the table: what each contrast finds, LO without what hMT+ holds too, and what that is."""
 LABELS: Mapping[int, str] = {1: "LO", 2: "hMT+", 3: "LO and hMT+"}
 """Numbers of the label files; hMT+ is 2 and 3."""
-COLORS = {"LO": "#8C6D1F", "hMT+": "#7E57C2", "LO and hMT+": "#B8326E"}
+COLORS = {"LO": "#E69F00", "hMT+": "#0072B2", "LO and hMT+": "#222222"}
+"""Of the palette of Okabe and Ito: told apart by colour-blind readers, and by their lightness."""
 _CORRECTIONS: Mapping[str, Correction] = {"uncorrected": "none", "fdr": "fdr"}
 Floats = NDArray[np.float64]
 

@@ -51,7 +51,8 @@ class Subject:
 @click.option("--localized", multiple=True, metavar="REGION",
               help="Let LO (or hMT+) be what `localizers` found: within its outline among the files, or without one "
                    "wherever no other region is.")
-@click.option("--overwrite", is_flag=True, help="Replace labels (or exported files) that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace own labels (or exported files) that are there. Labels in "
+                                                     "fMRIPrep's folder stay, and are no longer read.")
 @click.option("--export", "folder", type=click.Path(path_type=Path, file_okay=False), default=None,
               help="Write each region as FreeSurfer's lh.V1.label into this folder.")
 @site_option
@@ -63,8 +64,9 @@ def labels(study: Path, sub: str, files: tuple[Path, ...], renamed: tuple[str, .
     Ends with status 1 where something would stop or mislead the analysis.
     """
     from analysis.regions.drawing.checking import describe_regions, find_faults
-    from analysis.regions.drawing.files import export_labels, read_all
+    from analysis.regions.drawing.files import export_labels, find_passed_over, read_all, require_files
 
+    require_files(files)
     opened = Subject(study, sub=sub, site=site)
     surfaces = opened.surfaces()
     if files or localized:
@@ -77,9 +79,12 @@ def labels(study: Path, sub: str, files: tuple[Path, ...], renamed: tuple[str, .
     faults = list(find_faults(found, wanted=roi.regions, least=roi.vertices_per_hemisphere))
     picture = draw(opened, regions, surfaces=surfaces)
     rows = [one.record() for every in found.values() for one in every]
+    hidden = find_passed_over(opened.layout, opened.data)
     say({"labels": {hemi: str(path) for hemi, path in opened.data.labels.items()}, "regions": rows, "faults": faults,
+         "not_read": {hemi: str(path) for hemi, path in hidden.items()},
          "picture": str(picture), "exported": [str(path) for path in exported]}, as_json=as_json,
-        text=[*_table(rows), *(f"{hemi}: {path}" for hemi, path in opened.data.labels.items()), f"picture: {picture}",
+        text=[*_table(rows), *(f"{hemi}: {path}" for hemi, path in opened.data.labels.items()),
+              *(f"{hemi}, there too and not read: {path}" for hemi, path in hidden.items()), f"picture: {picture}",
               *(f"written: {path}" for path in exported), *(f"LOOK: {one}" for one in faults)])
     if faults:
         raise SystemExit(1)

@@ -139,8 +139,49 @@ def test_a_simulated_subjects_labels_are_listed_and_stay_as_they_are(tmp_path: P
     assert "a simulated subject, whose labels were made with it" in str(done.exception)
 
 
-def test_labels_kept_elsewhere_are_not_hidden_behind(layout: Layout, tmp_path: Path) -> None:
-    there = layout.derivatives("fmriprep") / "sub-01" / "anat" / "sub-01_hemi-L_desc-rois_dseg.label.gii"
-    write_label_map(there, {"": make_labels().astype(np.int32)}, names=dict(enumerate(ROIS, start=1)), hemi="L")
+@pytest.fixture
+def elsewhere(layout: Layout) -> list[Path]:
+    """Labels of both hemispheres in fMRIPrep's folder: V1 and V2 exchanged."""
+    exchanged = np.array([0, 2, 1, 3, 4, 5])[make_labels()].astype(np.int32)
+    folder = layout.derivatives("fmriprep") / "sub-01" / "anat"
+    return [write_label_map(folder / f"sub-01_hemi-{hemi}_desc-rois_dseg.label.gii", {"": exchanged},
+                            names=dict(enumerate(ROIS, start=1)), hemi=hemi) for hemi in "LR"]
+
+
+def test_labels_kept_elsewhere_are_not_hidden_behind_unasked(layout: Layout, elsewhere: list[Path],
+                                                            tmp_path: Path) -> None:
     done = ask(layout, *given(files_of(tmp_path)))
-    assert "labels of this subject already, which are read first" in str(done.exception)
+    said = str(done.exception)
+    assert said.startswith(f"{elsewhere[0]}: labels of this subject already; expected none")
+    assert "Say --overwrite to have others in " in said
+    assert "(this file stays as it is)" in said
+    assert resolve_subject(layout, sub="01").labels["L"] == elsewhere[0]
+
+
+def test_labels_kept_elsewhere_stay_as_they_are_and_own_ones_are_read(layout: Layout, elsewhere: list[Path],
+                                                                      tmp_path: Path) -> None:
+    before = [digest_file(path) for path in elsewhere]
+    done = ask(layout, *given(files_of(tmp_path)), "--overwrite", "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.output)
+    assert said["not_read"] == {"L": str(elsewhere[0]), "R": str(elsewhere[1])}
+    assert [digest_file(path) for path in elsewhere] == before
+    for hemi, path in resolve_subject(layout, sub="01").labels.items():
+        assert str(path) == said["labels"][hemi]
+        assert path.parent == layout.derivatives(SURFACES) / "sub-01" / "anat"
+        np.testing.assert_array_equal(read_labels(path, hemi=hemi), make_labels())
+        path.unlink()
+    assert json.loads(ask(layout, "--json").output)["labels"] == {"L": str(elsewhere[0]), "R": str(elsewhere[1])}
+    assert f"L, there too and not read: {elsewhere[0]}" not in ask(layout).output
+
+
+def test_a_file_that_is_not_there_is_named_with_those_beside_it(layout: Layout, tmp_path: Path) -> None:
+    files = files_of(tmp_path)
+    gone = tmp_path / "lh.V9.label"
+    said = str(ask(layout, *given([*files, gone])).exception)
+    assert said.startswith(f"--from {gone}: no such file; expected a file that ends with .label, .annot")
+    assert "in that folder are lh.LO.label, lh.V1.label" in said
+    assert "and others" in said
+    nowhere = tmp_path / "nowhere" / "lh.V1.label"
+    assert "no such file, nor such a folder" in str(ask(layout, *given([nowhere])).exception)
+    assert not any(path.is_file() for path in resolve_subject(layout, sub="01").labels.values())

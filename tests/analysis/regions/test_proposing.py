@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.data.sources import surface_paths
+from analysis.data.sources import SURFACES, resolve_subject, surface_paths
 from analysis.data.surface import save_surface
 from analysis.regions.drawing import proposing
 from analysis.regions.drawing.atlas import ATLASES, PROPOSED, load_atlas
@@ -26,8 +26,9 @@ from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.profile import register
 from subjects.store import read_table
-from tests.analysis.fabricated import pretend_bold
+from tests.analysis.fabricated import COLUMNS, ROWS, make_surface, pretend_bold
 from tests.analysis.regions.test_proposal import an_atlas, dice_of, measured
+from tests.analysis.volunteer import make_volunteer
 
 
 def maps_of(hemi: str, *, n: int | None = None) -> PrfMaps:
@@ -55,7 +56,8 @@ def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SubjectProposal:
                      flat_path=meshes["flat"])
         save_maps(path, maps_of(hemi))
     monkeypatch.setattr(proposing, "load_atlas", lambda hemi, _: an_atlas(hemi))
-    return SubjectProposal(layout=layout, sub="01", pipeline="auto", space="", atlas="benson", r2_pct=10.0, draw=draw)
+    return SubjectProposal(layout=layout, sub="01", pipeline="auto", space="", atlas="benson", r2_pct=5.0,
+                           show_r2_pct=10.0, draw=draw)
 
 
 def test_fields_become_proposed_labels_a_table_and_a_picture(subject: SubjectProposal) -> None:
@@ -69,7 +71,7 @@ def test_fields_become_proposed_labels_a_table_and_a_picture(subject: SubjectPro
         assert min(dice_of(labels, measured(hemi)["areas"])) >= 0.7
         rows = table[table["hemi"] == hemi]
         assert rows["n_vertices"].tolist() == [int((labels == k).sum()) for k in range(1, 5)]
-        assert set(rows["n_measured"]) == {int(maps_of(hemi).shown(r2_pct=10.0).sum())}
+        assert set(rows["n_measured"]) == {int(maps_of(hemi).shown(r2_pct=5.0).sum())}
     with Image.open(work.companions["png_digest"]) as picture:
         assert picture.width > 1000
     said = work.tell()
@@ -87,6 +89,20 @@ def test_fields_of_another_mesh_are_refused(subject: SubjectProposal) -> None:
 def test_a_simulated_subjects_flat_map_is_the_templates(subject: SubjectProposal) -> None:
     surface = subject.data.load_surface("L")
     np.testing.assert_array_equal(template_places(subject.layout, subject.data, surface=surface), surface.flat)
+
+
+def test_without_freesurfers_registration_what_it_is_for_is_said(tmp_path: Path) -> None:
+    layout, _ = make_volunteer(tmp_path / "study", runs=1, n_vertices=ROWS * COLUMNS)
+    for hemi in "LR":
+        paths = surface_paths(layout, source=SURFACES, sub="01", hemi=hemi)
+        save_surface(make_surface(hemi), paths["midthickness"], flat_path=paths["flat"])
+    data = resolve_subject(layout, sub="01")
+    with pytest.raises(AnalysisError) as said:
+        template_places(layout, data, surface=data.load_surface("L"))
+    assert "no FreeSurfer folder for time series in fsnative" in str(said.value)
+    assert "expected surf/lh.sphere.reg and rh.sphere.reg: by them the atlas is laid on the subject" in str(said.value)
+    assert "or draw the regions by hand, which needs neither (`python -m analysis draw --study" in str(said.value)
+    assert "analysis.space" not in str(said.value)
 
 
 @pytest.mark.parametrize("name", list(ATLASES))

@@ -65,7 +65,22 @@ def _near(one: FlatHemisphere, *, low: Corner, high: Corner) -> NDArray[np.bool_
 
 def draw_borders(axes: Axes, one: FlatHemisphere, *, regions: Sequence[str]) -> None:
     """Draw the sides between triangles of two regions, and the regions' names."""
-    of_face = face_labels(one.faces, one.labels)
+    _draw_sides(axes, one, classes=one.labels, width=0.6, label="borders")
+    for k, name in enumerate(regions, start=1):
+        if (one.labels == k).any():
+            axes.annotate(name, widest_place(one, label=k), ha="center", va="center", fontsize=8, fontweight="bold",
+                          color=INK, zorder=4, path_effects=[withStroke(linewidth=2.0, foreground=PAPER, alpha=0.85)])
+
+
+def draw_outline(axes: Axes, one: FlatHemisphere, *, inside: NDArray[np.bool_]) -> None:
+    """Draw a heavy line, light on both sides, around some vertices."""
+    _draw_sides(axes, one, classes=inside.astype(np.int64), width=0.9, label="outline", light=PAPER)
+
+
+def _draw_sides(axes: Axes, one: FlatHemisphere, *, classes: NDArray[np.integer], width: float, label: str,
+                light: str | None = None) -> None:
+    """Draw the sides between triangles of two classes."""
+    of_face = face_labels(one.faces, classes)
     sides = np.sort(one.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     order = np.lexsort(sides.T)
     ordered, owner = sides[order], np.repeat(of_face, 3)[order]
@@ -73,11 +88,8 @@ def draw_borders(axes: Axes, one: FlatHemisphere, *, regions: Sequence[str]) -> 
     ends = one.flat[ordered[1:][shared]]
     gaps = np.full((len(ends), 1, 2), np.nan)
     path = np.concatenate([ends, gaps], axis=1).reshape(-1, 2)
-    axes.plot(path[:, 0], path[:, 1], color=INK, linewidth=0.6, zorder=3, label="borders")
-    for k, name in enumerate(regions, start=1):
-        if (one.labels == k).any():
-            axes.annotate(name, widest_place(one, label=k), ha="center", va="center", fontsize=8, fontweight="bold",
-                          color=INK, zorder=4, path_effects=[withStroke(linewidth=2.0, foreground=PAPER, alpha=0.85)])
+    effects = [] if light is None else [withStroke(linewidth=width + 1.2, foreground=light)]
+    axes.plot(path[:, 0], path[:, 1], color=INK, linewidth=width, zorder=3, label=label, path_effects=effects)
 
 
 def draw_scale(axes: Axes, *, low: Corner) -> None:

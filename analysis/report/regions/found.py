@@ -111,11 +111,11 @@ def _read_localized(work: Work, k: int, one: FlatHemisphere, *, areas: pd.DataFr
             for array in read_gifti(work.companions[f"Gifti{one.hemi}"], expected="maps of localizers").darrays}
     rows = areas[(areas["hemi"] == one.hemi) & areas["contrast"].notna()]
     contrasts = []
-    for row in rows.itertuples():
-        area = {"LO-positive": "LO"}.get(str(row.area), str(row.area))
+    for row in rows.to_dict("records"):
+        area = {"LO-positive": "LO"}.get(str(row["area"]), str(row["area"]))
         passed = found.lo | found.shared if area == "LO" else found.motion
-        contrasts.append(DrawnContrast(area, str(row.contrast), maps[f"{area} t"], float(row.t_threshold), passed,
-                                       int(row.n_tested), int(row.n_scattered)))
+        contrasts.append(DrawnContrast(area, str(row["contrast"]), maps[f"{area} t"], float(row["t_threshold"]),
+                                       passed, int(row["n_tested"]), int(row["n_scattered"])))
     numbers = {name: number for number, name in LABELS.items()}
     classes = np.select([found.shared, found.lo, found.motion], [numbers["LO and hMT+"], numbers["LO"],
                                                                  numbers["hMT+"]], 0)

@@ -69,7 +69,7 @@ def draw_borders(axes: Axes, one: FlatHemisphere, *, regions: Sequence[str]) -> 
     for k, name in enumerate(regions, start=1):
         if (one.labels == k).any():
             axes.annotate(name, widest_place(one, label=k), ha="center", va="center", fontsize=8, fontweight="bold",
-                          color=INK, zorder=4, path_effects=[withStroke(linewidth=2.0, foreground=PAPER, alpha=0.85)])
+                          color=INK, zorder=6, path_effects=[withStroke(linewidth=2.0, foreground=PAPER, alpha=0.85)])
 
 
 def draw_outline(axes: Axes, one: FlatHemisphere, *, inside: NDArray[np.bool_]) -> None:

@@ -17,6 +17,7 @@ from analysis.report.figures.cortex.panels import SIDES, draw_borders, draw_scal
 from analysis.report.figures.style import INK, MUTED, PAPER, WIDTH_IN, new_figure, styled
 
 _LEAST = 0.1
+_PERCENTILE = 99.5  # of |rho|: what is larger has the last colour
 _ROWS = (("Split-half reliability", "Spearman's ρ of the two RDMs"), ("Disks", "vertices in a disk"))
 
 
@@ -70,7 +71,8 @@ def draw_selected(hemispheres: Sequence[SelectionMaps], *, regions: Sequence[str
     inch_per_mm = (WIDTH_IN - 1.2) / float(spans[:, 0].sum())
     figure = new_figure(WIDTH_IN, min(9.4, 1.3 + 2 * inch_per_mm * float(spans[:, 1].max())))
     panels = figure.subplots(2, len(frames), squeeze=False, width_ratios=spans[:, 0].tolist())
-    most = max(_LEAST, *(float(np.nanmax(np.abs(one.rho), initial=0.0)) for one in hemispheres))
+    rho = np.abs(np.concatenate([one.rho[np.isfinite(one.rho)] for one in hemispheres]))
+    most = max(_LEAST, float(np.percentile(rho, _PERCENTILE)) if len(rho) else _LEAST)
     largest = max(1.0, *(float(np.nanmax(one.disk_sizes, initial=0.0)) for one in hemispheres))
     shades = (ScalarMappable(Normalize(-most, most), cmap=mpl.colormaps["RdBu_r"]),
               ScalarMappable(Normalize(0, largest), cmap=mpl.colormaps["viridis"]))
@@ -80,8 +82,9 @@ def draw_selected(hemispheres: Sequence[SelectionMaps], *, regions: Sequence[str
             draw_borders(axes, one.flat, regions=regions)
             set_frame(axes, low=low, high=high)
             more = "" if k else f"\n{one.summary()}"
-            axes.set_title(f"{title}, {SIDES.get(one.flat.hemi, one.flat.hemi)}{more}")
-        bar = figure.colorbar(shade, ax=row.tolist(), shrink=0.6, aspect=18, pad=0.02)
+            axes.set_title(f"{title}, {SIDES.get(one.flat.hemi, one.flat.hemi)}{more}", fontsize=7.5)
+        bar = figure.colorbar(shade, ax=row.tolist(), shrink=0.6, aspect=18, pad=0.02,
+                              extend="neither" if k else "both")
         bar.outline.set_visible(False)
         bar.set_label(unit, fontsize=7.5)
     for axes, one in zip(panels[0], hemispheres, strict=True):

@@ -166,7 +166,7 @@ def inputs(study: Path, sub: str, task: str, site: Path | None, as_json: bool) -
                            planned=(chosen.main.sessions, chosen.main.runs) if task == "main" else (0, 0),
                            accept=chosen.analysis.accept,
                            misnamed=find_misnamed(request.layout, sub=request.subjects[0], keys=data.runs),
-                           foreign=open_foreign(request.layout, chosen.analysis))
+                           foreign=open_foreign(request.layout, chosen.analysis), layout=request.layout)
     say(found.record(), as_json=as_json, text=found.lines())
     if found.problems:
         raise SystemExit(1)

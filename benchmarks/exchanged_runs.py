@@ -2,17 +2,21 @@
 
     PYTHONPATH=. OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/exchanged_runs.py [--sessions 20] [--seed 7]
 
-Sessions of five main runs by the protocol (129 trials in random order, 278 volumes) on the left hemisphere of
-fsaverage5: the virtual subject's noise (local, smooth, physiological, drifts, sudden movements) and responses in smooth
-patches over 15 % of the vertices, by `signal` percent of the mean signal to every image and half of that, as a standard
-deviation, apart for RE, AN and AI. The same data are judged under their own names, with the first two runs exchanged,
-and with the first run replaced by that of a session elsewhere in the study, among the events of 25 further runs.
+Sessions of five and of two main runs by the protocol (129 trials in random order, 278 volumes) on the left hemisphere
+of fsaverage5: the virtual subject's noise (local, smooth, physiological, drifts, sudden movements) and responses in
+smooth patches over 15 % of the vertices, by `signal` percent of the mean signal to every image and half of that, as a
+standard deviation, apart for RE, AN and AI. The same data are judged under their own names; with the first two runs
+exchanged; with every run under the name of the next ("turned"; of two runs the same as exchanged); with the first run
+replaced by that of a session elsewhere in the study; and with all runs replaced by those of that session, among the
+events of 25 further runs. Counted are runs that are told with the right name.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 
@@ -27,7 +31,8 @@ from subjects.run_key import RunKey
 
 Tables = dict[RunKey, pd.DataFrame]
 SIGNALS_PCT = (0.0, 0.25, 0.5, 1.0, 2.0)
-N_RUNS, N_FURTHER, SHARE = 5, 25, 0.15
+SIZES, N_FURTHER, SHARE = (5, 2), 25, 0.15
+FAULTS = ("exchanged", "turned", "foreign run", "foreign session")
 SAMPLING = Sampling(n_volumes=278, tr_s=2.0, n_discarded=9)
 KINDS = ("AI", "AN", "RE", "blank")
 NOISE = NoiseModel(local_sd_pct=1.0, smooth_sd_pct=1.4, global_sd_pct=0.8, ar1=0.3, drift_sd_pct=1.0, spikes=2.0,
@@ -70,42 +75,75 @@ def judge_under(data: dict[RunKey, np.ndarray], *, tables: Tables, further: Tabl
     return judge_runs(scans, further=lambda: further, rng=rng)
 
 
+def spoil(data: dict[RunKey, np.ndarray], foreign: dict[RunKey, np.ndarray], *,
+          fault: str) -> tuple[dict[RunKey, np.ndarray], dict[RunKey, RunKey]]:
+    """Put other data under the runs' names; say whose they are."""
+    keys, theirs = list(data), list(foreign)
+    holds = {"exchanged": {keys[0]: keys[1], keys[1]: keys[0]},
+             "turned": dict(zip(keys, [*keys[1:], keys[0]], strict=True)),
+             "foreign run": {keys[0]: theirs[0]}, "foreign session": dict(zip(keys, theirs, strict=True))}[fault]
+    every = {**data, **foreign}
+    return {key: every[holds.get(key, key)] for key in keys}, holds
+
+
+def judge_all(data: dict[RunKey, np.ndarray], foreign: dict[RunKey, np.ndarray], *, tables: Tables, further: Tables,
+              told: dict[str, int], with_faults: bool, rng: np.random.Generator) -> list[float]:
+    """Judge a session right and with each fault, add to the counts, and give the scores of the runs' own events."""
+    judge = partial(judge_under, tables=tables, further=further, rng=rng)
+    right = judge(data)
+    told["false"] += sum(one.other is not None for one in right.values())
+    told["quiet"] += len(not_found(right))
+    faults = FAULTS if len(data) > 2 else (FAULTS[0], *FAULTS[2:])
+    for fault in faults if with_faults else ():
+        changed, holds = spoil(data, foreign, fault=fault)
+        found = judge(changed)
+        told[fault] += sum(found[key].other == other for key, other in holds.items())
+        told[f"of {fault}"] += len(holds)
+        told["wrong name"] += sum(found[key].other not in (None, holds.get(key)) for key in data)
+    return [one.z for one in right.values()]
+
+
+def keys_of(n_runs: int, *, sub: str = "01", ses: str = "01") -> list[RunKey]:
+    return [RunKey(sub, ses, "main", run) for run in range(1, n_runs + 1)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sessions", type=int, default=20)
+    parser.add_argument("--sessions", type=int, default=20, help="of five runs; each gives three of two runs as well")
+    parser.add_argument("--faults", type=int, default=20, help="how many of them are spoiled as well")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--signals", type=float, nargs="+", default=SIGNALS_PCT)
     given = parser.parse_args()
     rng, start = np.random.default_rng(given.seed), time.process_time()
     kernel = smoother(load_fsaverage5()["L"], sd_mm=3.0)
-    own = {signal: [] for signal in SIGNALS_PCT}
-    counts = {signal: dict.fromkeys(("false", "quiet", "exchanged", "foreign"), 0) for signal in SIGNALS_PCT}
-    for _ in range(given.sessions):
-        keys = [RunKey("01", "01", "main", run) for run in range(1, N_RUNS + 1)]
-        tables = {key: draw_order(rng) for key in keys}
-        further = {RunKey("02", "01", "main", run): draw_order(rng) for run in range(1, N_FURTHER + 1)}
-        noises, maps = {key: draw_noise(kernel, rng=rng) for key in keys}, draw_maps(kernel, rng=rng)
-        for signal in SIGNALS_PCT:
-            data = {key: record(tables[key], noises[key], maps, signal=signal) for key in keys}
-            foreign = record(further[RunKey("02", "01", "main", 3)], noises[keys[0]], maps, signal=signal)
-            judge = partial(judge_under, tables=tables, further=further, rng=rng)
-            right = judge(data)
-            own[signal] += [one.z for one in right.values()]
-            counts[signal]["false"] += sum(one.other is not None for one in right.values())
-            counts[signal]["quiet"] += len(not_found(right))
-            swapped = judge({**data, keys[0]: data[keys[1]], keys[1]: data[keys[0]]})
-            counts[signal]["exchanged"] += (swapped[keys[0]].other == keys[1]) + (swapped[keys[1]].other == keys[0])
-            other = judge({**data, keys[0]: foreign})[keys[0]]
-            counts[signal]["foreign"] += other.other == RunKey("02", "01", "main", 3)
-    n_runs, n_sessions = N_RUNS * given.sessions, given.sessions
-    print(f"{n_sessions} sessions of {N_RUNS} runs, {kernel.shape[0]} vertices, seed {given.seed}; "
-          f"{time.process_time() - start:.0f} CPU s")
-    print("signal %   z of own events: 5 %, median, SD   right runs refused / told as without their events   "
-          "exchanged found   foreign found")
-    for signal in SIGNALS_PCT:
-        z, told = np.array(own[signal]), counts[signal]
-        print(f"{signal:8.2f}   {np.quantile(z, 0.05):6.1f} {np.median(z):6.1f} {z.std():5.1f}   {told['false']:4d} / "
-              f"{told['quiet']} of {n_runs}   {told['exchanged']:4d} of {2 * n_sessions}   {told['foreign']:4d} of "
-              f"{n_sessions}")
+    own = {(n, signal): list[float]() for n in SIZES for signal in given.signals}
+    counts = {place: Counter[str]() for place in own}
+    for session in range(given.sessions):
+        orders, elsewhere = [draw_order(rng) for _ in range(5)], [draw_order(rng) for _ in range(N_FURTHER)]
+        noises, maps = [draw_noise(kernel, rng=rng) for _ in range(5)], draw_maps(kernel, rng=rng)
+        for signal in given.signals:
+            scanned = [record(*both, maps, signal=signal) for both in zip(orders, noises, strict=True)]
+            for runs in ((0, 1, 2, 3, 4), (0, 1), (2, 3), (4, 0)):
+                n = len(runs)
+                names = [RunKey("02", f"{1 + place // n:02d}", "main", 1 + place % n) for place in range(N_FURTHER)]
+                further = dict(zip(names, elsewhere, strict=True))
+                foreign = {key: record(further[key], noises[run], maps, signal=signal)
+                           for key, run in zip(keys_of(n, sub="02", ses="02"), runs, strict=True)}
+                keys = keys_of(n)
+                own[n, signal] += judge_all(dict(zip(keys, (scanned[run] for run in runs), strict=True)), foreign,
+                                            tables=dict(zip(keys, (orders[run] for run in runs), strict=True)),
+                                            further=further, told=counts[n, signal], rng=rng,
+                                            with_faults=session < given.faults)
+        print(f"session {session + 1} of {given.sessions}", file=sys.stderr, flush=True)
+    print(f"{given.sessions} sessions of 5 runs and {3 * given.sessions} of 2, {kernel.shape[0]} vertices, seed "
+          f"{given.seed}; {time.process_time() - start:.0f} CPU s")
+    print("runs  signal %   z of own events: 5 %, median   right runs refused / told as without their events   "
+          "named rightly: exchanged, turned, foreign run, foreign session   named wrongly")
+    for (n, signal), z in own.items():
+        told = counts[n, signal]
+        print(f"{n:4d}  {signal:8.2f}   {np.quantile(z, 0.05):6.1f} {np.median(z):6.1f}   {told['false']} / "
+              f"{told['quiet']} of {len(z)}   "
+              + ", ".join(f"{told[fault]} of {told[f'of {fault}']}" for fault in FAULTS) + f"   {told['wrong name']}")
 
 
 if __name__ == "__main__":

@@ -328,7 +328,9 @@ def _require_seconds(path: Path, table: pd.DataFrame, name: str) -> None:
     wrong = ~np.isfinite(pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise RunLogError(f"{path}, row {row + 1}", came=f"{name} {table[name].iloc[row]!r}", expected="seconds",
+        found = table[name].iloc[row]
+        came = "n/a" if pd.isna(found) else f"{found!r}" if isinstance(found, str) else f"{found}"
+        raise RunLogError(f"{path}, row {row + 1}", came=f"{name} {came}", expected="seconds",
                           remedy=_MADE_AGAIN)
 
 

@@ -26,6 +26,9 @@ PROGRAM = "adversarial-fmri"
 FOLDERS = ("subjects", "stimuli", "paradigms", "analysis", "run_session")
 """Where our loggers are rooted; ``-v`` speaks for these and for no library."""
 
+_WIDEST = 1000
+"""Characters of a table's line in a file or a pipe."""
+
 T = TypeVar("T")
 
 
@@ -100,18 +103,36 @@ def say(result: Any, *, as_json: bool, text: str | Iterable[str | RenderableType
     as_json : bool
         Whether ``--json`` was given.
     text : str, or iterable of str and rich renderables
-        What people read: lines are echoed as they are, tables are laid out by rich.
+        What people read: lines, which a terminal's width breaks between words, and tables, which rich lays out; in a
+        file or a pipe both are as wide as they are.
     """
     if as_json:
         click.echo(json.dumps(_jsonable(result), indent=2, ensure_ascii=False, allow_nan=False))
         return
     for part in [text] if isinstance(text, str) else text:
         if isinstance(part, str):
-            click.echo(part)
+            click.echo(fitted(part, width=shutil.get_terminal_size().columns) if sys.stdout.isatty() else part)
         else:
             from rich.console import Console
 
-            Console().print(part)
+            console = Console()
+            if not console.is_terminal:  # a file or a pipe has no width: nothing in it is broken
+                unlimited = console.options.update(max_width=_WIDEST)
+                console.width = max(console.width, console.measure(part, options=unlimited).maximum)
+            console.print(part)
+
+
+def fitted(text: str, *, width: int) -> str:
+    r"""Break every line that is too long for a terminal between words: names of files and numbers stay whole.
+
+    Examples
+    --------
+    >>> fitted("picture: /data/derivatives/rois/sub-01_labels.png", width=24)
+    'picture:\n  /data/derivatives/rois/sub-01_labels.png'
+    """
+    return "\n".join(line if len(line) <= width else "\n".join(textwrap.wrap(
+        line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+        for line in text.split("\n"))
 
 
 def _jsonable(value: Any) -> Any:

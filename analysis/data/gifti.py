@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +19,8 @@ from numpy.typing import NDArray
 from subjects.errors import AnalysisError
 from subjects.store import whole_file
 
+log = logging.getLogger(__name__)
+
 STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 """Hemisphere to what GIFTI calls it (``AnatomicalStructurePrimary``)."""
 
@@ -26,6 +30,7 @@ _SERIES_INTENTS = ("NIFTI_INTENT_TIME_SERIES", "NIFTI_INTENT_NONE", "NIFTI_INTEN
 """What arrays of a series are called: the standard's name, none, and Workbench's for any functional file."""
 _LEAST_MS = 50.0
 _HEAD_BYTES = 1 << 16
+_TAIL_BYTES = 256
 _ENCODING = "GIFTI_ENCODING_B64BIN"  # gzip saves a fifth of the space and takes six times as long to write
 
 
@@ -127,6 +132,32 @@ def read_outline(path: Path, *, expected: str = "a surface time series") -> Outl
     return Outline(n_volumes, n_vertices, as_seconds(step[1].decode(errors="replace"), path=path) if step else None)
 
 
+def require_end(path: Path) -> None:
+    """See that a GIFTI file was written to its end, without reading its arrays; a packed one is unpacked to the end.
+
+    Raises
+    ------
+    AnalysisError
+        If it was cut off: while it was copied, or on a full disk.
+    """
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path, "rb") as file:
+                tail = b""
+                while block := file.read(1 << 22):
+                    tail = (tail + block)[-_TAIL_BYTES:]
+        else:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+                tail = file.read()
+        came = "" if b"</GIFTI>" in tail else "no end"
+    except (OSError, EOFError, zlib.error) as error:
+        came = str(error)
+    if came:
+        raise AnalysisError(str(path), came=f"a file that was cut off ({came})", expected="a whole GIFTI file",
+                            remedy="Copy or export it again; see that the disk is not full.")
+
+
 def _one_value_a_vertex(values: NDArray[np.generic]) -> NDArray[np.generic]:
     """Drop the second dimension that old releases of FreeSurfer wrote: (n_vertices, 1)."""
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
@@ -147,7 +178,7 @@ def _time_step_s(image: GiftiImage, *, path: Path) -> float | None:
 
 
 def as_seconds(said: str, *, path: Path) -> float | None:
-    """Read a repetition time in milliseconds, or in seconds where that is likelier; None for 0, an unknown one."""
+    """Read a repetition time in milliseconds, or in seconds where that is likelier (said then); None for 0, unknown."""
     try:
         step = float(said)
     except ValueError:
@@ -155,7 +186,11 @@ def as_seconds(said: str, *, path: Path) -> float | None:
     if not (np.isfinite(step) and step >= 0):
         raise AnalysisError(str(path), came=f"TimeStep {said!r}", expected="milliseconds, or 0 where it is unknown",
                             remedy="Export the time series again.")
-    return None if step == 0 else step / 1000 if step >= _LEAST_MS else step
+    if 0 < step < _LEAST_MS:
+        log.warning("%s: TimeStep %s is taken as seconds; the field's unit is milliseconds (%g)", path.name, said,
+                    1000 * step)
+        return step
+    return step / 1000 or None
 
 
 def _all_metadata(image: GiftiImage) -> list[GiftiMetaData]:

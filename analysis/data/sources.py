@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from analysis.data.files.finding import (
     find_confounds,
     is_series,
     list_functional,
+    list_some,
 )
 from analysis.data.surface import Surface, load_surface
 from subjects.errors import AnalysisError
@@ -91,9 +92,7 @@ class SubjectData:
         """
         path = self.bold.get((key, hemi))
         if path is None or not path.is_file():
-            came, remedy = "time series that were dropped", self.remedy
-            if path is None:
-                came, remedy = self._why_missing(key)
+            came, remedy = self._why_missing(key) if path is None else _why_gone(path, remedy=self.remedy)
             raise AnalysisError(f"{key} hemi-{hemi}", came=came, expected=f"one of {self.source}", remedy=remedy)
         return path
 
@@ -103,7 +102,28 @@ class SubjectData:
         if other is not None:
             return other
         there = [one.path.name for one in self.names if is_series(one) and one.entities.get("ses") == key.ses]
-        return "no surface time series" + (f" among {', '.join(there)}" if there else ""), self.remedy
+        return "no surface time series" + (f" among {list_some(there, n=2)}" if there else ""), self.remedy
+
+    def require_all(self, keys: Iterable[RunKey]) -> None:
+        """See that both hemispheres of every run have a file, before anything is made of one.
+
+        Raises
+        ------
+        AnalysisError
+            Naming the first that has none, and how many more.
+        """
+        places = [(key, hemi) for key in keys for hemi in HEMISPHERES]
+        for key, hemi in places:
+            if self.bold.get((key, hemi), Path()).is_symlink():  # one that leads nowhere stops here
+                self.require_bold(key, hemi=hemi)
+        lacking = [place for place in places if place not in self.bold]
+        if not lacking:
+            return
+        (key, hemi), (came, remedy) = lacking[0], self._why_missing(lacking[0][0])
+        others = [f"{one} hemi-{side}".removeprefix(f"sub-{self.sub}_") for one, side in lacking[1:]]
+        more = f", nor of {list_some(others, n=2)}" if others else ""
+        raise AnalysisError(f"{key} hemi-{hemi}", came=f"{came}{more}", remedy=remedy,
+                            expected=f"{self.source}'s of both hemispheres of all {len(places) // 2} logged runs")
 
     def confounds(self, key: RunKey) -> Path | None:
         """Find a run's table of confounds; None without one."""
@@ -113,6 +133,14 @@ class SubjectData:
         """Read one hemisphere's meshes."""
         paths = self.surfaces[hemi]
         return load_surface(paths["midthickness"], flat_path=paths["flat"], hemi=hemi)
+
+
+def _why_gone(path: Path, *, remedy: str) -> tuple[str, str]:
+    """Say why a time series that is known of is not there: a link to nowhere, or simulated data that were dropped."""
+    if path.is_symlink():
+        return (f"{path.name}, a link to {path.readlink()}, which is not there",
+                "Fetch what it stands for (`datalad get`, `git annex get`), or mount the disk that it is on.")
+    return "time series that were dropped", remedy
 
 
 def surface_paths(layout: Layout, *, source: str, sub: str, hemi: str) -> dict[str, Path]:
@@ -251,8 +279,16 @@ def require_whole(data: SubjectData) -> SubjectData:
         simulated file has no sidecar, is not what its sidecar says, or was made from something else than the others:
         a simulation that was killed leaves some older files and some newer ones.
     """
+    for error in find_changed(data):
+        raise error
+    return data
+
+
+def find_changed(data: SubjectData) -> Iterator[AnalysisError]:
+    """Give what is wrong with the content of a subject's files, one after the other; see :func:`require_whole`."""
     if data.source != SIMULATED:
-        return _require_distinct(data)
+        yield from _find_alike(data)
+        return
     files = [*data.bold.values(), *data.labels.values(),
              *(path for paths in data.surfaces.values() for path in paths.values())]
     first: tuple[object, object] | None = None
@@ -268,23 +304,21 @@ def require_whole(data: SubjectData) -> SubjectData:
             came = "a simulated file that was made from something else than the others"
         else:
             continue
-        raise AnalysisError(str(path), came=came, expected="files of one simulation", remedy=data.remedy)
-    return data
+        yield AnalysisError(str(path), came=came, expected="files of one simulation", remedy=data.remedy)
 
 
-def _require_distinct(data: SubjectData) -> SubjectData:
-    """See that no two runs have the very same time series: one of them is another's under its name."""
+def _find_alike(data: SubjectData) -> Iterator[AnalysisError]:
+    """Find runs that have the very same time series, one of them another's under its name, or those of no sidecar."""
     seen: dict[str, Path] = {}
     for path in data.bold.values():
         if path.is_file():
             said = read_json(sidecar_path(path)).get("digest") if sidecar_path(path).is_file() else None
             if said not in (None, digest_file(path)):
-                raise AnalysisError(str(path), came="time series that were changed or replaced since they were made",
+                yield AnalysisError(str(path), came="time series that were changed or replaced since they were made",
                                     expected=f"digest {said}, as the JSON file beside them says",
                                     remedy="Restore them, or their JSON file.")
             other = seen.setdefault(digest_file(path), path)
             if other != path:
-                raise AnalysisError(str(path), came=f"the same content as {other.name}",
+                yield AnalysisError(str(path), came=f"the same content as {other.name}",
                                     expected="another time series in each run and hemisphere",
                                     remedy="Restore the file that was copied over.")
-    return data

@@ -295,6 +295,20 @@ def load_surface(path: Path, *, flat_path: Path, hemi: str) -> Surface:
     return Surface(hemi, vertices, faces, flat[:, :2].copy(), str(flat_path))
 
 
+def require_mesh(path: Path, *, hemi: str) -> int:
+    """See that a midway mesh is of its hemisphere, by what it says or else by its place; count its vertices.
+
+    Raises
+    ------
+    AnalysisError
+        As :func:`load_surface`.
+    """
+    vertices, _, side = _read_mesh(path, hemi=hemi)
+    if side is None:
+        _require_place(vertices, hemi=hemi, where=str(path))
+    return len(vertices)
+
+
 def _require_place(vertices: NDArray[np.float32], *, hemi: str, where: str) -> None:
     """See by its place that a mesh that names no hemisphere is of this one: the left has negative x."""
     x = float(vertices[:, 0].mean(dtype=np.float64))

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.data.events.foreign import ForeignEvents, read_run_events
-from analysis.data.events.rows import require_rows
+from analysis.data.events.rows import require_images, require_rows
 from analysis.data.series.reading import read_series
 from analysis.data.sources import TASK, SubjectData
 from subjects.errors import AnalysisError
@@ -119,6 +119,8 @@ def _read_part(layout: Layout, key: RunKey, *, foreign: ForeignEvents | None = N
     """Read the events of a run or a part; of one that was cut short, those shown while volumes were taken."""
     path = layout.events(key)
     events = require_rows(read_run_events(path, foreign=foreign), task=key.task, where=str(path))
+    if key.task == TASK:
+        require_images(events, layout=layout, where=str(path))
     schedule = layout.schedule(key, attempt=int(events.attrs["sidecar"].get("Attempt", 1)))
     events = with_plan(events, schedule)
     events.attrs["where"] = f"{key} events"
@@ -196,7 +198,8 @@ def say_missing_runs(sessions: Mapping[str, Iterable[RunKey]], *, n_sessions: in
     """
     counts = {ses: len({key.run for key in events}) for ses, events in sessions.items()}
     gaps = [f"{len(sessions)} of {n_sessions} sessions"] if len(sessions) < n_sessions else []
-    return "; ".join([*gaps, *(f"{n} of {n_runs} runs in ses-{ses}" for ses, n in counts.items() if n < n_runs)])
+    return "; ".join([*gaps, *(f"{n} of {n_runs} run{'s' * (n_runs > 1)} in ses-{ses}"
+                               for ses, n in counts.items() if n < n_runs)])
 
 
 def count_volumes(events: pd.DataFrame) -> int:
@@ -299,9 +302,13 @@ def require_volumes(run: Run, events: pd.DataFrame) -> Run:
         log.info("%s: %d volumes after the end of this part are left out", run.name, len(run.data) - n_volumes)
         return replace(run, data=run.data[:n_volumes])
     if len(run.data) not in (pulses, n_volumes):
-        raise AnalysisError(run.name, came=f"{len(run.data)} volumes but {int(pulses or 0)} logged pulses",
-                            expected="one volume a pulse", remedy="See that time series and log are of the same run "
-                            "and that no volumes were cut off; correct the pulse log's count if triggers were lost.")
+        turned = run.data.shape[1] in (pulses, n_volumes)
+        raise AnalysisError(
+            run.name, came=f"{len(run.data)} volumes but {int(pulses or 0)} logged pulses" + (
+                f", and {run.data.shape[1]} vertices: the file's two sides are exchanged" if turned else ""),
+            expected="one volume a pulse" + (", volumes x vertices" if turned else ""),
+            remedy="Write the transposed array." if turned else "See that time series and log are of the same run "
+            "and that no volumes were cut off; correct the pulse log's count if triggers were lost.")
     return run
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def name_events(events: pd.DataFrame) -> pd.DataFrame:
     nameless = shown & ((named["image_id"] == "") | (named["presentation"] < 1)).to_numpy()
     if nameless.any():
         raise AnalysisError(where_of(events), expected="both for every image",
-                            came=f"event {int(np.argmax(nameless))} without an image_id or a presentation",
+                            came=f"event {int(np.argmax(nameless)) + 1} without an image_id or a presentation",
                             remedy="Make the events table again from its journal.")
     return named
 
@@ -81,9 +82,23 @@ def list_conditions(runs: Mapping[int, pd.DataFrame], *, session: str,
     table = table.iloc[order_conditions(table, base_images=base_images)].reset_index(drop=True)
     twice = table.duplicated(["type", "base_image", "presentation"])
     if twice.any():
-        raise AnalysisError(f"ses-{session}", came=f"two images as {_describe(table[twice].iloc[0])}",
-                            expected="one image a base image and type", remedy="Use the events of one stimulus set.")
+        _refuse_two_images(table[twice].iloc[0], runs=runs, session=session)
     return table
+
+
+def _refuse_two_images(condition: pd.Series, *, runs: Mapping[int, pd.DataFrame], session: str) -> NoReturn:
+    """Say which two images have one name, and in which runs' tables each of them is."""
+    shown: dict[str, list[str]] = {}
+    for run, events in runs.items():
+        named = name_events(events)
+        alike = (named[["type", "base_image", "presentation"]] == condition[["type", "base_image", "presentation"]]
+                 ).all(axis=1)
+        for image in named.loc[alike, "image_id"].unique():
+            shown.setdefault(image, []).append(f"run {run}" if events.attrs.get("where") is None else where_of(events))
+    told = " and ".join(f"{image!r} in {', '.join(places[:3])}{', ...' * (len(places) > 3)}"
+                        for image, places in shown.items())
+    raise AnalysisError(f"ses-{session}", came=f"two images as {_describe(condition)}: {told}",
+                        expected="one image a base image and type", remedy="Use the events of one stimulus set.")
 
 
 def order_conditions(table: pd.DataFrame, *, base_images: Sequence[str] | None = None) -> NDArray[np.int64]:
@@ -245,7 +260,7 @@ def condition_columns(events: pd.DataFrame, *, conditions: pd.DataFrame) -> NDAr
     keys = pd.MultiIndex.from_frame(conditions[_NAMES])
     columns = keys.get_indexer(pd.MultiIndex.from_frame(name_events(events)[_NAMES]))
     if (columns < 0).any():
-        raise AnalysisError(where_of(events), came=f"event {int(np.argmax(columns < 0))} of no listed condition",
+        raise AnalysisError(where_of(events), came=f"event {int(np.argmax(columns < 0)) + 1} of no listed condition",
                             expected="one of the session's conditions", remedy="List the conditions of all runs.")
     return columns.astype(np.int64)
 
@@ -303,7 +318,7 @@ def _require_within(events: pd.DataFrame, *, sampling: Sampling) -> None:
     if wrong.any():
         k = int(np.argmax(wrong))
         onset, duration = (float(events[name].iloc[k]) for name in ("onset", "duration"))
-        raise AnalysisError(where_of(events), came=f"event {k} at {onset:g} s for {duration:g} s",
+        raise AnalysisError(where_of(events), came=f"event {k + 1} at {onset:g} s for {duration:g} s",
                             expected=f"events that last, from 0 to {end:g} s",
                             remedy="See that events and volumes are of one run.")
 

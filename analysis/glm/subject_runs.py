@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.data.events.foreign import ForeignEvents
-from analysis.data.gifti import read_outline
-from analysis.data.sources import TASK, SubjectData, require_whole, resolve_subject
+from analysis.data.sources import HEMISPHERES, TASK, SubjectData, require_whole, resolve_subject
+from analysis.data.surface import require_mesh
 from analysis.data.timeseries import (
     EXCHANGED,
     MISSING,
@@ -147,7 +147,18 @@ class SubjectRuns:
             for key in self.sessions[ses] for hemi in several for kind, path in self._files(key, hemi).items()}
         return found if self.foreign is None else {**found, "events_read_as": self.foreign.digest}
 
+    @cached_property
+    def _n_vertices(self) -> dict[str, int]:
+        """Vertices of each hemisphere's midway mesh, where there is one, of its side; asked before anything is read.
+
+        With it both hemispheres of every run are seen to have a file.
+        """
+        self.data.require_all(key for events in self.sessions.values() for key in events)
+        meshes = {hemi: self.data.surfaces[hemi]["midthickness"] for hemi in HEMISPHERES}
+        return {hemi: require_mesh(path, hemi=hemi) for hemi, path in meshes.items() if path.is_file()}
+
     def _files(self, key: RunKey, hemi: str) -> dict[str, Path]:
+        self._n_vertices  # noqa: B018 - everything is there, before the first fit
         bold = self.data.bold.get((key, hemi)) or self.data.require_bold(key, hemi=hemi)
         beside = sidecar_path(bold)  # its StartTime shifts the design
         timing = {"timing": beside} if beside.is_file() else {}
@@ -186,11 +197,8 @@ class SubjectRuns:
         The two hemispheres of a subject's own surface differ in their numbers of vertices: a file that does not say its
         side is told by that.
         """
-        mesh = self.data.surfaces[hemi]["midthickness"]
-        if not mesh.is_file():
-            return
-        n = read_outline(mesh, expected="a surface mesh").n_vertices
-        odd = next((one for one in runs.values() if one.data.shape[1] != n), None)
+        n, mesh = self._n_vertices.get(hemi), self.data.surfaces[hemi]["midthickness"]
+        odd = next((one for one in runs.values() if n is not None and one.data.shape[1] != n), None)
         if odd is not None:
             raise AnalysisError(odd.name, came=f"time series of {odd.data.shape[1]} vertices",
                                 expected=f"{n}, as {mesh.name} has", remedy="See that both are of this hemisphere and "

@@ -109,6 +109,7 @@ def read_series(folder: Path) -> tuple[tuple[Series, ...], int, tuple[Path, ...]
         raise LayoutError(str(folder), came="no such folder", expected="a folder with the images' JSON files",
                           remedy="Convert the DICOM files with dcm2niix -b y, or name the folder where it wrote.")
     found, n_passed, unreadable = list[Series](), 0, list[Path]()
+    times = read_scans(folder)
     for path in sorted(folder.rglob("*.json")):
         try:
             told = _content(path)
@@ -118,7 +119,9 @@ def read_series(folder: Path) -> tuple[tuple[Series, ...], int, tuple[Path, ...]
         if told is None:
             n_passed += 1
         else:
-            found.append(_one(path, told, folder=folder))
+            found.append(_one(path, told, folder=folder, acquired=times.pop(_stem(path), None)))
+    found += [_one(stem.with_name(f"{stem.name}.json"), {}, folder=folder, acquired=moment)
+              for stem, moment in times.items()]
     if not found:
         torn = f" ({len(unreadable)} of them cannot be read: {unreadable[0].name} ...)" if unreadable else ""
         raise LayoutError(str(folder), came=f"{n_passed} JSON files, none of an image{torn}",
@@ -139,11 +142,47 @@ def _content(path: Path) -> dict[str, Any] | None:
     return told if sum(name in told for name in _TELLING) >= 2 else None
 
 
-def _one(path: Path, told: Mapping[str, Any], *, folder: Path) -> Series:
+def _stem(path: Path) -> Path:
+    """Give what an image and its JSON file have in common."""
+    return path.with_name(re.sub(r"\.(json|nii|nii\.gz)\Z", "", path.name))
+
+
+def read_scans(folder: Path) -> dict[Path, str]:
+    """Read BIDS tables of scans (``*_scans.tsv``): when images were acquired, for those whose JSON file does not say.
+
+    Parameters
+    ----------
+    folder : Path
+        The tables are looked for at any depth.
+
+    Returns
+    -------
+    dict of Path to str
+        Image, its path without the ending, to its ``acq_time``. Rows without one, and tables that cannot be read or
+        have no such column, are left out.
+    """
+    found = dict[Path, str]()
+    for table in sorted(folder.rglob("*_scans.tsv")):
+        try:
+            head, *rows = [line.split("\t") for line in table.read_text(encoding="utf-8-sig").splitlines() if line]
+            places = [head.index(name) for name in ("filename", "acq_time")]
+        except (OSError, ValueError):
+            continue
+        for row in rows:
+            if max(places) < len(row) and _moment(row[places[1]]) is not None:
+                found[_stem(table.parent / row[places[0]])] = row[places[1]]
+    return found
+
+
+def _one(path: Path, told: Mapping[str, Any], *, folder: Path, acquired: str | None = None) -> Series:
     place = path.relative_to(folder.parent).as_posix()
     kept = "/".join([*({"func", "fmap", "anat"} & {path.parent.name}), path.name])  # other folders hint at nothing
     names = [_text(told[name]) for name in _NAMES if told.get(name)]
     began_s, dated = _began(told)
+    if began_s is None and acquired is not None:
+        began_s, dated = _began({"AcquisitionDateTime": acquired})
+        if began_s is not None and began_s < DAY_S:  # a date before 1925 says that days were taken out (BIDS)
+            began_s, dated = began_s % DAY_S, False
     number, n_volumes = _number(told.get("SeriesNumber")), _count_volumes(path, told)
     tr_s = _number(told.get("RepetitionTime"))
     if tr_s is not None and tr_s > 50.0:  # milliseconds, as in DICOM itself

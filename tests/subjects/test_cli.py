@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from subjects.cli import json_option, say
+from subjects.cli import fitted, json_option, say
 from subjects.errors import ProfileError
 from subjects.layout import Layout
 from subjects.profile import SubjectProfile, require_virtual
@@ -180,3 +180,25 @@ def test_a_warning_on_a_terminal_is_broken_at_words() -> None:
     assert done.returncode == 0
     assert max(map(len, lines)) < 60
     assert " ".join(line.strip() for line in lines).count("nothing says what they were made from") == 2
+
+
+def test_lines_are_broken_between_words_and_names_of_files_never() -> None:
+    name = "derivatives/rois/sub-01_hemi-L_desc-rois_dseg.label.gii"
+    text = f"  short line\nlabels of V1 to V4 and LO, 123456 vertices: {name}\n{name}"
+    found = fitted(text, width=40).split("\n")
+    assert found == ["  short line", "labels of V1 to V4 and LO, 123456", "  vertices:", f"  {name}", name]
+    assert fitted(text, width=200) == text
+
+
+@pytest.mark.parametrize("columns", ["20", "80", "200"])
+def test_a_table_in_a_pipe_is_as_wide_as_it_must_be(capsys: pytest.CaptureFixture[str],
+                                                    monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    from rich.table import Table
+
+    monkeypatch.setenv("COLUMNS", columns)
+    table = Table("file", "vertices", box=None)
+    assert not sys.stdout.isatty()
+    table.add_row("sub-01_hemi-L_space-fsnative_midthickness.surf.gii", "149,213")
+    say({}, as_json=False, text=[table])
+    assert capsys.readouterr().out.split() == ["file", "vertices", "sub-01_hemi-L_space-fsnative_midthickness.surf.gii",
+                                               "149,213"]

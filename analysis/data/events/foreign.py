@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.data.events.rows import BLANK, MAIN_TYPES
+from analysis.data.events.rows import BLANK, MAIN_TYPES, say_nearest
 from paradigms.runlog import COLUMNS, read_events
 from stimuli.manifest import Manifest, Stimulus, read_manifest
-from subjects.errors import AnalysisError, RunLogError, nearest
+from subjects.errors import AnalysisError, RunLogError
 from subjects.layout import Layout
 from subjects.provenance import digest_json
 from subjects.settings.analysis import AnalysisSettings
@@ -133,7 +133,7 @@ class ForeignEvents:
             raise AnalysisError(where, came=f"the image {named[0]!r}" + (f" as {kind}" if kind else ""),
                                 expected="an image of stimuli/manifest.tsv, by its image_id, file or base image",
                                 remedy=" ".join(["Correct analysis.events_columns.",
-                                                 nearest(named[0], list(self._images))]).strip())
+                                                 say_nearest(named[0], self._images)]).strip())
         if image is None:
             raise AnalysisError(where, came=f"trial_type {theirs!r} without an image", remedy=_SEE,
                                 expected=f"an image, or a type that is {BLANK} or {NONE} (left out)")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
-from stimuli.manifest import TYPES
+from stimuli.manifest import TYPES, read_manifest
 from subjects.errors import AnalysisError
+from subjects.layout import Layout
 
 BLANK = "blank"
 MAIN_TYPES = (*TYPES, BLANK)
@@ -56,4 +60,51 @@ def require_rows(events: pd.DataFrame, *, task: str, where: str) -> pd.DataFrame
             "Name what was shown as this study does; other programs' tables have other names."
         raise AnalysisError(f"{where}, row {k + 1}", came=f"trial_type {found!r}", expected="RE, AN, AI or blank",
                             remedy=remedy)
+    return events
+
+
+def say_nearest(name: str, known: Iterable[str]) -> str:
+    """Name the image that was likely meant; nothing where none is close, since a set has too many to list.
+
+    Examples
+    --------
+    >>> say_nearest("dogs-1_RE", ["dogs-01_RE", "cats-01_RE"]), say_nearest("house", ["dogs-01_RE"])
+    ("Did you mean 'dogs-01_RE'?", '')
+    """
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""
+
+
+def require_images(events: pd.DataFrame, *, layout: Layout, where: str) -> pd.DataFrame:
+    """Return a run's events if every image is one of the stimulus set, as the type and base image that it is there.
+
+    Parameters
+    ----------
+    events : DataFrame
+        ``trial_type``, ``image_id`` and ``base_image``.
+    layout : Layout
+        A study without ``stimuli/manifest.tsv`` has nothing to hold them against.
+    where : str
+        The table, for the message.
+
+    Raises
+    ------
+    AnalysisError
+        Naming the first row, counted from 1 below the heading, and the nearest name.
+    """
+    if not layout.manifest.is_file():
+        return events
+    known = {one.image_id: one for one in read_manifest(layout.manifest).stimuli}
+    rows = zip(events["trial_type"], events["image_id"], events["base_image"], strict=True)
+    for k, (kind, name, base) in enumerate(rows, start=1):
+        if kind not in TYPES or pd.isna(name):
+            continue  # an image without an image_id is named by the design
+        row, image = f"{where}, row {k}", known.get(str(name))
+        if image is None:
+            raise AnalysisError(row, came=f"the image {str(name)!r}", expected="an image_id of stimuli/manifest.tsv",
+                                remedy=f"Use the events and the stimulus set of one study. "
+                                       f"{say_nearest(str(name), known)}".strip())
+        if (image.type, image.base_image) != (kind, base):
+            raise AnalysisError(row, came=f"{name} as {kind} of {base}", expected=f"{image.type} of {image.base_image},"
+                                " as in stimuli/manifest.tsv", remedy="Restore the table, or the stimulus set.")
     return events

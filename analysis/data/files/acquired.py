@@ -21,8 +21,8 @@ def find_misnamed(layout: Layout, *, sub: str, keys: Sequence[RunKey]) -> dict[R
     """Find runs whose images were acquired while something else was played.
 
     Looked at are the JSON files beside the raw images (``sub-XX/ses-XX/func``, as dcm2niix writes them), which say when
-    a series began, and the journals, which say when a run did; the distance of the two clocks is estimated as for
-    ``python -m subjects match``.
+    a series began, or the tables of scans (``*_scans.tsv``, as heudiconv writes them) where these do not, and the
+    journals, which say when a run did; the distance of the two clocks is estimated as for ``python -m subjects match``.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def find_misnamed(layout: Layout, *, sub: str, keys: Sequence[RunKey]) -> dict[R
     dict of RunKey to str
         What was played instead, in words. Empty where journals or times are not there, or nothing certain can be said.
     """
-    if not any(layout.root.glob(f"sub-{sub}/ses-*/func/*_bold.json")):
+    if not any(any(layout.root.glob(f"sub-{sub}/ses-*/{name}")) for name in ("func/*_bold.json", "*_scans.tsv")):
         return {}
     try:
         found = match_subject(layout, sub=sub, folder=layout.root / f"sub-{sub}")

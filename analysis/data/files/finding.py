@@ -142,8 +142,8 @@ def choose_series(names: Sequence[BidsName], *, places: Iterable[Place], space: 
             raise AnalysisError("analysis.space", came=repr(space), expected=f"one of the spaces that are there: "
                                 f"{_told(there)}", remedy="Correct analysis.space in study.toml, or preprocess to it.")
     elif len(there) > 1:
-        files = max(len(some) for some in fit.values())
-        raise AnalysisError(_common(fit), came=f"{files} files in different spaces: {_told(there)}",
+        where, came = _mixture(fit, there)
+        raise AnalysisError(where, came=f"{came} files in different spaces: {_told(there)}",
                             expected="one surface time series a run, all of one space",
                             remedy="Set analysis.space in study.toml to the one to analyse.")
     chosen = {place: _only(place, some) for place, some in fit.items() if some}
@@ -166,11 +166,18 @@ def _told(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{space} ({n} file{'s' * (n > 1)})" for space, n in counts.items())
 
 
-def _common(fit: Mapping[Place, Sequence[BidsName]]) -> str:
-    """Name the place of the first run that has files of several spaces, or of the first file at all."""
+def _mixture(fit: Mapping[Place, Sequence[BidsName]], there: Mapping[str, int]) -> tuple[str, str]:
+    """Say where files of several spaces are, and how many: of the first run with several, else those of the fewest.
+
+    Where no run has two, one that was preprocessed otherwise than most is what is looked for.
+    """
     several = [some for some in fit.values() if len({one.space for one in some}) > 1]
-    some = (several or [some for some in fit.values() if some])[0]
-    return str(some[0].path.parent)
+    if several:
+        return str(several[0][0].path.parent), str(len(several[0]))
+    rarest = min(there, key=lambda space: there[space])
+    key, hemi = next(place for place, some in fit.items() if any(one.space == rarest for one in some))
+    n = sum(len(some) for some in fit.values())
+    return f"{key} hemi-{hemi}", f"a file of {rarest} among {n}"
 
 
 def _only(place: Place, some: Sequence[BidsName]) -> BidsName:
@@ -183,8 +190,18 @@ def _only(place: Place, some: Sequence[BidsName]) -> BidsName:
 
 
 def _listed(names: Sequence[BidsName]) -> str:
-    shown = ", ".join(one.path.name for one in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return list_some([one.path.name for one in names], n=_SHOWN)
+
+
+def list_some(names: Sequence[str], *, n: int) -> str:
+    """List the first few of some names, and how many more there are.
+
+    Examples
+    --------
+    >>> list_some(["a", "b", "c"], n=2)
+    'a, b and 1 more'
+    """
+    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
 def describe_other(names: Iterable[BidsName]) -> tuple[str, str] | None:

@@ -14,13 +14,15 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from analysis.data.events.foreign import ForeignEvents, read_run_events
-from analysis.data.events.rows import require_rows
+from analysis.data.events.rows import require_images, require_rows
 from analysis.data.files.finding import is_series
-from analysis.data.gifti import Outline, read_gifti
-from analysis.data.series.reading import read_outline
-from analysis.data.sources import HEMISPHERES, SubjectData
+from analysis.data.gifti import Outline
+from analysis.data.series.reading import read_outline, require_end
+from analysis.data.sources import HEMISPHERES, TASK, SubjectData, find_changed
+from analysis.data.surface import require_mesh
 from analysis.data.timeseries import MISSING, count_volumes, require_counted, say_missing_runs
 from subjects.errors import StudyError
+from subjects.layout import Layout
 from subjects.provenance import sidecar_path
 from subjects.run_key import RunKey
 from subjects.store import read_json
@@ -104,7 +106,7 @@ class SubjectInputs:
             for name in dict.fromkeys(_without_hemi(path.name) for path in one.files.values()):
                 yield f"  {name}"
         yield ""
-        yield _anatomy_table(self.data)
+        yield from _anatomy_lines(self.data)
         for path in self.unlogged:
             yield f"Without an events table, and left out: {path.name}"
         if not self.problems:
@@ -121,7 +123,7 @@ def _without_hemi(name: str) -> str:
 def _run_table(runs: tuple[RunInputs, ...]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("run", "vertices L", "vertices R", "volumes", "pulses", "TR, s", "confounds"):
-        table.add_column(name, justify="left" if name == "run" else "right")
+        table.add_column(name, justify="left" if name == "run" else "right", no_wrap=name != "run")
     for one in runs:
         part = f" part {one.key.part}" if one.key.part > 1 else ""
         sizes = [f"{one.outlines[hemi].n_vertices:,}" if hemi in one.outlines else "none" for hemi in HEMISPHERES]
@@ -132,22 +134,22 @@ def _run_table(runs: tuple[RunInputs, ...]) -> Table:
     return table
 
 
-def _anatomy_table(data: SubjectData) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("surfaces and labels", *HEMISPHERES):
-        table.add_column(name, overflow="fold")
-    rows = {"midway mesh": [data.surfaces[hemi]["midthickness"] for hemi in HEMISPHERES],
-            "flat map": [data.surfaces[hemi]["flat"] for hemi in HEMISPHERES],
-            "regions": [data.labels[hemi] for hemi in HEMISPHERES]}
+def _anatomy_lines(data: SubjectData) -> Iterator[str]:
+    """Name the surfaces and labels, one file a line."""
+    rows = {"midway mesh": {hemi: data.surfaces[hemi]["midthickness"] for hemi in HEMISPHERES},
+            "flat map": {hemi: data.surfaces[hemi]["flat"] for hemi in HEMISPHERES}, "regions": data.labels}
     for name, paths in rows.items():
-        table.add_row(name, *(path.name if path.is_file() else "missing" for path in paths))
-    return table
+        for hemi, path in paths.items():
+            yield f"  {name:<11}  {hemi}  {path.name if path.is_file() else 'missing'}"
 
 
 def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
                    planned: tuple[int, int] = (0, 0), accept: Sequence[str] = (),
-                   misnamed: Mapping[RunKey, str] | None = None, foreign: ForeignEvents | None = None) -> SubjectInputs:
-    """Look at everything that a subject's runs are analysed from, without reading the time series themselves.
+                   misnamed: Mapping[RunKey, str] | None = None, foreign: ForeignEvents | None = None,
+                   layout: Layout | None = None) -> SubjectInputs:
+    """Look at everything that a subject's runs are analysed from, without taking the time series apart.
+
+    Their files are gone through for their digests and ends; what their values are is seen when they are fitted.
 
     Parameters
     ----------
@@ -165,17 +167,21 @@ def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
         Runs whose images are not theirs; see :func:`~analysis.data.files.acquired.find_misnamed`.
     foreign : ForeignEvents, optional
         What events tables of another program mean.
+    layout : Layout, optional
+        The study, whose stimulus set images are held against.
 
     Returns
     -------
     SubjectInputs
     """
-    runs = tuple(_look_at_run(data, key, tr_s=tr_s, accept=accept, foreign=foreign) for key in data.runs)
+    runs = tuple(_look_at_run(data, key, tr_s=tr_s, accept=accept, foreign=foreign, layout=layout)
+                 for key in data.runs)
     unlogged = tuple(one.path for one in data.names
                      if is_series(one) and one.space == data.space and one.entities.get("task") == task
                      and not any(one.is_of(key) for key in data.runs))
     problems = [problem for one in runs for problem in one.problems]
     problems += [f"{key}: {told}." for key, told in (misnamed or {}).items()]
+    problems += [str(error) for error in find_changed(data)]
     problems += _anatomy_problems(data, runs, flatten=flatten)
     logged = {ses: list(keys) for ses, keys in groupby(sorted(data.runs), key=lambda key: key.ses)}
     gaps = say_missing_runs(logged, n_sessions=planned[0], n_runs=planned[1]) if runs else ""
@@ -187,12 +193,13 @@ def look_at_inputs(data: SubjectData, *, task: str, tr_s: float, flatten: str,
 
 
 def _look_at_run(data: SubjectData, key: RunKey, *, tr_s: float, accept: Sequence[str],
-                 foreign: ForeignEvents | None) -> RunInputs:
+                 foreign: ForeignEvents | None, layout: Layout | None) -> RunInputs:
     files, outlines, problems = {}, {}, []
     for hemi in HEMISPHERES:
         try:
             files[hemi] = data.require_bold(key, hemi=hemi)
             outlines[hemi] = _outline(files[hemi])
+            require_end(files[hemi])
         except StudyError as error:
             problems.append(str(error))
     n_pulses = None
@@ -201,12 +208,15 @@ def _look_at_run(data: SubjectData, key: RunKey, *, tr_s: float, accept: Sequenc
                               where=data.events[key].name)
         n_pulses = count_volumes(events) if events.attrs["n_pulses"] is not None else None
         require_counted(events, key, accept=accept)
+        if layout is not None and key.task == TASK:
+            require_images(events, layout=layout, where=data.events[key].name)
     except StudyError as error:
         problems.append(str(error))
     for hemi, head in outlines.items():
         where = f"{key} hemi-{hemi}"
         if n_pulses not in (None, head.n_volumes):
-            problems.append(f"{where}: {head.n_volumes} volumes but {n_pulses} logged pulses.")
+            turned = f" It has {n_pulses} vertices: write it as volumes x vertices." * (n_pulses == head.n_vertices)
+            problems.append(f"{where}: {head.n_volumes} volumes but {n_pulses} logged pulses.{turned}")
         if head.tr_s is None:
             problems.append(f"{where}: no file says its repetition time; {tr_s:g} s will be taken.")
         elif abs(head.tr_s - tr_s) > 1e-5:
@@ -242,8 +252,10 @@ def _anatomy_problems(data: SubjectData, runs: tuple[RunInputs, ...], *, flatten
     for hemi in HEMISPHERES:
         sizes = Counter(one.outlines[hemi].n_vertices for one in runs if hemi in one.outlines)
         mesh = data.surfaces[hemi]["midthickness"]
-        if mesh.is_file():
-            sizes[len(read_gifti(mesh, expected="a surface mesh").agg_data("pointset"))] += 1
+        try:
+            sizes += Counter([require_mesh(mesh, hemi=hemi)] if mesh.is_file() else [])
+        except StudyError as error:
+            yield str(error)
         if len(sizes) > 1:
             several = ", ".join(f"{n:,}" for n in sorted(sizes))
             yield (f"sub-{data.sub} hemi-{hemi}: time series and mesh of {several} vertices; all must be of one "

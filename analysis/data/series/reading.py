@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import h5py
 import nibabel as nib
 import numpy as np
 from nibabel.freesurfer import MGHImage
+from nibabel.freesurfer.mghformat import MGHHeader
 
 from analysis.data import gifti
 from analysis.data.gifti import Outline, Series
@@ -49,6 +52,33 @@ def read_series(path: Path, *, hemi: str | None = None) -> Series:
             _require_bold(file, path=path, hemi=hemi)
             return Series(file["bold"][:].astype(np.float32), _hdf5_tr_s(file.attrs, path=path))
     return gifti.read_series(path, hemi=hemi)
+
+
+def require_end(path: Path) -> None:
+    """See that a time series' file was written to its end, without keeping what is in it.
+
+    Raises
+    ------
+    AnalysisError
+        If it was cut off. HDF5 sees to that by itself when a file is opened.
+    """
+    if path.suffix in HDF5:
+        return
+    if path.suffix not in MGZ:
+        gifti.require_end(path)
+        return
+    try:
+        with (gzip.open if path.suffix == ".mgz" else open)(path, "rb") as file:
+            head = MGHHeader.from_fileobj(file)
+            needed = head.get_data_offset() + int(np.prod(head.get_data_shape())) * head.get_data_bytespervox()
+            file.seek(0)
+            there = sum(len(block) for block in iter(lambda: file.read(1 << 22), b""))
+        came = "" if there >= needed else f"{there} of {needed} bytes"
+    except (OSError, EOFError, zlib.error) as error:
+        came = str(error)
+    if came:
+        raise AnalysisError(str(path), came=f"a file that was cut off ({came})", expected="a whole surface time series",
+                            remedy=_EXPORT)
 
 
 def read_outline(path: Path) -> Outline:
@@ -106,5 +136,5 @@ def _hdf5_tr_s(attributes: Mapping[str, Any], *, path: Path) -> float | None:
         return None
     value = float(said) if isinstance(said, int | float | np.number) else np.nan
     if not (np.isfinite(value) and value > 0):
-        raise AnalysisError(str(path), came=f"RepetitionTime {said!r}", expected="seconds", remedy=_EXPORT)
+        raise AnalysisError(str(path), came=f"RepetitionTime {said}", expected="seconds", remedy=_EXPORT)
     return value

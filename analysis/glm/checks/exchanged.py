@@ -10,7 +10,8 @@ import pandas as pd
 from analysis.data.events.foreign import ForeignEvents, read_run_events
 from analysis.data.files.acquired import find_misnamed
 from analysis.data.timeseries import EXCHANGED, Run
-from analysis.glm.checks.own_events import Tables, judge_runs, make_scan, not_found
+from analysis.glm.checks.assigning import Tables
+from analysis.glm.checks.own_events import judge_runs, make_scan, not_found
 from analysis.glm.design import Sampling
 from subjects.errors import AnalysisError, StudyError
 from subjects.layout import Layout

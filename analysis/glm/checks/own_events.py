@@ -2,26 +2,32 @@
 
 Every run shows its images in an order of its own. The mean responses to RE, AN, AI and blanks are taken from the other
 runs, laid out in the order that a run's events table gives, and held against the data; the same with the trials
-shuffled says what a wrong order gives.
+shuffled says what a wrong order gives. Data and predictions are whitened by the covariance of volumes over vertices:
+what whole patches of the cortex do together (pulse, breathing, movement, slow waves) counts little then. With two runs
+alone this is what tells an exchange, since each is held against a single noisy template.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.glm.checks.assigning import Tables, propose_exchange, propose_session
 from analysis.glm.design import Sampling, add_responses, drift_degree, polynomials
 from subjects.run_key import RunKey
 
 Floats = NDArray[np.float64]
-Tables = Mapping[RunKey, pd.DataFrame]
 
 N_SHUFFLES = 200
 MAX_VERTICES = 20_000
+SHRINKAGE = 0.2
+"""Share of white noise in the covariance of volumes that data are whitened by: from a few thousand vertices of smooth
+noise it is not known better."""
 Z_OTHER, Z_AHEAD, Z_SURE, Z_NONE = 5.0, 3.0, 4.0, 2.0
 """Data are another run's if its events score the first or more, and so much more than their own. Nothing else is asked
 where their own score the third or more; own events that score less than the last are not found in the data."""
@@ -101,7 +107,7 @@ def _inverse(inner: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A run's data, drifts removed and every vertex of one variance.
+    """A run's data, drifts removed, every vertex of one variance, whitened over volumes.
 
     Parameters
     ----------
@@ -111,16 +117,27 @@ class Scan:
         The types of trial that are told apart.
     events : DataFrame
         Those that the run should hold.
+    whitener : float64 array, (n_volumes, n_volumes)
+        What the data were whitened by.
+    laid : dict
+        What events predict, not whitened, kept with them: scans that are judged together share it.
     """
 
     series: NDArray[np.float32]
     sampling: Sampling
     kinds: tuple[str, ...]
     events: pd.DataFrame
+    whitener: Floats
+    laid: dict[tuple[object, ...], tuple[pd.DataFrame, Trials]] = field(default_factory=dict, repr=False)
 
     def lay(self, events: pd.DataFrame) -> Trials:
         """Predict its volumes from some events."""
-        return lay_trials(events, sampling=self.sampling, kinds=self.kinds)
+        one = self.sampling
+        place = (id(events), self.kinds, one.n_volumes, one.tr_s, one.start_s, one.n_discarded)
+        if place not in self.laid:
+            self.laid[place] = events, lay_trials(events, sampling=one, kinds=self.kinds)
+        trials = self.laid[place][1]
+        return replace(trials, courses=self.whitener @ trials.courses)
 
     def respond(self, events: pd.DataFrame) -> Floats:
         """Give the responses to each type under some events, less their mean, (n_kinds, n_vertices)."""
@@ -143,7 +160,7 @@ def _drift(sampling: Sampling) -> Floats:
 
 
 def make_scan(data: NDArray[np.float32], events: pd.DataFrame, *, sampling: Sampling) -> Scan:
-    """Take the drifts off a run and scale its vertices.
+    """Take the drifts off a run, scale its vertices, and whiten its volumes; see :func:`find_whitener`.
 
     Parameters
     ----------
@@ -158,7 +175,30 @@ def make_scan(data: NDArray[np.float32], events: pd.DataFrame, *, sampling: Samp
     kept -= drift @ (drift.T @ kept)
     spread = kept.std(axis=0)
     kept *= np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-    return Scan(kept, sampling, tuple(sorted(map(str, events["trial_type"].unique()))), events)
+    whitener = find_whitener(kept)
+    return Scan((whitener.astype(np.float32) @ kept), sampling, tuple(sorted(map(str, events["trial_type"].unique()))),
+                events, whitener)
+
+
+def find_whitener(series: NDArray[np.float32]) -> Floats:
+    """Find what makes volumes uncorrelated, (n_volumes, n_volumes).
+
+    Parameters
+    ----------
+    series : float32 array, (n_volumes, n_vertices)
+
+    Notes
+    -----
+    The inverse square root of the covariance of volumes over vertices, a share of :data:`SHRINKAGE` of white noise in
+    it. That the responses are in this covariance as well does not touch estimates under their own events: least squares
+    weighted by C + X B X' are those weighted by C. Under other events they count as noise.
+    """
+    covariance = np.asarray(series @ series.T, dtype=np.float64) / max(1, series.shape[1])
+    mean = float(np.trace(covariance)) / len(covariance)
+    if mean <= 0:
+        return np.eye(len(covariance))
+    values, vectors = np.linalg.eigh((1 - SHRINKAGE) * covariance / mean + SHRINKAGE * np.eye(len(covariance)))
+    return np.asarray((vectors / np.sqrt(values)) @ vectors.T)
 
 
 def score_events(scan: Scan, events: pd.DataFrame, *, template: Floats, rng: np.random.Generator,
@@ -195,7 +235,9 @@ def judge_runs(scans: Mapping[RunKey, Scan], *, further: Callable[[], Tables],
     Parameters
     ----------
     scans : mapping of RunKey to Scan
-        Runs of one subject and hemisphere; nothing can be said of a run by itself.
+        Runs of one subject and hemisphere; nothing can be said of a run by itself. Exchanges within them are looked
+        for first, of any number of runs (:func:`~analysis.glm.checks.assigning.propose_exchange`), then those of whole
+        sessions, then single runs of elsewhere; whatever is proposed is then scored for each run by itself.
     further : callable
         Gives the events tables of runs that are not among `scans`; asked where needed.
     rng : numpy.random.Generator
@@ -206,19 +248,72 @@ def judge_runs(scans: Mapping[RunKey, Scan], *, further: Callable[[], Tables],
     """
     if len(scans) < 2:
         return {}
+    elsewhere = cache(further)
+    kinds = tuple(sorted({kind for scan in scans.values() for kind in scan.kinds}))
+    laid = dict[tuple[object, ...], tuple[pd.DataFrame, Trials]]()
+    scans = {key: replace(scan, kinds=kinds, laid=laid) for key, scan in scans.items()}
     own = {key: scan.respond(scan.events) for key, scan in scans.items()}
-    found = {}
-    for key, scan in scans.items():
-        z = score_events(scan, scan.events, template=_mean(own, leave=(key,)), rng=rng)
-        found[key] = Judged(z)
-        if z < Z_SURE:
-            others = {one: _score_other(scans, own, key, one, rng=rng) for one in scans if one != key}
-            others |= {one: score_events(scan, events, template=_mean(own, leave=(key,)), rng=rng)
-                       for one, events in further().items()}
-            best = max(others, key=lambda one: others[one])
-            if others[best] >= max(Z_OTHER, z + Z_AHEAD):
-                found[key] = Judged(z, best, others[best])
+    found = {key: Judged(score_events(scan, scan.events, template=_mean(own, leave=(key,)), rng=rng))
+             for key, scan in scans.items()}
+    tables = {key: scan.events for key, scan in scans.items()}
+    if _open(found):
+        found = _test(scans, found, tables=tables, holds=propose_exchange(scans), rng=rng)
+    if 2 * len(_open(found)) > len(found):
+        found = _test(scans, found, tables=elsewhere(), holds=propose_session(scans, tables=elsewhere()), rng=rng)
+    for key in _open(found):
+        others = {one: _score_other(scans, own, key, one, rng=rng) for one in scans if one != key}
+        template = _template(scans, found, tables={**elsewhere(), **tables}, leave=key)
+        likeliest = _find_likeliest(scans[key], elsewhere(), template=template)
+        if likeliest is not None:
+            others[likeliest] = score_events(scans[key], elsewhere()[likeliest], template=template, rng=rng)
+        best = max(others, key=lambda one: others[one])
+        found[key] = _weigh(found[key], best, others[best])
     return found
+
+
+def _open(found: Mapping[RunKey, Judged]) -> list[RunKey]:
+    """List runs whose data hold neither their own events nor, for all that is known, another run's."""
+    return [key for key, one in found.items() if one.z < Z_SURE and one.other is None]
+
+
+def _weigh(one: Judged, other: RunKey, z: float) -> Judged:
+    """Take another run's events for those of the data if their score is high, and well above that of its own."""
+    return Judged(one.z, other, z) if z >= max(Z_OTHER, one.z + Z_AHEAD) else one
+
+
+def _test(scans: Mapping[RunKey, Scan], found: Mapping[RunKey, Judged], *, tables: Tables,
+          holds: Mapping[RunKey, RunKey], rng: np.random.Generator) -> dict[RunKey, Judged]:
+    """Score by each run's data the events that it is proposed to hold, the others holding theirs.
+
+    Parameters
+    ----------
+    tables : mapping of RunKey to DataFrame
+        The events that are proposed.
+    holds : mapping of RunKey to RunKey
+        Run to the one whose events its data hold; nothing is proposed of a run by itself.
+    """
+    moved = {key: other for key, other in holds.items() if other != key}
+    if len(holds) < 2 or not moved:
+        return dict(found)
+    responses = {key: scans[key].respond(tables[other]) for key, other in holds.items()}
+    return {**found, **{key: _weigh(found[key], other, score_events(
+        scans[key], tables[other], template=_mean(responses, leave=(key,)), rng=rng)) for key, other in moved.items()}}
+
+
+def _template(scans: Mapping[RunKey, Scan], found: Mapping[RunKey, Judged], *, tables: Tables, leave: RunKey) -> Floats:
+    """Average the responses of the other runs of which is known whose events they hold; of all others without any."""
+    held = {key: one.other or key for key, one in found.items() if key != leave}
+    known = {key: other for key, other in held.items() if key not in _open(found)}
+    return _mean({key: scans[key].respond(tables[other]) for key, other in (known or held).items()}, leave=())
+
+
+def _find_likeliest(scan: Scan, tables: Tables, *, template: Floats) -> RunKey | None:
+    """Find the events that agree best with a run's data, before any are shuffled; None without any."""
+    courses, reach = np.asarray(template @ scan.series.T), dict[RunKey, float]()
+    for key, events in tables.items():
+        trials = scan.lay(events)
+        reach[key] = float(trials.products(trials.kinds[None], courses)[0])
+    return max(reach, key=lambda key: reach[key], default=None)
 
 
 def _score_other(scans: Mapping[RunKey, Scan], own: Mapping[RunKey, Floats], key: RunKey, other: RunKey, *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.data.series.reading import read_outline
 from analysis.data.sources import resolve_subject
 from analysis.data.timeseries import count_volumes, label_part
 from analysis.glm.betas import BLANK
@@ -31,6 +32,7 @@ from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
 from subjects.provenance import sidecar_path
+from subjects.run_key import RunKey
 from subjects.store import read_json, write_table
 
 log = logging.getLogger(__name__)
@@ -177,25 +179,51 @@ class SessionDesign:
         """Say what they are made from."""
         layout, keys = self.runs.layout, [key for ses in self.sessions for key in self.runs.sessions[ses]]
         inputs: dict[str, Path | str] = {f"{label_part(key)}_events": layout.events(key) for key in keys}
-        inputs |= {f"{label_part(key)}_log": layout.events_sidecar(key) for key in keys}
+        inputs |= {f"{label_part(key)}_log": layout.events_sidecar(key) for key in keys
+                   if layout.events_sidecar(key).is_file()}  # other programs' tables may have none
+        inputs |= {} if self.runs.foreign is None else {"events_read_as": self.runs.foreign.digest}
         chosen = self.runs.settings.model_dump(mode="json", include=set(SETTINGS))
         return Origin(inputs, {"tr_s": self.runs.tr_s, "n_discarded": self.runs.n_discarded, **chosen, "rho": self.rho,
                                "glm_contrasts": list(self.runs.settings.contrasts),
                                "glm_confounds": list(self.runs.settings.confounds), "starts_s": self._starts,
-                               "sessions_of_design": list(self.sessions)})
+                               "sessions_of_design": list(self.sessions),
+                               **({"n_volumes": self._uncounted} if self._uncounted else {})})
+
+    @cached_property
+    def _bold(self) -> Mapping[tuple[RunKey, str], Path] | None:
+        """The time series, if there are any."""
+        try:
+            return resolve_subject(self.runs.layout, sub=self.runs.sub, pipeline=self.runs.pipeline,
+                                   space=self.runs.space).bold
+        except AnalysisError as error:
+            log.info("design of sub-%s: volumes count as taken at their pulses (%s)", self.runs.sub, error.came)
+            return None
+
+    @cached_property
+    def _uncounted(self) -> dict[str, int]:
+        """Volumes of the runs whose logs tell of none: those of their time series, else to the last event's end."""
+        found = {}
+        for key, table in ((key, table) for ses in self.sessions for key, table in self.runs.sessions[ses].items()):
+            if table.attrs.get("n_pulses") or table.attrs.get("sidecar", {}).get("n_volumes"):
+                continue
+            bold = (self._bold or {}).get((key, "L"))
+            if bold is not None and bold.is_file():
+                found[label_part(key)] = read_outline(bold).n_volumes
+                continue
+            last_s = float((table["onset"] + table["duration"]).max())
+            found[label_part(key)] = int(np.ceil(last_s / self.runs.tr_s))
+            log.warning("%s: nothing says how many volumes were taken; %d are counted, to the end of the last event",
+                        key, found[label_part(key)])
+        return found
 
     @cached_property
     def _starts(self) -> dict[str, float]:
         """When in its TR a volume of each part was sampled: of the data that are there; 0 before there are any."""
-        keys = [key for ses in self.sessions for key in self.runs.sessions[ses]]
-        try:
-            data = resolve_subject(self.runs.layout, sub=self.runs.sub, pipeline=self.runs.pipeline)
-        except AnalysisError as error:
-            log.info("design of sub-%s: volumes count as taken at their pulses (%s)", self.runs.sub, error.came)
+        if self._bold is None:
             return {}
         found = {}
-        for key in keys:
-            bold = data.bold.get((key, "L"))
+        for key in [key for ses in self.sessions for key in self.runs.sessions[ses]]:
+            bold = self._bold.get((key, "L"))
             said = read_json(sidecar_path(bold)) if bold is not None and sidecar_path(bold).is_file() else {}
             found[label_part(key)] = float(said.get("StartTime") or 0.0)
         return found
@@ -204,7 +232,8 @@ class SessionDesign:
         """Predict the volumes of each portion."""
         made, settings = [], self.runs.settings
         for portion in self.runs.portions(self.sessions):
-            samplings = {key: Sampling(n_volumes=count_volumes(table), tr_s=self.runs.tr_s,
+            samplings = {key: Sampling(n_volumes=self._uncounted.get(label_part(key)) or count_volumes(table),
+                                       tr_s=self.runs.tr_s,
                                        n_discarded=self.runs.n_discarded, where=f"{key} volumes",
                                        start_s=self._starts.get(label_part(key), 0.0))
                          for key, table in portion.events.items()}
@@ -252,13 +281,14 @@ def describe(one: PortionDesign, *, contrasts: tuple[str, ...], confounds: Seque
     table, n_volumes = one.table(), sum(len(design) for design in one.designs)
     images = table[table["type"] != BLANK]
     lone = int((~table["cross_validated"]).sum())
-    facts = [f"{len(table)} conditions x {n_volumes} volumes of {len(one.portion.runs)} runs"]
+    n_runs = len(one.portion.runs)
+    facts = [f"{len(table)} conditions x {n_volumes} volumes of {n_runs} run{'s' * (n_runs > 1)}"]
     if one.problem:
         facts.append(f"NOT ESTIMABLE: {one.problem}")
     else:
         facts += [f"condition number {one.condition_number:.1f}",
                   f"expected error of an image's beta {images['error_pct'].median():.2f} % for noise of 1 %"]
-    facts.append(f"{lone} conditions in one run only, which cannot be cross-validated" if lone
+    facts.append(f"{lone} condition{'s' * (lone > 1)} in one run only, which cannot be cross-validated" if lone
                  else "every condition in several runs")
     if one.portion.missing:
         facts.append(say_missing(one.portion.missing))

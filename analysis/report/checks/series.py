@@ -59,10 +59,29 @@ def read_series(path: Path) -> Series:
     if data.ndim != 4 or data.shape[3] < 10:
         raise AnalysisError(str(path), came=f"an image of shape {' x '.join(map(str, data.shape))}",
                             expected="x, y, z and at least ten volumes", remedy=remedy)
+    _require_signal(data, path=path)
     zooms = [float(one) for one in image.header.get_zooms()]
     unit = image.header.get_xyzt_units()[1]
     scale = {"msec": 1e-3, "usec": 1e-6}.get(unit, 1e-3 if zooms[3] > 100 else 1.0)  # some exporters say seconds
     return Series(data=data, voxel_mm=(zooms[0], zooms[1], zooms[2]), tr_s=zooms[3] * scale)
+
+
+def _require_signal(data: NDArray[np.float32], *, path: Path) -> None:
+    """Refuse what is no scan of a head: nothing but zeros, volumes that never change, values that are no numbers."""
+    remedy = "Export the series again from the scanner: look at it there first."
+    low, high = float(data.min()), float(data.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise AnalysisError(str(path), came="values that are not finite", expected="a scan's signal", remedy=remedy)
+    if high <= low:
+        raise AnalysisError(str(path), came=f"{low:g} in every voxel of every volume", expected="a scan's signal",
+                            remedy=remedy)
+    if high <= 0:
+        raise AnalysisError(str(path), came=f"no value above 0 (the highest is {high:g})", expected="a scan's signal",
+                            remedy=remedy)
+    first = data[..., :1]
+    if all(np.array_equal(data[..., k:k + 1], first) for k in range(1, data.shape[3])):
+        raise AnalysisError(str(path), came=f"the same image in all {data.shape[3]} volumes",
+                            expected="a series whose volumes differ", remedy=remedy)
 
 
 def find_head(mean: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -177,7 +177,10 @@ def draw(opened: Subject, regions: Regions, *, surfaces: dict[str, Surface]) -> 
 def _table(rows: list[dict[str, Any]]) -> list[Any]:
     from rich.table import Table
 
-    table = Table("hemisphere", "region", "vertices", "mm²", "pieces", "off the map", "touches", box=None)
+    table = Table(box=None, pad_edge=False)
+    for name in ("side", "region", "vertices", "mm²", "pieces", "off map"):
+        table.add_column(name, no_wrap=True, justify="left" if name in ("side", "region") else "right")
+    table.add_column("touches")
     for row in rows:
         table.add_row(row["hemi"], row["region"], str(row["n_vertices"]), f"{row['area_mm2']:.0f}",
                       str(row["n_pieces"]), str(row["n_off_map"]), row["neighbours"] or "–")

@@ -137,8 +137,8 @@ def test_series_of_another_number_of_vertices_than_the_mesh_are_refused(voluntee
 
 
 @pytest.mark.parametrize(("change", "text"), [
-    (lambda cells: [*cells[:1], "0", *cells[2:]], "event 4 at .* s for 0 s; expected events that last"),
-    (lambda cells: ["5000", *cells[1:]], "event 4 at 5000 s for 2 s; expected events that last, from 0 to"),
+    (lambda cells: [*cells[:1], "0", *cells[2:]], "event 5 at .* s for 0 s; expected events that last"),
+    (lambda cells: ["5000", *cells[1:]], "event 5 at 5000 s for 2 s; expected events that last, from 0 to"),
 ])
 def test_an_event_that_cannot_be_is_told_with_its_run(volunteer: tuple[Layout, Settings],
                                                       change: Callable[[list[str]], list[str]], text: str) -> None:
@@ -210,4 +210,77 @@ def test_no_place_to_write_is_told_before_the_fit(volunteer: tuple[Layout, Setti
 
     monkeypatch.setattr("analysis.glm.linear.fit.fit_session", never)
     with pytest.raises(OSError, match="glm"):
+        run("glm", layout, settings)
+
+
+LAST = RunKey("01", "02", "main", 2)
+
+
+@pytest.mark.parametrize("hemispheres", ["R", "LR"])
+def test_what_the_last_run_lacks_is_told_before_the_first_fit(volunteer: tuple[Layout, Settings],
+                                                              hemispheres: str) -> None:
+    layout, settings = volunteer
+    for hemi in hemispheres:
+        bold_path(layout, LAST, hemi=hemi).unlink()
+    with pytest.raises(AnalysisError, match=rf"{LAST} hemi-{hemispheres[0]}: no surface time series.* expected "
+                                            "fmriprep's of both hemispheres of all 4 logged runs") as caught:
+        run("glm", layout, settings)
+    assert ("nor of ses-02_task-main_run-2 hemi-R" in str(caught.value)) is (hemispheres == "LR")
+    assert len(str(caught.value)) < 600
+    assert not list(layout.derivatives("glm").rglob("*_fit.h5"))
+
+
+def test_a_link_to_nowhere_is_told_as_that(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    path = bold_path(layout, FIRST, hemi="L")
+    path.unlink()
+    path.symlink_to("../../.git/annex/objects/XY/zz")
+    with pytest.raises(AnalysisError, match=r"run-1 hemi-L: .*_bold.func.gii, a link to .*annex/objects/XY/zz, which "
+                                            r"is not there; .*`datalad get`"):
+        run("glm", layout, settings)
+
+
+@pytest.mark.parametrize(("name", "text"), [("image_id", "the image 'px-nothing'"),
+                                            ("base_image", ": px-.* as .* of px-nothing; expected")])
+def test_an_image_of_no_set_is_refused_with_its_row(volunteer: tuple[Layout, Settings], name: str, text: str) -> None:
+    layout, settings = volunteer
+    head, *rows = layout.events(FIRST).read_text(encoding="utf-8").splitlines()
+    place, kind = head.split("\t").index(name), head.split("\t").index("trial_type")
+    k = next(k for k, row in enumerate(rows) if row.split("\t")[kind] == "AN")
+
+    def change(lines: list[str]) -> list[str]:
+        cells = lines[k + 1].split("\t")
+        cells[place] = "px-nothing"
+        return [*lines[:k + 1], "\t".join(cells), *lines[k + 2:]]
+
+    edit(layout, change)
+    with pytest.raises(AnalysisError, match=rf"_events.tsv, row {k + 1}.*{text}.*stimuli/manifest.tsv"):
+        run("glm", layout, settings)
+
+
+def test_without_a_table_of_images_any_image_is_taken(volunteer: tuple[Layout, Settings]) -> None:
+    from analysis.data.events.rows import require_images as require_known
+
+    layout, _ = volunteer
+    layout.manifest.unlink()
+    events = pd.DataFrame({"trial_type": ["RE"], "image_id": ["whatever"], "base_image": ["dogs-01"]})
+    assert require_known(events, layout=layout, where="events") is events
+
+
+def test_meshes_of_the_other_side_are_refused_by_their_place(volunteer: tuple[Layout, Settings]) -> None:
+    import nibabel as nib
+
+    layout, settings = volunteer
+    anat = layout.derivatives("fmriprep") / "sub-01" / "anat"
+    for hemi in "LR":
+        sheet = make_surface(hemi)
+        path = anat / f"sub-01_hemi-{hemi}_midthickness.surf.gii"
+        save_surface(sheet, path, flat_path=anat / "flat.surf.gii", overwrite=True)
+        image = nib.load(path)
+        image.darrays[0].data[:, 0] += 40.0 if hemi == "L" else -60.0  # each where the other should be
+        for one in image.darrays:
+            one.meta = nib.gifti.GiftiMetaData()
+        nib.save(image, path)
+    with pytest.raises(AnalysisError, match=r"hemi-L_midthickness.surf.gii: a mesh whose vertices lie at x = \d.*"
+                                            "expected the left hemisphere, at negative x"):
         run("glm", layout, settings)

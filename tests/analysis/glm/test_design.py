@@ -174,13 +174,16 @@ def test_two_images_in_one_place_are_named(events):
     both = pd.concat([events, other.assign(onset=other["onset"] + 60)])
     with pytest.raises(AnalysisError, match="two images as RE dogs-01 presentation 1"):
         list_conditions({1: both}, session="01")
+    other.attrs["where"] = "sub-01_ses-01_task-main_run-2 events"
+    with pytest.raises(AnalysisError, match="'px-RE-dogs-01' in run 1 and 'px-other' in sub-01_.*_run-2 events"):
+        list_conditions({1: events, 2: other}, session="01")
 
 
 @pytest.mark.parametrize("column", ["image_id", "presentation"])
 def test_a_nameless_image_is_refused(events, column):
     row = int(np.flatnonzero(events["trial_type"] != "blank")[1])
     events.loc[row, column] = np.nan
-    with pytest.raises(AnalysisError, match=f"event {row} without an image_id or a presentation"):
+    with pytest.raises(AnalysisError, match=f"event {row + 1} without an image_id or a presentation"):
         name_events(events)
 
 
@@ -197,7 +200,7 @@ def test_an_event_of_no_condition_is_refused(events, conditions):
 @pytest.mark.parametrize(("column", "value"), [("onset", -0.5), ("onset", 121.0), ("onset", np.nan), ("duration", 0.0)])
 def test_an_event_outside_the_run_is_refused(events, conditions, column, value):
     events.loc[2, column] = value
-    with pytest.raises(AnalysisError, match="event 2 at .* expected events that last, from 0 to 120 s"):
+    with pytest.raises(AnalysisError, match="event 3 at .* expected events that last, from 0 to 120 s"):
         design_matrix(events, conditions=conditions, sampling=Sampling(n_volumes=60, tr_s=2.0))
 
 

@@ -159,3 +159,17 @@ def test_the_command_ends_with_one_where_something_asks_for_a_look(study, scan, 
     said = json.loads(CliRunner().invoke(cli, [*asked, "--json"]).stdout)
     assert said["good"] is False
     assert {one["name"] for one in said["verdicts"] if not one["good"]} >= {"volumes"}
+
+
+@pytest.mark.parametrize(("spoil", "came"), [
+    (np.zeros_like, "0 in every voxel of every volume"),
+    (lambda data: np.full_like(data, 7.0), "7 in every voxel of every volume"),
+    (lambda data: -np.abs(data), "no value above 0"),
+    (lambda data: np.repeat(data[..., :1], data.shape[3], axis=3), "the same image in all 98 volumes"),
+    (lambda data: np.where(np.arange(data.shape[3]) == 3, np.nan, data), "values that are not finite")])
+def test_what_is_no_signal_is_refused_and_nothing_is_written(study, scan, tmp_path, spoil, came):
+    path = save(tmp_path / "flat.nii", spoil(scan[..., :98]).astype(np.float32))
+    before = sorted(study.root.rglob("*"))
+    with pytest.raises(AnalysisError, match=f"flat.nii: {came}.*Export the series again from the scanner"):
+        check_scan(path, layout=study, key=FIRST, tr_s=2.0, n_discarded=9)
+    assert sorted(study.root.rglob("*")) == before

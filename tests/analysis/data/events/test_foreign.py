@@ -174,3 +174,27 @@ def test_pairs_that_are_none_are_named(key: str, value: list[str], message: str)
 
 def test_without_settings_there_is_no_meaning(made: tuple[Layout, Settings]) -> None:
     assert open_foreign(made[0], AnalysisSettings()) is None
+
+
+def designs_of(layout: Layout) -> pd.DataFrame:
+    return pd.read_csv(layout.derivative("glm", sub="01", ses="01", suffix="design.tsv"), sep="\t")
+
+
+@pytest.mark.parametrize("with_data", [True, False])
+def test_the_design_is_that_of_the_consoles_tables(made: tuple[Layout, Settings], volunteer: tuple[Layout, Settings],
+                                                   tmp_path: Path, with_data: bool,
+                                                   caplog: pytest.LogCaptureFixture) -> None:
+    layout, settings = volunteer
+    own = Layout(shutil.copytree(made[0].root, tmp_path / "own"))
+    run("design", own, settings)
+    for key in (FIRST, SECOND):
+        rewrite(layout, key)
+    if not with_data:
+        shutil.rmtree(layout.derivatives("fmriprep"))
+    run("design", layout, meaning(settings))
+    wanted, found = designs_of(own), designs_of(layout)
+    names = ["type", "image_id", "presentation", "n_runs"]
+    pd.testing.assert_frame_equal(wanted[names], found[names])
+    assert ("nothing says how many volumes were taken" in caplog.text) is not with_data
+    if with_data:
+        assert np.allclose(wanted["error_pct"], found["error_pct"], rtol=1e-3)

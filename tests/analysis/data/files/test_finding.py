@@ -246,3 +246,12 @@ def test_a_compressed_series_is_read_with_its_sidecar(study: Layout) -> None:
     found = read_run(find(study), RUNS[1], hemi="R", tr_s=2.0)
     np.testing.assert_array_equal(found.data, data)
     assert found.start_s == 0.5
+
+
+def test_a_single_run_of_another_space_is_named(study: Layout) -> None:
+    folder = put(study, f"{OWN}_run-{{run}}_hemi-{{hemi}}_space-fsnative_bold.func.gii")
+    odd = folder / f"{OWN}_run-2_hemi-R_space-fsnative_bold.func.gii"
+    odd.rename(folder / odd.name.replace("fsnative", "fsaverage5"))
+    with pytest.raises(AnalysisError, match=r"task-main_run-2 hemi-R: a file of fsaverage5 among 4 files in different "
+                                            r"spaces: fsnative \(3 files\), fsaverage5 \(1 file\); .*analysis.space"):
+        find(study)

@@ -156,3 +156,90 @@ def test_a_head_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "b.gii.gz").write_bytes(content)
     with pytest.raises(AnalysisError, match="cannot be read|without the head"):
         read_outline(tmp_path / "b.gii.gz")
+
+
+def cut(path: Path, n: int) -> None:
+    path.write_bytes(path.read_bytes()[:-n])
+
+
+def pack(path: Path) -> Path:
+    import gzip
+
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    return packed
+
+
+def test_files_that_were_cut_off_or_changed_are_told(copy: Layout) -> None:
+    cut(bold_path(copy, FIRST, hemi="L"), 4000)
+    packed = pack(bold_path(copy, FIRST, hemi="R"))
+    cut(packed, 300)
+    changed = bold_path(copy, SECOND, hemi="L")
+    beside = changed.with_name(changed.name.replace(".func.gii", ".json"))
+    write_json(beside, {**read_json(beside), "digest": "0" * 64}, overwrite=True)
+    said = ask(copy)
+    assert said.exit_code == 1
+    problems = record(copy)["problems"]
+    assert any("run-1_hemi-L" in one and "a file that was cut off (no end)" in one for one in problems)
+    assert any(packed.name in one and "a file that was cut off" in one for one in problems)
+    assert any(changed.name in one and "changed or replaced since they were made" in one for one in problems)
+
+
+def exchange(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def test_meshes_of_the_other_side_that_do_not_say_so_are_told_by_their_place(copy: Layout) -> None:
+    import nibabel as nib
+
+    anat = copy.derivatives("fmriprep") / "sub-01" / "anat"
+    meshes = [anat / f"sub-01_hemi-{hemi}_midthickness.surf.gii" for hemi in "LR"]
+    for path, x in zip(meshes, (-60.0, 40.0), strict=True):
+        image = nib.load(path)
+        image.darrays[0].data[:, 0] += x
+        for one in image.darrays:
+            one.meta = nib.gifti.GiftiMetaData()
+        nib.save(image, path)
+    assert record(copy)["problems"] == []
+    exchange(*meshes)
+    for key in (FIRST, SECOND):
+        exchange(*(bold_path(copy, key, hemi=hemi) for hemi in "LR"))
+    problems = record(copy)["problems"]
+    assert any("hemi-L_midthickness.surf.gii: a mesh whose vertices lie at x = " in one
+               and "expected the left hemisphere" in one for one in problems)
+
+
+def test_an_image_of_no_set_is_told_with_its_row(copy: Layout) -> None:
+    path = copy.events(SECOND)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    k = next(k for k, line in enumerate(lines) if "px-" in line)
+    name = next(cell for cell in lines[k].split("\t") if cell.startswith("px-"))
+    path.write_text("\n".join([*lines[:k], lines[k].replace(name, f"{name}x"), *lines[k + 1:]]) + "\n")
+    problems = "\n".join(record(copy)["problems"])
+    assert f"{path.name}, row {k}: the image '{name}x'; expected an image_id of stimuli/manifest.tsv" in problems
+    assert f"Did you mean {name!r}?" in problems
+
+
+def test_a_series_with_its_sides_exchanged_is_told(copy: Layout) -> None:
+    import h5py
+
+    path = bold_path(copy, FIRST, hemi="L")
+    data = read_series(path).data
+    path.unlink()
+    with h5py.File(path.with_name(path.name.replace(".func.gii", ".h5")), "w") as file:
+        file["bold"] = data.T
+    assert f"{len(data)} vertices: write it as volumes x vertices" in "\n".join(record(copy)["problems"])
+
+
+def test_no_name_and_no_number_is_broken_at_80_columns(copy: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole words in a pipe, whatever the width that the terminal is said to have."""
+    monkeypatch.setenv("COLUMNS", "40")
+    words = ask(copy).output.split()
+    for name in ("sub-01_hemi-L_midthickness.surf.gii", "sub-01_hemi-R_desc-rois_dseg.label.gii",
+                 f"{FIRST}_hemi-*_space-fsnative_bold.func.gii"):
+        assert name in words
+    assert words.count("300") == 4

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from analysis.data.gifti import read_timeseries, write_timeseries
-from analysis.data.series.reading import read_outline, read_series
+from analysis.data.gifti import as_seconds, read_timeseries, write_timeseries
+from analysis.data.series.reading import read_outline, read_series, require_end
 from analysis.glm.betas import load_betas
 from analysis.glm.combining import betas_paths
 from subjects.errors import AnalysisError
@@ -126,3 +126,25 @@ def test_hdf5_of_the_other_side_or_of_no_time_is_refused(tmp_path: Path) -> None
         path = write_hdf5(tmp_path / "b.h5", DATA, RepetitionTime=said)
         with pytest.raises(AnalysisError, match="RepetitionTime .*; expected seconds"):
             read_outline(path)
+
+
+@pytest.mark.parametrize("kind", [".mgz", ".mgh", ".func.gii"])
+@pytest.mark.parametrize("lost", [0, 300])
+def test_a_file_that_was_cut_off_is_told_without_being_taken_apart(tmp_path: Path, kind: str, lost: int) -> None:
+    data = np.random.default_rng(3).normal(900, 20, (8, 400)).astype(np.float32)
+    path = tmp_path / f"hemi-L_bold{kind}"
+    write_mgz(path, data) if kind.startswith(".m") else write_timeseries(path, data, hemi="L", tr_s=2.0)
+    path.write_bytes(path.read_bytes()[:-lost or None])
+    if not lost:
+        require_end(path)
+        return
+    with pytest.raises(AnalysisError, match=rf"{path.name}: a file that was cut off"):
+        require_end(path)
+
+
+@pytest.mark.parametrize(("said", "read_s", "warned"), [("2000", 2.0, False), ("2.0", 2.0, True), ("0.72", 0.72, True),
+                                                        ("0", None, False), ("720", 0.72, False)])
+def test_a_time_step_in_seconds_is_taken_and_said(caplog: pytest.LogCaptureFixture, said: str, read_s: float | None,
+                                                  warned: bool) -> None:
+    assert as_seconds(said, path=Path("a.func.gii")) == read_s
+    assert ("is taken as seconds; the field's unit is milliseconds" in caplog.text) is warned

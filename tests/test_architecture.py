@@ -22,7 +22,7 @@ DOORS = {
 WINGS = {
     "subjects": ({"errors"}, {"run_key", "layout", "store", "machine"}, {"provenance"}, {"settings"},
                  {"profile", "dataset"}, {"plan"}, {"cli"}, {"upkeep"}, {"__main__"}),
-    "stimuli": ({"categories", "files", "manifest", "apertures", "texture_table", "feature_store"},
+    "stimuli": ({"categories", "files", "apertures", "texture_table", "feature_store"}, {"manifest"},
                 {"networks"}, {"regular_images"}, {"perturbation", "textures"}, {"image_set"}, {"alignment"},
                 {"__main__"}),
     "paradigms": ({"devices"}, {"recorders"}, {"emulation"}, {"tasks"}, {"texts"}, {"record"}, {"playing"},

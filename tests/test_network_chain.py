@@ -6,18 +6,20 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torchvision import models
 
 from analysis.statistics.readings import named_layers
 from stimuli.feature_store import open_store
 from stimuli.manifest import read_manifest, read_set_network
 from subjects.layout import Layout, network_label
+from subjects.run_key import RunKey
 from subjects.settings.loading import as_toml
 from subjects.store import read_table
 from tests.network_files import undecided_blobs, undecided_state, write_photographs
@@ -133,3 +135,43 @@ def test_a_network_is_named_once(key: str, tmp_path: Path, shared_data: Path) ->
     encoded = read_table(layout.derivative("encoding", sub="01", suffix="encoding.tsv"))
     assert set(encoded["layer"]) == set(named_layers(store))
     assert layout.report.stat().st_size > 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_two_networks_are_shown_to_one_subject(tmp_path: Path) -> None:
+    """The network that ships, and the same with other weights: from both networks' set to similarities by network."""
+    study, (first, second) = ("--study", "study"), ("demo", "demo@second")
+    weights = load_file(ROOT / "stimuli" / "data" / "demo_network.safetensors")
+    noise = torch.Generator().manual_seed(1)
+    save_file({name: values + 0.03 * values.std(correction=0) * torch.randn(values.shape, generator=noise)
+               if values.ndim > 1 else values for name, values in weights.items()}, tmp_path / "second.safetensors")
+    _play(tmp_path, "subjects", "init", *study)
+    stimuli = {"classes": ["dogs", "cars", "fruits"], "animal_classes": ["dogs"], "per_class": 4, "re_p": 0.9,
+               "second_network": second, "second_weights": str(tmp_path / "second.safetensors")}
+    (tmp_path / "study" / "study.toml").write_text(as_toml({**SMALL, "stimuli": stimuli}), encoding="utf-8")
+    _play(tmp_path, "stimuli", "build", *study)
+    verdict = json.loads(_play(tmp_path, "stimuli", "check", *study, "--json"))
+    assert (verdict["ok"], verdict["n_images"], verdict["network"]) == (True, 60, f"{first} + {second}")
+    _play(tmp_path, "stimuli", "features", *study)
+    _play(tmp_path, "stimuli", "features", *study, "--network", second)
+    layout = Layout(tmp_path / "study")
+    manifest = read_manifest(layout.manifest)
+    for sub in ("01", "02"):
+        _play(tmp_path, "subjects", "add", *study, "--sub", sub, "--virtual")
+        for ses, run in ((ses, run) for ses in ("01", "02") for run in ("1", "2")):
+            _play(tmp_path, "run_session.py", "run", *study, "--sub", sub, "--ses", ses, "--task", "main", "--run", run,
+                  "--scanner", "emulated", "--display", "virtual")
+            events = read_table(layout.events(RunKey(sub, ses, "main", int(run))))
+            shown = [manifest.by_id(str(one)) for one in events["image_id"].dropna().unique()]
+            assert Counter((one.type, one.network) for one in shown) == {
+                ("RE", f"{first} + {second}"): 6,
+                **{(kind, name): 3 for kind in ("AN", "AI") for name in (first, second)}}
+    for step in ("simulate", "glm", "rsa"):
+        _play(tmp_path, "analysis", step, *study, "--sub", "01", "--sub", "02")
+    for sub in ("01", "02"):
+        table = read_table(layout.derivative("rsa", sub=sub, suffix="rsa.tsv", desc="networks"))
+        assert dict(table.groupby("network")["n"].unique().map(list)) == {
+            first: [6], second: [6], f"{first} minus {second}": [12]}
+    for name in (first, second):
+        assert set(read_table(layout.derivative("rsa", suffix="rsa.tsv", network=network_label(name)))["n"]) >= {12}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stimuli.feature_store import FeatureStore, open_store
-from stimuli.manifest import read_set_network
+from stimuli.manifest import read_set_networks
 from subjects.errors import AnalysisError, StoreError, nearest
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
@@ -29,11 +29,14 @@ class ChosenNetwork:
         Where its responses are.
     digest : str or None
         Digest that the responses must carry; None for another network than the set's, of which nothing is known.
+    second : bool
+        Whether it is the second network of a set of two.
     """
 
     name: str
     features: Path
     digest: str | None
+    second: bool = False
 
     @property
     def of_set(self) -> bool:
@@ -50,11 +53,16 @@ def choose_network(layout: Layout, asked: str | None = None) -> ChosenNetwork:
     asked : str, optional
         Name of another network, for comparison; or the ``module:function`` that gave it.
     """
-    made_with = read_set_network(layout.manifest)
-    if asked in (None, made_with.name, made_with.function):
-        return ChosenNetwork(made_with.name, layout.features(made_with.name), made_with.digest)
+    for k, one in enumerate(read_set_networks(layout.manifest)):
+        if asked in (None, one.name, one.function):
+            return ChosenNetwork(one.name, layout.features(one.name), one.digest, second=k > 0)
     name = _name_of_function(layout, str(asked)) if ":" in str(asked) else str(asked)
     return ChosenNetwork(name, layout.features(name), None)
+
+
+def networks_of_set(layout: Layout) -> tuple[ChosenNetwork, ...]:
+    """Give the networks that the stimulus set was made with: one, or two."""
+    return tuple(choose_network(layout, one.name) for one in read_set_networks(layout.manifest))
 
 
 def _name_of_function(layout: Layout, asked: str) -> str:
@@ -72,7 +80,7 @@ def _name_of_function(layout: Layout, asked: str) -> str:
 
 def features_command(study: Path, network: ChosenNetwork) -> str:
     """Spell the command that takes a network's responses."""
-    other = "" if network.of_set else f" --network {network.name}"
+    other = "" if network.of_set and not network.second else f" --network {network.name}"
     return f"python -m stimuli features --study {shlex.quote(str(study))}{other}"
 
 

@@ -229,10 +229,10 @@ def require_shown(betas: Betas, manifest: Manifest, *, where: str) -> None:
     """
     for kind in TYPES:
         for name, shown in zip(betas.base_images, betas.image_ids(kind), strict=True):
-            listed = manifest.get(base_image=name, type=kind).image_id
-            if listed != shown:
+            listed = [manifest.get(base_image=name, type=kind, network=one).image_id for one in manifest.networks]
+            if shown not in listed:
                 raise AnalysisError(where, came=f"{shown} was shown as {kind} of {name}",
-                                    expected=f"{listed}, as in the manifest",
+                                    expected=f"{' or '.join(dict.fromkeys(listed))}, as in the manifest",
                                     remedy="Restore the stimulus set that the subject was scanned with.")
 
 

@@ -7,13 +7,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from analysis.data.features import choose_network
+from analysis.data.features import choose_network, networks_of_set
 from analysis.report.figure_list import ReportFigure, draw_figures
 from analysis.report.figures.prf.records import plan_prf
 from analysis.report.of_set.set_tables import confounds_table, measures_table
@@ -39,6 +40,7 @@ from analysis.report.tables import (
 )
 from analysis.rsa.confounds import confound_paths
 from analysis.statistics.naming import find_naming, read_naming
+from analysis.statistics.results import read_results
 from analysis.steps import STEPS, Origin, Request, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
@@ -144,6 +146,7 @@ class Report:
         lines = score(brain=records.brain, network=records.network, encoding=records.encoding,
                       hierarchy=records.hierarchy, naming=read_naming(self.request.layout, virtual=self._virtual),
                       margins=NamingMargins(naming.ai_least, naming.an_most))
+        lines += readings_by_network(self.request)
         return lambda: self._write(records, lines, progress)
 
     def _write(self, records: StudyRecords, lines: tuple[Line, ...],
@@ -163,6 +166,30 @@ class Report:
         counts = Counter(line["verdict"] for line in lines)
         return (f"{read_json(sidecar_path(self.path))['Figures']} figures; of {len(lines)} claims "
                 f"{counts['holds']} hold, {counts['does not hold']} do not, {counts['not tested']} not tested")
+
+
+def readings_by_network(request: Request) -> tuple[Line, ...]:
+    """Hold B1 to B3 against the images of each network of a set of two, and N1 to N3 against the other one's layers.
+
+    Returns
+    -------
+    tuple of Line
+        ``"B1 of NAME"`` and so on, as other readings of those claims, which are not counted; none for a set of one.
+    """
+    of_set = networks_of_set(request.layout)
+    if len(of_set) < 2:
+        return ()
+    works, about = STEPS["rsa"].plan(request), choose_network(request.layout, request.network).name
+    brain = [read_results(work.outputs[0]) for work in works if work.sub is not None and work.name.endswith("networks")]
+    found = []
+    for one in of_set:
+        of_brain = pd.concat(brain).query("network == @one.name") if brain else None
+        layers = next((work for work in works if one.name != about and work.name == f"network-{one.name}"), None)
+        lines = score(brain=of_brain, network=None if layers is None else read_results(layers.outputs[0]))
+        there = ("B" if brain else "") + ("" if layers is None else "N")
+        found += [replace(line, id=f"{line.id} of {one.name}", reading=one.name) for line in lines
+                  if not line.reading and line.id[0] in there]
+    return tuple(found)
 
 
 def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[ReportFigure, ...],

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.data.features import ChosenNetwork, choose_network, open_features
+from analysis.data.features import ChosenNetwork, choose_network, networks_of_set, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.glm.combining import betas_paths, missing_runs_of
 from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
@@ -19,6 +19,7 @@ from analysis.rsa.ceiling import presentation_ceiling, split_half_reliability
 from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
 from analysis.rsa.resampling.distances import WhitenedDistances
+from analysis.rsa.two_networks import compare_networks
 from analysis.running import DIGESTS, digests_of
 from analysis.statistics.correction import correct_rows
 from analysis.statistics.dissimilarity import WHITENED, without_noise
@@ -57,13 +58,16 @@ def plan(request: Request) -> tuple[Work, ...]:
     chosen, layout = request.settings, request.layout
     brains = [BrainRsa(layout=layout, sub=sub, pipeline=chosen.analysis.bold, space=chosen.analysis.space,
                        roi=chosen.roi, rsa=chosen.rsa, seed=chosen.study.seed) for sub in request.subjects]
-    network = NetworkRsa(layout=layout, network=choose_network(layout, request.network), rsa=chosen.rsa,
-                         seed=chosen.study.seed)
+    of_set = networks_of_set(layout)
+    asked = of_set if request.network is None else (choose_network(layout, request.network),)
+    networks = [NetworkRsa(layout=layout, network=one, rsa=chosen.rsa, seed=chosen.study.seed) for one in asked]
+    if len(of_set) > 1:
+        brains += [replace(one, of="networks") for one in brains]
     if chosen.rsa.control_vertices:
-        brains += [replace(one, of="control") for one in brains]
-    of_brains = [Work(name=one.name, sub=one.sub, outputs=one.paths, origin=one.origin, make=one.make,
+        brains += [replace(one, of="control") for one in brains if one.of == "selection"]
+    of_brains = [Work(name=one.name, sub=one.sub, outputs=one.outputs, origin=one.origin, make=one.make,
                       check=one.check) for one in brains]
-    networks = (network, replace(network, of="taps")) if has_taps(network.network) else (network,)
+    networks += [replace(one, of="taps") for one in networks if has_taps(one.network)]
     return (*of_brains, *(Work(name=one.name, outputs=one.paths, origin=one.origin, make=one.make, check=one.check)
                           for one in networks))
 
@@ -84,8 +88,9 @@ class BrainRsa:
     rsa : RsaSettings
     seed : int
         The study's.
-    of : {"selection", "control"}
-        The vertices of ``roi.vertices_per_hemisphere``, or those of ``rsa.control_vertices``, in files of their own.
+    of : {"selection", "control", "networks"}
+        The vertices of ``roi.vertices_per_hemisphere``; those of ``rsa.control_vertices``, in files of their own; or
+        those of the former, over the images of each network of a set of two, in a table of its own.
     """
 
     layout: Layout
@@ -95,25 +100,30 @@ class BrainRsa:
     roi: RoiSettings
     rsa: RsaSettings
     seed: int
-    of: Literal["selection", "control"] = "selection"
+    of: Literal["selection", "control", "networks"] = "selection"
 
     @property
     def name(self) -> str:
         """What it is of, for people."""
-        return f"sub-{self.sub}" + (", control" if self.of == "control" else "")
+        return f"sub-{self.sub}" + ("" if self.of == "selection" else f", {self.of}")
 
     @property
     def paths(self) -> tuple[Path, Path]:
         """The table (columns :data:`COLUMNS`), and the RDMs behind it."""
-        entities = {"desc": "control"} if self.of == "control" else {}
+        entities = {} if self.of == "selection" else {"desc": self.of}
         table, rdms = (self.layout.derivative("rsa", sub=self.sub, suffix=suffix, **entities)
                        for suffix in ("rsa.tsv", "rdms.h5"))
         return table, rdms
 
     @property
+    def outputs(self) -> tuple[Path, ...]:
+        """What is written: both, but of networks the table alone."""
+        return self.paths[:1] if self.of == "networks" else self.paths
+
+    @property
     def selection(self) -> RoiSettings:
         """How vertices are chosen."""
-        if self.of == "selection":
+        if self.of != "control":
             return self.roi
         return self.roi.model_copy(update={"vertices_per_hemisphere": self.rsa.control_vertices})
 
@@ -136,8 +146,13 @@ class BrainRsa:
         """Compare the image types in every region."""
         shared = derive_seed(self.seed, self.sub, "rsa", "orders") if self.rsa.correction == "max" else None
         made_from = digests_of(self.origin(self.paths[0]))
+        manifest = read_manifest(self.layout.manifest)
         regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.selection,
-                                    manifest=read_manifest(self.layout.manifest), measure=self.rsa.dissimilarity)
+                                    manifest=manifest, measure=self.rsa.dissimilarity)
+        if self.of == "networks":
+            of_networks = [row for roi in progress(regions, label=f"RSA {self.name}", total=len(regions))
+                           for row in self._network_rows(regions[roi], manifest, made_from=made_from)]
+            return lambda: self._save_networks(of_networks)
         found = {roi: region_similarities(regions[roi], settings=self.rsa, sub=self.sub, shared_seed=shared,
                                           seed=derive_seed(self.seed, self.sub, roi, "rsa"))
                  for roi in progress(regions, label=f"RSA {self.name}", total=len(regions))}
@@ -151,10 +166,36 @@ class BrainRsa:
                                 **missing_runs_of(betas_paths(self.layout, sub=self.sub).values()),
                                 **RESULTS.in_sidecar()}}
 
+    def _network_rows(self, patterns: RoiPatterns, manifest: Manifest, *,
+                      made_from: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Compare the image types among the images of each network, and the networks."""
+        seed = derive_seed(self.seed, self.sub, patterns.roi, "rsa", "networks")
+        found = compare_networks(
+            patterns, manifest=manifest, settings=self.rsa, session_means=self.roi.session_means, seed=seed,
+            compare=lambda half, own: region_similarities(half, settings=self.rsa, sub=self.sub, seed=own))
+        names = {"system": "brain", "sub": self.sub, **made_from}
+        rows = [row for network, half in found.halves.items()
+                for row in place_rows({patterns.roi: half}, settings=self.rsa, network=network, **names)]
+        between, measure = " minus ".join(manifest.networks), rows[0]["dissimilarity"]
+        return rows + [statistic_row(statistic, place=patterns.roi, comparison=comparison, network=between,
+                                     dissimilarity=measure, coefficient=self.rsa.comparison, **names)
+                       for comparison, statistic in found.differences.items()]
+
+    def _save_networks(self, rows: list[dict[str, Any]]) -> Extras:
+        describe_derivative(self.layout, "rsa")
+        by = "none" if self.rsa.correction == "none" else "fdr"  # halves have no permutations in common
+        table = [row for network in dict.fromkeys(row["network"] for row in rows)
+                 for row in correct_rows([one for one in rows if one["network"] == network], by=by)]
+        write_table(self.paths[0], as_table(table, columns=(*COLUMNS[:3], "network", *COLUMNS[3:])), overwrite=True)
+        return {self.paths[0]: {"Columns": _COLUMNS, "Ceiling": _CEILING, "Reliability": _RELIABILITY, "Paper": _PAPER,
+                                **missing_runs_of(betas_paths(self.layout, sub=self.sub).values()),
+                                **RESULTS.in_sidecar()}}
+
     def check(self) -> None:
-        """See that both files can be read."""
+        """See that the files can be read."""
         read_results(self.paths[0])
-        load_rdms(self.paths[1])
+        if self.of != "networks":
+            load_rdms(self.paths[1])
 
 
 def region_similarities(patterns: RoiPatterns, *, settings: RsaSettings, sub: str, seed: int,
@@ -229,8 +270,9 @@ class NetworkRsa:
         """Compare the image types in every layer, or in every tap."""
         store, made_from = open_features(self.network, study=self.layout.root), digests_of(self.origin(self.paths[0]))
         named = {name: name for name in store.taps} if self.of == "taps" else named_layers(store)
-        found = place_similarities(store, named, manifest=read_manifest(self.layout.manifest), settings=self.rsa,
-                                   seed=self.seed, progress=progress)
+        manifest = read_manifest(self.layout.manifest)
+        shown = manifest.of_network(self.network.name) if self.network.name in manifest.networks else manifest
+        found = place_similarities(store, named, manifest=shown, settings=self.rsa, seed=self.seed, progress=progress)
         trends = reading_trends(found, layers=store.layers, by=self.rsa.trend) if self.of == "layers" else {}
         names = {"system": "network", "sub": "", **made_from}
         rows = place_rows(found, settings=self.rsa, **names)

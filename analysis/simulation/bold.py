@@ -191,7 +191,7 @@ class VirtualSubject:
         """Draw the subject; give what then makes the time series, which are too large to be held all at once."""
         require_virtual(load_profile(self.layout, self.sub), what="for simulated BOLD")
         store = open_features(self.network, study=self.layout.root)
-        manifest = read_manifest(self.layout.manifest)
+        manifest = read_manifest(self.layout.manifest).shown_to(self.sub)
         ids = [manifest.get(base_image=name, type="RE").image_id for name in manifest.base_images]
         layers = {roi: store.read(layer, image_ids=ids) for roi, layer in choose_layers(store.layers).items()}
         scores = score_regions(manifest, world=self.settings.world, content=self.settings.content, layers=layers,

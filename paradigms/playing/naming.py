@@ -174,7 +174,7 @@ def name_images(layout: Layout, settings: Settings, *, sub: str, ses: str = SESS
     profile, manifest = load_profile(layout, sub), read_manifest(layout.manifest)
     choices = load_choices(settings, categories=(one.category for one in manifest.stimuli), root=layout.root)
     texts = load_texts(layout, settings, more=[TYPED, *(one.name for one in choices)])
-    path, images = layout.naming_answers(sub, ses), order(manifest, settings, sub=sub)
+    path, images = layout.naming_answers(sub, ses), order(manifest.shown_to(sub), settings, sub=sub)
     said = _said(settings, choices=choices, simulated=display == "virtual")
     with locked(layout.profile(sub).parent, what=f"the naming of sub-{sub}", name=f".{path.stem}.lock"):
         done = read_answers(path)

@@ -56,7 +56,7 @@ def make_schedule(settings: Settings, *, key: RunKey, manifest: Manifest, swap_k
     ScheduleError
         For a session or run that is not planned, or an image that the manifest lacks.
     """
-    images = _stimuli_of(session_images(settings, sub=key.sub), ses=key.ses, manifest=manifest)
+    images = _stimuli_of(session_images(settings, sub=key.sub), ses=key.ses, manifest=manifest.shown_to(key.sub))
     if key.run > settings.main.runs:
         raise ScheduleError("run", came=str(key.run), expected=f"1 to {settings.main.runs}",
                             remedy="See `python -m subjects plan`.")
@@ -196,7 +196,7 @@ class MainTask:
     def session_pictures(self, *, sub: str, ses: str, pictures: Pictures) -> Sequence[Picture]:
         """List the three versions of every base image of the session."""
         split = session_images(self.settings, sub=sub)
-        return [pictures.image(one) for one in _stimuli_of(split, ses=ses, manifest=pictures.manifest)]
+        return [pictures.image(one) for one in _stimuli_of(split, ses=ses, manifest=pictures.manifest.shown_to(sub))]
 
     def program(self, schedule: Schedule) -> Program:
         """Say what is drawn, and when."""

@@ -58,7 +58,7 @@ def read_float_perturbations(layout: Layout) -> FloatPerturbations:
     """
     manifest, network = read_manifest(layout.manifest), read_set_network(layout.manifest)
     path = perturbations_path(layout, network.name)
-    wanted = {one.image_id for one in manifest.stimuli if one.type == "AI"}
+    wanted = {one.image_id for one in manifest.stimuli if one.type == "AI" and one.network == network.name}
     if not path.is_file():
         _refuse(str(path), "no float perturbations", "those of the set's AI", layout)
     with h5py.File(path, "r") as file:

@@ -17,6 +17,7 @@ from stimuli.image_set.measures import contrast_rms
 from stimuli.image_set.set_network import (
     NetworkChoice,
     load_for_build,
+    load_second_for_build,
     photographs_record,
     renew_record,
     settings_for_build,
@@ -94,16 +95,19 @@ def build(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
     asked = asked or NetworkChoice()
     stimuli = settings_for_build(layout, settings.stimuli, asked=asked, anew=overwrite)
     network = place(load_for_build(layout, stimuli, asked=asked), hardware=hardware)
+    second = load_second_for_build(layout, stimuli, first=network, asked=asked)
     _require_fit(network, stimuli)
-    plan = make_plan(layout, stimuli, network=network, seed=settings.study.seed, progress=progress)
+    plan = make_plan(layout, stimuli, network=network, seed=settings.study.seed, progress=progress,
+                     second=None if second is None else place(second, hardware=hardware))
     if not overwrite and is_current(layout.manifest, inputs=plan.origin.inputs, parameters=plan.origin.parameters):
         manifest = _verified(layout)
-        renew_record(layout, plan.record, photographs=photographs_record(stimuli, root=layout.root))
+        renew_record(layout, plan.records, photographs=photographs_record(stimuli, root=layout.root))
         return Built(manifest, stimuli, reused=True)
     if not overwrite:
         _require_unchanged(layout, stimuli, origin=plan.origin)
         require_free(layout, plan.origin)
-    require_faint_start(plan.stimuli, plan.network.mean_image)
+    for one in plan.networks:
+        require_faint_start(plan.stimuli, one.mean_image)
     drawn = plan_base_images(stimuli, class_names=network.class_names) if plan.photographs is None else ()
     with locked(layout.stimuli, what="the stimulus set"), computing(hardware):
         return Built(_make(plan, drawn, overwrite=overwrite, progress=progress), stimuli, reused=False)
@@ -114,16 +118,18 @@ def _make(plan: Plan, drawn: tuple[BaseImage, ...], *, overwrite: bool, progress
     bases = drawn if plan.photographs is None else plan.photographs.base_images()
     targets = None if plan.targets is None else read_targets(plan.targets, bases=bases, class_names=names)
     choose_targets(bases, stimuli=plan.stimuli, seed=plan.seed, table=targets)  # says now if there is no way
-    records = records_of(plan.record, photographs=photographs_record(plan.stimuli, root=layout.root))
+    records = records_of(plan.records, photographs=photographs_record(plan.stimuli, root=layout.root))
     unfinished = open_unfinished(layout, plan.origin, records=records, here=made_on(plan.network),
                                  overwrite=overwrite)
     if plan.start is not None:
         keep_start(layout, plan.stimuli, start=plan.start)
-    maker = Maker(unfinished, plan=plan, bases=bases, targets=targets)
     for kind in TYPES:
-        for _ in progress(maker.make(kind), label=LABELS[kind], total=len(bases)):
-            pass
-    return unfinished.finish((base.base_image, kind) for base in bases for kind in TYPES)
+        for one in (plan.regular,) if kind == "RE" else plan.networks:
+            maker = Maker(unfinished, plan=plan, bases=bases, network=one, targets=targets)
+            label = LABELS[kind] if plan.second is None or kind == "RE" else f"{LABELS[kind]} of {one.name}"
+            for _ in progress(maker.make(kind), label=label, total=len(bases)):
+                pass
+    return unfinished.finish(plan.places(bases))
 
 
 def _require_unchanged(layout: Layout, stimuli: StimuliSettings, *, origin: Origin) -> None:
@@ -171,9 +177,10 @@ def _verified(layout: Layout) -> Manifest:
 
 def build_record(built: Built, *, path: Path) -> dict[str, Any]:
     """Give what ``build --json`` prints."""
-    first = built.manifest.stimuli[0]
-    return {"manifest": path, "n_images": len(built.manifest), "reused": built.reused, "network": first.network,
-            "network_digest": first.network_digest, "below_threshold": list(below_threshold(built))}
+    first, *others = {one.network: one.network_digest for one in built.manifest.stimuli if one.type != "RE"}.items()
+    second = {"second_network": others[0][0]} if others else {}
+    return {"manifest": path, "n_images": len(built.manifest), "reused": built.reused, "network": first[0],
+            "network_digest": first[1], **second, "below_threshold": list(below_threshold(built))}
 
 
 def below_threshold(built: Built) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stimuli.image_set.image_rules import ImageVerdict, check_image, fills_shortfall, without_nan
-from stimuli.image_set.set_network import NetworkChoice, load_set_network, settings_of_set
+from stimuli.image_set.set_network import NetworkChoice, load_set_networks, settings_of_set
 from stimuli.image_set.set_rules import set_failures
 from stimuli.image_set.transfer import Transfer, transfer
 from stimuli.manifest import Manifest, Pixels, read_manifest, read_pixels
 from stimuli.networks.hardware import ON_CPU, Hardware, computing, place
 from stimuli.networks.registry import Network
 from stimuli.perturbation.start_image import with_kept_mean
+from stimuli.regular_images.agreement import Agreement
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
 from subjects.settings.images import StimuliSettings
@@ -36,7 +37,7 @@ class Verdict:
     set_failures : tuple of str
         What is wrong with the set as such.
     network : str
-        The set's own network.
+        The set's own network; of two, both.
     below_threshold : tuple of str
         Files of the RE below the threshold which the settings allow where a class falls short.
     transfers : tuple of Transfer
@@ -101,31 +102,39 @@ def check(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
         If the network is not the one that the set was made with; both digests are named.
     """
     manifest, stimuli = read_manifest(layout.manifest), settings_of_set(layout, settings.stimuli)
-    network = with_kept_mean(layout, stimuli, network=load_set_network(layout, stimuli, asked=asked))
+    networks = [with_kept_mean(layout, stimuli, network=one)
+                for one in load_set_networks(layout, stimuli, asked=asked)]
+    regular = networks[0] if len(networks) == 1 else Agreement(*networks)
     pixels = {one.image_id: read_pixels(layout.stimuli, one)
               for one in progress(manifest.stimuli, label="reading images", total=len(manifest))}
     others = [place(other, hardware=hardware) for other in also]
     with computing(hardware):
-        verdicts = tuple(progress(_check_all(manifest, pixels, network=network, stimuli=stimuli),
+        verdicts = tuple(progress(_check_all(manifest, pixels, judges={one.name: one for one in (*networks, regular)},
+                                             stimuli=stimuli),
                                   label="checking images", total=len(manifest)))
         bar = progress(others, label="asking other networks", total=len(others)) if others else iter(())
         transfers = tuple(transfer(manifest, pixels, network=other, batch=stimuli.batch) for other in bar)
     low = tuple(one.file for one in verdicts if fills_shortfall(one.type, p=one.p, stimuli=stimuli))
-    return Verdict(verdicts, tuple(set_failures(manifest, stimuli, pixels=pixels)), network.name, low, transfers)
+    return Verdict(verdicts, tuple(set_failures(manifest, stimuli, pixels=pixels)), regular.name, low, transfers)
 
 
-def _check_all(manifest: Manifest, pixels: Mapping[str, Pixels], *, network: Network,
+def _check_all(manifest: Manifest, pixels: Mapping[str, Pixels], *, judges: Mapping[str, Network],
                stimuli: StimuliSettings) -> Iterator[ImageVerdict]:
-    size = stimuli.batch
-    answers = _answers(pixels, network=network, batch=size)
+    """Check every image against the network that its row names."""
     regular = {one.base_image: one.image_id for one in manifest.stimuli if one.type == "RE"}
-    mean = np.clip(np.rint(network.mean_image), 0, 255).astype(np.uint8)
-    at_mean = network.probabilities(mean[None])[0]
-    unknown = np.full(len(network.class_names), np.nan)
+    asked = {name: {*regular.values(), *(one.image_id for one in manifest.stimuli if one.network == name)}
+             for name in judges}
+    by_network = {name: _answers({key: image for key, image in pixels.items() if key in asked[name]}, network=network,
+                                 batch=stimuli.batch) for name, network in judges.items()}
+    at_mean = {name: network.probabilities(np.clip(np.rint(network.mean_image), 0, 255).astype(np.uint8)[None])[0]
+               for name, network in judges.items()}
     for one in manifest.stimuli:
+        network, answers = judges[one.network], by_network[one.network]
+        unknown = np.full(len(network.class_names), np.nan)
         base = regular.get(one.base_image)
         base_pixels = None if base is None else pixels[base]
-        own = (network.mean_image, at_mean) if one.type == "AN" else (base_pixels, answers.get(base or "", unknown))
+        own = (network.mean_image, at_mean[one.network]) if one.type == "AN" else \
+            (base_pixels, answers.get(base or "", unknown))
         yield check_image(one, image=pixels[one.image_id], start=own[0], regular=base_pixels, network=network,
                           probabilities=answers.get(one.image_id, unknown), probabilities_before=own[1],
                           stimuli=stimuli)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stimuli.files import REPLACED, build_again, move_aside, name_replaced
 from stimuli.image_set.set_network import unfinished_path
-from stimuli.manifest import MANIFEST, Manifest, SetNetwork, Stimulus, read_pixels, write_manifest
+from stimuli.manifest import FIRST, MANIFEST, SECOND, Manifest, SetNetwork, Stimulus, read_pixels, write_manifest
 from stimuli.perturbation.start_image import mean_path
 from subjects.errors import ManifestError, StimulusError, StoreError
 from subjects.layout import Layout
@@ -21,6 +21,9 @@ from subjects.store import plain, read_json, sweep, write_json
 
 UNFINISHED = FileFormat("unfinished stimulus set", version=2)
 """Version 2 has the record of the set's network, and names the folder of what is being replaced."""
+
+Place = tuple[str, str, str]
+"""Base image, type, network."""
 
 _DIGITS = 12
 
@@ -74,26 +77,26 @@ class UnfinishedSet:
     origin : Origin
         What the set is made from.
     records : mapping
-        What later commands need to know: ``network`` and, for photographs, ``photographs``.
+        What later commands need to know: ``network``, of two ``second_network`` and, for photographs, ``photographs``.
     made_on : list of mapping
         Every device, with its threads, on which a part was made.
-    rows : dict of (str, str) to Stimulus
-        Base image and type to the row of an image that is on disk.
+    rows : dict of (str, str, str) to Stimulus
+        Base image, type and network to the row of an image that is on disk.
     """
 
     layout: Layout
     origin: Origin
     records: Mapping[str, Any]
     made_on: list[Mapping[str, Any]] = field(default_factory=list)
-    rows: dict[tuple[str, str], Stimulus] = field(default_factory=dict)
+    rows: dict[Place, Stimulus] = field(default_factory=dict)
 
-    def has(self, base_images: Iterable[str], *, kind: str) -> bool:
-        """Say whether these base images all have their image of one type."""
-        return all((name, kind) in self.rows for name in base_images)
+    def has(self, base_images: Iterable[str], *, kind: str, network: str) -> bool:
+        """Say whether these base images all have their image of one type by one network."""
+        return all((name, kind, network) in self.rows for name in base_images)
 
     def add(self, rows: Iterable[Stimulus]) -> None:
         """Add images that were written, and note them on disk."""
-        self.rows.update({(row.base_image, row.type): row for row in rows})
+        self.rows.update({(row.base_image, row.type, row.network): row for row in rows})
         self.save()
 
     def save(self, *, replaces: Path | None = None) -> None:
@@ -103,8 +106,8 @@ class UnfinishedSet:
         write_json(unfinished_path(self.layout), {**UNFINISHED.stamp(), **self.origin.record(), **self.records,
                                                   "made_on": self.made_on, **moving, "rows": rows}, overwrite=True)
 
-    def finish(self, order: Iterable[tuple[str, str]]) -> Manifest:
-        """Write manifest and sidecar in this order of (base image, type), and remove the note."""
+    def finish(self, order: Iterable[Place]) -> Manifest:
+        """Write manifest and sidecar in this order of (base image, type, network), and remove the note."""
         manifest = Manifest(tuple(self.rows[place] for place in order))
         write_manifest(self.layout.manifest, manifest, overwrite=True)
         images = digest_json([one.image_id for one in manifest.stimuli])
@@ -114,9 +117,10 @@ class UnfinishedSet:
         return manifest
 
 
-def records_of(network: SetNetwork, *, photographs: Mapping[str, str | None]) -> dict[str, Any]:
-    """Lay out what later commands need to know of a set."""
-    return {"network": dataclasses.asdict(network), **({"photographs": dict(photographs)} if photographs else {})}
+def records_of(networks: Sequence[SetNetwork], *, photographs: Mapping[str, str | None]) -> dict[str, Any]:
+    """Lay out what later commands need to know of a set of one network, or of two."""
+    return {**{key: dataclasses.asdict(one) for key, one in zip((FIRST, SECOND), networks, strict=False)},
+            **({"photographs": dict(photographs)} if photographs else {})}
 
 
 def open_unfinished(layout: Layout, origin: Origin, *, records: Mapping[str, Any], here: Mapping[str, Any],
@@ -234,14 +238,14 @@ def _row(content: Any, *, where: str) -> Stimulus:
     return Stimulus(**content)
 
 
-def _whole_rows(layout: Layout, rows: Iterable[Stimulus]) -> dict[tuple[str, str], Stimulus]:
+def _whole_rows(layout: Layout, rows: Iterable[Stimulus]) -> dict[Place, Stimulus]:
     whole = {}
     for stimulus in rows:
         try:
             read_pixels(layout.stimuli, stimulus)
         except ManifestError:
             continue  # it is made again
-        whole[stimulus.base_image, stimulus.type] = stimulus
+        whole[stimulus.base_image, stimulus.type, stimulus.network] = stimulus
     return whole
 
 

@@ -138,7 +138,8 @@ def label_lines(one: Stimulus) -> list[str]:
 
 def _note(manifest: Manifest) -> str:
     return ("P: probability of the category named below the image (AI: of the wrong one, after the arrow), judged by "
-            f"network {manifest.stimuli[0].network} on the 8-bit pixels")
+            f"network {manifest.networks[0]} on the 8-bit pixels" + ("" if len(manifest.networks) < 2 else
+            "; of two networks, this is the first; RE have the smaller P of both"))
 
 
 def _wrap(text: str, *, room: float, size: int) -> list[str]:

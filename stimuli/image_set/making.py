@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stimuli.image_set.checkpoint import Origin, UnfinishedSet
+from stimuli.image_set.checkpoint import Origin, Place, UnfinishedSet
 from stimuli.image_set.image_rules import check_image
 from stimuli.image_set.measures import contrast_rms, l2, linf, similarity
 from stimuli.image_set.set_network import (
     record_of,
+    second_settings,
 )
 from stimuli.manifest import (
     Pixels,
@@ -32,6 +33,7 @@ from stimuli.perturbation.ascent import Ascended, Rule, ascend
 from stimuli.perturbation.rules import interference_rule, noise_rule
 from stimuli.perturbation.start_image import Start, WithMeanImage, find_start
 from stimuli.perturbation.targets import choose_targets
+from stimuli.regular_images.agreement import Agreement
 from stimuli.regular_images.base_images import BaseImage
 from stimuli.regular_images.candidate_report import Photographs, photographs_of
 from stimuli.regular_images.drawn import choose
@@ -43,7 +45,8 @@ from subjects.settings.images import StimuliSettings
 from subjects.store import whole_file
 
 _DO_NOT_SHAPE = {"animal_classes", "batch", "max_iterations", "network", "weights", "preprocessing", "tap", "layers",
-                 "taps", "images", "labels", "mean_image", "ai_target_table", "features_dtype", "near_duplicate_bits"}
+                 "taps", "second_weights", "second_preprocessing", "images", "labels", "mean_image", "ai_target_table",
+             "features_dtype", "near_duplicate_bits"}
 _SHAPE_PHOTOGRAPHS = {"resize", "min_px", "min_aspect", "max_aspect", "exclude", "pin", "shortfall", "class_lists"}
 
 
@@ -81,8 +84,8 @@ class Plan:
     ----------
     layout, stimuli, seed
         The study.
-    network : Network
-        With the mean image at which adversarial noise starts.
+    network, second : Network, Network or None
+        With the mean image at which adversarial noise starts; the second of a set of two networks.
     start : Start or None
         That mean image, where the settings ask for one.
     photographs : Photographs or None
@@ -98,40 +101,65 @@ class Plan:
     start: Start | None
     photographs: Photographs | None
     targets: Path | None
+    second: Network | None = None
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks that AN and AI are made with: one, or two."""
+        return (self.network,) if self.second is None else (self.network, self.second)
+
+    @property
+    def regular(self) -> Network:
+        """What RE are chosen by: the network, or both."""
+        return self.network if self.second is None else Agreement(self.network, self.second)
+
+    def places(self, bases: Sequence[BaseImage]) -> Iterator[Place]:
+        """Name the images in the order of the manifest: of each base image RE, then AN and AI network by network."""
+        for base in bases:
+            yield base.base_image, "RE", self.regular.name
+            yield from ((base.base_image, kind, one.name) for one in self.networks for kind in ("AN", "AI"))
 
     @property
     def origin(self) -> Origin:
         """Say what the set is made from: only what shapes the images, so that the rest may change."""
         return origin_of(self.stimuli, self.network, seed=self.seed, photographs=self.photographs, start=self.start,
-                         targets=self.targets)
+                         targets=self.targets, second=self.second)
 
     @property
-    def record(self) -> SetNetwork:
-        """Record the network."""
-        return record_of(self.network, self.stimuli, root=self.layout.root)
+    def records(self) -> tuple[SetNetwork, ...]:
+        """Record the networks."""
+        settings = (self.stimuli, second_settings(self.stimuli))
+        return tuple(record_of(one, chosen, root=self.layout.root)
+                     for one, chosen in zip(self.networks, settings, strict=False))
 
 
-def make_plan(layout: Layout, stimuli: StimuliSettings, *, network: Network, seed: int,
+def make_plan(layout: Layout, stimuli: StimuliSettings, *, network: Network, seed: int, second: Network | None = None,
               progress: ProgressWrapper = silent) -> Plan:
-    """Find what a set will be made from; nothing is chosen and nothing written yet."""
+    """Find what a set will be made from; nothing is chosen and nothing written yet.
+
+    Of two networks both must be certain of a RE, and both begin AN at the mean image that the settings ask for.
+    """
     start = find_start(layout, stimuli, network=network, progress=progress)
-    photographs = photographs_of(layout, stimuli, seed=seed, network=network, progress=progress)
-    network = network if start is None else WithMeanImage(network, start.mean)
-    return Plan(layout, stimuli, seed, network, start, photographs, _target_table(layout, stimuli))
+    photographs = photographs_of(layout, stimuli, seed=seed, progress=progress,
+                                 network=network if second is None else Agreement(network, second))
+    if start is not None:
+        network, second = WithMeanImage(network, start.mean), second and WithMeanImage(second, start.mean)
+    return Plan(layout, stimuli, seed, network, start, photographs, _target_table(layout, stimuli), second)
 
 
 def origin_of(stimuli: StimuliSettings, network: Network, *, seed: int, photographs: Photographs | None = None,
-              start: Start | None = None, targets: Path | None = None) -> Origin:
+              start: Start | None = None, targets: Path | None = None, second: Network | None = None) -> Origin:
     """Say what a set is made from: only what shapes the images, so that the rest may change."""
     source = {"drawings": drawings_digest()} if photographs is None else {"candidates": photographs.digest}
     mean = {} if start is None else {"mean_image": start.digest}
     table = {} if targets is None else {"targets": digest_file(targets)}
+    other = {} if second is None else {"second_network": second.digest}
     unused = _DO_NOT_SHAPE | (_SHAPE_PHOTOGRAPHS if photographs is None else set())
     unused |= {"ai_search"} if stimuli.ai_method == "first-hit" else set()
     unused |= {"ai_draw"} if stimuli.ai_target != "other_class" else set()
-    return Origin(inputs={"network": network.digest, **source, **mean, **table},
+    return Origin(inputs={"network": network.digest, **other, **source, **mean, **table},
                   parameters={**stimuli.model_dump(mode="json", exclude=unused), "network": network.name,
-                              "seed": seed})
+                              **({} if second is None else {"second_network": second.name}), "seed": seed})
 
 
 def _target_table(layout: Layout, stimuli: StimuliSettings) -> Path | None:
@@ -147,7 +175,7 @@ def _target_table(layout: Layout, stimuli: StimuliSettings) -> Path | None:
 
 
 class Maker:
-    """Makes the images of one set, batch by batch.
+    """Makes the images of one network of a set, batch by batch, or the RE of all.
 
     Parameters
     ----------
@@ -158,15 +186,18 @@ class Maker:
     bases : sequence of BaseImage
         All base images of the set. They are cut into the same batches whatever was finished before, so
         that an interrupted set and an uninterrupted one are the same.
+    network : Network
+        That judges: one of the plan's, or for RE what they are chosen by.
     targets : mapping of str to int, optional
         Which output each base image's AI raises; without it the settings' rule chooses.
     """
 
-    def __init__(self, unfinished: UnfinishedSet, *, plan: Plan, bases: Sequence[BaseImage],
+    def __init__(self, unfinished: UnfinishedSet, *, plan: Plan, bases: Sequence[BaseImage], network: Network,
                  targets: Mapping[str, int] | None = None) -> None:
-        self._table = targets
+        self._table, self._regular_by = targets, plan.regular.name
+        self._ending = "_second" if plan.second is not None and network is plan.second else ""
         self._unfinished, self._layout, self._stimuli = unfinished, unfinished.layout, plan.stimuli
-        self._network, self._bases, self._photographs = plan.network, tuple(bases), plan.photographs
+        self._network, self._bases, self._photographs = network, tuple(bases), plan.photographs
         self._seed = plan.seed
 
     def make(self, kind: str) -> Iterator[BaseImage]:
@@ -175,7 +206,7 @@ class Maker:
         size = self._stimuli.batch
         for first in range(0, len(self._bases), size):
             batch = self._bases[first:first + size]
-            if self._unfinished.has((base.base_image for base in batch), kind=kind):
+            if self._unfinished.has((base.base_image for base in batch), kind=kind, network=self._network.name):
                 yield from batch
                 continue
             finished = []
@@ -239,11 +270,11 @@ class Maker:
                              remedy=f"{remedy}; finished batches are kept.")
 
     def _regular(self, base: BaseImage) -> Pixels:
-        return read_pixels(self._layout.stimuli, self._unfinished.rows[base.base_image, "RE"])
+        return read_pixels(self._layout.stimuli, self._unfinished.rows[base.base_image, "RE", self._regular_by])
 
     def _keep(self, finished: Sequence[Made], *, kind: str) -> None:
         """Write images, read them back, check what was read, and note the rows."""
-        files = [f"images/{kind}/{made.base.base_image}_{kind}.png" for made in finished]
+        files = [f"images/{kind}/{made.base.base_image}_{kind}{self._ending}.png" for made in finished]
         for made, file in zip(finished, files, strict=True):
             write_png(self._layout.stimulus(file), made.pixels)
         written = np.stack([read_image(self._layout.stimulus(file)) for file in files])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stimuli.files import build_again
-from stimuli.manifest import SetNetwork, read_set_network, recorded_network
+from stimuli.manifest import FIRST, SECOND, SetNetwork, read_set_network, read_set_networks, recorded_network
 from stimuli.networks.registry import Network, network_of
+from stimuli.regular_images.agreement import require_comparable
 from subjects.errors import ManifestError, NetworkError, StoreError
 from subjects.layout import Layout
 from subjects.machine import require_trust
@@ -148,6 +149,24 @@ def load_for_build(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkCh
     return network_of(stimuli, root=layout.root)
 
 
+def second_settings(stimuli: StimuliSettings, *, name: str | None = None) -> StimuliSettings:
+    """Give the settings as they are for the second network, or for the one of this name."""
+    return stimuli.model_copy(update={"network": stimuli.second_network or name, "weights": stimuli.second_weights,
+                                      "preprocessing": stimuli.second_preprocessing, "tap": None, "layers": (),
+                                      "taps": ()})
+
+
+def load_second_for_build(layout: Layout, stimuli: StimuliSettings, *, first: Network,
+                          asked: NetworkChoice) -> Network | None:
+    """Load the second network that the settings name, and see that it can stand beside the first; None if none."""
+    if stimuli.second_network is None:
+        return None
+    _require_consent(layout, stimuli.second_network, asked=asked)
+    found = network_of(second_settings(stimuli), root=layout.root)
+    require_comparable(first, found)
+    return found
+
+
 def record_of(network: Network, stimuli: StimuliSettings, *, root: Path) -> SetNetwork:
     """Record the network that the settings name, as later commands find it again.
 
@@ -183,11 +202,12 @@ def _as_named(path: Path, *, root: Path) -> str:
     return (whole.relative_to(study) if study in whole.parents else whole).as_posix()
 
 
-def renew_record(layout: Layout, network: SetNetwork, *, photographs: Mapping[str, str | None]) -> None:
-    """Write where the parts of a current set's network are now, and where its responses are read."""
+def renew_record(layout: Layout, networks: Sequence[SetNetwork], *, photographs: Mapping[str, str | None]) -> None:
+    """Write where the parts of a current set's networks are now, and where their responses are read."""
     beside = sidecar_path(layout.manifest)
     content = read_json(beside)
-    new = {"network": asdict(network), **({"photographs": dict(photographs)} if photographs else {})}
+    new = {**{key: asdict(one) for key, one in zip((FIRST, SECOND), networks, strict=False)},
+           **({"photographs": dict(photographs)} if photographs else {})}
     if {key: content.get(key) for key in new} != new:
         with locked(layout.stimuli, what="the stimulus set"):
             write_json(beside, {**content, **new}, overwrite=True)
@@ -204,7 +224,8 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
     stimuli : StimuliSettings
         What the settings name; where that is something else, the set's record is followed, with a warning.
     asked : NetworkChoice, optional
-        ``weights`` may name the new place of a file that was moved; a name may repeat the set's own.
+        ``weights`` may name the new place of a file that was moved; a name may repeat the set's own, or name the
+        second network of a set of two.
     tap : str, optional
         Read its layers elsewhere than the set's record says.
 
@@ -217,7 +238,10 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
         If the manifest cannot be read, or does not say which network.
     """
     asked = asked or NetworkChoice()
-    record = read_set_network(layout.manifest)
+    first, *others = read_set_networks(layout.manifest)
+    second = next((one for one in others if asked.name is not None and asked.name in (one.name, one.function)), None)
+    record = first if second is None else second
+    stimuli = stimuli if second is None else second_settings(stimuli, name=second.loaded_as)
     if asked.name not in (None, record.name, record.function):
         raise _refusal_of_another(layout, record, load_other_network(layout, stimuli, asked=asked))
     _warn(record, stimuli, root=layout.root)
@@ -232,6 +256,16 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
     if network.digest != record.digest:
         raise _refusal_of_exchanged(layout, record, network, chosen=chosen)
     return network
+
+
+def load_set_networks(layout: Layout, stimuli: StimuliSettings, *,
+                      asked: NetworkChoice | None = None) -> tuple[Network, ...]:
+    """Load the network, or both networks, that a study's set was made with; see :func:`load_set_network`."""
+    _, *others = read_set_networks(layout.manifest)
+    asked = asked or NetworkChoice()
+    return (load_set_network(layout, stimuli, asked=asked),
+            *(load_set_network(layout, stimuli, asked=NetworkChoice(name=one.name, trust=asked.trust))
+              for one in others))
 
 
 def load_other_network(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice) -> Network:

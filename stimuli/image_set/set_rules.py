@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.fft import dctn
 
 from stimuli.files import build_again
-from stimuli.manifest import TYPES, Manifest, Pixels
+from stimuli.manifest import TYPES, Manifest, Pixels, Stimulus
 from subjects.errors import ManifestError
 from subjects.profile import base_images
 from subjects.settings.images import StimuliSettings
@@ -33,6 +33,9 @@ def set_failures(manifest: Manifest, stimuli: StimuliSettings, *, pixels: Mappin
     pixels : mapping of str to uint8 array, (side, side, 3)
         ``image_id`` -> image.
     """
+    wanted = 1 if stimuli.second_network is None else 2
+    if len(manifest.networks) != wanted:
+        yield f"AN and AI of {len(manifest.networks)} networks, the settings name {wanted} (stimuli.second_network)"
     yield from row_failures(manifest, stimuli)
     yield from _pairing_failures(manifest, stimuli)
     yield from _joint_failures(manifest, stimuli)
@@ -45,18 +48,22 @@ def set_failures(manifest: Manifest, stimuli: StimuliSettings, *, pixels: Mappin
 def row_failures(manifest: Manifest, stimuli: StimuliSettings) -> list[str]:
     """Name missing rows, rows that the settings do not know, and the first row out of its place.
 
-    Rows stand base image by base image in the order of the settings' classes, each as RE, AN, AI.
+    Rows stand base image by base image in the order of the settings' classes, each as RE, AN, AI, and AN and AI of a
+    second network.
     """
-    wanted = [(base, kind) for base in base_images(stimuli) for kind in TYPES]
-    found = [(one.base_image, one.type) for one in manifest.stimuli]
+    kinds = [("RE", ""), *((kind, "" if len(manifest.networks) < 2 else f"by {name}") for name in manifest.networks
+                           or ("",) for kind in TYPES[1:])]
+    wanted = [(base, *kind) for base in base_images(stimuli) for kind in kinds]
+    found = [(one.base_image, one.type, "" if one.type == "RE" or len(manifest.networks) < 2 else f"by {one.network}")
+             for one in manifest.stimuli]
     there, known = set(found), set(wanted)
-    failures = [f"no {kind} of {base}" for base, kind in wanted if (base, kind) not in there]
-    failures += [f"{base} {kind} is not in the settings" for base, kind in found if (base, kind) not in known]
+    failures = [f"no {kind} of {base} {by}".rstrip() for base, kind, by in wanted if (base, kind, by) not in there]
+    failures += [f"{base} {kind} is not in the settings" for base, kind, by in found if (base, kind, by) not in known]
     ordered = [place for place in wanted if place in there]
     shared = [(row, place) for row, place in enumerate(found, start=_FIRST_ROW) if place in known]
     for (row, place), should in zip(shared, ordered, strict=True):
         if place != should:
-            moved = f"row {row} of the manifest is {' '.join(place)}, wanted {' '.join(should)}"
+            moved = f"row {row} of the manifest is {' '.join(place).rstrip()}, wanted {' '.join(should).rstrip()}"
             return [*failures, f"{moved}: the rows are not in the order in which they were written"]
     return failures
 
@@ -79,10 +86,10 @@ def require_rows(manifest: Manifest, stimuli: StimuliSettings, *, path: Path) ->
 
 
 def _pairing_failures(manifest: Manifest, stimuli: StimuliSettings) -> Iterator[str]:
-    found = {(one.base_image, one.type): one for one in manifest.stimuli}
+    regulars = {one.base_image: one for one in manifest.stimuli if one.type == "RE"}
     class_of = {one.category: one.class_name for one in manifest.stimuli}
-    for (base, kind), one in found.items():
-        regular = found.get((base, "RE"), one)
+    for one in manifest.stimuli:
+        base, kind, regular = one.base_image, one.type, regulars.get(one.base_image, one)
         if (one.category, one.class_name) != (regular.category, regular.class_name):
             yield f"{base} {kind} is of {one.category} ({one.class_name}), its RE of {regular.category}"
         if base.rpartition("-")[0] != one.class_name:
@@ -96,7 +103,12 @@ def _joint_failures(manifest: Manifest, stimuli: StimuliSettings) -> Iterator[st
     """Name targets that a joint draw does not give: a category twice, or two classes for the images of one."""
     if stimuli.ai_target != "other_class" or stimuli.ai_draw == "independent":
         return
-    aims = [one for one in manifest.stimuli if one.type == "AI"]
+    for network in manifest.networks:
+        yield from _draw_failures([one for one in manifest.stimuli if one.type == "AI" and one.network == network],
+                                  manifest, stimuli)
+
+
+def _draw_failures(aims: Sequence[Stimulus], manifest: Manifest, stimuli: StimuliSettings) -> Iterator[str]:
     named = [one.target_category for one in aims]
     for name in dict.fromkeys(named):
         if named.count(name) > 1:

@@ -31,6 +31,14 @@ class StimuliSettings(Section):
     taps: tuple[str, ...] = described((),
         "Modules that are read and compared beside the layers, by name or pattern; they are no layers in trends, "
         "counts and encoding models.", since="0.2.0")
+    second_network: str | None = described(None,
+        "A second network, which AN and AI are made with as well; a subject is shown half of them (docs/stimuli.md). "
+        "It has the first one's categories and input size.", since="0.2.0")
+    second_weights: str | None = described(None,
+        "File with the second network's weights; unset: the place where it looks for its own.", unit="path",
+        since="0.2.0")
+    second_preprocessing: str | None = described(None,
+        "Preprocessing of the second network's input, by name; unset: its own.", since="0.2.0")
     classes: tuple[str, ...] = described(("dogs", "birds", "cars", "fruits", "aquatic"),
         "Classes of things, in the order of the manifest.", source="protocol 1")
     animal_classes: tuple[str, ...] = described(("dogs", "birds", "aquatic"),
@@ -128,6 +136,8 @@ class StimuliSettings(Section):
             raise ValueError('ai_target "table" and ai_target_table belong together')
         if not self.min_aspect < self.max_aspect:
             raise ValueError("min_aspect is not below max_aspect")
+        if self.second_network is None and (self.second_weights or self.second_preprocessing):
+            raise ValueError("second_weights and second_preprocessing belong to a second_network")
         both = set(self.pin) & set(self.exclude)
         if both:
             raise ValueError(f"pin and exclude both name {sorted(both)}")

@@ -17,7 +17,7 @@ from stimuli.image_set.exports.feature_writer import FeatureWriter
 from stimuli.image_set.set_network import NetworkChoice, load_other_network, load_set_network
 from stimuli.image_set.set_rules import require_rows
 from stimuli.image_set.transfer import fit_side
-from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels, read_set_network
+from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels, read_set_networks
 from stimuli.networks.hardware import ON_CPU, Hardware, computing, made_on, place
 from stimuli.networks.protocol import LOGITS, read_logits
 from stimuli.networks.registry import Images, Network
@@ -88,7 +88,7 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
         ``stimuli.features_dtype``.
     asked : NetworkChoice, optional
         Another network than the set's, whose responses go to a file of its own; images of another size than its
-        input are resampled (bicubic). Default: the network that the set was made with.
+        input are resampled (bicubic). Default: the network that the set was made with, the first one of two.
     overwrite : bool
         Make the file anew even if it is current.
     hardware : Hardware
@@ -110,9 +110,9 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
         missing or changed, or a response does not fit into the number format; features that are there already stay.
     """
     asked, stimuli = asked or NetworkChoice(), settings.stimuli
-    own, manifest = read_set_network(layout.manifest), read_manifest(layout.manifest)
+    (own, *second), manifest = read_set_networks(layout.manifest), read_manifest(layout.manifest)
     require_rows(manifest, stimuli, path=layout.manifest)
-    other = asked.name not in (None, own.name, own.function)
+    other = asked.name not in {None, *(name for one in (own, *second) for name in (one.name, one.function))}
     network = place((load_other_network if other else load_set_network)(layout, stimuli, asked=asked),
                     hardware=hardware)
     plan = _plan(layout, manifest, network=network, stimuli=stimuli, other=other)

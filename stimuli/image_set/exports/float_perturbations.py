@@ -76,7 +76,7 @@ def export_perturbations(layout: Layout, settings: Settings, *, asked: NetworkCh
     layout, settings
         A study with a finished set.
     asked : NetworkChoice, optional
-        Where the weights of the set's network are now.
+        Where the weights of the set's network are now; of two networks, the name of the second for its AN and AI.
     hardware : Hardware
         As when the set was made (``made_on`` in the manifest's sidecar): other sums may end in other pixels.
     progress : ProgressWrapper
@@ -96,7 +96,7 @@ def export_perturbations(layout: Layout, settings: Settings, *, asked: NetworkCh
     network = with_kept_mean(layout, stimuli, network=place(load_set_network(layout, stimuli, asked=asked),
                                                             hardware=hardware))
     path = perturbations_path(layout, network.name)
-    made = [one for one in manifest.stimuli if one.type != "RE"]
+    made = [one for one in manifest.stimuli if one.type != "RE" and one.network == network.name]
     inputs: dict[str, Path | str] = {"manifest": layout.manifest, "network": network.digest,
                                      "mean_image": digest_array(network.mean_image)}
     if is_current(path, inputs=inputs, parameters={}):
@@ -123,7 +123,8 @@ def _ascend_all(layout: Layout, manifest: Manifest, *, network: Network, stimuli
     bases, size = manifest.base_images, stimuli.batch
     rules: dict[str, Rule] = {"AN": noise_rule(stimuli), "AI": interference_rule(stimuli)}
     for kind, rule in rules.items():
-        batches = [[manifest.get(base_image=base, type=kind) for base in bases[first:first + size]]
+        batches = [[manifest.get(base_image=base, type=kind, network=network.name)
+                    for base in bases[first:first + size]]
                    for first in range(0, len(bases), size)]
         for rows in progress(batches, label=f"perturbations of {kind}", total=len(batches)):
             starts = np.stack([_start(layout, manifest, one, network=network) for one in rows])

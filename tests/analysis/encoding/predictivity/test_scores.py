@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
+from scipy.stats import t as t_distribution
 from sklearn.cross_decomposition import PLSRegression
 
+from analysis.encoding.predictivity.pls import fit_pls
 from analysis.encoding.predictivity.scores import correlate, deal, find_ceiling, halve, predictivity
 from subjects.errors import AnalysisError
 
@@ -49,6 +53,44 @@ def test_noise_is_not_predicted():
     values = np.array([one.score for one in scores])
     assert abs(values.mean()) < 3 * values.std(ddof=1) / np.sqrt(len(values))
     assert all(one.ceiling is None and np.isnan(one.published) and np.isnan(one.corrected) for one in scores)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_over_all_orders_of_the_held_out_images_a_score_is_exactly_zero(seed):
+    """Nothing in how models are trained, or means are taken off, can move the mean score of noise: each order of the
+    held-out responses is as likely as any other, and over all 120 of five images Pearson's r is 0."""
+    rng = np.random.default_rng(seed)
+    units, responses = rng.normal(size=(25, 40)), rng.normal(size=(25, 3)) + 5 * rng.normal(size=3)
+    predicted = fit_pls(units[5:], responses[5:]).predict(units[:5])
+    every = [correlate(predicted, responses[list(order)]) for order in permutations(range(5))]
+    assert np.abs(every).max() > 0.5
+    np.testing.assert_allclose(np.mean(every, axis=0), 0.0, atol=1e-12)
+
+
+def test_means_that_training_and_test_do_not_share_move_no_score():
+    """A constant added to every response, and to every unit, is in means of both parts and in no correlation."""
+    units, halves = planted(60, n_sites=5)
+    plain = score(units, halves)
+    moved = score(units + 7.0, tuple(half + np.arange(5) * 3.0 for half in halves))
+    np.testing.assert_allclose(moved.sites, plain.sites, atol=1e-8)
+    assert moved.error == pytest.approx(plain.error)
+
+
+def test_p_and_interval_are_students_about_the_score():
+    found = score(*planted(80, noise=3.0))
+    half = t_distribution.ppf(0.975, 9) * found.error
+    assert (found.low, found.high) == pytest.approx((found.score - half, found.score + half))
+    assert found.p == pytest.approx(t_distribution.sf(found.score / found.error, 9))
+    assert (found.n_images, found.n_splits, len(found.sites)) == (80, 10, 25)
+
+
+def test_the_error_is_not_too_small():
+    """Over 60 sets scores spread by no more than the error that is given with each; as if splits shared nothing the
+    error would be smaller by the root of 1 + 10 / 9."""
+    found = [score(*planted(60, n_units=30, n_sites=6, noise=2.0, seed=seed), seed=seed) for seed in range(60)]
+    spread, error = np.std([one.score for one in found], ddof=1), np.mean([one.error for one in found])
+    assert spread < error
+    assert spread > error / np.sqrt(1 + 10 / 9) > 0
 
 
 def test_a_score_is_that_of_scikit_learn_and_plain_loops():

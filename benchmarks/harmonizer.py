@@ -9,7 +9,8 @@ without patch and without map are trained beside them. Then, per seed of the tra
 drawings without and with patches, alignment of saliency and of smallest perturbations with the maps, tolerance
 (`stimuli.alignment`), all on other drawings than were trained on; and the RE/AN/AI set built with each network, its
 layers compared, and what claims N1 to N3 come to. `--weight 0` trains the same without maps, as a control. Accuracy is
-counted on `--counted` drawings of each category, 600 by default: of 160 one drawing is .6 points already. With `--keep` weights and rows are kept, and a run that was interrupted is gone on with. One thread; prints CPU
+counted on `--counted` drawings of each category, 600 by default: of 160 one drawing is .6 points already.
+With `--keep` weights and rows are kept, and a run that was interrupted is gone on with. One thread; prints CPU
 seconds.
 """
 

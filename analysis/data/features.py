@@ -13,6 +13,7 @@ from subjects.errors import AnalysisError, StoreError, nearest
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
 from subjects.store import read_json
+from subjects.upkeep.cleaning import DROPPED
 
 log = logging.getLogger(__name__)
 
@@ -90,12 +91,20 @@ def require_features(network: ChosenNetwork, *, study: Path) -> None:
     Raises
     ------
     AnalysisError
-        If there are none, or those of other weights than the set was made with: both digests are named.
+        If there are none and `python -m subjects clean` dropped none, or those of other weights than the set was made
+        with: both digests are named.
     """
     if network.features.is_file():
         open_features(network, study=study)
-    elif not sidecar_path(network.features).is_file():
+    elif not _was_dropped(network.features):
         _raise_missing(network, study=study)
+
+
+def _was_dropped(path: Path) -> bool:
+    try:
+        return read_json(sidecar_path(path)).get(DROPPED) is True
+    except StoreError:
+        return False
 
 
 def open_features(network: ChosenNetwork, *, study: Path) -> FeatureStore:

@@ -5,8 +5,9 @@ two presentations. A vertex whose best layer is no better than the best of as ma
 to none, and counted apart: it would go to a layer by chance. Models are those that were trained on the mean of both
 presentations of the RE images.
 
-Shares of six measurements (three people, two presentations) are tested twice: by the paired t-test over measurements,
-as in the paper, and by a t-test over people, whose presentations and regions are not independent measurements.
+Shares are tested twice: by the paired t-test over measurements, as in the paper, and by a t-test over people, whose
+presentations and regions are not independent measurements. Of three people there are 30 measurements for low against
+high layers (two presentations, five regions), and six for LO against V1.
 """
 
 from __future__ import annotations

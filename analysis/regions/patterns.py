@@ -25,6 +25,8 @@ from subjects.settings.analysis import RoiSettings
 Presentation = int | Literal["mean"]
 Gathered = dict[tuple[str, Presentation | Literal["taken off"]], dict[str, NDArray[np.float32]]]
 APART_MM = 1e4
+ASKED_BY = "roi.vertices_per_hemisphere"
+"""The setting that says how many vertices are chosen, unless a caller asks by another."""
 _NEEDED: tuple[tuple[str, Presentation], ...] = tuple(itertools.product(TYPES, ("mean", 1, 2)))
 
 
@@ -78,7 +80,7 @@ class RoiPatterns:
 def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
                     labels: Mapping[str, NDArray[np.int16]], settings: RoiSettings, measure: str = "correlation",
                     flat: Mapping[str, NDArray[np.float32]] | None = None, names: Sequence[str] = ROIS,
-                    where: str = "subject") -> dict[str, RoiPatterns]:
+                    where: str = "subject", asked_by: str = ASKED_BY) -> dict[str, RoiPatterns]:
     """Choose each region's vertices by their RE responses, and gather their responses to all types.
 
     Parameters
@@ -99,10 +101,17 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
         The regions.
     where : str
         The subject, for messages.
+    asked_by : str
+        The setting that asks for so many vertices, for messages.
 
     Returns
     -------
     dict of str to RoiPatterns
+
+    Raises
+    ------
+    AnalysisError
+        If a chosen vertex has no value for an image of any type: region, type, image, session and vertex are named.
     """
     base_images = _shared_images(betas, where=where)
     shown = next(iter(betas.values()))
@@ -119,7 +128,7 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
     for hemi, values in betas.items():
         halves = re_halves(values, base_images=base_images)
         found = choose_vertices(halves, disks=disks[hemi], labels=labels[hemi], settings=settings, measure=measure,
-                                names=names, where=f"{where} hemi-{hemi}")
+                                names=names, where=f"{where} hemi-{hemi}", asked_by=asked_by)
         for roi in names:
             chosen[roi][hemi] = found.vertices[roi]
     whole: Gathered = {(kind, showing): {hemi: values.select(type=kind, presentation=showing, base_images=base_images)
@@ -128,7 +137,10 @@ def select_patterns(betas: Mapping[str, Betas], *, disks: Mapping[str, Disks],
         whole |= {(kind, "taken off"): {hemi: values.select(type=kind, base_images=base_images)
                                         - whole[kind, "mean"][hemi] for hemi, values in as_they_are.items()}
                   for kind in ("AN", "AI")}
-    return {roi: _gather(roi, whole, vertices=chosen[roi], flat=flat, images=images) for roi in names}
+    gathered = {roi: _gather(roi, whole, vertices=chosen[roi], flat=flat, images=images) for roi in names}
+    for one in gathered.values():
+        _require_measured(one, as_they_are, where=f"{where} {one.roi}")
+    return gathered
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +167,7 @@ def re_halves(betas: Betas, *, base_images: tuple[str, ...]) -> tuple[NDArray[np
 
 def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, disks: Disks,
                     labels: NDArray[np.int16], settings: RoiSettings, measure: str, where: str,
-                    names: Sequence[str] = ROIS) -> Choice:
+                    names: Sequence[str] = ROIS, asked_by: str = ASKED_BY) -> Choice:
     """Choose the vertices of each region of one hemisphere whose disks' RDMs repeat best.
 
     Parameters
@@ -170,6 +182,8 @@ def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, 
         Subject and hemisphere, for messages.
     names : sequence of str
         The regions, in the order of their numbers.
+    asked_by : str
+        The setting that asks for so many vertices, for messages.
 
     Raises
     ------
@@ -184,7 +198,7 @@ def choose_vertices(halves: tuple[NDArray[np.float32], NDArray[np.float32]], *, 
         place = {"region": labels == k, "where": f"{where} {roi}"}
         require_dense(consistency, warn=settings.warn_disk, refuse=settings.refuse_disk, **place)
         chosen[roi] = select_vertices(consistency, min_disk=settings.min_disk, n=settings.vertices_per_hemisphere,
-                                      **place)
+                                      asked_by=asked_by, **place)
     return Choice(consistency, chosen)
 
 
@@ -256,6 +270,29 @@ def _require_varied(betas: Betas, *, labels: NDArray[np.int16], where: str) -> N
                                                              "`python -m analysis glm`.")
 
 
+def _require_measured(patterns: RoiPatterns, betas: Mapping[str, Betas], *, where: str) -> None:
+    """See that every chosen vertex has a value for every image, and say which one has none as the betas are.
+
+    Vertices are chosen by their RE images alone. A mean of a session that is taken off would spread one gap to all
+    images of the session, and blame the first of them.
+    """
+    if all(np.isfinite(values).all() for values in patterns.responses.values()):
+        return
+    for kind in TYPES:
+        gaps = np.concatenate([~np.isfinite(np.stack([
+            betas[hemi].select(type=kind, presentation=k, base_images=patterns.base_images)[:, chosen]
+            for k in (1, 2)])) for hemi, chosen in patterns.vertices.items()], axis=2)
+        images, vertices = (np.flatnonzero(gaps.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+        if images.size:
+            named = [f"hemi-{hemi} {vertex}" for hemi, chosen in patterns.vertices.items() for vertex in chosen]
+            raise AnalysisError(
+                f"{where}, {kind}", came=f"{images.size} pattern(s) with NaN or infinity, first "
+                f"{patterns.base_images[images[0]]!r} of session {patterns.sessions[images[0]]}, at {vertices.size} of "
+                f"{len(named)} chosen vertices, first {named[vertices[0]]}",
+                expected="a response to every image", remedy="See what is wrong with that vertex in that session, and "
+                "fit again with `python -m analysis glm`; without values of RE images it would not be chosen.")
+
+
 def selection_parameters(settings: RoiSettings) -> dict[str, Any]:
     """Give the settings that decide which vertices are chosen; the others warn, refuse or measure."""
     return settings.model_dump(mode="json", exclude={"warn_disk", "refuse_disk", "bias_draws", "proposal_atlas",
@@ -275,7 +312,7 @@ def brain_inputs(data: SubjectData, betas: Mapping[str, Path], *, settings: RoiS
 
 
 def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest: Manifest, settings: RoiSettings,
-                      measure: str) -> dict[str, RoiPatterns]:
+                      measure: str, asked_by: str = ASKED_BY) -> dict[str, RoiPatterns]:
     """Choose and gather the patterns of all regions of one subject that are analysed, from its files.
 
     Parameters
@@ -288,6 +325,8 @@ def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest:
     settings : RoiSettings
     measure : str
         ``rsa.dissimilarity``.
+    asked_by : str
+        The setting that asks for so many vertices, for messages.
 
     Returns
     -------
@@ -307,5 +346,5 @@ def load_roi_patterns(data: SubjectData, betas: Mapping[str, Path], *, manifest:
     surfaces = {hemi: data.load_surface(hemi) for hemi in loaded}
     disks = {hemi: one.kept_disks(settings.radius_mm, along=settings.along) for hemi, one in surfaces.items()}
     return select_patterns(loaded, disks=disks, labels=regions.labels, names=regions.names, settings=settings,
-                           measure=measure,
+                           measure=measure, asked_by=asked_by,
                            flat={hemi: surface.flat for hemi, surface in surfaces.items()}, where=f"sub-{data.sub}")

@@ -82,7 +82,7 @@ def split_half_consistency(first: NDArray[np.float32], second: NDArray[np.float3
 
 
 def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: int, min_disk: int,
-                    where: str = "region") -> NDArray[np.int64]:
+                    where: str = "region", asked_by: str = "roi.vertices_per_hemisphere") -> NDArray[np.int64]:
     """Choose the `n` most consistent vertices of a region.
 
     Parameters
@@ -96,6 +96,8 @@ def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: i
         Disks with fewer vertices give no trustworthy RDM: their centres are not eligible.
     where : str
         Region and hemisphere, for messages.
+    asked_by : str
+        The setting that asks for `n`, for messages.
 
     Returns
     -------
@@ -113,7 +115,8 @@ def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: i
     found = (f"{len(eligible)} of {len(inside)} vertices with a usable disk of {min_disk} or more "
              f"({_describe(sizes[~silent], n_silent=int(silent.sum()))})")
     if len(eligible) < n:
-        raise AnalysisError(where, came=found, expected=f"{n} of them", remedy=_remedy(sizes, silent, n=n))
+        raise AnalysisError(where, came=found, expected=f"{n} of them, as {asked_by} asks",
+                            remedy=_remedy(sizes, silent, n=n, asked_by=asked_by))
     if len(eligible) < len(inside):
         level = logging.INFO if len(eligible) >= _MOST * len(inside) else logging.WARNING
         log.log(level, "%s: %s; the others cannot be chosen", where, found)
@@ -121,15 +124,14 @@ def select_vertices(consistency: Consistency, *, region: NDArray[np.bool_], n: i
     return np.sort(eligible[order[:n]])
 
 
-def _remedy(sizes: NDArray[np.int64], silent: NDArray[np.bool_], *, n: int) -> str:
+def _remedy(sizes: NDArray[np.int64], silent: NDArray[np.bool_], *, n: int, asked_by: str) -> str:
     """Say what would give more vertices: it depends on why they are few."""
     if len(sizes) < n:
-        return "See that the region is drawn to its borders, or choose fewer roi.vertices_per_hemisphere."
+        return f"See that the region is drawn to its borders, or choose fewer {asked_by}."
     if (~silent).sum() < n:
         return ("Too much of the region has no signal: see that the time series cover it (signal dropout, the field "
-                "of view, a mask), or choose fewer roi.vertices_per_hemisphere.")
-    return ("Use a denser mesh (simulate.subdivisions), a larger roi.radius_mm, or fewer "
-            "roi.vertices_per_hemisphere.")
+                f"of view, a mask), or choose fewer {asked_by}.")
+    return f"Use a denser mesh (simulate.subdivisions), a larger roi.radius_mm, or fewer {asked_by}."
 
 
 def _describe(sizes: NDArray[np.int64], *, n_silent: int) -> str:

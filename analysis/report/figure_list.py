@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.data.timeseries import label_part
 from analysis.jobs import run_jobs
-from analysis.report.figures.brain_rsa import draw_brain_rsa
+from analysis.report.figures.brain_rsa import draw_brain_rsa, say_no_ceiling
 from analysis.report.figures.cortex.flatmap import FlatHemisphere, draw_flatmap
 from analysis.report.figures.cortex.searchlight import draw_searchlight
 from analysis.report.figures.denoising import (
@@ -297,7 +297,8 @@ def _rdms(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ..
         drawn.append(_rdm_row(f"{layer} of {records.about.name}", records.network_rdms, table, place=layer))
     said = (f"Dissimilarities ({first.rdms['RE'].measure}) of all pairs of {len(first.rdms['RE'])} images as "
             f"percentile ranks, base images in the same order in all. {coefficient_sign(one.rsa)}: "
-            f"{coefficient_name(one.rsa)} with the RE matrix; p: "
+            f"{coefficient_name(one.rsa)} with the RE matrix, both as drawn; less null: what bars show, the similarity "
+            "less the mean of its permutation null; p: "
             f"{_tests(first.statistics, 'RE-AI').partition('; ')[0]}.")
     whom = f"subject {one.sub}"
     return (PlannedFigure("regions", f"sub-{one.sub}_pairs", f"How similarities arise: {first.name}, {whom}",
@@ -316,18 +317,17 @@ def _brain(records: StudyRecords) -> PlannedFigure:
     table = records.brain
     caption = (f"Correlation of the AI (vermilion) and AN (blue) images' dissimilarities with those of the RE images; "
                f"{_n(table)} images. Bars and asterisks: {_tests(table, 'RE-AI')}. Numbers under the regions: p of the "
-               f"difference ({_tests(table, 'RE-AI minus RE-AN')}). Grey: noise ceiling from the two presentations of "
-               f"the RE images. {_resamples(table, records)}")
+               f"difference ({_tests(table, 'RE-AI minus RE-AN')}; –: not tested). Grey: noise ceiling from the two "
+               f"presentations of the RE images.{say_no_ceiling(table)} {_resamples(table, records)}")
     return PlannedFigure("results", "brain-rsa", "RE-AI and RE-AN similarities in the brain", caption,
                          lambda: draw_brain_rsa(table))
 
 
 def _control(records: StudyRecords) -> tuple[PlannedFigure, ...]:
     """Plan Fig. S2, the same with a second selection; none where there is none."""
-    tables = [one.control for one in records.subjects if one.control is not None]
-    if not tables:
+    table = records.control
+    if table is None:
         return ()
-    table = pd.concat(tables, ignore_index=True)
     n = records.settings.rsa.control_vertices
     caption = (f"As the figure before, on {n} vertices a hemisphere and region instead of "
                f"{records.settings.roi.vertices_per_hemisphere}.")
@@ -344,7 +344,8 @@ def _network(records: StudyRecords, *, with_images: bool = False) -> PlannedFigu
                f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. "
                f"{_resamples(layers, records)}")
     if logits is not None:
-        caption += " Diamonds: the last layer by its logits instead of their softmax; the lines are the softmax's."
+        caption += (" Diamonds, with names: the last layer by its logits instead of their softmax; the lines are the "
+                    "softmax's.")
     low_level = records.low_level if with_images else None
     if with_images:
         caption += " Short lines at the left: the same similarities by pixels and by Gabor energies."

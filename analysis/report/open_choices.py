@@ -168,8 +168,9 @@ OPEN_CHOICES = (
                "vertex whose best layer is no better than the best in exchanged labels is given to none and told apart",
                ("encoding.predicted_p",)),
     OpenChoice("Test of the shares of vertices by layer", "paired t over six measurements (three people, two "
-               "presentations)", "t over people, whose measurements are averaged: those of one person are not "
-               "independent; the paper's in the scorecard's words beside it"),
+               "presentations); what regions count as, it does not say", "t over people, whose measurements are "
+               "averaged: those of one person are not independent; the paired t over all measurements in the "
+               "scorecard's words beside it, 30 of low against high layers (five regions), six of LO against V1"),
 )
 
 

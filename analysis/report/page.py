@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from analysis.report.tables import (
     prf_table,
     provenance_rows,
     runs_table,
+    say_corrections,
     stimuli_table,
 )
 from analysis.rsa.confounds import confound_paths
@@ -47,7 +48,7 @@ from subjects.dataset import describe_derivative
 from subjects.layout import network_label
 from subjects.profile import load_profile
 from subjects.provenance import sidecar_path
-from subjects.store import read_json, write_json, write_text
+from subjects.store import read_json, write_json, write_table, write_text
 from subjects.upkeep.freeze import agreement
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -74,6 +75,8 @@ class Page:
         The network that the set was made with, where the results are about another one.
     frozen : str
         Whether it was made under the preregistration, as a sentence.
+    corrections : mapping of str to str
+        ``"brain"``, ``"network"``, ``"encoding"``: within which families p is corrected; empty where it is not.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Page:
     dropped: str = ""
     set_network: str = ""
     frozen: str = ""
+    corrections: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(request: Request) -> tuple[Work, ...]:
@@ -123,6 +127,11 @@ class Report:
         return self.path.with_name("scorecard.json")
 
     @property
+    def similarities(self) -> Path:
+        """The similarities in the brain of all subjects, as they are scored, p corrected over all of them."""
+        return self.path.with_name("brain-rsa.tsv")
+
+    @property
     def _virtual(self) -> bool:
         """Whether the subjects are simulated: what virtual ones and volunteers saw is never put together."""
         return any(load_profile(self.request.layout, sub).virtual for sub in self.request.subjects)
@@ -144,7 +153,8 @@ class Report:
         records = read_records(self.request)
         naming = self.request.settings.naming
         lines = score(brain=records.brain, network=records.network, encoding=records.encoding,
-                      hierarchy=records.hierarchy, naming=read_naming(self.request.layout, virtual=self._virtual),
+                      hierarchy=records.hierarchy, control=records.control,
+                      naming=read_naming(self.request.layout, virtual=self._virtual),
                       margins=NamingMargins(naming.ai_least, naming.an_most))
         lines += readings_by_network(self.request)
         return lambda: self._write(records, lines, progress)
@@ -154,6 +164,7 @@ class Report:
         describe_derivative(self.request.layout, "report")
         figures = draw_figures(records, folder=self.path.with_name("figures"),
                                n_jobs=self.request.n_jobs, progress=progress)
+        write_table(self.similarities, records.brain, overwrite=True)
         write_json(self.scorecard, [vars(line) for line in lines], overwrite=True)
         write_text(self.path, render(make_page(records, lines=lines, figures=figures, frozen=agreement(
             self.request.layout, self.request.settings, rules=rules()).sentence())), overwrite=True)
@@ -209,7 +220,7 @@ def make_page(records: StudyRecords, *, lines: tuple[Line, ...], figures: tuple[
     return Page(settings.study.name, tuple(one.sub for one in records.subjects), records.about.name,
                 settings.study.seed, make_banner(records), virtual, lines, figures, tables, " ".join(filter(None, [
                     _missing(records), _dropped(records.dropped)])),
-                "" if records.about.of_set else records.manifest.stimuli[0].network, frozen)
+                "" if records.about.of_set else records.manifest.stimuli[0].network, frozen, say_corrections(records))
 
 
 SEEN = {

@@ -11,7 +11,9 @@ import pandas as pd
 from analysis.encoding.hierarchy import FIRST, LAST, ShareTest, last_minus_first, low_minus_high, require_shares
 from analysis.report.wording import say_number, say_p, say_share, say_shares
 from analysis.rsa.compare import DEGENERATE
+from analysis.statistics.correction import SIMILARITIES, family_of
 from analysis.statistics.readings import LOGITS, SOFTMAX, split_readings
+from analysis.statistics.results import COMMANDS, KEYS, TRENDS, require_whole
 from analysis.steps import Request
 from subjects.errors import AnalysisError
 from subjects.upkeep.freeze import agreement
@@ -20,17 +22,7 @@ Verdict = Literal["holds", "does not hold", "not tested"]
 ALPHA = 0.05
 ALMOST_ALL = 0.9
 N_LAYERS, N_EARLY = 8, 6
-KEYS = {"brain": ("sub", "place", "comparison"), "network": ("place", "comparison"),
-        "encoding": ("sub", "roi", "layer", "type"), "naming": ("sub", "type")}
-COMMANDS = {"brain": "python -m analysis rsa", "network": "python -m analysis rsa",
-            "encoding": "python -m analysis encode", "hierarchy": "python -m analysis encode",
-            "naming": "python run_session.py name"}
-_PLACES = {"brain": "place", "network": "place", "encoding": "layer", "naming": "place"}
-_TRENDS = ("trend RE-AN", "trend RE-AI")
-_SIMILARITIES = ("RE-AN", "RE-AI", "RE-AI minus RE-AN")
-_TESTED = {"brain": _SIMILARITIES, "network": (*_SIMILARITIES, *_TRENDS), "encoding": ("AN", "AI", "AI minus AN", "RE"),
-           "naming": ("RE", "AN", "AI")}
-
+_PLACES = {"brain": "place", "control": "place", "network": "place", "encoding": "layer", "naming": "place"}
 
 @dataclass(frozen=True)
 class Line:
@@ -89,13 +81,16 @@ class Claim:
 
 def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = None,
           encoding: pd.DataFrame | None = None, hierarchy: pd.DataFrame | None = None,
-          naming: pd.DataFrame | None = None, margins: NamingMargins | None = None) -> tuple[Line, ...]:
+          control: pd.DataFrame | None = None, naming: pd.DataFrame | None = None,
+          margins: NamingMargins | None = None) -> tuple[Line, ...]:
     """Hold the paper's claims against result tables.
 
     Parameters
     ----------
     brain, network : DataFrame, optional
         Columns of :data:`analysis.rsa.run.COLUMNS`; `brain` holds all subjects.
+    control : DataFrame, optional
+        As `brain`, on the second selection of vertices (``rsa.control_vertices``).
     encoding, hierarchy : DataFrame, optional
         Columns of :data:`analysis.encoding.run.COLUMNS` and :data:`analysis.encoding.hierarchy.COLUMNS`, all subjects.
     naming : DataFrame, optional
@@ -112,9 +107,10 @@ def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = N
     Raises
     ------
     AnalysisError
-        If a table lacks a column, has a row twice, lacks a subject's row for a place, or has a p outside (0, 1].
+        If a table lacks a column, has a row twice, lacks a subject's row for a place, or has a p outside (0, 1] where
+        something was tested.
     """
-    given = {"brain": brain, "network": network, "encoding": encoding, "naming": naming}
+    given = {"brain": brain, "control": control, "network": network, "encoding": encoding, "naming": naming}
     readings = {source: {} if table is None else split_readings(table, column=_PLACES[source])
                 for source, table in given.items()}
     if hierarchy is not None:
@@ -125,6 +121,8 @@ def score(*, brain: pd.DataFrame | None = None, network: pd.DataFrame | None = N
     readings["hierarchy"] = {} if hierarchy is None else {str(k): part for k, part in hierarchy.groupby("reading")}
     tables = {source: found.get(SOFTMAX) for source, found in readings.items()}
     lines: list[Line] = []
+    if brain is not None and control is not None:
+        tables["control"] = _beside(control, brain)
     for claim in (*PAPERS_CLAIMS, *naming_claims(NamingMargins() if margins is None else margins)):
         lines.append(_line(claim, tables))
         if claim.source and LOGITS in readings[claim.source]:
@@ -144,7 +142,8 @@ def _line(claim: Claim, tables: Mapping[str, pd.DataFrame | None]) -> Line:
         return Line(claim.id, claim.claim, claim.paper, "–", claim.rule, "not tested")
     table = tables[claim.source]
     if table is None:
-        here = f"no {claim.source} results yet; run {COMMANDS[claim.source]}"
+        here = f"no {claim.source} results yet; run {COMMANDS[claim.source]}" + (
+            " with rsa.control_vertices = 200" if claim.source == "control" else "")
         return Line(claim.id, claim.claim, claim.paper, claim.rule, here, "not tested")
     if claim.source == "network" and len(layers_of(table)) != N_LAYERS:
         here = f"the claim speaks of {N_LAYERS} layers; this network has {len(layers_of(table))}"
@@ -155,50 +154,9 @@ def _line(claim: Claim, tables: Mapping[str, pd.DataFrame | None]) -> Line:
     return Line(claim.id, claim.claim, claim.paper, claim.rule, here, verdict)
 
 
-def require_whole(table: pd.DataFrame, *, source: str) -> None:
-    """Check that a result table has its columns, each row once, and every subject's every place.
-
-    Raises
-    ------
-    AnalysisError
-        Naming the first fault.
-    """
-    keys, remedy = list(KEYS[source]), f"Make it again with `{COMMANDS[source]}`."
-    missing = [name for name in (*keys, "effect", "p") if name not in table.columns]
-    if missing or table.empty:
-        raise AnalysisError(f"{source} table", came=f"no column {missing[0]!r}" if missing else "no rows",
-                            expected="a table of results", remedy=remedy)
-    twice = table[table.duplicated(keys)]
-    if len(twice):
-        raise AnalysisError(f"{source} table", came=f"two rows for {_named(twice.iloc[0], keys)}",
-                            expected="one row each", remedy=remedy)
-    bad = table[~(table["p"].gt(0) & table["p"].le(1) & table["effect"].notna())]
-    if len(bad):
-        first = bad.iloc[0]
-        raise AnalysisError(f"{source} table", came=f"effect {first['effect']}, p {first['p']} for "
-                            f"{_named(first, keys)}", expected="an effect, and a p in (0, 1]", remedy=remedy)
-    absent = [name for name in _TESTED[source] if name not in set(table[keys[-1]])]
-    if absent:
-        raise AnalysisError(f"{source} table", came=f"no row for {absent[0]!r}", expected=", ".join(_TESTED[source]),
-                            remedy=remedy)
-    _require_crossed(table[~table[keys[-1]].isin(_TRENDS)], keys=keys, source=source, remedy=remedy)
-
-
-def _require_crossed(table: pd.DataFrame, *, keys: list[str], source: str, remedy: str) -> None:
-    wanted = pd.MultiIndex.from_product([table[key].unique() for key in keys], names=keys)
-    absent = wanted.difference(pd.MultiIndex.from_frame(table[keys]))
-    if len(absent):
-        raise AnalysisError(f"{source} table", came=f"no row for {', '.join(map(str, absent[0]))}",
-                            expected="every place of every subject", remedy=remedy)
-
-
-def _named(row: pd.Series, keys: list[str]) -> str:
-    return ", ".join(str(row[key]) for key in keys)
-
-
 def layers_of(network: pd.DataFrame) -> tuple[str, ...]:
     """List the layers of a network's table in their order, the trends' rows left out."""
-    return tuple(network.loc[~network["comparison"].isin(_TRENDS), "place"].unique())
+    return tuple(network.loc[~network["comparison"].isin(TRENDS), "place"].unique())
 
 
 def _pick(table: pd.DataFrame, comparison: str) -> pd.DataFrame:
@@ -210,25 +168,62 @@ def _below(table: pd.DataFrame, alpha: float) -> int:
     return int((table["p"] < alpha).sum())
 
 
-def _brain_ai(brain: pd.DataFrame) -> tuple[bool, str]:
+def _untested(rows: pd.DataFrame) -> str:
+    """Say how many rows have no p, which leave a claim on all of them undecided."""
+    n = int(rows["p"].isna().sum())
+    return f"; {n} not tested" if n else ""
+
+
+def _corrected(rows: pd.DataFrame) -> str:
+    """Say in how many rows p is below .05 once corrected; empty where it is not."""
+    if "p_corrected" not in rows or rows["p_corrected"].isna().all():
+        return ""
+    return f" ({say_share(int((rows['p_corrected'] < ALPHA).sum()), len(rows))} corrected)"
+
+
+def _brain_ai(brain: pd.DataFrame) -> tuple[bool | None, str]:
     rows = _pick(brain, "RE-AI")
     n, of = _below(rows, ALPHA), len(rows)
-    return n == of, (f"{say_share(n, of)} p < .05, {say_share(_below(rows, 0.005), of)} p < .005; "
+    return n == of, (f"{say_share(n, of)} p < .05{_corrected(rows)}, {say_share(_below(rows, 0.005), of)} p < .005; "
                      f"largest {say_p(rows['p'].max())}")
 
 
-def _brain_an(brain: pd.DataFrame) -> tuple[bool, str]:
+def _brain_an(brain: pd.DataFrame) -> tuple[bool | None, str]:
     rows = _pick(brain, "RE-AN")
     n, of = _below(rows, ALPHA), len(rows)
-    return 2 * n < of, f"{say_share(n, of)} p < .05"
+    return 2 * n < of, f"{say_share(n, of)} p < .05{_corrected(rows)}"
 
 
-def _brain_difference(brain: pd.DataFrame) -> tuple[bool, str]:
+def _brain_difference(brain: pd.DataFrame) -> tuple[bool | None, str]:
     rows = _pick(brain, "RE-AI minus RE-AN")
     gained = rows[rows["effect"] > 0]
     n, of = _below(gained, ALPHA), len(rows)
-    largest = f"; largest {say_p(gained['p'].max())}" if len(gained) else ""
-    return n == of, f"{say_share(len(gained), of)} higher, {say_share(n, of)} with p < .05{largest}"
+    largest = f"; largest {say_p(gained['p'].max())}" if gained["p"].notna().any() else ""
+    untested = _untested(rows)
+    return None if untested else n == of, (f"{say_share(len(gained), of)} higher, {say_share(n, of)} with p < .05"
+                                           f"{_corrected(rows)}{largest}{untested}")
+
+
+def _beside(control: pd.DataFrame, brain: pd.DataFrame) -> pd.DataFrame:
+    """Put beside each row of the second selection what the first one gave (``first``)."""
+    keys = list(KEYS["control"])
+    first = brain[[*keys, "effect"]].rename(columns={"effect": "first"})
+    return control.merge(first, on=keys, how="left", validate="one_to_one")
+
+
+def _control(control: pd.DataFrame) -> tuple[bool | None, str]:
+    """Hold B1 to B3 on the second selection, and say how its similarities go with those of the first."""
+    found = {name: decide(control) for name, decide in (("B1", _brain_ai), ("B2", _brain_an),
+                                                        ("B3", _brain_difference))}
+    words = {True: "holds", False: "does not hold", None: "not tested"}
+    said = "; ".join(f"{name} {words[holds]}: {here}" for name, (holds, here) in found.items())
+    verdicts = [holds for holds, _ in found.values()]
+    holds = None if None in verdicts and False not in verdicts else all(verdicts)
+    similar = control[control["comparison"].map(family_of) == SIMILARITIES]
+    if "first" in similar and similar["first"].nunique() > 2 and similar["effect"].nunique() > 2:
+        said += (f"; similarities of both selections: r = {say_number(similar['effect'].corr(similar['first']))}, mean "
+                 f"difference {say_number((similar['effect'] - similar['first']).mean(), digits=3)}")
+    return holds, said
 
 
 def _network_ai(network: pd.DataFrame) -> tuple[bool, str]:
@@ -247,16 +242,17 @@ def _network_an(network: pd.DataFrame) -> tuple[bool, str]:
         f"p < .05 in {say_share(n_early, 2)} of layers 1–2, {say_share(n_late, len(late))} of 3–8; {_say(trend)}")
 
 
-def _network_difference(network: pd.DataFrame) -> tuple[bool, str]:
+def _network_difference(network: pd.DataFrame) -> tuple[bool | None, str]:
     rows = _layers(network, "RE-AI minus RE-AN")
     higher = (rows["effect"] < 0) & (rows["p"] < ALPHA)
     names = [str(k) for k, is_higher in enumerate(higher, start=1) if is_higher]
     said = f"RE-AN higher in layer {', '.join(names)}" if names else "RE-AN higher in no layer"
     early = rows.iloc[:N_EARLY]
     n_early = _below(early[early["effect"] > 0], ALPHA)
-    return names == [str(N_LAYERS)] and n_early == N_EARLY, (
+    untested = _untested(rows)
+    return None if untested else names == [str(N_LAYERS)] and n_early == N_EARLY, (
         f"RE-AI higher in {say_share(n_early, N_EARLY)} of layers 1–6; {said}; layer 7 {say_p(rows['p'].iloc[-2])}, "
-        f"layer 8 {say_p(rows['p'].iloc[-1])}")
+        f"layer 8 {say_p(rows['p'].iloc[-1])}{untested}")
 
 
 def _say_degenerate(network: pd.DataFrame) -> str:
@@ -342,7 +338,8 @@ PAPERS_CLAIMS = (
           "share of layers 7–8 in LO less that in V1: for AI p < .05 by t over subjects; for AN p ≥ .05", "hierarchy",
           _shares(last_minus_first, either=True)),
     Claim("S2", "B1–B3 hold with 400 vertices a region", "Fig. S2",
-          "not tested here: with rsa.control_vertices = 200 the report draws it as Fig. S2"),
+          "B1, B2 and B3 hold, each by its own rule, on the second selection of vertices (rsa.control_vertices)",
+          "control", _control),
 )
 
 

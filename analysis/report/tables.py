@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ import pandas as pd
 
 from analysis.report.open_choices import OPEN_CHOICES
 from analysis.report.records import DenoisingRecord, RunRecord, StudyRecords
-from analysis.report.wording import say_number, say_p, say_probability
+from analysis.report.wording import bare_p, say_number, say_p, say_probability
 from analysis.rsa.ceiling import noise_ceiling
 from analysis.rsa.compare import DEGENERATE
 from analysis.running import Digests
+from analysis.statistics.correction import say_families
 from stimuli.manifest import TYPES
 from subjects.provenance import sidecar_path, versions
 from subjects.settings.study import Settings, leaves
@@ -208,7 +210,7 @@ def network_table(records: StudyRecords) -> TextTable:
     trends = []
     for place, part in table[trend].groupby("place", sort=False):
         rows: list[Any] = list(part.itertuples())
-        found = {row.comparison: f"τ = {say_number(row.effect)}, {say_p(row.p)}" for row in rows}
+        found = {row.comparison: f"τ = {say_number(row.effect)}, {_say_ps(row)}" for row in rows}
         trends.append((str(place).replace("layers", "trend", 1), found["trend RE-AI"], found["trend RE-AN"], "–"))
     return TextTable(layers.columns, (*layers.rows, *trends))
 
@@ -221,23 +223,47 @@ def encoding_table(records: StudyRecords) -> TextTable:
 
 def _statistics(table: pd.DataFrame, *, lines: tuple[str, ...], kinds: tuple[str, ...], heads: tuple[str, ...],
                 ceiling: bool = False, tail: tuple[str, str] | None = None) -> TextTable:
-    """Put the kinds of one place side by side: effect, interval, p."""
+    """Put the kinds of one place side by side: effect, interval, p as it is and corrected."""
     column = "comparison" if "comparison" in table else "type"
     rows = []
     for place, part in table.groupby(list(lines), sort=False):
         found = {getattr(row, column): row for row in part.itertuples()}
-        extra = [_ceiling(found[kinds[0]])] if ceiling else []
+        extra = [_ceiling(found[kinds[0]]), _reliability(found[kinds[0]])] if ceiling else []
         extra += [str(getattr(found[kinds[0]], tail[0]))] if tail else []
         rows.append((*map(str, place), *(say_statistic(found[kind]) for kind in kinds), *extra))
-    more = (("Noise ceiling",) if ceiling else ()) + ((tail[1],) if tail else ())
+    more = (("Noise ceiling", "Split-half reliability, whole") if ceiling else ()) + ((tail[1],) if tail else ())
     return TextTable((*heads, *(kind.replace(" minus ", " − ") for kind in kinds), *more), tuple(rows),
                      n_text=len(lines))
 
 
 def say_statistic(row: Any) -> str:
-    """Write a tested number: effect, interval, p."""
+    """Write a tested number: effect, interval, p, and p corrected where the table has it.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> say_statistic(SimpleNamespace(effect=0.5, low=0.4, high=0.6, p=0.012, p_corrected=0.03))
+    '0.500 [0.400, 0.600] p = .012 (corrected .030)'
+    """
     return (f"{say_number(row.effect, digits=3)} [{say_number(row.low, digits=3)}, {say_number(row.high, digits=3)}] "
-            f"{say_p(row.p)}")
+            f"{_say_ps(row)}")
+
+
+def _say_ps(row: Any) -> str:
+    corrected = getattr(row, "p_corrected", math.nan)
+    return say_p(row.p) if pd.isna(corrected) else f"{say_p(row.p)} (corrected {bare_p(corrected)})"
+
+
+def say_corrections(records: StudyRecords) -> dict[str, str]:
+    """Name the families within which p is corrected, for brain, network and models; empty where none is."""
+    tables = {"brain": records.brain, "network": records.network, "encoding": records.encoding}
+    return {name: say_families(table) for name, table in tables.items()}
+
+
+def _reliability(row: Any) -> str:
+    """Write the split-half reliability, as it is and for the whole of the data."""
+    half, whole = (getattr(row, name, math.nan) for name in ("reliability", "reliability_whole"))
+    return "–" if pd.isna(half) else f"{say_number(half)}, {say_number(whole)}"
 
 
 def _ceiling(row: Any) -> str:

@@ -18,9 +18,11 @@ def say_p(p: float) -> str:
 
     Examples
     --------
-    >>> say_p(0.0094), say_p(0.000999), say_p(0.375), say_p(1.0)
-    ('p = .009', 'p < .001', 'p = .375', 'p = 1')
+    >>> say_p(0.0094), say_p(0.000999), say_p(0.375), say_p(1.0), say_p(math.nan)
+    ('p = .009', 'p < .001', 'p = .375', 'p = 1', 'not tested')
     """
+    if math.isnan(p):
+        return "not tested"
     return f"p {'' if p < 0.001 else '= '}{bare_p(p)}"
 
 
@@ -29,9 +31,11 @@ def bare_p(p: float) -> str:
 
     Examples
     --------
-    >>> bare_p(0.0094), bare_p(0.0005), bare_p(0.9999)
-    ('.009', '< .001', '1')
+    >>> bare_p(0.0094), bare_p(0.0005), bare_p(0.9999), bare_p(math.nan)
+    ('.009', '< .001', '1', '–')
     """
+    if math.isnan(p):
+        return "–"
     if p < 0.001:
         return "< .001"
     text = f"{p:.3f}"

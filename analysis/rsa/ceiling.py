@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.rsa.rdm import RDM, joined
-from analysis.rsa.similarity import similarity
+from analysis.rsa.similarity import PairGroups, null_mean, similarity
 from analysis.statistics.dissimilarity import average_ranks, unit_ranks
 from analysis.statistics.whitened import whiten
 from subjects.errors import AnalysisError
@@ -135,7 +135,8 @@ def noise_ceiling(rdms: Sequence[RDM]) -> tuple[float, float]:
     return float(lower.mean()), float(upper.mean())
 
 
-def split_half_reliability(first: RDM, second: RDM, *, by: str = "spearman") -> tuple[float, float]:
+def split_half_reliability(first: RDM, second: RDM, *, by: str = "spearman", pairs: PairGroups | None = None,
+                           blocks: Sequence[str] | None = None) -> tuple[float, float, float]:
     """Give the reliability of the RE images' RDM within one subject; no ceiling, of which it falls short.
 
     Parameters
@@ -143,13 +144,20 @@ def split_half_reliability(first: RDM, second: RDM, *, by: str = "spearman") -> 
     first, second : RDM
     by : str
         Coefficient, a name of :data:`~analysis.rsa.similarity.COEFFICIENTS`.
+    pairs : PairGroups, optional
+        Pairs that are compared; by default all.
+    blocks : sequence of str, optional
+        Session of each image. What two sessions alone make alike in both RDMs, as session means that were taken off do,
+        is no reliability: the mean of the null of labels permuted within sessions is taken off, as it is off
+        similarities. Without sessions that mean is 0.
 
     Returns
     -------
-    half, whole : float
-        Similarity of the RDMs of presentation 1 and of presentation 2, each from half of the data; its
-        Spearman-Brown correction ``2 r / (1 + r)`` to the whole of the data (`r` itself where it is negative). Where
-        vertices were chosen by this reliability, both are optimistic.
+    half, whole, chance : float
+        Similarity of the RDMs of presentation 1 and of presentation 2, each from half of the data, less `chance`; its
+        Spearman-Brown correction ``2 r / (1 + r)`` to the whole of the data (`r` itself where it is negative); and
+        `chance`, the mean of its null. Where vertices were chosen by this reliability, both are optimistic.
     """
-    half = similarity(first, second, by=by)
-    return half, (2 * half / (1 + half) if half > 0 else half)
+    chance = null_mean(first, second, pairs=pairs, blocks=blocks, by=by) if blocks is not None else 0.0
+    half = similarity(first, second, pairs=pairs, by=by) - chance
+    return half, (2 * half / (1 + half) if half > 0 else half), chance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -63,7 +64,8 @@ def compare_choices(place: Place, *, settings: RsaSettings, seed: int) -> dict[s
     -------
     dict
         ``"RE-AN"`` by level of ``contrast``, ``"RE-AI"`` by level of ``targets``: similarity, one-sided p by label
-        permutation. ``"RE-AI minus RE-AN"`` by both: two-sided p over images, as ``rsa.difference`` says.
+        permutation. ``"RE-AI minus RE-AN"`` by both: two-sided p over images, as ``rsa.difference`` says; NaN where too
+        few images allow no test.
     """
     found: dict[str, dict[Any, Found]] = {"RE-AN": {}, "RE-AI": {}, DIFFERENCE: {}}
     for kind, rdms in (("AN", place.noise), ("AI", place.interference)):
@@ -84,7 +86,7 @@ def _by_variance(place: Place, *, by: str) -> Callable[[int, int], float]:
     """Test differences by t over images; AN and AI of several choices cannot be swapped, so t stands for that too."""
     n, n_noise = len(place.regular), len(place.noise)
     if n < LEAST:
-        return lambda *_: 1.0
+        return lambda *_: math.nan
     deletions = delete_images(place.regular, [*place.noise.values(), *place.interference.values()], by=by)
 
     def p(j: int, k: int) -> float:
@@ -104,7 +106,7 @@ def _by_bootstrap(place: Place, *, settings: RsaSettings, seed: int) -> Callable
     def p(j: int, k: int) -> float:
         gains = draws[:, len(place.noise) + k] - draws[:, j]
         usable = gains[np.isfinite(gains)]
-        return two_sided_p(usable) if len(usable) >= LEAST_USABLE * len(gains) else 1.0
+        return two_sided_p(usable) if len(usable) >= LEAST_USABLE * len(gains) else math.nan
 
     return p
 

@@ -31,8 +31,8 @@ COMPARED = ("AN", "AI")
 DIFFERENCE = "RE-AI minus RE-AN"
 DEGENERATE = "degenerate dissimilarities"
 ALIKE, MOST_ALIKE = 0.002, 0.9
-MOST_COUNTS = 50_000_000
-"""Counts of drawn features that are held at once, of two bytes each."""
+MOST_COUNTS = 300_000_000
+"""Counts of drawn features that are held at once, of a byte each; for these, products are made once."""
 
 MOST_FLAT = 0.05
 """Share of the draws of features that may leave a pattern constant; where more do, no interval is given."""
@@ -60,7 +60,8 @@ class Similarities:
 
 def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple[str, ...], settings: RsaSettings,
                   seed: int, percent: float, blocks: tuple[str, ...] | None = None,
-                  ceiling: tuple[float, float] | None = None, reliability: tuple[float, float] | None = None,
+                  ceiling: tuple[float, float] | None = None,
+                  reliability: tuple[float, float, float] | None = None,
                   features: str = "features", over: Interval = "features", places_mm: Floats | None = None,
                   n_groups: int = 0, presentations: Presentations | None = None, session_means: Added | None = None,
                   shared_seed: int | None = None, where: str = "RSA") -> Similarities:
@@ -80,8 +81,10 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         Width of the intervals of RE-AN and RE-AI.
     blocks : tuple of str, optional
         Session of each label: labels are shuffled within sessions only.
-    ceiling, reliability : (float, float), optional
-        Noise ceiling and split-half reliability to hand on.
+    ceiling : (float, float), optional
+        Noise ceiling to hand on.
+    reliability : (float, float, float), optional
+        Split-half reliability to hand on (:func:`~analysis.rsa.ceiling.split_half_reliability`).
     features : str
         What the features are, ``"vertices"`` or ``"units"``.
     over : {"features", "patches", "images"}
@@ -106,7 +109,8 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
     Returns
     -------
     Similarities
-        RE-AN and RE-AI: the coefficient less the mean of its own permutation null (``rsa.null_mean``), one-sided p from
+        The seed of each is that of the draws behind p, ``paper.seed`` that of all others of the place. RE-AN and RE-AI:
+        the coefficient less the mean of its own permutation null (``rsa.null_mean``), one-sided p from
         label permutations. Their difference: see :mod:`analysis.rsa.difference`; ``"studentised"`` where sessions are
         given, so where the patterns were measured, and else t with the corrected variance. All by the paper's own
         procedures too.
@@ -144,7 +148,7 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         z, nulls[f"RE-{kind}"] = standardised(raw, null)
         low, high, said = _feature_interval(draws[kind], effect=whole, percent=percent, features=drawn)
         paper = PaperStatistic(whole, low, high, _free_p(rdms["RE"], rdms[kind], settings=settings, blocks=blocks,
-                                                         p=upper_p(raw, null), rng=rng(seed, "free", kind)))
+                                                         p=upper_p(raw, null), rng=rng(seed, "free", kind)), seed=seed)
         if variances is not None:
             low, high, said = _t_interval(raw, variance=variances[k], over=over, percent=percent, n=len(labels),
                                           settings=settings)
@@ -153,8 +157,8 @@ def compare_types(responses: Mapping[str, NDArray[np.float32]], *, labels: tuple
         said += say_degenerate(rdms) + _say_unwhitened(rdms, settings)
         statistics[f"RE-{kind}"] = Statistic(
             raw - removed, low - removed, high - removed, p=upper_p(raw, null), n=len(labels), n_resamples=len(null),
-            seed=seed, ceiling=ceiling, reliability=reliability, paper=paper, z=z,
-            test=f"{_shuffled(blocks, settings)}, one-sided; {said}")
+            seed=seed if shared_seed is None else shared_seed, ceiling=ceiling, reliability=reliability, paper=paper,
+            z=z, test=f"{_shuffled(blocks, settings)}, one-sided; {said}")
     raw, effect = (found["AI"][k] - found["AN"][k] for k in (0, 1))
     statistics[DIFFERENCE] = _difference(distances, rdms, deletions=deletions, effect=effect, raw=raw,
                                          settings=settings, seed=seed, pairs=pairs, by=tested,
@@ -264,7 +268,7 @@ def _difference(distances: Distances, rdms: Mapping[str, RDM], *,
         return replace(by_images, effect=effect, low=by_images.low + moved, high=by_images.high + moved)
     if by == "corrected":
         found = corrected_difference(deletions, effect=effect, n=len(rdms["RE"]))
-        return replace(found, seed=seed, paper=by_images.paper)  # the seed is that of the paper's draws
+        return replace(found, paper=by_images.paper)
     found = swapped_difference(distances, effect=effect, raw=raw, settings=settings, seed=seed, pairs=pairs,
                                studentised=by == "studentised", session_means=session_means, blocks=blocks)
     return replace(found, paper=by_images.paper)

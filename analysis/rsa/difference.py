@@ -14,7 +14,15 @@ from analysis.rsa.resampling.images import image_bootstraps
 from analysis.rsa.similarity import PairGroups, all_pairs, correlate
 from analysis.rsa.variance.influence import difference_variances
 from analysis.rsa.variance.jackknife import LEAST, Deletions
-from analysis.statistics.statistic import PaperStatistic, Statistic, interval, t_interval, t_p, two_sided_p
+from analysis.statistics.statistic import (
+    NOT_TESTED,
+    PaperStatistic,
+    Statistic,
+    interval,
+    t_interval,
+    t_p,
+    two_sided_p,
+)
 from subjects.provenance import rng
 from subjects.settings.analysis import RsaSettings
 
@@ -29,8 +37,8 @@ def image_difference(rdms: Mapping[str, RDM], *, effect: float, settings: RsaSet
 
     The bootstrap's own spread counts the noise of pairs three times: at a true difference of 0 it rejects hardly ever.
     With a few images some draws have no two different pairs: they are left out, and counted in the test's words; where
-    most are, there is no interval and p is 1. The second reading of the Methods, the mean of the redrawn RE-AI against
-    the redrawn RE-AN, two-sided, is ``paper.p_mean``.
+    most are, nothing is tested: there is no interval and no p. The second reading of the Methods, the mean of the
+    redrawn RE-AI against the redrawn RE-AN, two-sided, is ``paper.p_mean``.
 
     Parameters
     ----------
@@ -49,15 +57,15 @@ def image_difference(rdms: Mapping[str, RDM], *, effect: float, settings: RsaSet
     said = "bootstrap over images, two-sided; 95 % interval: the same"
     n_images = len(rdms["RE"])
     if len(usable) < LEAST_USABLE * n:
-        nothing = PaperStatistic(effect, np.nan, np.nan, 1.0, 1.0)
-        return Statistic(effect, np.nan, np.nan, p=1.0, paper=nothing, n=n_images, n_resamples=n, seed=seed,
-                         test=f"not tested ({said.partition('; ')[0]}): {n_left_out} of {n} draws have no two "
+        nothing = PaperStatistic(effect, np.nan, np.nan, np.nan, seed=seed)
+        return Statistic(effect, np.nan, np.nan, p=np.nan, paper=nothing, n=n_images, n_resamples=n, seed=seed,
+                         test=f"{NOT_TESTED} ({said.partition('; ')[0]}): {n_left_out} of {n} draws have no two "
                               "different pairs of images")
     if n_left_out:
         said += f"; {n_left_out} of {n} draws without two different pairs left out"
     gains = usable[:, 1] - usable[:, 0]
     p, p_mean = two_sided_p(gains), two_sided_p(usable[:, 1].mean() - usable[:, 0])
-    paper = PaperStatistic(effect, *interval(gains, percent=95), p, p_mean)
+    paper = PaperStatistic(effect, *interval(gains, percent=95), p, p_mean, seed=seed)
     return Statistic(effect, paper.low, paper.high, p=p, paper=paper, test=said, n=n_images, n_resamples=n,
                      seed=seed)
 
@@ -77,11 +85,11 @@ def corrected_difference(deletions: Deletions | None, *, effect: float, n: int) 
     -------
     Statistic
         95 % interval over images like these. Fewer than
-        :data:`~analysis.rsa.variance.jackknife.LEAST` images: no test, p is 1.
+        :data:`~analysis.rsa.variance.jackknife.LEAST` images: no test, no p.
     """
     if deletions is None:
-        return Statistic(effect, np.nan, np.nan, p=1.0, n=n, n_resamples=0, seed=None,
-                         test=f"not tested: {n} images, {LEAST} are needed for a variance over images")
+        return Statistic(effect, np.nan, np.nan, p=np.nan, n=n, n_resamples=0, seed=None,
+                         test=f"{NOT_TESTED}: {n} images, {LEAST} are needed for a variance over images")
     variance = float(deletions.contrast([-1, 1]).variances[0])
     return Statistic(effect, *t_interval(effect, variance=variance, df=n - 1, percent=95),
                      p=t_p(effect, variance=variance, df=n - 1), n=n, n_resamples=0, seed=None,
@@ -133,7 +141,7 @@ def swapped_difference(distances: Distances, *, effect: float, raw: float, setti
         n_as_far = int(np.count_nonzero(np.abs(gains[1:]) >= abs(raw) - 1e-12))
         return replace(found, p=(1 + n_as_far) / (1 + len(swaps)))
     if not np.isfinite(variances).all():
-        return replace(found, test=f"not tested: {n} images, {LEAST} are needed for a variance over images")
+        return replace(found, p=np.nan, test=f"{NOT_TESTED}: {n} images, {LEAST} are needed for a variance over images")
     errors = np.sqrt(np.maximum(variances, np.finfo(float).tiny))
     null = np.sort(np.abs(gains[1:] / errors[1:]))
     n_as_far = int(len(null) - np.searchsorted(null, abs(raw) / errors[0] - 1e-9))

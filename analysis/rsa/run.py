@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from analysis.data.features import ChosenNetwork, choose_network, networks_of_set, open_features
 from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.glm.combining import betas_paths, missing_runs_of
-from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
+from analysis.regions.patterns import ASKED_BY, RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
 from analysis.rsa.ceiling import presentation_ceiling, split_half_reliability
 from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
 from analysis.rsa.resampling.distances import WhitenedDistances
+from analysis.rsa.similarity import pairs_within
 from analysis.rsa.two_networks import compare_networks
 from analysis.running import DIGESTS, digests_of
 from analysis.statistics.correction import correct_rows
@@ -39,13 +40,18 @@ from subjects.settings.analysis import RoiSettings, RsaSettings
 from subjects.store import read_json, write_table
 
 COLUMNS = ("system", "sub", "place", "comparison", "dissimilarity", "coefficient", *STATISTIC_COLUMNS, "z",
-           "ceiling_low", "ceiling_high", "reliability", "reliability_whole", "correction", "p_corrected",
-           *PAPER_COLUMNS, *DIGESTS)
-_COLUMNS = ("z: the effect in standard deviations of its permutation null; digest_images: of the manifest; "
+           "ceiling_low", "ceiling_high", "reliability", "reliability_whole", "reliability_null", "correction",
+           "p_corrected", *PAPER_COLUMNS, "paper_seed", *DIGESTS)
+_COLUMNS = ("z: the effect in standard deviations of its permutation null; seed: of the draws behind p, one for all "
+            "places and both types where they share orders (rsa.correction = max), none of an exact test or of t; "
+            "paper_seed: of the place's other draws, behind paper_ and behind intervals over vertices or units; p: n/a "
+            "where test begins with `not tested`, then no test of a correction; digest_images: of the manifest; "
             "digest_data: of the digests of all other inputs; digest_settings: of the parameters")
 _CEILING = ("from the noise of the two presentations of RE: two measurements of the same patterns (low), one of them "
             "and the patterns without noise (high)")
-_RELIABILITY = "split-half: similarity of RE RDMs, presentation 1 and 2; reliability_whole: Spearman-Brown corrected"
+_RELIABILITY = ("split-half: similarity of RE RDMs, presentation 1 and 2, less reliability_null, the mean of the null "
+                "of labels permuted within sessions, unless rsa.null_mean is kept; reliability_whole: Spearman-Brown "
+                "corrected")
 _PAPER = ("the paper's own procedures: nothing taken off; intervals over vertices or units one by one, of the "
           "difference from a bootstrap over images; p from labels shuffled over all images, of the difference from "
           "that bootstrap (paper_p) and from the mean of RE-AI against the redrawn RE-AN (paper_p_mean); of trends by "
@@ -148,7 +154,8 @@ class BrainRsa:
         made_from = digests_of(self.origin(self.paths[0]))
         manifest = read_manifest(self.layout.manifest)
         regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.selection,
-                                    manifest=manifest, measure=self.rsa.dissimilarity)
+                                    manifest=manifest, measure=self.rsa.dissimilarity,
+                                    asked_by="rsa.control_vertices" if self.of == "control" else ASKED_BY)
         if self.of == "networks":
             of_networks = [row for roi in progress(regions, label=f"RSA {self.name}", total=len(regions))
                            for row in self._network_rows(regions[roi], manifest, made_from=made_from)]
@@ -211,11 +218,22 @@ def region_similarities(patterns: RoiPatterns, *, settings: RsaSettings, sub: st
                                    covariance=covariance)
     return compare_types(patterns.responses, labels=patterns.base_images, settings=settings, percent=68,
                          blocks=patterns.sessions, seed=seed, ceiling=ceiling, features="vertices",
-                         reliability=split_half_reliability(*halves, by=by), places_mm=patterns.places_mm,
+                         reliability=_reliability(halves, patterns, settings=settings), places_mm=patterns.places_mm,
                          over="patches" if settings.brain_interval == "patches" else "features",
                          presentations=patterns.presentations, session_means=patterns.session_means,
                          shared_seed=shared_seed,
                          where=f"sub-{sub} {patterns.roi}")
+
+
+def _reliability(halves: Sequence[RDM], patterns: RoiPatterns, *, settings: RsaSettings) -> tuple[float, float, float]:
+    """Give the reliability on the scale of the similarities: over the same pairs, their null's mean off or kept."""
+    first, second = halves
+    pairs = pairs_within(patterns.sessions) if settings.pairs == "within_sessions" else None
+    half, whole, chance = split_half_reliability(first, second, by=settings.comparison, pairs=pairs,
+                                                 blocks=patterns.sessions)
+    if settings.null_mean == "removed":
+        return half, whole, chance
+    return *split_half_reliability(first, second, by=settings.comparison, pairs=pairs)[:2], chance
 
 
 def _half_rdm(half: NDArray[np.float32], patterns: RoiPatterns, *, measure: str, covariance: NDArray[np.float64] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from analysis.statistics.statistic import false_discovery, greatest_p
 
 Floats = NDArray[np.float64]
+_IN_COLUMN = "in p_corrected "
 SIMILARITIES, DIFFERENCES, TRENDS = "similarities", "differences", "trends"
 
 
@@ -60,9 +62,10 @@ def correct_rows(rows: Sequence[Mapping[str, Any]], *, by: str, greatest: Floats
             said = f"largest of {len(places)} similarities in each of {len(greatest)} permutations (family-wise error)"
         else:
             corrected = false_discovery([rows[k]["p"] for k in places])
-            said = f"false discovery rate over {len(places)} tests"
+            n_tested = sum(not math.isnan(rows[k]["p"]) for k in places)
+            said = f"false discovery rate over {n_tested} tests"
         for k, p in zip(places, corrected.tolist(), strict=True):
-            found[k] |= {"p_corrected": p, "correction": f"none; in p_corrected {said}"}
+            found[k] |= {"p_corrected": p, "correction": f"none; {_IN_COLUMN}{said}"}
     return found
 
 
@@ -93,3 +96,22 @@ def correct_subjects(tables: Sequence[pd.DataFrame], *, greatest: Sequence[Float
         f"none; in p_corrected largest of {int(chosen.sum())} similarities of {len(tables)} subjects in each of "
         f"{len(largest)} permutations (family-wise error)")
     return whole
+
+
+def say_families(table: pd.DataFrame) -> str:
+    """Say of a table with which others each test was corrected, in a sentence; empty where no test was.
+
+    Examples
+    --------
+    >>> rows = [{"comparison": "RE-AI", "p": 0.01}, {"comparison": "RE-AI minus RE-AN", "p": 0.2}]
+    >>> say_families(pd.DataFrame(correct_rows(rows, by="fdr")))
+    'similarities: false discovery rate over 1 tests; differences: false discovery rate over 1 tests'
+    """
+    if not {"correction", "p_corrected"} <= set(table):
+        return ""
+    names = table["comparison"].map(family_of) if "comparison" in table else table["type"]  # of models, by type
+    said: dict[str, str] = {}
+    for name, correction in zip(names, table["correction"].astype(str), strict=True):
+        if _IN_COLUMN in correction:
+            said[f"{name}: {correction.partition(_IN_COLUMN)[2]}"] = ""
+    return "; ".join(said)

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from subjects.errors import AnalysisError
 
+NOT_TESTED = "not tested"
+"""How the words of a test begin where there is none; p is then NaN, and the reason follows."""
+
 
 @dataclass(frozen=True)
 class PaperStatistic:
@@ -26,7 +29,9 @@ class PaperStatistic:
         Label permutation over all images; of a difference, two-sided from the bootstrap over images.
     p_mean : float
         Of a difference, by the other reading of the Methods: the mean of the redrawn RE-AI against the redrawn RE-AN.
-        NaN elsewhere.
+        NaN elsewhere, and where a p cannot be had.
+    seed : int or None
+        Seed of these draws.
     """
 
     effect: float
@@ -34,6 +39,7 @@ class PaperStatistic:
     high: float
     p: float
     p_mean: float = math.nan
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Statistic:
     low, high : float
         Bounds of its interval; NaN where none is given.
     p : float
-        In (0, 1].
+        In (0, 1]; NaN where nothing was tested, which `test` then begins with (:data:`NOT_TESTED`), with the reason.
     n : int
         Number of things the effect was computed over (images, vertices, layers).
     n_resamples : int
@@ -60,8 +66,8 @@ class Statistic:
         Correction of `p` for multiple tests.
     ceiling : (float, float), optional
         The best that could be reached given the noise, lower and upper.
-    reliability : (float, float), optional
-        Split-half reliability of the RDM, and its Spearman-Brown correction.
+    reliability : (float, float, float), optional
+        Split-half reliability of the RDM, its Spearman-Brown correction, and the mean of its null.
     paper : PaperStatistic, optional
         The same by the paper's own procedures.
     z : float
@@ -78,12 +84,16 @@ class Statistic:
     test: str
     correction: str = "none"
     ceiling: tuple[float, float] | None = None
-    reliability: tuple[float, float] | None = None
+    reliability: tuple[float, float, float] | None = None
     paper: PaperStatistic | None = None
     z: float = math.nan
 
     def __post_init__(self) -> None:
-        if not 0 < self.p <= 1:
+        if self.test.startswith(NOT_TESTED):
+            if not math.isnan(self.p):
+                raise AnalysisError(self.test, came=f"p = {self.p}", expected="no p, where nothing was tested",
+                                    remedy="Report this.")
+        elif not 0 < self.p <= 1:
             raise AnalysisError(self.test, came=f"p = {self.p}", expected="0 < p <= 1",
                                 remedy="Report this: a resampling test never gives p = 0.")
         if not math.isfinite(self.effect) or self.low > self.high:
@@ -215,16 +225,18 @@ def t_interval(effect: float, *, variance: float, df: int, percent: float,
 def false_discovery(p: ArrayLike) -> NDArray[np.float64]:
     """Correct p values by their false discovery rate (Benjamini & Hochberg 1995, J R Stat Soc B 57:289).
 
+    What was not tested (NaN) is no test of the family, and stays NaN.
+
     Examples
     --------
-    >>> false_discovery([0.01, 0.02, 0.3]).tolist()
-    [0.03, 0.03, 0.3]
+    >>> false_discovery([0.01, 0.02, float("nan"), 0.3]).tolist()
+    [0.03, 0.03, nan, 0.3]
     """
     values = np.asarray(p, dtype=np.float64)
-    order = np.argsort(values)[::-1]
-    n = len(values)
+    tested = np.flatnonzero(~np.isnan(values))
+    n, result = len(tested), np.full(len(values), np.nan)
+    order = tested[np.argsort(values[tested])[::-1]]
     stepped = np.minimum.accumulate(values[order] * n / np.arange(n, 0, -1))
-    result = np.empty(n)
     result[order] = np.minimum(stepped, 1.0)
     return result
 

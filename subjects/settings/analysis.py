@@ -11,11 +11,13 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from subjects.settings.section import (
     Count,
+    Draws,
     NotNegative,
     Positive,
     Probability,
     Section,
     Share,
+    Vertices,
     described,
     require_pairs,
 )
@@ -175,8 +177,8 @@ class RoiSettings(Section):
         "that; less than `prf.show_r2_pct`, since neighbours are averaged.", unit="%", since="0.2.0")
     radius_mm: Positive = described(3.0,
         "Geodesic radius of the disks on the flattened surface.", unit="mm", source="protocol 7")
-    vertices_per_hemisphere: Count = described(100,
-        "Vertices chosen in each region and hemisphere.", unit="vertices", source="protocol 7")
+    vertices_per_hemisphere: Vertices = described(100,
+        "Vertices chosen in each region and hemisphere, two or more.", unit="vertices", source="protocol 7")
     disk: Literal["region", "whole"] = described("region",
         "What a disk holds: the vertices of its centre's region alone, or all within the radius, those of neighbouring "
         "regions among them. A study of release 0.1.0 that names none keeps whole disks.",
@@ -236,7 +238,8 @@ class RsaSettings(Section):
         "How two dissimilarity matrices are compared: Spearman's rho, Kendall's tau-a, rho-a (the mean of rho over "
         "orders of ties), or Pearson's r.", source="protocol 8", since="0.2.0")
     n_permutations: Count = described(1000, "Permutations of the labels for a null distribution.", source="protocol 8")
-    n_bootstraps: Count = described(1000, "Bootstrap samples for an interval.", source="protocol 8")
+    n_bootstraps: Draws = described(1000,
+        "Bootstrap samples for an interval, two or more.", source="protocol 8")
     unit_groups: Annotated[int, Field(ge=0)] = described(2000,
         "Random groups into which the units of a network's larger layers are summed before they are bootstrapped: "
         "intervals as wide within 1 to 3 %, in a tenth of the time; 0 bootstraps every unit by itself.", unit="groups",
@@ -267,9 +270,9 @@ class RsaSettings(Section):
         since="0.2.0", before="none")
     trend: Literal["exact", "normal"] = described("exact",
         "Mann-Kendall test: exact, or by the normal approximation (always in `paper_p`).", since="0.2.0")
-    control_vertices: Annotated[int, Field(ge=0)] = described(0,
-        "Vertices a hemisphere of a second selection, with tables of its own (Fig. S2: 200); 0: none.",
-        unit="vertices", source="protocol 7", since="0.2.0")
+    control_vertices: Literal[0] | Vertices = described(0,
+        "Vertices a hemisphere of a second selection, with tables of its own (Fig. S2, claim S2: 200); 0: none; two or "
+        "more.", unit="vertices", source="protocol 7", since="0.2.0")
     searchlight_permutations: Annotated[int, Field(ge=0)] = described(0,
         "Permutations behind p in the maps of `searchlight`, uncorrected, by false discovery rate, by the largest "
         "value and by clusters; 0 maps similarities alone. 1000 take minutes.", since="0.2.0")

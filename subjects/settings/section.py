@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from subjects.provenance import declare
 
@@ -17,6 +17,20 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Level = Annotated[int, Field(ge=0, le=255)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _two_or_more(why: str, *, such_as: int) -> AfterValidator:
+    def check(given: int) -> int:
+        if given < 2:
+            raise ValueError(f"2 or more, such as {such_as}: {why}")
+        return given
+
+    return AfterValidator(check)
+
+
+Draws = Annotated[Count, _two_or_more("one draw has no spread, and gives no interval", such_as=1000)]
+Vertices = Annotated[Count, _two_or_more("with one vertex a hemisphere, patterns of two vertices correlate by 1 or -1, "
+                                         "whatever they are", such_as=100)]
 
 FIRST = "0.1.0"
 """The first release: every setting that does not say otherwise was in it."""

@@ -13,6 +13,9 @@ from subjects.layout import Layout
 KINDS = {"bold": "simulated/sub-*/ses-*/func/*_bold.func.gii", "features": "features/network-*_features.h5"}
 """What can be dropped, and its files under ``derivatives/``: a later step needs no more of them than their digests."""
 
+DROPPED = "Dropped"
+"""What the sidecar of a file says that was dropped, beside its digest."""
+
 
 @dataclass(frozen=True)
 class Droppable:
@@ -57,8 +60,13 @@ def _kept(path: Path) -> bool:
 
 
 def drop(found: tuple[Droppable, ...]) -> int:
-    """Remove files; give the bytes that they held."""
+    """Remove files, saying so in their sidecars first (one that is gone without that is missed); give their bytes."""
+    from subjects.provenance import sidecar_path
+    from subjects.store import read_json, write_json
+
     for one in found:
+        beside = sidecar_path(one.path)
+        write_json(beside, {**read_json(beside), DROPPED: True}, overwrite=True)
         one.path.unlink(missing_ok=True)
     return sum(one.size for one in found)
 

@@ -91,9 +91,19 @@ def _mark_asterisks(axes: Axes, x: list[float], part: pd.DataFrame) -> None:
 
 def _draw_ceiling(axes: Axes, part: pd.DataFrame) -> None:
     for k, (low, high) in enumerate(zip(part["ceiling_low"], part["ceiling_high"], strict=True)):
-        if not math.isnan(low):
+        if high == 0:
+            axes.hlines(0, k - 0.46, k + 0.46, color=CEILING, linewidth=4, zorder=0.2,
+                        label=f"noise ceiling {part.index[k]}")
+        elif not math.isnan(low):
             axes.add_patch(Rectangle((k - 0.46, low), 0.92, high - low, facecolor=CEILING, edgecolor="none",
                                      zorder=0.2, label=f"noise ceiling {part.index[k]}"))
+
+
+def say_no_ceiling(table: pd.DataFrame) -> str:
+    """Name the regions whose ceiling is 0, of which the figure has no band."""
+    rows = table[(table["comparison"] == "RE-AI") & (table["ceiling_high"] == 0)]
+    where = ", ".join(f"{row.place} of subject {row.sub}" for row in rows.itertuples())
+    return f" Ceiling 0, a line: the two presentations share nothing that could be found ({where})." if where else ""
 
 
 def _set_limits(axes: Axes, table: pd.DataFrame) -> None:

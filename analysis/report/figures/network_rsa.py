@@ -54,7 +54,7 @@ def draw_network_rsa(table: pd.DataFrame, *, network: str, low_level: pd.DataFra
     Figure
         Filled marker: permutation p < .05; open marker: not. Numbers under the layers: p of the difference.
     """
-    figure = new_figure(5.6, 3.2)
+    figure = new_figure(5.6 if logits is None else 5.9, 3.2)
     axes = figure.subplots()
     layers = list(table.loc[table["comparison"] == "RE-AI", "place"])
     found = {name: part.set_index("place").loc[layers] for name, part in table.groupby("comparison")
@@ -73,7 +73,7 @@ def draw_network_rsa(table: pd.DataFrame, *, network: str, low_level: pd.DataFra
     axes.tick_params(axis="x", length=0)
     mark_p_row(axes, range(1, len(layers) + 1), values=found[_DIFFERENCE]["p"].tolist(), title="p diff.")
     _draw_key(axes)
-    _name_lines(axes, table, ends=ends, last=end)
+    _name_lines(axes, table, ends=ends if logits is None else _ends(logits, place=layers[-1]), last=end, logits=logits)
     return figure
 
 
@@ -118,18 +118,31 @@ def _draw_line(axes: Axes, part: pd.DataFrame, *, kind: str) -> None:
                   markerfacecolor=COLORS[kind] if p < ALPHA else PAPER, markeredgewidth=1.1)
 
 
-def _name_lines(axes: Axes, table: pd.DataFrame, *, ends: dict[str, float], last: float) -> None:
+def _ends(table: pd.DataFrame, *, place: str) -> dict[str, float]:
+    """Give where the names stand beside a reading by logits: at the diamond of their own colour, and at no other."""
+    here = table[table["place"] == place].set_index("comparison")["effect"]
+    return {kind: float(here[f"RE-{kind}"]) for kind in ("AI", "AN")}
+
+
+def _name_lines(axes: Axes, table: pd.DataFrame, *, ends: dict[str, float], last: float,
+                logits: pd.DataFrame | None = None) -> None:
     """Write name and trend right of each line, moved apart where the lines end close together."""
     low, high = axes.get_ylim()
-    least = 0.17 * (high - low)
+    least = (0.17 if logits is None else 0.3) * (high - low)
     upper, lower = sorted(ends, key=lambda kind: -ends[kind])
     gap = max(0.0, least - (ends[upper] - ends[lower])) / 2
     for kind, y in ((upper, ends[upper] + gap), (lower, ends[lower] - gap)):
-        trend = table[table["comparison"] == f"trend RE-{kind}"].iloc[0]
+        trend = _say_trend(table, kind)
+        if logits is not None:
+            trend = f"{trend}\nby logits {_say_trend(logits, kind).removeprefix('trend ')}"
         axes.annotate(f"RE-{kind}", (last + _NAME, y), color=COLORS[kind], fontweight="bold", va="bottom",
                       annotation_clip=False)
-        axes.annotate(f"trend τ = {say_number(trend['effect'])}\n{say_p(trend['p'])}", (last + _NAME, y), va="top",
-                      color=COLORS[kind], fontsize=7, annotation_clip=False)
+        axes.annotate(trend, (last + _NAME, y), va="top", color=COLORS[kind], fontsize=7, annotation_clip=False)
+
+
+def _say_trend(table: pd.DataFrame, kind: str) -> str:
+    trend = table[table["comparison"] == f"trend RE-{kind}"].iloc[0]
+    return f"trend τ = {say_number(trend['effect'])}\n{say_p(trend['p'])}"
 
 
 def _draw_key(axes: Axes) -> None:

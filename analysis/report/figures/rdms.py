@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -113,8 +114,13 @@ def draw_pairs(row: RdmRow) -> Figure:
 
 
 def _say_similarity(statistics: pd.DataFrame, kind: str) -> str:
+    """Write the correlation of the matrices as they are drawn, beside it what is tested of it, and p."""
     row: Any = next(found for found in statistics.itertuples() if found.comparison == f"RE-{kind}")
-    return f"{coefficient_sign(statistics)} = {say_number(row.effect)}, {say_p(row.p)}"
+    sign, drawn = coefficient_sign(statistics), getattr(row, "paper_effect", math.nan)
+    shown, tested = say_number(drawn), say_number(row.effect)
+    if math.isnan(drawn) or shown == tested:
+        return f"{sign} = {tested}, {say_p(row.p)}"
+    return f"{sign} = {shown}, {say_p(row.p)}\nless null: {tested}"
 
 
 def percentiles(rdm: RDM) -> NDArray[np.float64]:

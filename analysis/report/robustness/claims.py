@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analysis.report.scorecard import score
 from analysis.rsa.choices import FACTORS, count_deciding
+from analysis.statistics.statistic import NOT_TESTED
 from subjects.provenance import derive_seed
 from subjects.settings.images import RobustnessSettings, StimuliSettings
 
@@ -129,7 +131,7 @@ def score_choices(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for names, part in table.groupby(list(FACTORS), sort=False):
-        lines = {line.id: line for line in score(network=part[["place", "comparison", "effect", "p"]])}
+        lines = {line.id: line for line in score(network=_as_tested(part))}
         verdicts = {"holds": True, "does not hold": False}
         effects = part.set_index(["place", "comparison"])["effect"]
         last = part["place"][part["place"] != "layers"].iloc[-1]
@@ -139,6 +141,12 @@ def score_choices(table: pd.DataFrame) -> pd.DataFrame:
                      **{f"last {kind}": effects[last, kind] for kind in ("RE-AN", "RE-AI")}})
     scored = pd.DataFrame(rows)
     return scored.astype(dict.fromkeys(CLAIMS, "boolean"))
+
+
+def _as_tested(part: pd.DataFrame) -> pd.DataFrame:
+    """Give one combination's rows as the scorecard reads them; what has no p was not tested."""
+    rows = part[["place", "comparison", "effect", "p"]]
+    return rows.assign(test=np.where(rows["p"].isna(), NOT_TESTED, ""))
 
 
 def at_own(scored: pd.DataFrame, own: Mapping[str, str], *, free: Sequence[str] = ()) -> pd.DataFrame:

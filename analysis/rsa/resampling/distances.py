@@ -38,7 +38,7 @@ class Distances(Protocol):
     def of_products(self, products: Floats) -> Floats:
         """Turn products (..., n, n) into condensed dissimilarities."""
 
-    def drawn(self, kind: str, *, counts: NDArray[np.uint16]) -> Floats:
+    def drawn(self, kind: str, *, counts: NDArray[Any]) -> Floats:
         """Give condensed dissimilarities under counts of features, (n, n_pairs); NaN where a pattern is constant."""
 
     def grouped(self, kind: str, *, groups: NDArray[np.intp], counts: NDArray[Any]) -> Floats:
@@ -84,7 +84,7 @@ class PlainDistances:
         """Turn products into condensed dissimilarities."""
         return from_products(products, measure=self.measure, n_features=self.shape[1])
 
-    def drawn(self, kind: str, *, counts: NDArray[np.uint16]) -> Floats:
+    def drawn(self, kind: str, *, counts: NDArray[Any]) -> Floats:
         """Give condensed dissimilarities under counts of features."""
         return feature_bootstraps(self.responses[kind], counts=counts, measure=self.measure)
 
@@ -147,7 +147,7 @@ class WhitenedDistances:
         """Turn products into condensed dissimilarities."""
         return from_products(products, measure=self.measure, n_features=self.shape[1])
 
-    def drawn(self, kind: str, *, counts: NDArray[np.uint16]) -> Floats:
+    def drawn(self, kind: str, *, counts: NDArray[Any]) -> Floats:
         """Weight each vertex's share of the distances; the covariance stays that of all vertices."""
         shares = contributions(self._parts((kind,)), covariance=self.covariance, crossed=self.measure == "crossnobis")
         result: Floats = counts.astype(np.float64) @ shares.T / shares.shape[1]

@@ -15,21 +15,24 @@ FLAT_DRAW = 1e-3
 """A draw of features leaves a pattern constant where it keeps less than this share of the pattern's spread."""
 
 
-def feature_counts(n_features: int, *, n: int, rng: np.random.Generator) -> NDArray[np.uint16]:
-    """Draw `n` bootstraps of features as counts, (n, n_features); each row sums to `n_features`."""
-    counts = np.empty((n, n_features), dtype=np.uint16)
+def feature_counts(n_features: int, *, n: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw `n` bootstraps of features as counts, (n, n_features); each row sums to `n_features`.
+
+    A byte holds a count: of more features than 255, one is drawn 256 times with a probability below 1e-500.
+    """
+    counts = np.empty((n, n_features), dtype=np.uint8)
     for row in counts:
         row[:] = np.bincount(rng.integers(0, n_features, size=n_features), minlength=n_features)
     return counts
 
 
-def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[np.uint16], measure: str) -> Floats:
+def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[Any], measure: str) -> Floats:
     """Compute the RDM of the same patterns under bootstraps of their features (vertices, units).
 
     Parameters
     ----------
     patterns : array, (n_conditions, n_features)
-    counts : uint16 array, (n, n_features)
+    counts : array of whole numbers, (n, n_features)
         How often each feature was drawn; pass the same to several sets to pair them.
     measure : {"correlation", "euclidean", "euclidean_root", "cosine"}
 
@@ -45,8 +48,7 @@ def feature_bootstraps(patterns: ArrayLike, *, counts: NDArray[np.uint16], measu
     centre, scale = _standard(values, measure=measure)
     values -= centre
     values /= scale
-    pairs = np.triu_indices(len(values), 1)
-    sums = _weighted_sums(values, counts=counts, pairs=pairs)
+    sums = _weighted_sums(values, counts=counts)
     return _from_sums(sums, n_conditions=len(values), total=values.shape[1], scale=scale, measure=measure)
 
 
@@ -85,15 +87,23 @@ def _from_sums(sums: Floats, *, n_conditions: int, total: float | Floats, scale:
     return result
 
 
-def _weighted_sums(values: Floats, *, counts: NDArray[np.uint16],
-                   pairs: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
+def _weighted_sums(values: Floats, *, counts: NDArray[Any]) -> Floats:
     """Sum products of pairs, squares and values over features under every row of counts."""
-    found = np.zeros((len(counts), len(pairs[0]) + 2 * len(values)))
-    kind: type[np.floating[Any]] = np.float64 if values.shape[1] <= _BLOCK_FEATURES else np.float32
-    for start in range(0, values.shape[1], _BLOCK_FEATURES):
-        part: NDArray[Any] = np.ascontiguousarray(values[:, start:start + _BLOCK_FEATURES], dtype=kind)
-        stacked = np.concatenate([part[pairs[0]] * part[pairs[1]], part**2, part])
-        found += counts[:, start:start + _BLOCK_FEATURES].astype(kind) @ stacked.T
+    n_conditions, n_features = values.shape
+    n_pairs = n_conditions * (n_conditions - 1) // 2
+    found = np.zeros((len(counts), n_pairs + 2 * n_conditions))
+    kind: type[np.floating[Any]] = np.float64 if n_features <= _BLOCK_FEATURES else np.float32
+    stacked = np.empty((found.shape[1], min(n_features, _BLOCK_FEATURES)), dtype=kind)
+    for start in range(0, n_features, _BLOCK_FEATURES):
+        part = values[:, start:start + _BLOCK_FEATURES].astype(kind)
+        terms, place = stacked[:, :part.shape[1]], 0
+        for k in range(n_conditions - 1):
+            after = place + n_conditions - 1 - k
+            np.multiply(part[k], part[k + 1:], out=terms[place:after])
+            place = after
+        np.multiply(part, part, out=terms[n_pairs:n_pairs + n_conditions])
+        terms[n_pairs + n_conditions:] = part
+        found += counts[:, start:start + _BLOCK_FEATURES].astype(kind) @ terms.T
     return found
 
 

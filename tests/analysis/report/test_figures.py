@@ -15,8 +15,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.stats import spearmanr
 
-from analysis.report.figures.brain_rsa import draw_brain_rsa
+from analysis.report.figures.brain_rsa import draw_brain_rsa, say_no_ceiling
 from analysis.report.figures.cortex.flatmap import FlatHemisphere, draw_flatmap, face_labels, widest_place
 from analysis.report.figures.encoding.accuracies import bar_places, draw_encoding
 from analysis.report.figures.encoding.best_layers import draw_hierarchy
@@ -26,6 +27,7 @@ from analysis.report.figures.side_by_side import draw_side_by_side
 from analysis.report.figures.stimuli import Shown, draw_stimuli
 from analysis.report.figures.style import COLORS, PAPER, RULE, save, shades
 from analysis.report.figures.timing import RunTiming, draw_timing, summary
+from analysis.report.wording import say_number
 from analysis.rsa.rdm import compute_rdm
 from subjects.errors import AnalysisError
 from tests.analysis.paper_tables import (
@@ -429,3 +431,37 @@ def test_words_of_a_vector_figure_are_text(tmp_path: Path) -> None:
         drawn = save(figure, tmp_path, name=name).svg.read_text(encoding="utf-8")
         assert drawn.count("<text") >= 10
         assert "ρ" in drawn
+
+
+def test_matrices_tell_what_is_drawn_and_what_is_tested_of_it() -> None:
+    """The correlation of the matrices as they are, by scipy, with the effect less its null below; once where alike."""
+    row = _place(5)
+    drawn = {kind: spearmanr(row.rdms["RE"].condensed, row.rdms[kind].condensed).statistic for kind in ("AN", "AI")}
+    table = row.statistics.assign(paper_effect=row.statistics["comparison"].map(
+        {f"RE-{kind}": value for kind, value in drawn.items()}))
+    table.loc[table["comparison"] == "RE-AN", "effect"] = drawn["AN"]
+    row = RdmRow("", row.rdms, table)
+    for figure, before in ((draw_rdm_rows([row]), "with RE: "), (draw_pairs(row), "")):
+        words = _words(figure)
+        assert f"{before}ρ = {say_number(drawn['AI'])}, p < .001\nless null: 0.55" in words
+        assert f"{before}ρ = {say_number(drawn['AN'])}, p = .400" in words
+
+
+def test_a_ceiling_of_zero_is_a_line_and_named_in_the_caption() -> None:
+    where = {"sub": "02", "place": "V3", "comparison": "RE-AI"}
+    table = changed(brain_table(), where, ceiling_low=0.0, ceiling_high=0.0)
+    axes = draw_brain_rsa(table).axes[1]
+    assert _intervals(axes, "noise ceiling V3") == [[0.0, 0.0]]
+    bands = [one.get_label() for one in axes.patches if str(one.get_label()).startswith("noise ceiling")]
+    assert bands == [f"noise ceiling {roi}" for roi in REGIONS if roi != "V3"]
+    assert say_no_ceiling(table) == (" Ceiling 0, a line: the two presentations share nothing that could be found (V3 "
+                                     "of subject 02).")
+    assert say_no_ceiling(brain_table()) == ""
+
+
+def test_trends_are_said_by_both_readings_where_there_are_two() -> None:
+    other = changed(network_table(), {"comparison": "trend RE-AN"}, effect=0.5, p=0.1)
+    said = [word for word in _words(draw_network_rsa(network_table(), network="demo", logits=other))
+            if word.startswith("trend")]
+    assert sorted(said) == ["trend τ = 1.00\np < .001\nby logits τ = 0.50\np = .100",
+                            "trend τ = −1.00\np < .001\nby logits τ = −1.00\np < .001"]

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.encoding.run import read_selected
@@ -28,6 +29,7 @@ from analysis.report.tables import (
     runs_table,
     stimuli_table,
 )
+from analysis.statistics.results import read_results
 from stimuli.manifest import read_manifest
 from subjects.errors import AnalysisError, ManifestError, StoreError
 from subjects.layout import Layout
@@ -127,13 +129,21 @@ def test_every_row_of_the_result_tables_is_on_the_page(page: Page) -> None:
     rows = {tuple(row[:3]) for row in page.rows}
     for sub in ("01", "02"):
         for roi in REGIONS:
-            assert any(row[:2] == [sub, roi] and len(row) == 6 for row in page.rows)
+            assert any(row[:2] == [sub, roi] and len(row) == 7 for row in page.rows)
             assert {(sub, roi, layer) for layer in LAYERS} <= rows
     assert ["layer8", "0.220 [0.200, 0.240] p < .001", "0.660 [0.630, 0.690] p < .001",
             "−0.440 [−0.540, −0.340] p = .002"] in page.rows
     assert ["trend", "τ = −1.00, p < .001", "τ = 1.00, p < .001", "–"] in page.rows
-    assert ["01", "V2", "layer3", "0.340 [0.310, 0.370] p < .001", "−0.030 [−0.050, −0.010] p = .500",
-            "0.370 [0.330, 0.410] p = .002", "0.370 [0.320, 0.420] p < .001", "2"] in page.rows
+    assert ["01", "V2", "layer3", "0.340 [0.310, 0.370] p < .001 (corrected < .001)",
+            "−0.030 [−0.050, −0.010] p = .500 (corrected .500)", "0.370 [0.330, 0.410] p = .002 (corrected .002)",
+            "0.370 [0.320, 0.420] p < .001 (corrected < .001)", "2"] in page.rows
+
+
+def test_the_similarities_of_all_subjects_lie_beside_the_page(said: str, study: Layout) -> None:
+    found = read_results(study.report.with_name("brain-rsa.tsv"))
+    expected = pd.concat([read_results(study.derivative("rsa", sub=sub, suffix="rsa.tsv")) for sub in ("01", "02")],
+                         ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_what_pixels_give_stands_beside_network_and_brain(page: Page, records: StudyRecords) -> None:

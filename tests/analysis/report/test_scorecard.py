@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -32,6 +33,65 @@ def test_the_papers_own_pattern_holds_throughout() -> None:
     found = _verdicts()
     assert {name: found[name] for name in TESTED} == dict.fromkeys(TESTED, "holds")
     assert {name: found[name] for name in ("S2",)} == dict.fromkeys(("S2",), "not tested")
+    assert _verdicts(control=brain_table())["S2"] == "holds"
+
+
+def test_without_a_second_selection_s2_says_how_to_make_one() -> None:
+    assert _here("S2") == "no control results yet; run python -m analysis rsa with rsa.control_vertices = 200"
+
+
+@pytest.mark.parametrize(("where", "values", "turned"), [
+    ({"comparison": "RE-AI"}, {"p": 0.05}, "B1"), ({"comparison": "RE-AI minus RE-AN"}, {"effect": -0.1}, "B3"),
+    ({"comparison": "RE-AI minus RE-AN"}, {"p": 0.2}, "B3")])
+def test_s2_falls_with_one_region_of_the_second_selection_and_b1_to_b3_stand(where, values, turned) -> None:
+    other = changed(brain_table(), {"sub": "02", "place": "V3", **where}, **values)
+    found = _verdicts(control=other)
+    assert found["S2"] == "does not hold"
+    assert [found[name] for name in ("B1", "B2", "B3")] == ["holds"] * 3
+    assert [f"{name} does not hold" in _here("S2", control=other) for name in ("B1", "B2", "B3")] == [
+        name == turned for name in ("B1", "B2", "B3")]
+
+
+def test_s2_needs_an_to_stay_at_null_too() -> None:
+    table = brain_table()
+    table.loc[table.index[table["comparison"] == "RE-AN"][:8], "p"] = 0.01
+    assert _verdicts(control=table)["S2"] == "does not hold"
+
+
+def test_s2_is_open_where_a_difference_was_not_tested_and_falls_where_another_rule_does() -> None:
+    table = brain_table().assign(test="made by hand")
+    row = (table["place"] == "V3") & (table["comparison"] == "RE-AI minus RE-AN")
+    table.loc[row, ["p", "test"]] = [np.nan, "not tested: 6 images"]
+    assert _verdicts(control=table)["S2"] == "not tested"
+    table.loc[table["comparison"] == "RE-AI", "p"] = 0.5
+    assert _verdicts(control=table)["S2"] == "does not hold"
+
+
+def test_s2_tells_how_the_similarities_of_both_selections_go_together() -> None:
+    """Against NumPy; rows in another order."""
+    brain, control = brain_table(), brain_table().sample(frac=1, random_state=1)
+    similar = control["comparison"] != "RE-AI minus RE-AN"
+    control.loc[similar, "effect"] += np.random.default_rng(2).normal(0.05, 0.05, size=similar.sum())
+    both = brain.merge(control, on=["sub", "place", "comparison"])
+    both = both[both["comparison"] != "RE-AI minus RE-AN"]
+    r = np.corrcoef(both["effect_x"], both["effect_y"])[0, 1]
+    mean = (both["effect_y"] - both["effect_x"]).mean()
+    assert _here("S2", brain=brain, control=control).endswith(
+        f"similarities of both selections: r = {r:.2f}, mean difference {mean:.3f}")
+    assert _here("S2", control=control, brain=None).count("r = ") == 0
+
+
+def test_p_corrected_is_counted_beside_p_where_the_table_has_it() -> None:
+    table = brain_table().assign(p_corrected=lambda t: t["p"] * 30)
+    assert _here("B1", brain=table) == "15/15 p < .05 (15/15 corrected), 15/15 p < .005; largest p < .001"
+    assert _here("B2", brain=table) == "0/15 p < .05 (0/15 corrected)"
+    assert _here("B3", brain=table) == "15/15 higher, 15/15 with p < .05 (0/15 corrected); largest p = .002"
+
+
+@pytest.mark.parametrize("source", ["brain", "control"])
+def test_a_broken_second_selection_is_refused_by_its_name(source: str) -> None:
+    with pytest.raises(AnalysisError, match=f"{source} table: no row for 01, V2, RE-AI"):
+        score(**{"brain": brain_table(), source: brain_table().drop(index=4)})
 
 
 def test_the_claims_stand_in_the_protocols_order() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -19,6 +20,7 @@ from analysis.regions.labels import ROIS
 from analysis.report.figures.brain_rsa import draw_brain_rsa
 from analysis.report.figures.encoding.accuracies import draw_encoding
 from analysis.report.figures.network_rsa import draw_network_rsa
+from analysis.report.figures.rdms import RdmRow, draw_rdm_rows
 from analysis.report.figures.style import (
     CEILING,
     COLORS,
@@ -34,6 +36,7 @@ from analysis.report.figures.style import (
     styled,
 )
 from analysis.report.figures.timing import RunTiming, draw_timing
+from analysis.rsa.rdm import compute_rdm
 from tests.analysis.paper_tables import brain_table, changed, encoding_table, network_table
 
 # Machado, Oliveira & Fernandes 2009, IEEE TVCG 15:1291, severity 1.0, on linear RGB
@@ -114,6 +117,27 @@ def _crowded_network() -> Figure:
     return draw_network_rsa(table, network="a network with a long name")
 
 
+def _logits(an: float, ai: float) -> pd.DataFrame:
+    """The paper's table, with the last layer by its logits."""
+    table = changed(network_table(), {"place": "layer8", "comparison": "RE-AN"}, effect=an, low=an - 0.1, high=an + 0.1)
+    return changed(table, {"place": "layer8", "comparison": "RE-AI"}, effect=ai, low=ai - 0.1, high=ai + 0.1)
+
+
+def _low_level() -> pd.DataFrame:
+    table = network_table()
+    return pd.concat([table[table["place"] == f"layer{k}"].assign(place=place)
+                      for k, place in ((1, "pixels"), (2, "Gabor"))])
+
+
+def _matrices() -> Figure:
+    rng = np.random.default_rng(1)
+    labels = tuple(f"{name}-{k:02}" for name in ("dogs", "aquatic") for k in range(4))
+    rdms = {kind: compute_rdm(rng.normal(size=(8, 30)), labels=labels) for kind in ("RE", "AN", "AI")}
+    table = brain_table(("01",))
+    table = table[table["place"] == "V1"].assign(paper_effect=-0.47, effect=-0.55)
+    return draw_rdm_rows([RdmRow(f"a region with a name, subject {k}", rdms, table) for k in (1, 2)])
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "one subject": lambda: draw_brain_rsa(brain_table(("01",))),
     "two subjects": lambda: draw_brain_rsa(brain_table(("01", "02"))),
@@ -121,6 +145,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "four subjects": lambda: draw_brain_rsa(brain_table(("01", "02", "03", "04"))),
     "network": lambda: draw_network_rsa(network_table(), network="demo"),
     "network, lines together": _crowded_network,
+    "network, logits apart": lambda: draw_network_rsa(network_table(), network="demo", logits=_logits(0.75, 0.05)),
+    "network, logits together": lambda: draw_network_rsa(network_table(), network="demo", logits=_logits(0.31, 0.3)),
+    "network, logits and images": lambda: draw_network_rsa(
+        network_table(), network="demo", logits=_logits(0.05, 0.9), low_level=_low_level()),
+    "matrices": _matrices,
     "encoding": lambda: draw_encoding(encoding_table()),
     "encoding, one subject": lambda: draw_encoding(encoding_table(("01",))),
     "timing": lambda: draw_timing([RunTiming(f"ses-01 run-{k}", np.array([0.001, -0.002]), 278, 278, complete=k != 2)
@@ -153,6 +182,28 @@ def test_no_words_collide_and_none_are_cut_off(name: str) -> None:
         width = min(one.x1, other.x1) - max(one.x0, other.x0)
         height = min(one.y1, other.y1) - max(one.y0, other.y0)
         assert width < 1.5 or height < 1.5, f"{first!r} lies over {second!r}"
+
+
+@pytest.mark.parametrize(("an", "ai"), [(0.75, 0.05), (0.05, 0.75), (0.31, 0.3), (-0.2, -0.25), (0.95, 0.97)])
+def test_a_diamond_stands_beside_the_name_of_its_own_colour_and_under_no_words(an: float, ai: float) -> None:
+    figure = draw_network_rsa(network_table(), network="demo", logits=_logits(an, ai))
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    named = {text.get_text(): text.get_window_extent() for text in axes.texts if text.get_text() in ("RE-AI", "RE-AN")}
+    heights = {}
+    for line in axes.lines:
+        if str(line.get_label()).endswith("by logits"):
+            (x, y), = axes.transData.transform(line.get_xydata())
+            heights[str(line.get_label()).split()[0]] = y
+            for text in axes.texts:
+                box = text.get_window_extent().padded(2)
+                assert not box.contains(x, y), f"{text.get_text()!r} lies on {line.get_label()}"
+    assert set(heights) == set(named)
+    middles = {name: (box.y0 + box.y1) / 2 for name, box in named.items()}
+    assert (middles["RE-AI"] > middles["RE-AN"]) == (heights["RE-AI"] > heights["RE-AN"])
+    if abs(an - ai) > 0.5:
+        for name, other in (("RE-AI", "RE-AN"), ("RE-AN", "RE-AI")):
+            assert abs(middles[name] - heights[name]) < abs(middles[name] - heights[other])
 
 
 def test_intervals_are_drawn_where_they_are_even_off_their_estimate() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binom, false_discovery_control
 
-from analysis.statistics.correction import correct_rows, correct_subjects
-from analysis.statistics.statistic import greatest_p, standardised
+from analysis.statistics.correction import correct_rows, correct_subjects, say_families
+from analysis.statistics.statistic import false_discovery, greatest_p, standardised
 
 NAMES = ("RE-AN", "RE-AI", "RE-AI minus RE-AN", "trend RE-AI")
 
@@ -20,19 +22,19 @@ def rows(n_places: int = 4, *, seed: int = 1, sub: str = "01") -> list[dict[str,
 
 
 def test_false_discovery_is_scipys_within_similarities_differences_and_trends() -> None:
-    given = rows()
-    found = pd.DataFrame(correct_rows(given, by="fdr"))
+    made = rows()
+    found = pd.DataFrame(correct_rows(made, by="fdr"))
     for names in (NAMES[:2], NAMES[2:3], NAMES[3:]):
         part = found[found["comparison"].isin(names)]
         np.testing.assert_allclose(part["p_corrected"], false_discovery_control(part["p"]))
         assert set(part["correction"]) == {f"none; in p_corrected false discovery rate over {len(part)} tests"}
-    assert [row["p_corrected"] for row in correct_rows(given, by="none")] == [row["p"] for row in given]
+    assert [row["p_corrected"] for row in correct_rows(made, by="none")] == [row["p"] for row in made]
 
 
 def test_the_largest_corrects_similarities_and_the_rest_is_false_discovery() -> None:
-    given, greatest = rows(), np.random.default_rng(2).normal(2.0, 0.5, size=200)
-    found = pd.DataFrame(correct_rows(given, by="max", greatest=greatest))
-    fdr = pd.DataFrame(correct_rows(given, by="fdr"))
+    made, greatest = rows(), np.random.default_rng(2).normal(2.0, 0.5, size=200)
+    found = pd.DataFrame(correct_rows(made, by="max", greatest=greatest))
+    fdr = pd.DataFrame(correct_rows(made, by="fdr"))
     for row, other in zip(found.to_dict("records"), fdr.to_dict("records"), strict=True):
         if row["comparison"] in NAMES[:2]:
             assert row["p_corrected"] == (1 + np.count_nonzero(greatest >= row["z"])) / 201
@@ -89,3 +91,52 @@ def test_an_effect_like_all_of_its_null_has_no_spread() -> None:
     z, null = standardised(1.0, [1.0, 1.0])
     assert z == 0
     assert null.tolist() == [0, 0]
+
+
+def test_what_was_not_tested_is_no_test_of_its_family() -> None:
+    """Left out of the false discovery rate and of its count, by scipy on the others; NaN itself."""
+    made = rows()
+    gone = [k for k, row in enumerate(made) if row["comparison"] == "RE-AI minus RE-AN"][:2]
+    for k in gone:
+        made[k]["p"] = float("nan")
+    found = pd.DataFrame(correct_rows(made, by="fdr"))
+    part = found[found["comparison"] == "RE-AI minus RE-AN"]
+    left = part[part["p"].notna()]
+    assert len(left) == 2
+    assert found.loc[gone, "p_corrected"].isna().all()
+    np.testing.assert_allclose(left["p_corrected"], false_discovery_control(left["p"]))
+    assert set(part["correction"]) == {"none; in p_corrected false discovery rate over 2 tests"}
+    others = found[found["comparison"].isin(NAMES[:2])]
+    np.testing.assert_allclose(others["p_corrected"], false_discovery_control(others["p"]))
+
+
+@given(st.lists(st.floats(1e-6, 1) | st.just(float("nan")), max_size=30))
+def test_false_discovery_is_scipys_on_what_was_tested_and_keeps_the_order(p: list[float]) -> None:
+    values = np.array(p)
+    found, tested = false_discovery(values), ~np.isnan(values)
+    assert np.isnan(found[~tested]).all()
+    if tested.any():
+        np.testing.assert_allclose(found[tested], false_discovery_control(values[tested]))
+        order = np.argsort(values[tested])
+        assert (np.diff(found[tested][order]) >= 0).all()
+        assert (found[tested] >= values[tested] * (1 - 1e-12)).all()
+
+
+def test_families_are_named_once_each_with_how_many_tests_they_have() -> None:
+    greatest = np.random.default_rng(2).normal(2.0, 0.5, size=200)
+    by_fdr = pd.DataFrame(correct_rows(rows(), by="fdr"))
+    assert say_families(by_fdr) == "; ".join(f"{name}: false discovery rate over {n} tests" for name, n in (
+        ("similarities", 8), ("differences", 4), ("trends", 4)))
+    by_max = pd.DataFrame(correct_rows(rows(), by="max", greatest=greatest))
+    assert say_families(by_max).startswith("similarities: largest of 8 similarities in each of 200 permutations")
+    assert say_families(pd.DataFrame(correct_rows(rows(), by="none"))) == ""
+    assert say_families(pd.DataFrame(rows())) == "", "a table of a release that did not correct"
+
+
+def test_the_families_of_two_subjects_by_the_largest_are_one() -> None:
+    greatest = [np.random.default_rng(k).normal(2.0, 0.5, size=100) for k in range(2)]
+    tables = [pd.DataFrame(correct_rows(rows(seed=k, sub=f"0{k}"), by="max", greatest=greatest[k])) for k in range(2)]
+    said = say_families(correct_subjects(tables, greatest=greatest)).split("; ")
+    assert said[0] == ("similarities: largest of 16 similarities of 2 subjects in each of 100 permutations "
+                       "(family-wise error)")
+    assert len(said) == 3

@@ -34,6 +34,7 @@ from analysis.report.figures.style import SavedFigure, save
 from analysis.report.figures.timing import RunTiming, draw_timing
 from analysis.report.records import DenoisingRecord, StudyRecords, SubjectRecords
 from analysis.report.regions.found import describe_found
+from analysis.report.tables import control_of
 from analysis.report.wording import coefficient_name, coefficient_sign
 from analysis.rsa.rdm import RDM
 from analysis.statistics.readings import LOGITS, SOFTMAX, split_readings
@@ -325,7 +326,7 @@ def _brain(records: StudyRecords) -> PlannedFigure:
 
 def _control(records: StudyRecords) -> tuple[PlannedFigure, ...]:
     """Plan Fig. S2, the same with a second selection; none where there is none."""
-    table = records.control
+    table = control_of(records)
     if table is None:
         return ()
     n = records.settings.rsa.control_vertices

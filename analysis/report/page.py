@@ -26,6 +26,7 @@ from analysis.report.tables import (
     brain_table,
     ceiling_table,
     choices_table,
+    control_of,
     denoising_table,
     departures_table,
     encoding_table,
@@ -153,7 +154,7 @@ class Report:
         records = read_records(self.request)
         naming = self.request.settings.naming
         lines = score(brain=records.brain, network=records.network, encoding=records.encoding,
-                      hierarchy=records.hierarchy, control=records.control,
+                      hierarchy=records.hierarchy, control=control_of(records),
                       naming=read_naming(self.request.layout, virtual=self._virtual),
                       margins=NamingMargins(naming.ai_least, naming.an_most))
         lines += readings_by_network(self.request)

@@ -231,12 +231,6 @@ class StudyRecords:
         return correct_subjects([one.rsa for one in self.subjects], greatest=[one.greatest for one in self.subjects])
 
     @property
-    def control(self) -> pd.DataFrame | None:
-        """Similarities in the brain on the second selection, of the subjects that have one; None where nobody has."""
-        tables = [one.control for one in self.subjects if one.control is not None]
-        return pd.concat(tables, ignore_index=True) if tables else None
-
-    @property
     def encoding(self) -> pd.DataFrame:
         """Encoding accuracies, all subjects."""
         return pd.concat([one.encoding for one in self.subjects], ignore_index=True)

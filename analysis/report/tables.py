@@ -236,6 +236,12 @@ def _statistics(table: pd.DataFrame, *, lines: tuple[str, ...], kinds: tuple[str
                      n_text=len(lines))
 
 
+def control_of(records: StudyRecords) -> pd.DataFrame | None:
+    """Give the similarities on the second selection, of the subjects that have one; None where nobody has."""
+    tables = [one.control for one in records.subjects if one.control is not None]
+    return pd.concat(tables, ignore_index=True) if tables else None
+
+
 def say_statistic(row: Any) -> str:
     """Write a tested number: effect, interval, p, and p corrected where the table has it.
 

@@ -403,7 +403,8 @@ def test_a_networks_similarities_and_trends(fabricated):
     assert by_name.loc[("layers", "trend RE-AN"), "effect"] > 0.7
     assert by_name.loc[("layers", "trend RE-AI"), "effect"] < -0.7
     assert by_name.loc[("layers", "trend RE-AI"), "p"] < 0.02
-    assert table["seed"].isna().sum() == 2
+    assert table["seed"].isna().sum() == 2 + len(LAYERS), "trends are exact, differences by t: no draws behind p"
+    assert table["paper_seed"].isna().sum() == 2
     assert table["ceiling_low"].isna().all()
     assert set(table["sub"]) == {""}
     assert (layout.derivatives("rsa") / "network-demo_rsa.tsv").is_file()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -94,22 +96,28 @@ def test_in_a_terminal_ctrl_c_and_ctrl_d_are_the_operators_own(what: str, typed:
     process = subprocess.Popen([sys.executable, "-c", controlled, what], cwd=ROOT, stdin=theirs, stdout=theirs,
                                stderr=theirs, env={**os.environ, "PYTHONPATH": str(ROOT)})
     os.close(theirs)
-    asked = _read(ours, until=": ")
-    os.write(ours, typed)
-    said = _read(ours)
+    asked = said = ""
+    while not asked.endswith(": ") and process.poll() is None:
+        asked += _shown(ours)
+    while process.poll() is None and "got " not in said:
+        os.write(ours, typed)  # again: a Ctrl-C between a question and the reading of its answer is lost
+        said += _shown(ours)
+    said += _shown(ours)
     process.wait(30)
     os.close(ours)
     assert ("What now? [start, skip, leave]" if what == "choice" else "Which? [number, or Enter]") in asked
     assert got in said
 
 
-def _read(descriptor: int, *, until: str | None = None) -> str:
-    """Read what a terminal shows until it ends so, or nobody writes there any more."""
-    text = ""
-    while until is None or not text.endswith(until):
+def _shown(descriptor: int) -> str:
+    """Read what a terminal shows within three seconds; nothing once nobody writes there any more."""
+    text, until = "", time.monotonic() + 3.0
+    while (left := until - time.monotonic()) > 0 and select.select([descriptor], [], [], left)[0]:
         try:
             text += os.read(descriptor, 4096).decode()
         except OSError:
+            break
+        if text.endswith(": "):
             break
     return text
 

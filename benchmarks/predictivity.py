@@ -38,6 +38,25 @@ def null_sets(n_sets: int, *, seed: int, n_images: int, n_sites: int = 40) -> No
           f"{100 * np.mean([one.low <= 0 <= one.high for one in found]):.1f} %")
 
 
+def null_sessions(n_sets: int, *, seed: int, n_images: int = 40, n_sites: int = 40) -> None:
+    """Compare, on the same sets of two sessions with offsets, whose means are taken off."""
+    found: dict[str, list[float]] = {"all images'": [], "training images'": []}
+    sessions = np.arange(n_images) % 2
+    for k in range(n_sets):
+        rng = np.random.default_rng([seed, n_images, k, 2])
+        units, responses = rng.normal(size=(n_images, 300)), shared_noise(rng, (n_images, n_sites))
+        responses += rng.normal(size=(2, n_sites))[sessions]
+        centred = responses - np.stack([responses[sessions == one].mean(axis=0) for one in (0, 1)])[sessions]
+        found["all images'"].append(predictivity(units, centred, rng=np.random.default_rng(k)).score)
+        found["training images'"].append(predictivity(units, responses, rng=np.random.default_rng(k),
+                                                      blocks=[str(one) for one in sessions]).score)
+    for name, scores in found.items():
+        print(f"null, {n_images} images in two sessions, the mean of {name} taken off: mean score "
+              f"{np.mean(scores):+.4f} +- {np.std(scores, ddof=1) / np.sqrt(n_sets):.4f}")
+    apart = np.subtract(*found.values())
+    print(f"  difference on the same sets {apart.mean():+.4f} +- {apart.std(ddof=1) / np.sqrt(n_sets):.4f}")
+
+
 def planted_sets(n_sets: int, *, seed: int, n_images: int, noise: float, n_sites: int = 40) -> None:
     found = []
     for k in range(n_sets):
@@ -92,6 +111,7 @@ def main() -> None:
     given = parser.parse_args()
     for n_images in (40, 120):
         null_sets(given.sets, seed=given.seed, n_images=n_images)
+    null_sessions(given.sets, seed=given.seed)
     for n_images, noise in ((120, 0.5), (120, 1.0), (500, 1.0)):
         planted_sets(max(given.sets // 10, 5), seed=given.seed, n_images=n_images, noise=noise)
     map_sets(max(given.sets // 10, 5), seed=given.seed)

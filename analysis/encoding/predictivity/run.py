@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -115,6 +115,7 @@ class SubjectPredictivity:
                 found = predictivity(np.concatenate([units[kind] for kind in types]),
                                      np.concatenate([patterns.responses[kind] for kind in types]),
                                      halves=(halves[0], halves[1]), groups=patterns.base_images * len(types),
+                                     blocks=_blocks(patterns, types, means=self.roi.session_means),
                                      rng=np.random.default_rng(seed), n_components=self.settings.n_components,
                                      n_splits=self.settings.n_splits)
                 yield {"sub": self.sub, "roi": roi, "layer": layer, "images": kinds, **score_row(found, seed=seed)}
@@ -134,6 +135,14 @@ def _centred(betas: Betas, settings: RoiSettings) -> Betas:
     """Take session means off as the patterns' are."""
     return betas if settings.session_means == "kept" else \
         betas.without_session_means(pooled=settings.session_means == "pooled")
+
+
+def _blocks(patterns: RoiPatterns, types: Sequence[str], *, means: str) -> tuple[str, ...] | None:
+    """Name what has a mean of its own, image by image: as session means are taken off."""
+    if means == "kept":
+        return None
+    return tuple(f"session {ses}" if means == "pooled" else f"session {ses}, {kind}"
+                 for kind in types for ses in patterns.sessions)
 
 
 def _presentation(betas: dict[str, Betas], patterns: RoiPatterns, kind: str, number: int) -> NDArray[np.float32]:

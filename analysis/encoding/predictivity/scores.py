@@ -101,7 +101,8 @@ def _over(score: float, ceiling: float | None) -> float:
 
 
 def predictivity(units: Values, responses: Values, *, rng: Generator, halves: tuple[Values, Values] | None = None,
-                 groups: Sequence[str] | None = None, n_components: int = 25, n_splits: int = 10) -> Predictivity:
+                 groups: Sequence[str] | None = None, blocks: Sequence[str] | None = None, n_components: int = 25,
+                 n_splits: int = 10) -> Predictivity:
     """Score a layer by the responses that it predicts.
 
     Parameters
@@ -115,6 +116,9 @@ def predictivity(units: Values, responses: Values, *, rng: Generator, halves: tu
         Means of two halves of the repetitions, for the ceiling.
     groups : sequence of str, optional
         Images of one group are held out together: an AI looks like its RE.
+    blocks : sequence of str, optional
+        Images measured together, with an offset of their own: a session's. In each split the mean of a block's training
+        images is taken off all its images; a mean over all of them would put what is held out into the training.
     n_components : int
         Of each model, at most.
     n_splits : int
@@ -127,15 +131,16 @@ def predictivity(units: Values, responses: Values, *, rng: Generator, halves: tu
     Raises
     ------
     AnalysisError
-        If a split would hold out fewer than three images, or shapes do not fit.
+        If a split would hold out fewer than three images, or all of a block; or if shapes do not fit.
     """
     measured = np.asarray(responses, dtype=np.float64)
     parts = deal(len(measured), rng=rng, groups=groups, n_splits=n_splits)
     scores, most = np.empty((n_splits, measured.shape[1])), 0
     for k, held_out in enumerate(parts):
         rest = np.setdiff1d(np.arange(len(measured)), held_out)
-        model = fit_pls(units[rest], measured[rest], n_components=n_components)
-        scores[k] = correlate(model.predict(units[held_out]), measured[held_out])
+        known = measured if blocks is None else without_block_means(measured, blocks=blocks, of=rest)
+        model = fit_pls(units[rest], known[rest], n_components=n_components)
+        scores[k] = correlate(model.predict(units[held_out]), known[held_out])
         most = max(most, model.n_components)
     sites = scores.mean(axis=0)
     score, medians = float(np.median(sites)), np.median(scores, axis=1)
@@ -144,6 +149,40 @@ def predictivity(units: Values, responses: Values, *, rng: Generator, halves: tu
     p = float(student.sf(score / error, n_splits - 1)) if error > 0 else 1.0
     return Predictivity(score, error, score - reach, score + reach, max(p, np.finfo(float).tiny),
                         None if halves is None else find_ceiling(*halves), sites, len(measured), n_splits, most)
+
+
+def without_block_means(responses: Floats, *, blocks: Sequence[str], of: NDArray[np.int64]) -> Floats:
+    """Take off each block's images the mean of those among them that a model is trained on.
+
+    Parameters
+    ----------
+    responses : float64 array, (n_images, n_sites)
+    blocks : sequence of str
+        Each image's.
+    of : int64 array
+        The training images.
+
+    Raises
+    ------
+    AnalysisError
+        If none of a block's images is among them.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [3.0], [9.0], [5.0]])
+    >>> without_block_means(values, blocks=["a", "a", "b", "b"], of=np.array([0, 1, 2])).ravel().tolist()
+    [-1.0, 1.0, 0.0, -4.0]
+    """
+    names, found = np.asarray(blocks), responses.copy()
+    for block in np.unique(names):
+        rows = np.flatnonzero(names == block)
+        training = np.intersect1d(rows, of)
+        if not len(training):
+            raise AnalysisError(f"predictivity, {block}", came=f"a split that holds out all {len(rows)} images",
+                                expected="training images in each session, for its mean",
+                                remedy="Ask for more splits (predictivity.n_splits).")
+        found[rows] -= responses[training].mean(axis=0)
+    return found
 
 
 def deal(n: int, *, rng: Generator, groups: Sequence[str] | None, n_splits: int) -> list[NDArray[np.int64]]:

@@ -62,7 +62,8 @@ def test_a_row_is_that_of_the_core_on_the_subjects_patterns(study, table):
     assert patterns.image_ids["RE"] == tuple(ids)
     seed = derive_seed(settings.study.seed, "01", "V1", "RE", "predictivity")
     found = predictivity(units.astype(np.float32), patterns.responses["RE"], rng=np.random.default_rng(seed),
-                         n_splits=5, groups=patterns.base_images)
+                         n_splits=5, groups=patterns.base_images,
+                         blocks=[f"{ses} RE" for ses in patterns.sessions])
     row = table[(table["roi"] == "V1") & (table["images"] == "RE") & (table["layer"] == "layer1")].iloc[0]
     assert row["effect"] == pytest.approx(found.score, abs=1e-6)
     assert int(row["seed"]) == seed

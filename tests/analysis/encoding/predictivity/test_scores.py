@@ -76,6 +76,44 @@ def test_means_that_training_and_test_do_not_share_move_no_score():
     assert moved.error == pytest.approx(plain.error)
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_offsets_of_sessions_change_nothing_where_training_images_means_are_taken_off(centred):
+    """Whatever is constant within a block goes with the mean of its training images, a mean of all images too."""
+    units, halves = planted(60, n_sites=5)
+    sessions = np.arange(60) % 3
+    blocks = [f"ses-{one}" for one in sessions]
+    plain = score(units, halves, blocks=blocks)
+    offsets = np.random.default_rng(3).normal(size=(3, 5)) * 20
+    if centred:
+        offsets = -np.stack([sum(halves)[sessions == one].mean(axis=0) / 2 for one in range(3)])
+    moved = score(units, tuple(half + offsets[sessions] for half in halves), blocks=blocks)
+    np.testing.assert_allclose(moved.sites, plain.sites, atol=1e-8)
+
+
+def test_a_split_with_blocks_is_that_of_a_plain_loop_with_scikit_learn():
+    rng = np.random.default_rng(5)
+    units, responses = rng.normal(size=(24, 30)), rng.normal(size=(24, 4))
+    blocks = ["a", "b"] * 12
+    found = predictivity(units, responses, rng=np.random.default_rng(8), blocks=blocks, n_components=3, n_splits=4)
+    expected = np.zeros((4, 4))
+    for k, held_out in enumerate(deal(24, rng=np.random.default_rng(8), groups=None, n_splits=4)):
+        rest = [i for i in range(24) if i not in held_out]
+        known = responses.copy()
+        for i in range(24):
+            known[i] -= np.mean([responses[j] for j in rest if blocks[j] == blocks[i]], axis=0)
+        model = PLSRegression(3, scale=False, tol=1e-15, max_iter=100_000).fit(units[rest], known[rest])
+        predicted = model.predict(units[held_out])
+        expected[k] = [pearsonr(predicted[:, site], known[held_out, site])[0] for site in range(4)]
+    np.testing.assert_allclose(found.sites, expected.mean(axis=0), atol=1e-5)
+
+
+def test_a_session_that_is_held_out_whole_has_no_mean():
+    rng = np.random.default_rng(2)
+    with pytest.raises(AnalysisError, match=r"session 0\d.*holds out all 3 images"):
+        predictivity(rng.normal(size=(12, 5)), rng.normal(size=(12, 2)), rng=rng, n_splits=4,
+                     groups=[str(k // 3) for k in range(12)], blocks=[f"session {1 + k // 3:02}" for k in range(12)])
+
+
 def test_p_and_interval_are_students_about_the_score():
     found = score(*planted(80, noise=3.0))
     half = t_distribution.ppf(0.975, 9) * found.error

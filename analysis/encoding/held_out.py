@@ -2,7 +2,8 @@ r"""Held-out RE images: the choice of the level, and whether the models predict 
 
 A model that does not carry to AN says something only if it predicts RE images that it was not trained on. Each fold's
 images are predicted by a model of the others, at the level that is best over the other folds' images, and scored as
-deviations from the training images' means (centred on themselves, held-out images correlate -.03 with nothing).
+deviations from the training images' means, by their cosine (centred on themselves, held-out images correlate -.03 with
+nothing).
 
 Exchanged labels alone are too narrow a null for this accuracy: image i trains the model that predicts j, and j the one
 that predicts i, and what chance adds to the one it adds to the other. How much wider chance is depends on the units.

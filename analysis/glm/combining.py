@@ -56,9 +56,15 @@ def check_betas(paths: Mapping[str, Path], *, sub: str) -> None:
 
 
 def vertices_left_out(fits: Iterable[Path]) -> dict[str, dict[str, int]]:
-    """Gather from the sidecars of sessions' fits how many vertices have no betas, and why, by session and portion."""
-    return {where: counts for path in fits
-            for where, counts in read_json(sidecar_path(path)).get("VerticesLeftOut", {}).items()}
+    """Gather from the sidecars of sessions' fits how many vertices have no betas, and why, by session and portion.
+
+    Fits of versions before 0.2.0 told of other sessions too, as they were then: what says nothing hides no count.
+    """
+    found = dict[str, dict[str, int]]()
+    for path in fits:
+        for where, counts in read_json(sidecar_path(path)).get("VerticesLeftOut", {}).items():
+            found[where] = counts or found.get(where, {})
+    return found
 
 
 def missing_runs_of(paths: Iterable[Path]) -> dict[str, str]:

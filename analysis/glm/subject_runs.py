@@ -211,10 +211,12 @@ class SubjectRuns:
             events={key: self.sessions[key.ses][key] for key in runs}, accepted=EXCHANGED in self.accept,
             foreign=self.foreign))
 
-    def left_out_of(self, hemi: str) -> dict[str, dict[str, int]]:
-        """Give :attr:`left_out` of one hemisphere, without the subject's name."""
+    def left_out_of(self, hemi: str, *, sessions: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Give :attr:`left_out` of one hemisphere in sessions that are fitted together, without the subject's name."""
+        wanted = f"ses-{'+'.join(sessions)}"
         return {where.removeprefix(f"sub-{self.sub} ").removesuffix(f" hemi-{hemi}"): counts
-                for where, counts in self.left_out.items() if where.endswith(f"hemi-{hemi}")}
+                for where, counts in self.left_out.items()
+                if where.endswith(f"hemi-{hemi}") and wanted in where.split()}
 
     def _confounds_path(self, key: RunKey) -> Path:
         found = self.data.confounds(key)

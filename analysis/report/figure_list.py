@@ -190,7 +190,8 @@ def _searchlight(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFig
     if not one.searchlight:
         return ()
     chosen = records.settings.roi
-    caption = (f"Correlation of the AI (above) and AN (below) images' dissimilarities with those of the RE images on "
+    less = ", less its mean over exchanged labels" if records.settings.rsa.null_mean == "removed" else ""
+    caption = (f"Correlation of the AI (above) and AN (below) images' dissimilarities with those of RE images{less}; "
                f"disks of {chosen.radius_mm:g} mm along the flat map around every vertex. Red: above 0; grey: disks of "
                f"fewer than {chosen.min_disk} vertices. Lines: borders of the regions.")
     return (PlannedFigure("regions", f"sub-{one.sub}_searchlight", f"Searchlight, subject {one.sub}", caption,
@@ -299,8 +300,9 @@ def _rdms(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ..
     said = (f"Dissimilarities ({first.rdms['RE'].measure}) of all pairs of {len(first.rdms['RE'])} images as "
             f"percentile ranks, base images in the same order in all. {coefficient_sign(one.rsa)}: "
             f"{coefficient_name(one.rsa)} with the RE matrix, both as drawn; less null: what bars show, the similarity "
-            "less the mean of its permutation null; p: "
-            f"{_tests(first.statistics, 'RE-AI').partition('; ')[0]}.")
+            f"less the mean of its permutation null; p in the brain: "
+            f"{_tests(first.statistics, 'RE-AI').partition('; ')[0]}; in the network: "
+            f"{_tests(table, 'RE-AI').partition('; ')[0]}.")
     whom = f"subject {one.sub}"
     return (PlannedFigure("regions", f"sub-{one.sub}_pairs", f"How similarities arise: {first.name}, {whom}",
                           f"A dot a pair of images. {said}", lambda: draw_pairs(first)),
@@ -343,10 +345,9 @@ def _network(records: StudyRecords, *, with_images: bool = False) -> PlannedFigu
     caption = (f"The same similarities in the layers of the network “{name}”; {_n(layers)} images. Markers and lines: "
                f"{_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "
                f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. "
-               f"{_resamples(layers, records)}")
+               f"{_resamples(layers, records)} Filled: p < .05, one-sided; a 95 % interval has two sides, may hold 0.")
     if logits is not None:
-        caption += (" Diamonds, with names: the last layer by its logits instead of their softmax; the lines are the "
-                    "softmax's.")
+        caption += " Diamonds, with names: the last layer by its logits instead of its softmax, whose are the lines."
     low_level = records.low_level if with_images else None
     if with_images:
         caption += " Short lines at the left: the same similarities by pixels and by Gabor energies."
@@ -357,12 +358,12 @@ def _network(records: StudyRecords, *, with_images: bool = False) -> PlannedFigu
 def _encoding(records: StudyRecords) -> PlannedFigure:
     table = records.encoding
     logits = " Hatched: the last layer by its logits." if LOGITS in split_readings(table, column="layer") else ""
-    caption = (f"Correlation of measured with predicted responses, for models trained on RE images and tested on AI "
+    caption = (f"Correlation of measured with predicted responses, trained on RE images and tested on AI "
                f"(warm) and AN (cool) images; shades: layers, from light to dark. Dashes: held-out RE images, the "
-               f"control without which no failure on AN can be read.{logits} Mean of {_n(table)} vertices. "
+               f"control without which no failure on AN can be read; an AI image resembles an RE image trained on, "
+               f"a held-out RE image does not.{logits} Mean of {_n(table)} vertices. "
                f"{_tests(table, 'AI', column='type')[:1].upper()}{_tests(table, 'AI', column='type')[1:]}; held-out "
-               f"RE: {_tests(table, 'RE', column='type')}. "
-               f"{_resamples(table, records)}")
+               f"RE: {_tests(table, 'RE', column='type')}. {_resamples(table, records)}")
     return PlannedFigure("results", "encoding", "Encoding models, from RE to AI and AN", caption,
                          lambda: draw_encoding(table))
 
@@ -374,7 +375,7 @@ def _hierarchy(records: StudyRecords) -> PlannedFigure:
     caption = ("Share of each region's vertices whose responses to AI (warm) and AN (cool) images each layer's model "
                "predicts best; shades: layers, from light to dark. Bars: means over subjects and presentations; "
                "markers: subjects. None: vertices whose best layer is no better than the best in exchanged labels "
-               f"(p > {p:g}).")
+               f"(p > {p:g}): of vertices that no layer predicts, about {1 - p:.0%} are none.")
     return PlannedFigure("results", "hierarchy", "Best layer of each vertex (Fig. S1)", caption,
                          lambda: draw_hierarchy(table))
 

@@ -304,7 +304,8 @@ def _require_finite(values: Floats, *, labels: tuple[str, ...], where: str) -> N
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if bad.size:
         raise AnalysisError(where, came=f"{bad.size} pattern(s) with NaN or infinity, first {labels[bad[0]]!r}",
-                            expected="finite values", remedy="Leave out the vertices without data.")
+                            expected="finite values", remedy="Leave out vertices without data; make a "
+                            "layer's responses again with `python -m stimuli features --overwrite`.")
 
 
 def _require_spread(values: Floats, *, labels: tuple[str, ...], where: str) -> None:

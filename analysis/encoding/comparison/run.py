@@ -30,9 +30,9 @@ from subjects.settings.models import ComparisonSettings
 from subjects.store import write_table
 
 COLUMNS = ("sub", "roi", "layer", "model", "effect", "sd", "n", "n_images", "n_folds", "seed")
-MEANING = ("effect: mean over n vertices of the correlation over n_images held-out RE images, of deviations from the "
-           "means of the images trained on; sd: over vertices; layer: all for banded ridge. For comparison alone: "
-           "images both train and are tested, so that no p or interval is given")
+MEANING = ("effect: mean over n vertices of the cosine, over n_images held-out RE images, of predicted and measured "
+           "deviations from the means of the images trained on; sd: over vertices; layer: all for banded ridge. For "
+           "comparison alone: images both train and are tested, so that no p or interval is given")
 NAMES = {"romp": "ROMP", "omp": "OMP", "ridge": "ridge", "banded": "banded ridge"}
 TOGETHER = "all"
 _REMEDY = "Compare again with `python -m analysis compare`."

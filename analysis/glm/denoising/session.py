@@ -234,7 +234,7 @@ class SessionDenoising:
                         names={1: "noise pool"}, hemi=hemi, overwrite=True)
         return {path: {"Unit": "percent signal change", "StandardError": "half the 16 to 84 % range of the bootstraps",
                        "ConditionNumbers": {one.name: round(one.condition_number, 3) for one in found},
-                       "VerticesLeftOut": self.runs.left_out_of(hemi),
+                       "VerticesLeftOut": self.runs.left_out_of(hemi, sessions=self.sessions),
                        "EventsInData": self.runs.event_scores.get(hemi, {})}}
 
 

@@ -125,7 +125,7 @@ class SessionFits:
             describe_derivative(self.runs.layout, "glm")
             save_fits(self.path(hemi), found, hemi=hemi, overwrite=True)
             return {self.path(hemi): {"Unit": "percent signal change", "Remarks": said,
-                                      "VerticesLeftOut": self.runs.left_out_of(hemi),
+                                      "VerticesLeftOut": self.runs.left_out_of(hemi, sessions=self.sessions),
                                       "EventsInData": self.runs.event_scores.get(hemi, {})}}
 
         return write

@@ -37,6 +37,8 @@ from subjects.store import read_json, write_table
 
 log = logging.getLogger(__name__)
 SETTINGS = ("model", "hrf", "drift_minutes", "partition")
+AFTER_S = 16.0
+"""How long a scanner is taken to run on after the last event, where nothing says it: until its response has passed."""
 
 
 def plan(request: Request) -> tuple[Work, ...]:
@@ -201,7 +203,7 @@ class SessionDesign:
 
     @cached_property
     def _uncounted(self) -> dict[str, int]:
-        """Volumes of the runs whose logs tell of none: those of their time series, else to the last event's end."""
+        """Volumes of runs whose logs tell of none: those of their time series, else to the last event's response."""
         found = {}
         for key, table in ((key, table) for ses in self.sessions for key, table in self.runs.sessions[ses].items()):
             if table.attrs.get("n_pulses") or table.attrs.get("sidecar", {}).get("n_volumes"):
@@ -211,9 +213,9 @@ class SessionDesign:
                 found[label_part(key)] = read_outline(bold).n_volumes
                 continue
             last_s = float((table["onset"] + table["duration"]).max())
-            found[label_part(key)] = int(np.ceil(last_s / self.runs.tr_s))
-            log.warning("%s: nothing says how many volumes were taken; %d are counted, to the end of the last event",
-                        key, found[label_part(key)])
+            found[label_part(key)] = int(np.ceil((last_s + AFTER_S) / self.runs.tr_s))
+            log.warning("%s: nothing says how many volumes were taken; %d are counted, to %g s after the last event",
+                        key, found[label_part(key)], AFTER_S)
         return found
 
     @cached_property

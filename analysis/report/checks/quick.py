@@ -40,6 +40,8 @@ from subjects.store import read_json, write_json
 
 MAX_DISPLACEMENT_MM, MAX_SHARE, MAX_DRIFT_MM = 0.5, 0.05, 2.0
 MIN_SNR, MAX_GLOBAL_PCT, MIN_SHARE_RESPONDING = 30.0, 3.0, 0.002
+MIN_AHEAD = 0.05
+"""By how much more variance the best run's events must explain than the next one's: noise is ahead by .03 at most."""
 _TOP = 0.01
 
 
@@ -200,8 +202,11 @@ def _of_response(z: Floats, others: dict[str, Floats], *, key: RunKey) -> tuple[
     if len(others) > 1:
         scores = {name: _score(one) for name, one in others.items()}
         best, own = max(scores, key=lambda name: scores[name]), scores[str(key)]
-        good = best == str(key)
-        said = "this run's events fit the data best of the session's" if good else f"the events of {best} fit better"
+        ahead = scores[best] - max(value for name, value in scores.items() if name != best)
+        good = ahead >= MIN_AHEAD and best == str(key)
+        said = (f"no run's events fit clearly best: {best} is ahead by {ahead:.3f} ({MIN_AHEAD:g} or more)"
+                if ahead < MIN_AHEAD else "this run's events fit the data best of the session's" if good
+                else f"the events of {best} fit better")
         found.append(Verdict(name="attempt", said=said, value=own - max(
             value for name, value in scores.items() if name != str(key)), good=good))
     return tuple(found)

@@ -78,10 +78,12 @@ def _require_signal(data: NDArray[np.float32], *, path: Path) -> None:
     if high <= 0:
         raise AnalysisError(str(path), came=f"no value above 0 (the highest is {high:g})", expected="a scan's signal",
                             remedy=remedy)
-    first = data[..., :1]
-    if all(np.array_equal(data[..., k:k + 1], first) for k in range(1, data.shape[3])):
-        raise AnalysisError(str(path), came=f"the same image in all {data.shape[3]} volumes",
-                            expected="a series whose volumes differ", remedy=remedy)
+    same = [k for k in range(1, data.shape[3]) if np.array_equal(data[..., k], data[..., k - 1])]
+    if same:
+        which = (f"in all {data.shape[3]} volumes" if len(same) == data.shape[3] - 1 else
+                 f"in volumes {same[0]} and {same[0] + 1}; {len(same)} volumes are as the one before")
+        raise AnalysisError(str(path), came=f"the same image {which}", expected="a series whose volumes differ",
+                            remedy=remedy)
 
 
 def find_head(mean: NDArray[np.floating]) -> NDArray[np.bool_]:

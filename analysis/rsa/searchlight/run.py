@@ -94,17 +94,11 @@ class SubjectSearchlight:
             inputs |= {f"betas_{hemi}": path, f"flat_{hemi}": self.data.surfaces[hemi]["flat"]}
         return Origin(inputs, {"seed": self.seed, "roi": self.roi.model_dump(mode="json", include={
             "radius_mm", "min_disk", "session_means"}), "rsa": self.rsa.model_dump(mode="json", include={
-                "dissimilarity", "comparison", "null_mean", "searchlight_permutations"})})
+                "dissimilarity", "comparison", "pairs", "null_mean", "searchlight_permutations"})})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Search both hemispheres, and correct both together."""
-        if self.rsa.dissimilarity != "correlation":
-            raise AnalysisError("searchlight", came=f"rsa.dissimilarity = {self.rsa.dissimilarity!r}",
-                                expected="correlation", remedy="Run it with rsa.dissimilarity = \"correlation\".")
-        if self.rsa.comparison not in ("spearman", "rho_a"):
-            raise AnalysisError("searchlight", came=f"rsa.comparison = {self.rsa.comparison!r}",
-                                expected="spearman, or rho_a, which is the same without ties",
-                                remedy="Run it with rsa.comparison = \"spearman\".")
+        _require_choices(self.rsa)
         surfaces = {hemi: self.data.load_surface(hemi) for hemi in HEMISPHERES}
         betas = self._load()
         orders = None
@@ -144,9 +138,12 @@ class SubjectSearchlight:
         describe_derivative(self.layout, "rsa")
         for path, (hemi, own) in zip(self.paths, maps.items(), strict=True):
             write_maps(path, own, hemi=hemi, overwrite=True)
-        said = (f"Spearman's rho of RDMs (1 - Pearson's r) on disks of {self.roi.radius_mm:g} mm along the flat map; "
-                f"p one-sided by {self.rsa.searchlight_permutations} permutations within sessions, the same at every "
-                f"vertex; clusters above z = {FORMING_Z}")
+        less = ", less its mean over exchanged labels within sessions" if self.rsa.null_mean == "removed" else ""
+        said = (f"Spearman's rho of RDMs (1 - Pearson's r){less}, on disks of {self.roi.radius_mm:g} mm along the flat "
+                "map")
+        if self.rsa.searchlight_permutations:
+            said += (f"; p one-sided by {self.rsa.searchlight_permutations} permutations within sessions, the same at "
+                     f"every vertex; clusters above z = {FORMING_Z}")
         gaps = missing_runs_of(betas_paths(self.layout, sub=self.sub).values())
         return {path: {"Maps": list(own), "Searchlight": said, **gaps}
                 for path, own in zip(self.paths, maps.values(), strict=True)}
@@ -155,6 +152,20 @@ class SubjectSearchlight:
         """See that both files can be read."""
         for path in self.paths:
             read_gifti(path, expected="searchlight maps")
+
+
+def _require_choices(chosen: RsaSettings) -> None:
+    """See that maps are asked for as they can be made: what `rsa` offers beside is no silent default here."""
+    if chosen.dissimilarity != "correlation":
+        raise AnalysisError("searchlight", came=f"rsa.dissimilarity = {chosen.dissimilarity!r}",
+                            expected="correlation", remedy="Run it with rsa.dissimilarity = \"correlation\".")
+    if chosen.comparison not in ("spearman", "rho_a"):
+        raise AnalysisError("searchlight", came=f"rsa.comparison = {chosen.comparison!r}",
+                            expected="spearman, or rho_a, which is the same without ties",
+                            remedy="Run it with rsa.comparison = \"spearman\".")
+    if chosen.pairs != "all":
+        raise AnalysisError("searchlight", came=f"rsa.pairs = {chosen.pairs!r}", expected="all pairs of images",
+                            remedy="Run it with rsa.pairs = \"all\".")
 
 
 def searchlight_paths(layout: Layout, *, sub: str) -> tuple[Path, ...]:

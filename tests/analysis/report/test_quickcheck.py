@@ -100,6 +100,15 @@ def test_another_runs_series_is_told_by_its_events(study, scan, tmp_path):
     assert "the events of sub-01_ses-01_task-main_run-1 fit better" in words
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_tells_no_run_from_another(study, scan, tmp_path, seed):
+    noise = 6 * np.random.default_rng(seed).standard_normal(scan.shape)
+    still = (scan.mean(axis=3, keepdims=True) + noise).astype(np.float32)
+    good, words = verdicts_of(study, save(tmp_path / "scan.nii", still))["attempt"]
+    assert not good
+    assert "no run's events fit clearly best" in words
+
+
 @pytest.mark.parametrize(("tr", "unit", "read_s"), [(2.0, "sec", 2.0), (2000.0, "msec", 2.0), (2000.0, "sec", 2.0),
                                                     (1.5, "sec", 1.5)])
 def test_the_repetition_time_is_read_in_any_unit(scan, tmp_path, tr, unit, read_s):
@@ -166,6 +175,8 @@ def test_the_command_ends_with_one_where_something_asks_for_a_look(study, scan, 
     (lambda data: np.full_like(data, 7.0), "7 in every voxel of every volume"),
     (lambda data: -np.abs(data), "no value above 0"),
     (lambda data: np.repeat(data[..., :1], data.shape[3], axis=3), "the same image in all 98 volumes"),
+    (lambda data: np.concatenate([data[..., :90], np.repeat(data[..., 89:90], 8, axis=3)], axis=3),
+     "the same image in volumes 90 and 91; 8 volumes are as the one before"),
     (lambda data: np.where(np.arange(data.shape[3]) == 3, np.nan, data), "values that are not finite")])
 def test_what_is_no_signal_is_refused_and_nothing_is_written(study, scan, tmp_path, spoil, came):
     path = save(tmp_path / "flat.nii", spoil(scan[..., :98]).astype(np.float32))

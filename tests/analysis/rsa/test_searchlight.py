@@ -200,6 +200,8 @@ def test_the_step_writes_both_hemispheres_as_gifti_the_same_by_any_number_of_job
 
 def test_another_dissimilarity_or_coefficient_is_refused(tmp_path) -> None:
     layout, _ = make_study(tmp_path / "study")
+    with pytest.raises(AnalysisError, match=r"rsa.pairs = 'within_sessions'; expected all pairs"):
+        run("searchlight", layout, load_settings(layout.root, overrides={"rsa.pairs": "within_sessions"}))
     with pytest.raises(AnalysisError, match=r"rsa.dissimilarity = 'euclidean'; expected correlation"):
         run("searchlight", layout, load_settings(layout.root, overrides={"rsa.dissimilarity": "euclidean"}))
     with pytest.raises(AnalysisError, match=r"rsa.comparison = 'tau_a'; expected spearman, or rho_a"):

@@ -14,7 +14,7 @@ KINDS = {"bold": "simulated/sub-*/ses-*/func/*_bold.func.gii", "features": "feat
 """What can be dropped, and its files under ``derivatives/``: a later step needs no more of them than their digests."""
 
 DROPPED = "Dropped"
-"""What the sidecar of a file says that was dropped, beside its digest."""
+"""What the sidecar of features says that were dropped, beside their digest."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,18 @@ def _kept(path: Path) -> bool:
 
 
 def drop(found: tuple[Droppable, ...]) -> int:
-    """Remove files, saying so in their sidecars first (one that is gone without that is missed); give their bytes."""
+    """Remove files; give their bytes.
+
+    Features say so in their sidecar first: features that are gone without that are missed. A time series' sidecar is
+    read by later steps itself, and stays as it is.
+    """
     from subjects.provenance import sidecar_path
     from subjects.store import read_json, write_json
 
     for one in found:
-        beside = sidecar_path(one.path)
-        write_json(beside, {**read_json(beside), DROPPED: True}, overwrite=True)
+        if one.kind == "features":
+            beside = sidecar_path(one.path)
+            write_json(beside, {**read_json(beside), DROPPED: True}, overwrite=True)
         one.path.unlink(missing_ok=True)
     return sum(one.size for one in found)
 

@@ -330,13 +330,14 @@ def test_noise_ceiling_joins_by_label_and_needs_two_subjects():
 
 def test_split_half_reliability_is_corrected_to_the_whole_of_the_data():
     a, b = random_rdm(1), random_rdm(1, features=20)
-    assert split_half_reliability(a, b) == pytest.approx((1.0, 1.0))
+    assert split_half_reliability(a, b) == pytest.approx((1.0, 1.0, 0.0))
     mixed = RDM(names(10), a.condensed + random_rdm(2).condensed, "correlation")
-    low, high = split_half_reliability(a, mixed)
+    low, high, chance = split_half_reliability(a, mixed)
+    assert chance == 0
     assert low == pytest.approx(spearmanr(a.condensed, mixed.condensed).statistic)
     assert high == pytest.approx(2 * low / (1 + low))
     opposite = RDM(names(10), 2 - a.condensed, "correlation")
-    assert split_half_reliability(a, opposite) == pytest.approx((-1.0, -1.0))
+    assert split_half_reliability(a, opposite) == pytest.approx((-1.0, -1.0, 0.0))
 
 
 @pytest.mark.parametrize(("change", "text"), [({"p": 0.0}, "p = 0.0; expected 0 < p <= 1"),

@@ -173,8 +173,12 @@ def _require_series(image: GiftiImage, *, path: Path) -> None:
 
 def _time_step_s(image: GiftiImage, *, path: Path) -> float | None:
     """Read ``TimeStep``, which FreeSurfer gives in ms and some programs in s; no scan takes 50 s or less than 50 ms."""
-    said = [meta["TimeStep"] for meta in _all_metadata(image) if meta.get("TimeStep")]
-    return as_seconds(said[0], path=path) if said else None
+    said = dict.fromkeys(meta["TimeStep"] for meta in _all_metadata(image) if meta.get("TimeStep"))
+    steps = {one: step for one in said if (step := as_seconds(one, path=path)) is not None}
+    if len({round(step, 6) for step in steps.values()}) > 1:
+        raise AnalysisError(str(path), came=f"TimeStep {' and '.join(steps)}", expected="one time between volumes",
+                            remedy="Export the time series again, or correct the file's metadata.")
+    return next(iter(steps.values()), None)
 
 
 def as_seconds(said: str, *, path: Path) -> float | None:

@@ -167,6 +167,21 @@ def test_a_time_step_that_is_no_time_is_refused(tmp_path: Path, step: str) -> No
         read_series(save(tmp_path / "a.func.gii", series(), meta={"TimeStep": step}))
 
 
+@pytest.mark.parametrize(("others", "seconds"), [(("1500",), None), (("2000", "1500"), None), (("2000",), 2.0),
+                                                 (("2000.0", "0"), 2.0)])
+def test_time_steps_of_file_and_arrays_are_one(tmp_path: Path, others: tuple[str, ...], seconds: float | None) -> None:
+    path = save(tmp_path / "a.func.gii", series(), meta={"TimeStep": "2000"})
+    image = nib.load(path)
+    for array, step in zip(image.darrays, others, strict=False):
+        array.meta["TimeStep"] = step
+    nib.save(image, path)
+    if seconds is not None:
+        assert read_series(path).tr_s == seconds
+        return
+    with pytest.raises(AnalysisError, match="TimeStep 2000 and 1500; expected one time between volumes"):
+        read_series(path)
+
+
 def test_the_time_step_is_held_against_the_study(volunteer: Layout) -> None:
     put(volunteer, series(), meta={"TimeStep": "1500"})
     with pytest.raises(AnalysisError, match=r"_bold.func.gii: TimeStep 1.5; expected scanner.tr_s = 2\."):

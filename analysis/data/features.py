@@ -10,7 +10,7 @@ from pathlib import Path
 from stimuli.feature_store import FeatureStore, open_store
 from stimuli.manifest import read_set_networks
 from subjects.errors import AnalysisError, StoreError, nearest
-from subjects.layout import Layout
+from subjects.layout import Layout, network_label
 from subjects.provenance import sidecar_path
 from subjects.store import read_json
 from subjects.upkeep.cleaning import DROPPED
@@ -43,6 +43,11 @@ class ChosenNetwork:
     def of_set(self) -> bool:
         """Whether the stimulus set was made with it."""
         return self.digest is not None
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """What marks files that are made with it; those of the set's network, the first of two, have no mark."""
+        return {} if self.of_set and not self.second else {"network": network_label(self.name)}
 
 
 def choose_network(layout: Layout, asked: str | None = None) -> ChosenNetwork:
@@ -81,7 +86,7 @@ def _name_of_function(layout: Layout, asked: str) -> str:
 
 def features_command(study: Path, network: ChosenNetwork) -> str:
     """Spell the command that takes a network's responses."""
-    other = "" if network.of_set and not network.second else f" --network {network.name}"
+    other = f" --network {network.name}" if network.entities else ""
     return f"python -m stimuli features --study {shlex.quote(str(study))}{other}"
 
 

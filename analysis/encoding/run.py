@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.data.features import ChosenNetwork, choose_network, open_features
-from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.encoding.files import read_selected, save_vertices
 from analysis.encoding.hierarchy import COLUMNS as SHARES
 from analysis.encoding.hierarchy import require_shares, share_rows
 from analysis.encoding.layers import LayerResult, encode_layer
-from analysis.glm.betas import load_betas
-from analysis.glm.combining import betas_paths, missing_runs_of
-from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
+from analysis.regions.patterns import RoiPatterns, selection_parameters
+from analysis.regions.subject_regions import SubjectRegions, regions_of
 from analysis.running import DIGESTS, digests_of
 from analysis.statistics.correction import correct_rows
 from analysis.statistics.draws import permutations
@@ -35,13 +32,11 @@ from analysis.statistics.results import (
     statistic_row,
 )
 from analysis.steps import Origin, Request, Work
-from stimuli.manifest import TYPES, read_manifest
+from stimuli.manifest import TYPES
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
 from subjects.errors import AnalysisError
-from subjects.layout import Layout, network_label
 from subjects.provenance import derive_seed, rng
-from subjects.settings.analysis import RoiSettings
 from subjects.settings.models import EncodingSettings
 from subjects.store import write_table
 
@@ -74,12 +69,9 @@ def plan(request: Request) -> tuple[Work, ...]:
         raise AnalysisError("roi.session_means", came="'pooled', one mean over RE, AN and AI images",
                             expected="'removed' or 'kept' for encoding models: a mean over types takes the test images "
                             "into the training responses", remedy='Set roi.session_means = "removed".')
-    models = [SubjectModels(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold, space=chosen.analysis.space,
-                            network=network, roi=chosen.roi, encoding=chosen.encoding,
-                            dissimilarity=chosen.rsa.dissimilarity,
-                            seed=chosen.study.seed) for sub in request.subjects]
-    return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=(one.table_path, one.shares_path), origin=one.origin,
-                      make=one.make, companions={VERTICES: one.vertices_path}, check=one.check)
+    models = [SubjectModels(regions=one, network=network, encoding=chosen.encoding) for one in regions_of(request)]
+    return tuple(Work(name=f"sub-{one.regions.sub}", sub=one.regions.sub, outputs=(one.table_path, one.shares_path),
+                      origin=one.origin, make=one.make, companions={VERTICES: one.vertices_path}, check=one.check)
                  for one in models)
 
 
@@ -89,36 +81,20 @@ class SubjectModels:
 
     Parameters
     ----------
-    layout : Layout
-    sub : str
-    pipeline : str
-        ``analysis.bold``.
-    space : str
-        ``analysis.space``.
+    regions : SubjectRegions
     network : ChosenNetwork
-    roi : RoiSettings
     encoding : EncodingSettings
-    dissimilarity : str
-        ``rsa.dissimilarity``, by which the vertices are selected.
-    seed : int
-        The study's.
     """
 
-    layout: Layout
-    sub: str
-    pipeline: str
-    space: str
+    regions: SubjectRegions
     network: ChosenNetwork
-    roi: RoiSettings
     encoding: EncodingSettings
-    dissimilarity: str
-    seed: int
 
     @property
     def table_path(self) -> Path:
         """The table (columns :data:`COLUMNS`); that of another network than the set's carries its name."""
-        other = {} if self.network.of_set else {"network": network_label(self.network.name)}
-        return self.layout.derivative("encoding", sub=self.sub, suffix="encoding.tsv", **other)
+        return self.regions.layout.derivative("encoding", sub=self.regions.sub, suffix="encoding.tsv",
+                                              **self.network.entities)
 
     @property
     def vertices_path(self) -> Path:
@@ -130,34 +106,28 @@ class SubjectModels:
         """The shares of vertices by layer (columns :data:`analysis.encoding.hierarchy.COLUMNS`)."""
         return self.table_path.with_name(self.table_path.name.replace("_encoding.tsv", "_layers.tsv"))
 
-    @cached_property
-    def data(self) -> SubjectData:
-        """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space))
-
     def origin(self, _: Path) -> Origin:
         """Say what the files are made from; the precision of ROMP's search changes nothing."""
-        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi),
-                  "manifest": self.layout.manifest, "features": self.network.features}
-        return Origin(inputs, {"seed": self.seed, "network": self.network.name, "dissimilarity": self.dissimilarity,
-                               "roi": selection_parameters(self.roi),
-                               "encoding": self.encoding.model_dump(mode="json", exclude={"precision"})})
+        one = self.regions
+        return Origin({**one.inputs(), "features": self.network.features}, {
+            "seed": one.seed, "network": self.network.name, "dissimilarity": one.dissimilarity,
+            "roi": selection_parameters(one.roi),
+            "encoding": self.encoding.model_dump(mode="json", exclude={"precision"})})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:
         """Train and test the models of every layer."""
         made_from = digests_of(self.origin(self.table_path))
-        regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi,
-                                    manifest=read_manifest(self.layout.manifest), measure=self.dissimilarity)
-        require_responses(regions, betas_paths(self.layout, sub=self.sub), sub=self.sub)
-        store = open_features(self.network, study=self.layout.root)
+        sub, regions = self.regions.sub, self.regions.load()
+        require_varying(regions, sub=sub)
+        store = open_features(self.network, study=self.regions.layout.root)
         ids = next(iter(regions.values())).image_ids  # as they were shown, and held against the manifest
-        seeds = {roi: derive_seed(self.seed, self.sub, roi, "encoding") for roi in regions}
+        seeds = {roi: derive_seed(self.regions.seed, sub, roi, "encoding") for roi in regions}
         named = named_layers(store)
         found = {layer: encode_layer({kind: store.read(read, image_ids=ids[kind]) for kind in TYPES}, regions,
-                                     settings=self.encoding, seeds=seeds, layer=layer, where=f"sub-{self.sub} {layer}")
-                 for layer, read in progress(named.items(), label=f"encoding sub-{self.sub}", total=len(named))}
+                                     settings=self.encoding, seeds=seeds, layer=layer, where=f"sub-{sub} {layer}")
+                 for layer, read in progress(named.items(), label=f"encoding sub-{sub}", total=len(named))}
         shares = [row for roi in regions for row in self._shares(found, regions[roi], seed=seeds[roi])]
-        rows = _rows(found, regions, sub=self.sub, settings=self.encoding, made_from=made_from)
+        rows = _rows(found, regions, sub=sub, settings=self.encoding, made_from=made_from)
         return lambda: self._save(found, regions, rows=rows, shares=shares)
 
     def _shares(self, found: Mapping[str, LayerResult], patterns: RoiPatterns, *,
@@ -166,16 +136,16 @@ class SubjectModels:
         orders = permutations(len(patterns.base_images), n=self.encoding.n_permutations, rng=rng(seed, "hierarchy"),
                               blocks=patterns.sessions)
         return share_rows({layer: result.predicted[patterns.roi] for layer, result in found.items()},
-                          presentations(patterns), orders=orders, alpha=self.encoding.predicted_p, sub=self.sub,
-                          roi=patterns.roi)
+                          presentations(patterns), orders=orders, alpha=self.encoding.predicted_p,
+                          sub=self.regions.sub, roi=patterns.roi)
 
     def _save(self, found: Mapping[str, LayerResult], regions: Mapping[str, RoiPatterns], *,
               rows: list[dict[str, Any]], shares: list[dict[str, object]]) -> dict[Path, dict[str, Any]]:
-        describe_derivative(self.layout, "encoding")
+        describe_derivative(self.regions.layout, "encoding")
         write_table(self.shares_path, pd.DataFrame(shares, columns=list(SHARES)), overwrite=True)
         save_vertices(self.vertices_path, found, regions=regions)
         write_table(self.table_path, as_table(rows, columns=COLUMNS), overwrite=True)
-        gaps = missing_runs_of(betas_paths(self.layout, sub=self.sub).values())
+        gaps = self.regions.missing_runs()
         return {self.table_path: {"Paper": _PAPER, "Ceiling": _CEILING, "Columns": _DIGESTS, **gaps,
                                   **RESULTS.in_sidecar()},
                 self.shares_path: {"Columns": _LAYERS, **gaps, **RESULTS.in_sidecar()}}
@@ -188,50 +158,27 @@ class SubjectModels:
         require_shares(read_results(self.shares_path), remedy="Train again with `python -m analysis encode`.")
 
 
-def require_responses(regions: Mapping[str, RoiPatterns], betas: Mapping[str, Path], *, sub: str) -> None:
-    """See that every chosen vertex has a response to every image, and not the same to all.
+def require_varying(regions: Mapping[str, RoiPatterns], *, sub: str) -> None:
+    """See that no chosen vertex answers alike to all images of a type: it has no correlation with anything.
 
     Parameters
     ----------
     regions : mapping of str to RoiPatterns
-    betas : mapping of str to Path
-        Hemisphere to the file that the responses come from, which is read again to name what is missing: where session
-        means were taken off, one response without a value takes all of its session with it.
     sub : str
 
     Raises
     ------
     AnalysisError
-        Naming subject, region, vertices, image, session and presentation.
+        Naming subject, region, type and the first such vertex, with counts.
     """
     for roi, patterns in regions.items():
         for kind, values in patterns.responses.items():
-            if not np.isfinite(values).all():
-                raise _without_value(patterns, betas, sub=sub, kind=kind)
             flat = np.flatnonzero(np.ptp(values, axis=0) == 0)
             if flat.size:
                 raise AnalysisError(
                     f"sub-{sub} {roi}", came=f"{flat.size} of {values.shape[1]} chosen vertices with the same response "
                     f"to all {len(values)} {kind} images, first {_name(patterns, int(flat[0]))}",
                     expected="responses that differ", remedy=_FIT_AGAIN)
-
-
-def _without_value(patterns: RoiPatterns, betas: Mapping[str, Path], *, sub: str, kind: str) -> AnalysisError:
-    """Name the first response without a value in the betas, and how many there are."""
-    missing, said = 0, ""
-    for hemi, path in betas.items():
-        found = load_betas(path, sub=sub, hemi=hemi)
-        rows = np.flatnonzero(found.conditions["type"] == kind)
-        bad = ~np.isfinite(found.values[np.ix_(rows, patterns.vertices[hemi])])  # noqa: PD011 - no DataFrame
-        missing += int(bad.any(axis=1).sum())
-        if bad.any() and not said:
-            first = int(np.flatnonzero(bad.any(axis=1))[0])
-            row = found.conditions.iloc[rows[first]]
-            said = (f"{int(bad[first].sum())} of {bad.shape[1]} chosen vertices of hemi-{hemi} without a value for "
-                    f"{row['image_id']} ({kind} of {row['base_image']}, session {row['session']}, presentation "
-                    f"{row['presentation']})")
-    return AnalysisError(f"sub-{sub} {patterns.roi}", came=f"{said}; {missing} such responses to {kind} images",
-                         expected="a value at every chosen vertex for every image", remedy=_FIT_AGAIN)
 
 
 def _name(patterns: RoiPatterns, column: int) -> str:

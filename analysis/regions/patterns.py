@@ -285,10 +285,11 @@ def _require_measured(patterns: RoiPatterns, betas: Mapping[str, Betas], *, wher
         images, vertices = (np.flatnonzero(gaps.any(axis=axes)) for axes in ((0, 2), (0, 1)))
         if images.size:
             named = [f"hemi-{hemi} {vertex}" for hemi, chosen in patterns.vertices.items() for vertex in chosen]
+            showing = int(np.flatnonzero(gaps[:, images[0]].any(axis=1))[0]) + 1
             raise AnalysisError(
                 f"{where}, {kind}", came=f"{images.size} pattern(s) with NaN or infinity, first "
-                f"{patterns.base_images[images[0]]!r} of session {patterns.sessions[images[0]]}, at {vertices.size} of "
-                f"{len(named)} chosen vertices, first {named[vertices[0]]}",
+                f"{patterns.base_images[images[0]]!r} of session {patterns.sessions[images[0]]}, presentation "
+                f"{showing}, at {vertices.size} of {len(named)} chosen vertices, first {named[vertices[0]]}",
                 expected="a response to every image", remedy="See what is wrong with that vertex in that session, and "
                 "fit again with `python -m analysis glm`; without values of RE images it would not be chosen.")
 

@@ -101,7 +101,7 @@ Drawer = Callable[[Mapping[str, Found], Path], None]
 
 @dataclass(frozen=True, kw_only=True)
 class SubjectSelection:
-    """The selection of one subject; parameters as in :class:`analysis.rsa.run.BrainRsa`.
+    """The selection of one subject; parameters as in :class:`~analysis.regions.subject_regions.SubjectRegions`.
 
     Parameters
     ----------

@@ -46,7 +46,6 @@ from analysis.statistics.results import read_results
 from analysis.steps import STEPS, Origin, Request, Work
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
-from subjects.layout import network_label
 from subjects.profile import load_profile
 from subjects.provenance import sidecar_path
 from subjects.store import read_json, write_json, write_table, write_text
@@ -119,8 +118,7 @@ class Report:
         """The page: :attr:`~subjects.layout.Layout.report`, or ``network-<name>/report.html`` beside it."""
         standard = self.request.layout.report
         network = choose_network(self.request.layout, self.request.network)
-        return standard if network.of_set else \
-            standard.parent / f"network-{network_label(network.name)}" / standard.name
+        return standard.parent.joinpath(*(f"network-{one}" for one in network.entities.values()), standard.name)
 
     @property
     def scorecard(self) -> Path:

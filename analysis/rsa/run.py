@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.data.features import ChosenNetwork, choose_network, networks_of_set, open_features
-from analysis.data.sources import SubjectData, require_whole, resolve_subject
-from analysis.glm.combining import betas_paths, missing_runs_of
-from analysis.regions.patterns import ASKED_BY, RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
+from analysis.regions.patterns import ASKED_BY, RoiPatterns, selection_parameters
+from analysis.regions.subject_regions import SubjectRegions, regions_of
 from analysis.rsa.ceiling import presentation_ceiling, split_half_reliability
 from analysis.rsa.compare import COMPARED, Similarities, compare_types, layer_trends
 from analysis.rsa.rdm import RDM, compute_rdm, load_rdms, save_rdms
@@ -36,7 +34,7 @@ from subjects.dataset import describe_derivative
 from subjects.errors import StoreError
 from subjects.layout import Layout, network_label
 from subjects.provenance import derive_seed, sidecar_path
-from subjects.settings.analysis import RoiSettings, RsaSettings
+from subjects.settings.analysis import RsaSettings
 from subjects.store import read_json, write_table
 
 COLUMNS = ("system", "sub", "place", "comparison", "dissimilarity", "coefficient", *STATISTIC_COLUMNS, "z",
@@ -62,20 +60,33 @@ Extras = dict[Path, dict[str, Any]]
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the similarities of each subject's regions, and those of the network's layers."""
     chosen, layout = request.settings, request.layout
-    brains = [BrainRsa(layout=layout, sub=sub, pipeline=chosen.analysis.bold, space=chosen.analysis.space,
-                       roi=chosen.roi, rsa=chosen.rsa, seed=chosen.study.seed) for sub in request.subjects]
+    brains: list[BrainRsa | NetworkHalvesRsa] = [BrainRsa(regions=one, rsa=chosen.rsa) for one in regions_of(request)]
     of_set = networks_of_set(layout)
     asked = of_set if request.network is None else (choose_network(layout, request.network),)
     networks = [NetworkRsa(layout=layout, network=one, rsa=chosen.rsa, seed=chosen.study.seed) for one in asked]
     if len(of_set) > 1:
-        brains += [replace(one, of="networks") for one in brains]
+        brains += [NetworkHalvesRsa(regions=one, rsa=chosen.rsa) for one in regions_of(request)]
     if chosen.rsa.control_vertices:
-        brains += [replace(one, of="control") for one in brains if one.of == "selection"]
-    of_brains = [Work(name=one.name, sub=one.sub, outputs=one.outputs, origin=one.origin, make=one.make,
+        roi = chosen.roi.model_copy(update={"vertices_per_hemisphere": chosen.rsa.control_vertices})
+        brains += [BrainRsa(regions=replace(one, roi=roi), rsa=chosen.rsa, of="control") for one in regions_of(request)]
+    of_brains = [Work(name=one.name, sub=one.regions.sub, outputs=one.outputs, origin=one.origin, make=one.make,
                       check=one.check) for one in brains]
     networks += [replace(one, of="taps") for one in networks if has_taps(one.network)]
     return (*of_brains, *(Work(name=one.name, outputs=one.paths, origin=one.origin, make=one.make, check=one.check)
                           for one in networks))
+
+
+def _brain_origin(regions: SubjectRegions, rsa: RsaSettings) -> Origin:
+    """Say what a subject's similarities are made from."""
+    return Origin(regions.inputs(), {
+        "seed": regions.seed, "roi": selection_parameters(regions.roi), "rsa": rsa.model_dump(mode="json", exclude={
+            "unit_groups", "network_interval", "searchlight_permutations", "trend", "control_vertices"})})
+
+
+def _said_of_brain(regions: SubjectRegions) -> dict[str, Any]:
+    """Give what the sidecar of a subject's table says."""
+    return {"Columns": _COLUMNS, "Ceiling": _CEILING, "Reliability": _RELIABILITY, "Paper": _PAPER,
+            **regions.missing_runs(), **RESULTS.in_sidecar()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,103 +95,99 @@ class BrainRsa:
 
     Parameters
     ----------
-    layout : Layout
-    sub : str
-    pipeline : str
-        ``analysis.bold``.
-    space : str
-        ``analysis.space``.
-    roi : RoiSettings
+    regions : SubjectRegions
     rsa : RsaSettings
-    seed : int
-        The study's.
-    of : {"selection", "control", "networks"}
-        The vertices of ``roi.vertices_per_hemisphere``; those of ``rsa.control_vertices``, in files of their own; or
-        those of the former, over the images of each network of a set of two, in a table of its own.
+    of : {"selection", "control"}
+        The vertices of ``roi.vertices_per_hemisphere``; or those of ``rsa.control_vertices``, in files of their own.
     """
 
-    layout: Layout
-    sub: str
-    pipeline: str
-    space: str
-    roi: RoiSettings
+    regions: SubjectRegions
     rsa: RsaSettings
-    seed: int
-    of: Literal["selection", "control", "networks"] = "selection"
+    of: Literal["selection", "control"] = "selection"
 
     @property
     def name(self) -> str:
         """What it is of, for people."""
-        return f"sub-{self.sub}" + ("" if self.of == "selection" else f", {self.of}")
+        return f"sub-{self.regions.sub}" + ("" if self.of == "selection" else f", {self.of}")
 
     @property
-    def paths(self) -> tuple[Path, Path]:
+    def outputs(self) -> tuple[Path, Path]:
         """The table (columns :data:`COLUMNS`), and the RDMs behind it."""
         entities = {} if self.of == "selection" else {"desc": self.of}
-        table, rdms = (self.layout.derivative("rsa", sub=self.sub, suffix=suffix, **entities)
+        table, rdms = (self.regions.layout.derivative("rsa", sub=self.regions.sub, suffix=suffix, **entities)
                        for suffix in ("rsa.tsv", "rdms.h5"))
         return table, rdms
 
-    @property
-    def outputs(self) -> tuple[Path, ...]:
-        """What is written: both, but of networks the table alone."""
-        return self.paths[:1] if self.of == "networks" else self.paths
-
-    @property
-    def selection(self) -> RoiSettings:
-        """How vertices are chosen."""
-        if self.of != "control":
-            return self.roi
-        return self.roi.model_copy(update={"vertices_per_hemisphere": self.rsa.control_vertices})
-
-    @cached_property
-    def data(self) -> SubjectData:
-        """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space))
-
     def origin(self, _: Path) -> Origin:
         """Say what both files are made from."""
-        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub), settings=self.selection),
-                  "manifest": self.layout.manifest}
-        return Origin(inputs, {"seed": self.seed,
-                               "rsa": self.rsa.model_dump(mode="json", exclude={
-                                   "unit_groups", "network_interval", "searchlight_permutations", "trend",
-                                   "control_vertices"}),
-                               "roi": selection_parameters(self.selection)})
+        return _brain_origin(self.regions, self.rsa)
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Compare the image types in every region."""
-        shared = derive_seed(self.seed, self.sub, "rsa", "orders") if self.rsa.correction == "max" else None
-        made_from = digests_of(self.origin(self.paths[0]))
-        manifest = read_manifest(self.layout.manifest)
-        regions = load_roi_patterns(self.data, betas_paths(self.layout, sub=self.sub), settings=self.selection,
-                                    manifest=manifest, measure=self.rsa.dissimilarity,
-                                    asked_by="rsa.control_vertices" if self.of == "control" else ASKED_BY)
-        if self.of == "networks":
-            of_networks = [row for roi in progress(regions, label=f"RSA {self.name}", total=len(regions))
-                           for row in self._network_rows(regions[roi], manifest, made_from=made_from)]
-            return lambda: self._save_networks(of_networks)
-        found = {roi: region_similarities(regions[roi], settings=self.rsa, sub=self.sub, shared_seed=shared,
-                                          seed=derive_seed(self.seed, self.sub, roi, "rsa"))
+        sub, seed = self.regions.sub, self.regions.seed
+        shared = derive_seed(seed, sub, "rsa", "orders") if self.rsa.correction == "max" else None
+        made_from = digests_of(self.origin(self.outputs[0]))
+        regions = self.regions.load(asked_by="rsa.control_vertices" if self.of == "control" else ASKED_BY)
+        found = {roi: region_similarities(regions[roi], settings=self.rsa, sub=sub, shared_seed=shared,
+                                          seed=derive_seed(seed, sub, roi, "rsa"))
                  for roi in progress(regions, label=f"RSA {self.name}", total=len(regions))}
-        rows = place_rows(found, settings=self.rsa, system="brain", sub=self.sub, **made_from)
+        rows = place_rows(found, settings=self.rsa, system="brain", sub=sub, **made_from)
         return lambda: self._save(found, rows)
 
     def _save(self, found: Mapping[str, Similarities], rows: list[dict[str, Any]]) -> Extras:
-        describe_derivative(self.layout, "rsa")
-        save(self.paths, found, rows=rows, correction=self.rsa.correction)
-        return {self.paths[0]: {"Columns": _COLUMNS, "Ceiling": _CEILING, "Reliability": _RELIABILITY, "Paper": _PAPER,
-                                **missing_runs_of(betas_paths(self.layout, sub=self.sub).values()),
-                                **RESULTS.in_sidecar()}}
+        describe_derivative(self.regions.layout, "rsa")
+        save(self.outputs, found, rows=rows, correction=self.rsa.correction)
+        return {self.outputs[0]: _said_of_brain(self.regions)}
 
-    def _network_rows(self, patterns: RoiPatterns, manifest: Manifest, *,
-                      made_from: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Compare the image types among the images of each network, and the networks."""
-        seed = derive_seed(self.seed, self.sub, patterns.roi, "rsa", "networks")
+    def check(self) -> None:
+        """See that both files can be read."""
+        read_results(self.outputs[0])
+        load_rdms(self.outputs[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkHalvesRsa:
+    """The similarities over the images of each network of a set of two, and the networks' difference.
+
+    Parameters
+    ----------
+    regions : SubjectRegions
+    rsa : RsaSettings
+    """
+
+    regions: SubjectRegions
+    rsa: RsaSettings
+
+    @property
+    def name(self) -> str:
+        """What it is of, for people."""
+        return f"sub-{self.regions.sub}, networks"
+
+    @property
+    def outputs(self) -> tuple[Path]:
+        """The table (columns :data:`COLUMNS`, and the network)."""
+        return (self.regions.layout.derivative("rsa", sub=self.regions.sub, suffix="rsa.tsv", desc="networks"),)
+
+    def origin(self, _: Path) -> Origin:
+        """Say what the table is made from."""
+        return _brain_origin(self.regions, self.rsa)
+
+    def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
+        """Compare the image types among the images of each network, and the networks, in every region."""
+        made_from, manifest = digests_of(self.origin(self.outputs[0])), read_manifest(self.regions.layout.manifest)
+        regions = self.regions.load()
+        rows = [row for roi in progress(regions, label=f"RSA {self.name}", total=len(regions))
+                for row in self._rows(regions[roi], manifest, made_from=made_from)]
+        return lambda: self._save(rows)
+
+    def _rows(self, patterns: RoiPatterns, manifest: Manifest, *,
+              made_from: Mapping[str, str]) -> list[dict[str, Any]]:
+        sub = self.regions.sub
         found = compare_networks(
-            patterns, manifest=manifest, settings=self.rsa, session_means=self.roi.session_means, seed=seed,
-            compare=lambda half, own: region_similarities(half, settings=self.rsa, sub=self.sub, seed=own))
-        names = {"system": "brain", "sub": self.sub, **made_from}
+            patterns, manifest=manifest, settings=self.rsa, session_means=self.regions.roi.session_means,
+            seed=derive_seed(self.regions.seed, sub, patterns.roi, "rsa", "networks"),
+            compare=lambda half, own: region_similarities(half, settings=self.rsa, sub=sub, seed=own))
+        names = {"system": "brain", "sub": sub, **made_from}
         rows = [row for network, half in found.halves.items()
                 for row in place_rows({patterns.roi: half}, settings=self.rsa, network=network, **names)]
         between, measure = " minus ".join(manifest.networks), rows[0]["dissimilarity"]
@@ -188,21 +195,17 @@ class BrainRsa:
                                      dissimilarity=measure, coefficient=self.rsa.comparison, **names)
                        for comparison, statistic in found.differences.items()]
 
-    def _save_networks(self, rows: list[dict[str, Any]]) -> Extras:
-        describe_derivative(self.layout, "rsa")
+    def _save(self, rows: list[dict[str, Any]]) -> Extras:
+        describe_derivative(self.regions.layout, "rsa")
         by = "none" if self.rsa.correction == "none" else "fdr"  # halves have no permutations in common
         table = [row for network in dict.fromkeys(row["network"] for row in rows)
                  for row in correct_rows([one for one in rows if one["network"] == network], by=by)]
-        write_table(self.paths[0], as_table(table, columns=(*COLUMNS[:3], "network", *COLUMNS[3:])), overwrite=True)
-        return {self.paths[0]: {"Columns": _COLUMNS, "Ceiling": _CEILING, "Reliability": _RELIABILITY, "Paper": _PAPER,
-                                **missing_runs_of(betas_paths(self.layout, sub=self.sub).values()),
-                                **RESULTS.in_sidecar()}}
+        write_table(self.outputs[0], as_table(table, columns=(*COLUMNS[:3], "network", *COLUMNS[3:])), overwrite=True)
+        return {self.outputs[0]: _said_of_brain(self.regions)}
 
     def check(self) -> None:
-        """See that the files can be read."""
-        read_results(self.paths[0])
-        if self.of != "networks":
-            load_rdms(self.paths[1])
+        """See that the table can be read."""
+        read_results(self.outputs[0])
 
 
 def region_similarities(patterns: RoiPatterns, *, settings: RsaSettings, sub: str, seed: int,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.data.features import ChosenNetwork, choose_network, open_features
-from analysis.data.sources import SubjectData, require_whole, resolve_subject
 from analysis.encoding.predictivity.scores import Predictivity, predictivity
 from analysis.glm.betas import Betas, load_betas
-from analysis.glm.combining import betas_paths
-from analysis.regions.patterns import RoiPatterns, brain_inputs, load_roi_patterns, selection_parameters
+from analysis.regions.patterns import RoiPatterns, selection_parameters
+from analysis.regions.subject_regions import SubjectRegions, regions_of
 from analysis.statistics.results import RESULTS, STATISTIC_COLUMNS, as_table, read_results, require_columns
 from analysis.steps import Origin, Request, Work
-from stimuli.manifest import TYPES, read_manifest
+from stimuli.manifest import TYPES
 from subjects.cli import ProgressWrapper
 from subjects.dataset import describe_derivative
-from subjects.layout import Layout, network_label
 from subjects.provenance import derive_seed
 from subjects.settings.analysis import RoiSettings
 from subjects.settings.models import PredictivitySettings
@@ -43,12 +40,10 @@ MEANING = {"effect": "Median over vertices of the mean over splits of Pearson's 
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the predictivity of each subject's regions."""
     chosen, network = request.settings, choose_network(request.layout, request.network)
-    found = [SubjectPredictivity(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
-                                 space=chosen.analysis.space, network=network, roi=chosen.roi,
-                                 settings=chosen.predictivity, dissimilarity=chosen.rsa.dissimilarity,
-                                 seed=chosen.study.seed) for sub in request.subjects]
-    return tuple(Work(name=f"sub-{one.sub}", sub=one.sub, outputs=(one.path,), origin=one.origin, make=one.make,
-                      check=one.check) for one in found)
+    found = [SubjectPredictivity(regions=one, network=network, settings=chosen.predictivity)
+             for one in regions_of(request)]
+    return tuple(Work(name=f"sub-{one.regions.sub}", sub=one.regions.sub, outputs=(one.path,), origin=one.origin,
+                      make=one.make, check=one.check) for one in found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,49 +52,36 @@ class SubjectPredictivity:
 
     Parameters
     ----------
-    layout, sub, pipeline, space, network, roi, dissimilarity, seed
-        As of :class:`analysis.encoding.run.SubjectModels`.
+    regions : SubjectRegions
+    network : ChosenNetwork
     settings : PredictivitySettings
     """
 
-    layout: Layout
-    sub: str
-    pipeline: str
-    space: str
+    regions: SubjectRegions
     network: ChosenNetwork
-    roi: RoiSettings
     settings: PredictivitySettings
-    dissimilarity: str
-    seed: int
 
     @property
     def path(self) -> Path:
         """The table (columns :data:`COLUMNS`); that of another network than the set's carries its name."""
-        other = {} if self.network.of_set else {"network": network_label(self.network.name)}
-        return self.layout.derivative("encoding", sub=self.sub, suffix="predictivity.tsv", **other)
-
-    @cached_property
-    def data(self) -> SubjectData:
-        """The subject's files."""
-        return require_whole(resolve_subject(self.layout, sub=self.sub, pipeline=self.pipeline, space=self.space))
+        return self.regions.layout.derivative("encoding", sub=self.regions.sub, suffix="predictivity.tsv",
+                                              **self.network.entities)
 
     def origin(self, _: Path) -> Origin:
         """Say what the table is made from."""
-        inputs = {**brain_inputs(self.data, betas_paths(self.layout, sub=self.sub), settings=self.roi),
-                  "manifest": self.layout.manifest, "features": self.network.features}
-        return Origin(inputs, {"seed": self.seed, "network": self.network.name, "dissimilarity": self.dissimilarity,
-                               "roi": selection_parameters(self.roi),
-                               "predictivity": self.settings.model_dump(mode="json")})
+        one = self.regions
+        return Origin({**one.inputs(), "features": self.network.features}, {
+            "seed": one.seed, "network": self.network.name, "dissimilarity": one.dissimilarity,
+            "roi": selection_parameters(one.roi), "predictivity": self.settings.model_dump(mode="json")})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], dict[Path, dict[str, Any]]]:
         """Score every layer in every region."""
-        paths = betas_paths(self.layout, sub=self.sub)
-        regions = load_roi_patterns(self.data, paths, settings=self.roi, manifest=read_manifest(self.layout.manifest),
-                                    measure=self.dissimilarity)
-        betas = {hemi: _centred(load_betas(path, sub=self.sub, hemi=hemi), self.roi) for hemi, path in paths.items()}
-        store = open_features(self.network, study=self.layout.root)
+        sub, regions = self.regions.sub, self.regions.load()
+        betas = {hemi: _centred(load_betas(path, sub=sub, hemi=hemi), self.regions.roi)
+                 for hemi, path in self.regions.betas.items()}
+        store = open_features(self.network, study=self.regions.layout.root)
         ids = next(iter(regions.values())).image_ids
-        rows = [row for layer in progress(store.layers, label=f"predictivity sub-{self.sub}", total=len(store.layers))
+        rows = [row for layer in progress(store.layers, label=f"predictivity sub-{sub}", total=len(store.layers))
                 for row in self._score(layer, {kind: store.read(layer, image_ids=ids[kind]) for kind in TYPES}, regions,
                                        betas)]
         return lambda: self._save(rows)
@@ -111,17 +93,18 @@ class SubjectPredictivity:
                 types = TYPES if kinds == "all" else (kinds,)
                 halves = tuple(np.concatenate([_presentation(betas, patterns, kind, number) for kind in types])
                                for number in (1, 2))
-                seed = derive_seed(self.seed, self.sub, roi, kinds, "predictivity")
+                seed = derive_seed(self.regions.seed, self.regions.sub, roi, kinds, "predictivity")
                 found = predictivity(np.concatenate([units[kind] for kind in types]),
                                      np.concatenate([patterns.responses[kind] for kind in types]),
                                      halves=(halves[0], halves[1]), groups=patterns.base_images * len(types),
-                                     blocks=_blocks(patterns, types, means=self.roi.session_means),
+                                     blocks=_blocks(patterns, types, means=self.regions.roi.session_means),
                                      rng=np.random.default_rng(seed), n_components=self.settings.n_components,
                                      n_splits=self.settings.n_splits)
-                yield {"sub": self.sub, "roi": roi, "layer": layer, "images": kinds, **score_row(found, seed=seed)}
+                yield {"sub": self.regions.sub, "roi": roi, "layer": layer, "images": kinds,
+                       **score_row(found, seed=seed)}
 
     def _save(self, rows: list[dict[str, Any]]) -> dict[Path, dict[str, Any]]:
-        describe_derivative(self.layout, "encoding")
+        describe_derivative(self.regions.layout, "encoding")
         write_table(self.path, as_table(rows, columns=COLUMNS), overwrite=True)
         return {self.path: {"Columns": MEANING, **RESULTS.in_sidecar()}}
 

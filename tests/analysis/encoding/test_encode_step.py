@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from analysis.encoding.run import _corrected, plan, require_responses
+from analysis.encoding.run import _corrected, plan, require_varying
 from analysis.encoding.sparse_model import train
-from analysis.glm.betas import load_betas, save_betas
-from analysis.glm.combining import betas_paths
 from analysis.regions.labels import ROIS
 from analysis.statistics.results import read_results
 from stimuli.feature_store import open_store
@@ -148,40 +146,14 @@ def test_models_are_kept_sparsely_and_predict_what_is_kept(trained):
             np.testing.assert_allclose(part[f"predicted_{kind}"][()], by_hand, atol=1e-4)
 
 
-def spoil(trained, folder, *, kind: str, column: int, value: float, rows: slice = slice(None)):
-    """Set some responses of one chosen vertex of V2's left hemisphere; give the regions and the betas' paths."""
+def test_a_vertex_that_answers_alike_to_all_images_is_named(trained):
     layout, settings = trained
-    patterns, paths = patterns_of(layout, settings), {}
-    for hemi, path in betas_paths(layout, sub="01").items():
-        found = load_betas(path, sub="01", hemi=hemi)
-        values = found.values.copy()
-        if hemi == "L":
-            of_kind = np.flatnonzero(found.conditions["type"] == kind)[rows]
-            values[of_kind, patterns["V2"].vertices["L"][column]] = value
-        paths[hemi] = folder / path.name
-        save_betas(paths[hemi], replace(found, values=values))
+    patterns = patterns_of(layout, settings)
     responses = {name: one.copy() for name, one in patterns["V2"].responses.items()}
-    responses[kind][:, column] = value
-    return {**patterns, "V2": replace(patterns["V2"], responses=responses)}, paths
-
-
-def test_a_response_without_a_value_is_named_with_image_session_and_counts(trained, tmp_path):
-    regions, paths = spoil(trained, tmp_path, kind="AN", column=4, value=np.nan, rows=slice(6, 8))
-    name = regions["V2"].base_images[3]
-    with pytest.raises(AnalysisError, match=(
-            rf"sub-01 V2: 1 of 15 chosen vertices of hemi-L without a value for px-AN-{name} \(AN of {name}, "
-            r"session 02, presentation 1\); 2 such responses to AN images; expected a value at every chosen vertex")):
-        require_responses(regions, paths, sub="01")
-
-
-def test_a_vertex_that_answers_alike_to_all_images_is_named(trained, tmp_path):
-    regions, paths = spoil(trained, tmp_path, kind="AI", column=4, value=0.25)
-    vertex = regions["V2"].vertices["L"][4]
+    responses["AI"][:, 4] = 0.25
+    regions = {**patterns, "V2": replace(patterns["V2"], responses=responses)}
+    vertex = patterns["V2"].vertices["L"][4]
     with pytest.raises(AnalysisError, match=(rf"sub-01 V2: 1 of 30 chosen vertices with the same response to all 20 AI "
                                              rf"images, first vertex {vertex} of hemi-L")):
-        require_responses(regions, paths, sub="01")
-
-
-def test_whole_responses_are_taken(trained):
-    layout, settings = trained
-    require_responses(patterns_of(layout, settings), betas_paths(layout, sub="01"), sub="01")
+        require_varying(regions, sub="01")
+    require_varying(patterns, sub="01")

@@ -199,6 +199,7 @@ def test_a_response_that_is_missing_is_named_by_region_image_session_and_vertex(
         run(step, layout, settings)
     said = str(caught.value)
     assert "sub-01 V2, AI: 1 pattern(s) with NaN or infinity, first 'cars-02' of session " + session in said
+    assert "presentation 2" in said
     assert f"at 1 of 30 chosen vertices, first hemi-R {chosen}; expected a response to every image" in said
 
 

@@ -22,7 +22,7 @@ from analysis.rsa.compare import Similarities
 from analysis.rsa.run import region_similarities
 from analysis.rsa.two_networks import compare_networks, half_of, networks_shown
 from analysis.statistics.results import read_results
-from analysis.steps import Request
+from analysis.steps import STEPS, Request
 from stimuli.manifest import TYPES, Manifest, SetNetwork, Stimulus, pair_of, write_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
@@ -30,7 +30,7 @@ from subjects.provenance import sidecar
 from subjects.settings.analysis import RsaSettings
 from subjects.settings.study import Settings
 from tests.analysis import fabricated
-from tests.analysis.running_steps import run, table_of
+from tests.analysis.running_steps import ask, run, table_of
 
 NETWORKS = ("demo", "other")
 FEW = RsaSettings(n_permutations=100, n_bootstraps=40, patches=10)
@@ -280,3 +280,15 @@ def test_either_network_is_the_set_s_and_its_command_names_it(study: tuple[Layou
     assert (third.second, third.of_set) == (False, False)
     assert "--network" not in features_command(layout.root, first)
     assert features_command(layout.root, second).endswith("--network other")
+
+
+@pytest.mark.parametrize("step", ["encode", "compare", "predictivity", "report"])
+def test_no_network_s_results_are_written_over_those_of_another(study: tuple[Layout, Settings], step: str) -> None:
+    """The second network of a set is one of the set, and has files of its own all the same."""
+    layout, settings = study
+    planned = [STEPS[step].plan(ask(layout, settings, network=name)) for name in (None, "other", "third")]
+    outputs = [{path for work in one for path in work.outputs} for one in planned]
+    for k, one in enumerate(outputs):
+        assert one
+        assert not one & set().union(*outputs[:k])
+    assert all("network-other" in str(path) for path in outputs[1])

@@ -83,7 +83,8 @@ def _plan(request: Request, step: str) -> dict[str, Work]:
     return works
 
 
-def read_found(works: Mapping[str, Work], *, flat: Sequence[FlatHemisphere], regions: Sequence[str]) -> FoundRegions:
+def read_found(works: Mapping[str, Work], *, flat: Sequence[FlatHemisphere], regions: Sequence[str],
+               min_disk: int) -> FoundRegions:
     """Read them.
 
     Parameters
@@ -93,6 +94,8 @@ def read_found(works: Mapping[str, Work], *, flat: Sequence[FlatHemisphere], reg
     flat : sequence of FlatHemisphere
     regions : sequence of str
         In the order of the labels.
+    min_disk : int
+        ``roi.min_disk``.
     """
     areas = read_table(works["localizers"].outputs[0]) if "localizers" in works else None
     localized = () if areas is None else tuple(_read_localized(works["localizers"], k, one, areas=areas,
@@ -100,7 +103,7 @@ def read_found(works: Mapping[str, Work], *, flat: Sequence[FlatHemisphere], reg
     if "select" not in works:
         return FoundRegions(localized, areas)
     table, bias, *files = works["select"].outputs
-    selected = tuple(_read_selection(path, one) for path, one in zip(files, flat, strict=True))
+    selected = tuple(_read_selection(path, one, min_disk=min_disk) for path, one in zip(files, flat, strict=True))
     return FoundRegions(localized, areas, selected, read_table(table), read_table(bias))
 
 
@@ -122,10 +125,10 @@ def _read_localized(work: Work, k: int, one: FlatHemisphere, *, areas: pd.DataFr
     return LocalizedMaps(one, tuple(regions), tuple(contrasts), classes)
 
 
-def _read_selection(path: Path, one: FlatHemisphere) -> SelectionMaps:
+def _read_selection(path: Path, one: FlatHemisphere, *, min_disk: int) -> SelectionMaps:
     rho, sizes, vertices = load_maps(path)
     flat = FlatHemisphere(one.hemi, one.flat, one.faces, one.labels, vertices, distortion=one.distortion)
-    return SelectionMaps(flat, rho, np.where(one.labels > 0, sizes, np.nan).astype(np.float64))
+    return SelectionMaps(flat, rho, np.where(one.labels > 0, sizes, np.nan).astype(np.float64), min_disk)
 
 
 def describe_found(found: FoundRegions, *, sub: str, regions: Sequence[str], roi: RoiSettings,
@@ -165,8 +168,8 @@ def _say_selection(table: pd.DataFrame, bias: pd.DataFrame | None, roi: RoiSetti
     said = (f"Above: Spearman's ρ of the RE images' dissimilarities at both presentations on the disk of "
             f"{roi.radius_mm:g} mm around each vertex, which holds vertices {whose}; dots: the "
             f"{roi.vertices_per_hemisphere} best a region and hemisphere. Median ρ of the chosen, mean of hemispheres: "
-            f"{per_region}; {near}. Below: vertices in each disk (fewer than {roi.min_disk}: not eligible). Grey: no "
-            f"disk.")
+            f"{per_region}; {near}. Grey: vertices that cannot be chosen, without signal or with a disk of fewer "
+            f"than {roi.min_disk} vertices. Below: vertices in each disk.")
     if bias is None or not len(bias):
         return said
     worst = bias.iloc[int(bias["bias"].abs().to_numpy().argmax())]

@@ -81,8 +81,8 @@ def test_what_is_found_beyond_the_labelled_regions_is_in_the_picture() -> None:
 def test_the_choice_is_drawn_as_dots_on_its_reliability() -> None:
     rho = np.where(COLUMN < 5, 0.4, -0.1)
     flat = FlatHemisphere("R", flat_of().flat, flat_of().faces, make_labels(), {"V1": np.array([2, 27])})
-    one = SelectionMaps(flat, rho, np.full(N, 12.0))
-    assert one.summary() == "2 chosen of 300; median ρ 0.40, of all -0.10"
+    one = SelectionMaps(flat, rho, np.where(COLUMN == 8, 9.0, 12.0), 10)
+    assert one.summary() == f"2 chosen of {300 - (COLUMN == 8).sum()} eligible\nmedian ρ 0.40, of these -0.10"
     figure = draw_selected([one], regions=ROIS)
     above, below = figure.axes[:2]
     (dots,) = (points for points in above.collections if points.get_label() == "chosen")
@@ -90,8 +90,8 @@ def test_the_choice_is_drawn_as_dots_on_its_reliability() -> None:
     assert above.get_title(loc="left").endswith(one.summary())
     assert below.get_title(loc="left") == "Disks, right hemisphere"
     assert colour_at(above, 2, 5)[0] > colour_at(above, 2, 5)[2] + 0.2
-    empty = SelectionMaps(flat_of(), np.full(N, np.nan), np.full(N, np.nan))
-    assert empty.summary() == "0 chosen of 0"
+    empty = SelectionMaps(flat_of(), np.full(N, np.nan), np.full(N, np.nan), 10)
+    assert empty.summary() == "0 chosen of 0 eligible"
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,8 @@ def test_the_choice_is_read_and_told_as_the_step_wrote_it(chosen) -> None:
     layout, settings = chosen
     works = plan_found(ask(layout, settings))
     assert works["localizers"] == {}
-    found = read_found({"select": works["select"]["01"]}, flat=[flat_of("L"), flat_of("R")], regions=ROIS)
+    found = read_found({"select": works["select"]["01"]}, flat=[flat_of("L"), flat_of("R")], regions=ROIS,
+                       min_disk=settings.roi.min_disk)
     for one, (hemi, path) in zip(found.selected, selection_paths(layout, sub="01").items(), strict=True):
         assert one.flat.hemi == hemi
         for roi, vertices in load_selected(path).items():
@@ -149,7 +150,7 @@ def written_localizers(folder: Path) -> Work:
 
 
 def test_localized_areas_are_read_and_told(tmp_path: Path) -> None:
-    found = read_found({"localizers": written_localizers(tmp_path)}, flat=[flat_of()], regions=ROIS)
+    found = read_found({"localizers": written_localizers(tmp_path)}, flat=[flat_of()], regions=ROIS, min_disk=10)
     (one,) = found.localized
     np.testing.assert_array_equal(one.classes, localized().classes)
     for read, planted in zip(one.contrasts, contrasts(), strict=True):

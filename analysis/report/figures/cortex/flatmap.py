@@ -22,6 +22,7 @@ _SCALE_MM = 10.0
 _CORTEX = "#efeeea"
 _TINT = 0.38
 _PIXELS = 1000
+_SAMPLES = 9  # places along a side of the map's rim
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,21 +130,25 @@ def _draw_mesh(axes: Axes, one: FlatHemisphere, *, regions: Sequence[str], low: 
 def widest_place(one: FlatHemisphere, *, label: int) -> tuple[float, float]:
     """Find the point of a region that is farthest from its borders and from the rim of the map: where its name fits."""
     inside = one.labels == label
-    rim = np.zeros(len(one.flat), dtype=bool)
-    rim[_rim(one.faces)] = True
-    border = one.flat[~inside | rim]
     points = one.flat[inside]
+    border = np.concatenate([one.flat[~inside], _along(one.flat[_rim_sides(one.faces)])])
     distances, _ = cKDTree(border).query(points) if len(border) else (np.zeros(len(points)), None)
     x, y = points[int(np.argmax(distances))]
     return float(x), float(y)
 
 
-def _rim(faces: NDArray[np.integer]) -> NDArray[np.integer]:
-    """List the vertices on edges that belong to one triangle only."""
+def _rim_sides(faces: NDArray[np.integer]) -> NDArray[np.int64]:
+    """List the sides, (n, 2) vertices, that belong to one triangle only."""
     ends = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1).astype(np.int64)
     n = int(ends.max(initial=0)) + 1
     keys, counts = np.unique(ends[:, 0] * n + ends[:, 1], return_counts=True)
-    return np.unique(np.divmod(keys[counts == 1], n))
+    return np.stack(np.divmod(keys[counts == 1], n), axis=1)
+
+
+def _along(sides: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Give places along sides (n, 2 ends, 2): where a map is stretched its vertices alone are far apart."""
+    share = np.linspace(0.0, 1.0, _SAMPLES)[:, None, None]
+    return np.asarray((1 - share) * sides[:, 0] + share * sides[:, 1], dtype=np.float64).reshape(-1, 2)
 
 
 def _tint(color: str) -> str:

@@ -20,7 +20,7 @@ from analysis.regions.patterns import RoiPatterns, selection_parameters
 from analysis.regions.subject_regions import SubjectRegions, regions_of
 from analysis.running import DIGESTS, digests_of
 from analysis.statistics.correction import correct_rows
-from analysis.statistics.draws import permutations
+from analysis.statistics.draws import permutations, warn_of_few
 from analysis.statistics.readings import named_layers, read_of
 from analysis.statistics.results import (
     PAPER_COLUMNS,
@@ -69,6 +69,7 @@ def plan(request: Request) -> tuple[Work, ...]:
         raise AnalysisError("roi.session_means", came="'pooled', one mean over RE, AN and AI images",
                             expected="'removed' or 'kept' for encoding models: a mean over types takes the test images "
                             "into the training responses", remedy='Set roi.session_means = "removed".')
+    warn_of_few(chosen.encoding.n_permutations, asked_by="encoding.n_permutations")
     models = [SubjectModels(regions=one, network=network, encoding=chosen.encoding) for one in regions_of(request)]
     return tuple(Work(name=f"sub-{one.regions.sub}", sub=one.regions.sub, outputs=(one.table_path, one.shares_path),
                       origin=one.origin, make=one.make, companions={VERTICES: one.vertices_path}, check=one.check)

@@ -35,7 +35,7 @@ from analysis.report.figures.timing import RunTiming, draw_timing
 from analysis.report.records import DenoisingRecord, StudyRecords, SubjectRecords
 from analysis.report.regions.found import describe_found
 from analysis.report.tables import control_of
-from analysis.report.wording import coefficient_name, coefficient_sign
+from analysis.report.wording import coefficient_name, coefficient_sign, say_draws, say_n, say_tests
 from analysis.rsa.rdm import RDM
 from analysis.statistics.readings import LOGITS, SOFTMAX, split_readings
 from stimuli.manifest import TYPES, Manifest, Stimulus, read_pixels
@@ -301,8 +301,8 @@ def _rdms(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFigure, ..
             f"percentile ranks, base images in the same order in all. {coefficient_sign(one.rsa)}: "
             f"{coefficient_name(one.rsa)} with the RE matrix, both as drawn; less null: what bars show, the similarity "
             f"less the mean of its permutation null; p in the brain: "
-            f"{_tests(first.statistics, 'RE-AI').partition('; ')[0]}; in the network: "
-            f"{_tests(table, 'RE-AI').partition('; ')[0]}.")
+            f"{say_tests(first.statistics, 'RE-AI').partition('; ')[0]}; in the network: "
+            f"{say_tests(table, 'RE-AI').partition('; ')[0]}.")
     whom = f"subject {one.sub}"
     return (PlannedFigure("regions", f"sub-{one.sub}_pairs", f"How similarities arise: {first.name}, {whom}",
                           f"A dot a pair of images. {said}", lambda: draw_pairs(first)),
@@ -319,9 +319,10 @@ def _rdm_row(name: str, rdms: Mapping[str, RDM], table: pd.DataFrame, *, place: 
 def _brain(records: StudyRecords) -> PlannedFigure:
     table = records.brain
     caption = (f"Correlation of the AI (vermilion) and AN (blue) images' dissimilarities with those of the RE images; "
-               f"{_n(table)} images. Bars and asterisks: {_tests(table, 'RE-AI')}. Numbers under the regions: p of the "
-               f"difference ({_tests(table, 'RE-AI minus RE-AN')}; –: not tested). Grey: noise ceiling from the two "
-               f"presentations of the RE images.{say_no_ceiling(table)} {_resamples(table, records)}")
+               f"{say_n(table)} images. Bars and asterisks: {say_tests(table, 'RE-AI')}. Numbers under the regions: p "
+               f"of the difference ({say_tests(table, 'RE-AI minus RE-AN')}; –: not tested). Grey: noise ceiling from "
+               "the two presentations of the RE images, too high where these chose the vertices."
+               f"{say_no_ceiling(table)} {say_draws(table, seed=records.settings.study.seed)}")
     return PlannedFigure("results", "brain-rsa", "RE-AI and RE-AN similarities in the brain", caption,
                          lambda: draw_brain_rsa(table))
 
@@ -342,10 +343,11 @@ def _network(records: StudyRecords, *, with_images: bool = False) -> PlannedFigu
     readings, name = split_readings(records.network), records.about.name
     table, logits = readings[SOFTMAX], readings.get(LOGITS)
     layers = table[~table["comparison"].str.startswith("trend")]
-    caption = (f"The same similarities in the layers of the network “{name}”; {_n(layers)} images. Markers and lines: "
-               f"{_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "
-               f"({_tests(table, 'RE-AI minus RE-AN')}). Trends: {_tests(table, 'trend RE-AI')}. "
-               f"{_resamples(layers, records)} Filled: p < .05, one-sided; a 95 % interval has two sides, may hold 0.")
+    caption = (f"The same similarities in the layers of the network “{name}”; {say_n(layers)} images. Markers and "
+               f"lines: {say_tests(table, 'RE-AI')}. Numbers under the layers: p of the difference "
+               f"({say_tests(table, 'RE-AI minus RE-AN')}). Trends: {say_tests(table, 'trend RE-AI')}. "
+               f"{say_draws(layers, seed=records.settings.study.seed)} Filled: p < .05, one-sided; an interval of 95 % "
+               "has two sides, and may hold 0.")
     if logits is not None:
         caption += " Diamonds, with names: the last layer by its logits instead of its softmax, whose are the lines."
     low_level = records.low_level if with_images else None
@@ -356,14 +358,14 @@ def _network(records: StudyRecords, *, with_images: bool = False) -> PlannedFigu
 
 
 def _encoding(records: StudyRecords) -> PlannedFigure:
-    table = records.encoding
+    table, ai = records.encoding, say_tests(records.encoding, "AI", column="type")
     logits = " Hatched: the last layer by its logits." if LOGITS in split_readings(table, column="layer") else ""
     caption = (f"Correlation of measured with predicted responses, trained on RE images and tested on AI "
                f"(warm) and AN (cool) images; shades: layers, from light to dark. Dashes: held-out RE images, the "
                f"control without which no failure on AN can be read; an AI image resembles an RE image trained on, "
-               f"a held-out RE image does not.{logits} Mean of {_n(table)} vertices. "
-               f"{_tests(table, 'AI', column='type')[:1].upper()}{_tests(table, 'AI', column='type')[1:]}; held-out "
-               f"RE: {_tests(table, 'RE', column='type')}. {_resamples(table, records)}")
+               f"a held-out RE image does not.{logits} Mean of {say_n(table)} vertices. "
+               f"{ai[:1].upper()}{ai[1:]}; held-out RE: {say_tests(table, 'RE', column='type')}. "
+               f"{say_draws(table, seed=records.settings.study.seed)}")
     return PlannedFigure("results", "encoding", "Encoding models, from RE to AI and AN", caption,
                          lambda: draw_encoding(table))
 
@@ -378,22 +380,3 @@ def _hierarchy(records: StudyRecords) -> PlannedFigure:
                f"(p > {p:g}): of vertices that no layer predicts, about {1 - p:.0%} are none.")
     return PlannedFigure("results", "hierarchy", "Best layer of each vertex (Fig. S1)", caption,
                          lambda: draw_hierarchy(table))
-
-
-def _tests(table: pd.DataFrame, name: str, *, column: str = "comparison") -> str:
-    """Give the test of a kind of row in its own words, what several rows share said once."""
-    said = table.loc[table[column] == name, "test"].astype(str)
-    return "; ".join(dict.fromkeys(part for one in said for part in one.split("; ")))
-
-
-def _n(table: pd.DataFrame) -> str:
-    found = sorted(table["n"].astype(int).unique())
-    return str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
-
-
-def _resamples(table: pd.DataFrame, records: StudyRecords) -> str:
-    found = sorted(table["n_resamples"].astype(int).unique())
-    corrections = "; ".join(dict.fromkeys(part for one in table["correction"].astype(str) for part in one.split("; ")))
-    draws = str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
-    return (f"{draws} draws a test, seeds derived from the study's {records.settings.study.seed} and kept in the "
-            f"tables; correction for multiple tests: {corrections}.")

@@ -279,7 +279,7 @@ def _say(trend: pd.Series) -> str:
 def _encoding_ai(encoding: pd.DataFrame) -> tuple[bool, str]:
     rows = _pick(encoding, "AI")
     n, of = _below(rows, ALPHA), len(rows)
-    return n >= ALMOST_ALL * of, f"{say_share(n, of)} models p < .05"
+    return n >= ALMOST_ALL * of, f"{say_share(n, of)} models p < .05{_corrected(rows)}"
 
 
 def _encoding_an(encoding: pd.DataFrame) -> tuple[bool | None, str]:
@@ -295,7 +295,7 @@ def _encoding_an(encoding: pd.DataFrame) -> tuple[bool | None, str]:
 def _encoding_difference(encoding: pd.DataFrame) -> tuple[bool, str]:
     rows = _pick(encoding, "AI minus AN")
     n, of = _below(rows[rows["effect"] > 0], ALPHA), len(rows)
-    return n >= ALMOST_ALL * of, f"{say_share(n, of)} models with AI higher, p < .05"
+    return n >= ALMOST_ALL * of, f"{say_share(n, of)} models with AI higher, p < .05{_corrected(rows)}"
 
 
 def _shares(test: Callable[[pd.DataFrame, str], ShareTest | None], *, either: bool) -> Decision:

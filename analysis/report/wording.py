@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from analysis.encoding.hierarchy import ShareTest
 
+_FEW = 2
+"""Places whose names are said beside what is true of them alone."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -116,3 +118,38 @@ def _coefficient(table: pd.DataFrame) -> str:
     rows = table[~table["comparison"].astype(str).str.startswith("trend")]
     found = [name for name in rows["coefficient"].dropna().unique() if name in COEFFICIENTS]
     return str(found[0]) if found else "spearman"
+
+
+def say_tests(table: pd.DataFrame, name: str, *, column: str = "comparison") -> str:
+    """Give the test of a kind of row in its own words, what several rows share said once.
+
+    What is said of a place or two alone is said with their names.
+    """
+    rows = table[table[column] == name]
+    places = rows["place"] if "place" in rows else rows["layer"]
+    said: dict[str, dict[str, None]] = {}
+    for place, test in zip(places.astype(str), rows["test"].astype(str), strict=True):
+        for part in test.split("; "):
+            said.setdefault(part, {})[place] = None
+    few = min(_FEW, places.nunique() - 1)
+    return "; ".join(part if len(found) > few else f"{' and '.join(found)}: {part}" for part, found in said.items())
+
+
+def say_n(table: pd.DataFrame) -> str:
+    """Give how many there are of what was tested, as a range where that differs."""
+    return _say_range(table["n"])
+
+
+def say_draws(table: pd.DataFrame, *, seed: int) -> str:
+    """Say how many draws a test has, from which seed, and how several tests are corrected."""
+    corrections = "; ".join(dict.fromkeys(part for one in table["correction"].astype(str) for part in one.split("; ")))
+    drawn = table.loc[table["n_resamples"].astype(int) > 0, "n_resamples"]
+    draws = f"{_say_range(drawn)} draws a test that has any" if len(drawn) < len(table) and len(drawn) else \
+        f"{_say_range(table['n_resamples'])} draws a test"
+    return (f"{draws}, seeds derived from the study's {seed} and kept in the tables; correction for multiple tests: "
+            f"{corrections}.")
+
+
+def _say_range(values: pd.Series) -> str:
+    found = sorted(values.astype(int).unique())
+    return str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"

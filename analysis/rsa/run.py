@@ -22,6 +22,7 @@ from analysis.rsa.two_networks import compare_networks
 from analysis.running import DIGESTS, digests_of
 from analysis.statistics.correction import correct_rows
 from analysis.statistics.dissimilarity import WHITENED, without_noise
+from analysis.statistics.draws import warn_of_few
 from analysis.statistics.readings import by_logits, named_layers
 from analysis.statistics.results import PAPER_COLUMNS, RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
 from analysis.statistics.statistic import Statistic
@@ -60,6 +61,7 @@ Extras = dict[Path, dict[str, Any]]
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan the similarities of each subject's regions, and those of the network's layers."""
     chosen, layout = request.settings, request.layout
+    warn_of_few(chosen.rsa.n_permutations, asked_by="rsa.n_permutations")
     brains: list[BrainRsa | NetworkHalvesRsa] = [BrainRsa(regions=one, rsa=chosen.rsa) for one in regions_of(request)]
     of_set = networks_of_set(layout)
     asked = of_set if request.network is None else (choose_network(layout, request.network),)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subjects.errors import AnalysisError
+
+log = logging.getLogger(__name__)
+_LEAST = 20
+
+
+def warn_of_few(n: int, *, asked_by: str) -> None:
+    """Say that no p below .05 can come of so few permutations; of none nothing is tested.
+
+    The smallest p is 1 / (n + 1) (Phipson & Smyth, 2010, Stat Appl Genet Mol Biol 9:39).
+    """
+    if 0 < n < _LEAST:
+        log.warning("%s = %d: no p below %.2g can be reached, whatever the data; %d or more reach .05", asked_by, n,
+                    1 / (n + 1), _LEAST)
 
 
 def permutations(n_items: int, *, n: int, rng: np.random.Generator,

@@ -20,7 +20,7 @@ from analysis.jobs import Each, at_once
 from analysis.regions.patterns import require_shown
 from analysis.rsa.searchlight.correction import corrected_maps
 from analysis.rsa.searchlight.disks import COMPARED, Searchlight, search
-from analysis.statistics.draws import permutations
+from analysis.statistics.draws import permutations, warn_of_few
 from analysis.steps import Origin, Request, Work
 from stimuli.manifest import TYPES, read_manifest
 from subjects.cli import ProgressWrapper
@@ -37,6 +37,7 @@ FORMING_Z = 3.1
 def plan(request: Request) -> tuple[Work, ...]:
     """Plan each subject's maps."""
     chosen = request.settings
+    warn_of_few(chosen.rsa.searchlight_permutations, asked_by="rsa.searchlight_permutations")
     n_threads = request.n_jobs if len(request.subjects) == 1 else 1
     works = [SubjectSearchlight(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
                                 space=chosen.analysis.space, roi=chosen.roi,

@@ -12,6 +12,7 @@ from scipy.stats import false_discovery_control
 
 from analysis.report.records import StudyRecords
 from analysis.report.tables import brain_table, network_table, say_corrections
+from analysis.report.wording import say_draws, say_n, say_tests
 from analysis.statistics.correction import correct_rows, correct_subjects, family_of
 from tests.analysis import paper_tables
 
@@ -91,3 +92,16 @@ def test_models_are_corrected_by_type_and_said_so() -> None:
     said = say_corrections(records(brain=of_subjects(), network=paper_tables.network_table(), encoding=table))
     assert sorted(said["encoding"].split("; ")) == sorted(
         f"{kind}: false discovery rate over 40 tests" for kind in ("AN", "AI", "AI minus AN", "RE"))
+
+
+def test_what_is_true_of_one_place_is_said_of_it_alone() -> None:
+    table = pd.DataFrame({
+        "comparison": ["RE-AI"] * 4 + ["RE-AN"], "place": ["layer1", "layer2", "layer7", "layer8", "layer1"],
+        "test": ["permutation; t"] * 2 + ["permutation; exact", "permutation; degenerate; t", "other"],
+        "n": [40, 40, 39, 40, 40], "n_resamples": [1000, 0, 1000, 1000, 0], "correction": ["fdr over 4"] * 5})
+    assert say_tests(table, "RE-AI") == "permutation; t; layer7: exact; layer8: degenerate"
+    assert say_tests(table, "RE-AN") == "other"
+    assert say_n(table) == "39–40"
+    assert say_draws(table, seed=7) == ("1000 draws a test that has any, seeds derived from the study's 7 and kept in "
+                                        "the tables; correction for multiple tests: fdr over 4.")
+    assert say_draws(table[table["n_resamples"] > 0], seed=7).startswith("1000 draws a test, seeds")

@@ -146,8 +146,9 @@ def test_almost_all_means_nine_in_ten(n_above: int, verdict: str) -> None:
     table = encoding_table()
     rows = table.index[table["type"] == "AI"][:n_above]
     table.loc[rows, "p"] = 0.05
+    table.loc[rows[1:], "p_corrected"] = 0.05
     assert _verdicts(encoding=table)["E1"] == verdict
-    assert _here("E1", encoding=table) == f"{120 - n_above}/120 models p < .05"
+    assert _here("E1", encoding=table) == f"{120 - n_above}/120 models p < .05 ({121 - n_above}/120 corrected)"
 
 
 def test_the_numbers_are_this_studys() -> None:
@@ -277,11 +278,11 @@ def test_a_failure_on_an_counts_where_held_out_re_is_predicted(n_read, n_low, ve
 def test_encoding_models_by_logits_are_a_reading_of_their_own():
     table = encoding_table()
     logits = table[table["layer"] == "layer8"].assign(layer="layer8 by logits")
-    logits.loc[logits["type"] == "AI", "p"] = 0.6
+    logits.loc[logits["type"] == "AI", ["p", "p_corrected"]] = 0.6
     lines = score(encoding=pd.concat([table, logits], ignore_index=True))
     found = {line.id: line.here for line in lines}
-    assert found["E1"] == "120/120 models p < .05"
-    assert found["E1 by logits"] == "105/120 models p < .05"
+    assert found["E1"] == "120/120 models p < .05 (120/120 corrected)"
+    assert found["E1 by logits"] == "105/120 models p < .05 (105/120 corrected)"
     assert tally(lines) == tally(score(encoding=table))
 
 

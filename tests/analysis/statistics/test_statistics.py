@@ -13,7 +13,7 @@ from analysis.rsa.rdm import RDM, compute_rdm, spearman
 from analysis.rsa.resampling.features import feature_bootstraps, feature_counts, group_bootstraps
 from analysis.rsa.resampling.images import image_bootstraps, label_permutations
 from analysis.statistics.dissimilarity import unit_ranks
-from analysis.statistics.draws import permutations, subsamples
+from analysis.statistics.draws import permutations, subsamples, warn_of_few
 from analysis.statistics.statistic import Statistic, centred_interval, interval, two_sided_p, upper_p
 from analysis.statistics.trend import mann_kendall
 from subjects.errors import AnalysisError
@@ -348,3 +348,13 @@ def test_statistic_guards(change, text):
     assert Statistic(**good).correction == "none"
     with pytest.raises(AnalysisError, match=text):
         Statistic(**{**good, **change})
+
+
+@pytest.mark.parametrize(("n", "said"), [(0, False), (1, True), (19, True), (20, False), (1000, False)])
+def test_too_few_permutations_for_any_p_below_05_are_said(n, said, caplog):
+    """1 / (n + 1) is the smallest p there is."""
+    warn_of_few(n, asked_by="rsa.n_permutations")
+    assert bool(caplog.records) is said
+    assert said is (n > 0 and not 1 / (n + 1) < 0.05)
+    if said:
+        assert f"rsa.n_permutations = {n}" in caplog.text

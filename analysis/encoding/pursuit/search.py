@@ -23,7 +23,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 LARGE = 65_536
 """Columns from which ``auto`` takes bfloat16: loading torch takes longer than searching fewer."""
-_BLOCK_TARGETS = 128
+_BLOCK_TARGETS = 256
 _BLOCK_COLUMNS = 16
 _TILE_BLOCKS = 128
 

@@ -19,9 +19,9 @@ from analysis.encoding.layers import LayerResult, encode_layer
 from analysis.regions.patterns import RoiPatterns, selection_parameters
 from analysis.regions.subject_regions import SubjectRegions, regions_of
 from analysis.running import DIGESTS, digests_of
-from analysis.statistics.correction import correct_rows
+from analysis.statistics.correction import correct_readings, correct_rows
 from analysis.statistics.draws import permutations, warn_of_few
-from analysis.statistics.readings import named_layers, read_of
+from analysis.statistics.readings import named_layers
 from analysis.statistics.results import (
     PAPER_COLUMNS,
     RESULTS,
@@ -210,13 +210,5 @@ def _rows(results: Mapping[str, LayerResult], regions: Mapping[str, RoiPatterns]
     rows = [statistic_row(statistic, sub=sub, roi=roi, layer=layer, type=kind, sparsity=result.levels[roi], **made_from)
             for layer, result in results.items() for roi, patterns in regions.items()
             for kind, statistic in result.statistics(patterns, correlate=settings.correlate).items()]
-    softmax = [row for row in rows if read_of(row["layer"]) == row["layer"]]
-    logits = [row for row in rows if read_of(row["layer"]) != row["layer"]]
-    others = [row for row in softmax if row["layer"] not in {read_of(row["layer"]) for row in logits}]
-    return [*_corrected(softmax, by=settings.correction),
-            *_corrected([*others, *logits], by=settings.correction)[len(others):]]
-
-
-def _corrected(rows: list[dict[str, Any]], *, by: str) -> list[dict[str, Any]]:
-    """Correct p over all regions and layers of one reading, for each type of images."""
-    return correct_rows(rows, by=by, families=[row["type"] for row in rows])
+    return correct_readings(rows, column="layer", correct=lambda part: correct_rows(
+        part, by=settings.correction, families=[row["type"] for row in part]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,10 +20,10 @@ from analysis.rsa.resampling.distances import WhitenedDistances
 from analysis.rsa.similarity import pairs_within
 from analysis.rsa.two_networks import compare_networks
 from analysis.running import DIGESTS, digests_of
-from analysis.statistics.correction import correct_rows
+from analysis.statistics.correction import correct_readings, correct_rows
 from analysis.statistics.dissimilarity import WHITENED, without_noise
 from analysis.statistics.draws import warn_of_few
-from analysis.statistics.readings import by_logits, named_layers
+from analysis.statistics.readings import by_logits, named_layers, read_of
 from analysis.statistics.results import PAPER_COLUMNS, RESULTS, STATISTIC_COLUMNS, as_table, read_results, statistic_row
 from analysis.statistics.statistic import Statistic
 from analysis.statistics.whitened import mahalanobis
@@ -375,9 +375,15 @@ def save(paths: tuple[Path, Path], found: Mapping[str, Similarities], *, rows: S
          correction: str) -> None:
     """Correct the tests of some places, and write the table and the RDMs over older ones."""
     rdms = {f"{place}/{kind}": rdm for place, here in found.items() for kind, rdm in here.rdms.items()}
-    greatest = None
-    if correction == "max":
-        greatest = np.max([null for here in found.values() for null in here.nulls.values()], axis=0)
+    greatest = _greatest(found) if correction == "max" else None
     save_rdms(paths[1], rdms, overwrite=True, greatest=greatest)
-    write_table(paths[0], as_table(correct_rows(rows, by=correction, greatest=greatest), columns=COLUMNS),
-                overwrite=True)
+    corrected = correct_readings(rows, column="place", correct=lambda part: correct_rows(
+        part, by=correction, greatest=None if greatest is None else _greatest(found, {row["place"] for row in part})))
+    write_table(paths[0], as_table(corrected, columns=COLUMNS), overwrite=True)
+
+
+def _greatest(found: Mapping[str, Similarities], places: Collection[str] | None = None) -> NDArray[np.float64]:
+    """Give the largest similarity in each permutation: of some places, by default those that are no other's reading."""
+    chosen = [place for place in found if (read_of(place) == place if places is None else place in places)]
+    result: NDArray[np.float64] = np.max([null for place in chosen for null in found[place].nulls.values()], axis=0)
+    return result

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.statistics.readings import read_of
 from analysis.statistics.statistic import false_discovery, greatest_p
 
 Floats = NDArray[np.float64]
@@ -67,6 +68,39 @@ def correct_rows(rows: Sequence[Mapping[str, Any]], *, by: str, greatest: Floats
         for k, p in zip(places, corrected.tolist(), strict=True):
             found[k] |= {"p_corrected": p, "correction": f"none; {_IN_COLUMN}{said}"}
     return found
+
+
+def correct_readings(rows: Sequence[Mapping[str, Any]], *, column: str,
+                     correct: Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Correct a network's tests as they are read by the softmax, and again with the logits in the softmax's place.
+
+    The logits are another reading of the same layer (:mod:`analysis.statistics.readings`), not a test more: neither
+    reading's p depends on whether the other was made.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        In any order. Without a row by logits all are corrected together.
+    column : str
+        Where the place is: ``"place"``, or ``"layer"`` of encoding models.
+    correct : callable
+        Corrects the rows of one reading: :func:`correct_rows` with its other arguments.
+
+    Returns
+    -------
+    list of dict
+        In the order of `rows`. What is the same in both readings is corrected with the softmax.
+    """
+    names = [str(row[column]) for row in rows]
+    replaced = {read_of(name) for name in names if read_of(name) != name}
+    if not replaced:
+        return correct(rows)
+    softmax = [k for k, name in enumerate(names) if read_of(name) == name]
+    logits = [k for k, name in enumerate(names) if name not in replaced]
+    found = dict[int, dict[str, Any]]()
+    for reading in (logits, softmax):
+        found |= zip(reading, correct([rows[k] for k in reading]), strict=True)
+    return [found[k] for k in range(len(rows))]
 
 
 def correct_subjects(tables: Sequence[pd.DataFrame], *, greatest: Sequence[Floats | None]) -> pd.DataFrame:

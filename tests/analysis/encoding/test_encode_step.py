@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from analysis.encoding.run import _corrected, plan, require_varying
+from analysis.encoding.run import plan, require_varying
 from analysis.encoding.sparse_model import train
 from analysis.regions.labels import ROIS
 from analysis.statistics.results import read_results
@@ -55,14 +55,6 @@ def test_p_is_corrected_over_regions_and_layers_for_each_type_and_reading(traine
     assert set(table["correction"]) == {f"none; in p_corrected false discovery rate over {n_tests} tests"}
     assert (table["p_corrected"] >= table["p"]).all()
     assert (table["p_corrected"] > table["p"]).any()
-
-
-def test_without_correction_p_stays():
-    rows = [{"type": kind, "p": p} for kind, p in (("AN", 0.01), ("AI", 0.02), ("AN", 0.04))]
-    assert [row["p_corrected"] for row in _corrected(rows, by="none")] == [0.01, 0.02, 0.04]
-    assert [row["p_corrected"] for row in _corrected(rows, by="fdr")] == [0.02, 0.02, 0.04]
-    assert [row["correction"] for row in _corrected(rows, by="fdr")][1] == \
-        "none; in p_corrected false discovery rate over 1 tests"
 
 
 def test_rows_name_the_digests_of_what_they_are_from(trained):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, false_discovery_control
 
-from analysis.statistics.correction import correct_rows, correct_subjects, say_families
+from analysis.statistics.correction import correct_readings, correct_rows, correct_subjects, say_families
+from analysis.statistics.readings import by_logits, split_readings
 from analysis.statistics.statistic import false_discovery, greatest_p, standardised
 
 NAMES = ("RE-AN", "RE-AI", "RE-AI minus RE-AN", "trend RE-AI")
@@ -31,6 +32,15 @@ def test_false_discovery_is_scipys_within_similarities_differences_and_trends() 
     assert [row["p_corrected"] for row in correct_rows(made, by="none")] == [row["p"] for row in made]
 
 
+def test_families_may_be_given() -> None:
+    made = [{"type": kind, "p": p} for kind, p in (("AN", 0.01), ("AI", 0.02), ("AN", 0.04))]
+    families = [str(row["type"]) for row in made]
+    assert [row["p_corrected"] for row in correct_rows(made, by="none", families=families)] == [0.01, 0.02, 0.04]
+    found = correct_rows(made, by="fdr", families=families)
+    assert [row["p_corrected"] for row in found] == [0.02, 0.02, 0.04]
+    assert found[1]["correction"] == "none; in p_corrected false discovery rate over 1 tests"
+
+
 def test_the_largest_corrects_similarities_and_the_rest_is_false_discovery() -> None:
     made, greatest = rows(), np.random.default_rng(2).normal(2.0, 0.5, size=200)
     found = pd.DataFrame(correct_rows(made, by="max", greatest=greatest))
@@ -42,6 +52,24 @@ def test_the_largest_corrects_similarities_and_the_rest_is_false_discovery() -> 
                                          "(family-wise error)")
         else:
             assert row["p_corrected"] == other["p_corrected"]
+
+
+def test_each_reading_of_the_last_layer_is_corrected_as_if_it_were_the_only_one() -> None:
+    """The logits' rows stand anywhere in the table, the trends' among them."""
+    softmax = rows(4)
+    logits = [{**row, "place": by_logits(str(row["place"])), "p": p} for row, p in
+              zip([row for row in rows(4, seed=5) if row["place"] == "place3"], (0.001, 0.02, 0.03, 0.9), strict=True)]
+    together = [*softmax[:9], *logits, *softmax[9:]]
+    found = correct_readings(together, column="place", correct=lambda part: correct_rows(part, by="fdr"))
+    assert [(row["place"], row["p"]) for row in found] == [(row["place"], row["p"]) for row in together]
+    readings = split_readings(pd.DataFrame(found))
+    assert readings["softmax"].to_dict("records") == correct_rows(softmax, by="fdr")
+    last = readings["logits"][readings["logits"]["place"] == "place3"]
+    for names in (NAMES[:2], NAMES[2:3], NAMES[3:]):
+        others = [row["p"] for row in softmax if row["place"] != "place3" and row["comparison"] in names]
+        mine = last.loc[last["comparison"].isin(names), "p"].tolist()
+        np.testing.assert_allclose(last.loc[last["comparison"].isin(names), "p_corrected"],
+                                   false_discovery_control([*others, *mine])[len(others):])
 
 
 def test_subjects_together_are_corrected_over_all_of_them() -> None:

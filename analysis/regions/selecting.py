@@ -19,6 +19,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -287,7 +288,7 @@ def load_selected(path: Path) -> dict[str, NDArray[np.int64]]:
     """Read which vertices of a hemisphere were chosen, by region."""
     with read_hdf5(path, form=FORMAT, remedy=REMEDY, marked=True) as file:
         return {roi: np.asarray(group["vertices"][:], dtype=np.int64) for roi, group in file.items()
-                if "vertices" in group}
+                if isinstance(group, h5py.Group)}
 
 
 def load_maps(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], dict[str, NDArray[np.int64]]]:

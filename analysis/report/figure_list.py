@@ -14,7 +14,7 @@ from analysis.data.timeseries import label_part
 from analysis.jobs import run_jobs
 from analysis.report.figures.brain_rsa import draw_brain_rsa, say_no_ceiling
 from analysis.report.figures.cortex.flatmap import FlatHemisphere, draw_flatmap
-from analysis.report.figures.cortex.searchlight import draw_searchlight
+from analysis.report.figures.cortex.searchlight import draw_searchlight, say_significant
 from analysis.report.figures.denoising import (
     DenoisedPortion,
     PoolMap,
@@ -193,7 +193,8 @@ def _searchlight(records: StudyRecords, one: SubjectRecords) -> tuple[PlannedFig
     less = ", less its mean over exchanged labels" if records.settings.rsa.null_mean == "removed" else ""
     caption = (f"Correlation of the AI (above) and AN (below) images' dissimilarities with those of RE images{less}; "
                f"disks of {chosen.radius_mm:g} mm along the flat map around every vertex. Red: above 0; grey: disks of "
-               f"fewer than {chosen.min_disk} vertices. Lines: borders of the regions.")
+               f"fewer than {chosen.min_disk} vertices. Lines: borders of the regions. "
+               + say_significant(one.searchlight, n_permutations=records.settings.rsa.searchlight_permutations))
     return (PlannedFigure("regions", f"sub-{one.sub}_searchlight", f"Searchlight, subject {one.sub}", caption,
                           lambda: draw_searchlight(one.searchlight, regions=one.regions)),)
 

@@ -11,6 +11,7 @@ from analysis.report.figures.cortex.searchlight import (
     draw_searchlight,
     plan_searchlights,
     read_searchlight,
+    say_significant,
 )
 from subjects.errors import AnalysisError
 from subjects.settings.loading import load_settings
@@ -62,6 +63,28 @@ def test_the_border_between_regions_is_drawn() -> None:
     assert ends[:, 0].max() <= 12
 
 
+def test_what_is_significant_is_outlined_and_counted() -> None:
+    """p below .05 in the 3 x 3 vertices at the corner: the outline is the side of the triangles of these vertices."""
+    one = hemisphere("L", ai=0.4, an=0.0)
+    p = np.ones(121, dtype=np.float32)
+    p.reshape(11, 11)[:3, :3] = 0.049
+    p[60], p[61] = 0.05, np.nan
+    tested = SearchlightHemisphere(one.flat, one.rho, {"AI": p, "AN": np.ones_like(p)})
+    figure = draw_searchlight([tested], regions=("V1",))
+    above, below = ([line for line in axes.lines if line.get_label() == "outline"] for axes in figure.axes[:2])
+    points = np.asarray(above[0].get_xydata())
+    ends = points[~np.isnan(points).any(axis=1)]
+    assert len(ends) > 8
+    assert ends.min() >= 0
+    assert 4 <= ends.max() <= 6, "2 mm between vertices"
+    assert not len(np.asarray(below[0].get_xydata()))
+    said = say_significant([tested, tested], n_permutations=1000)
+    assert "(18 vertices of RE-AI, 0 vertices of RE-AN)" in said
+    assert "1000 permutations" in said
+    assert not [line for line in draw_searchlight([one], regions=("V1",)).axes[0].lines
+                if line.get_label() == "outline"]
+
+
 def test_maps_of_another_mesh_are_refused() -> None:
     one = hemisphere("L", ai=0.4, an=0.0)
     with pytest.raises(AnalysisError, match="3 values for 121 vertices"):
@@ -77,6 +100,13 @@ def test_a_report_shows_maps_of_todays_settings_or_none(tmp_path) -> None:
              for hemi in "LR"]
     found = read_searchlight(work, flat=flats)
     assert np.nanmedian(found[0].rho["AI"]) > 0.3
+    assert found[0].p == {}
+    asked = load_settings(layout.root, overrides={"rsa.searchlight_permutations": 39})
+    run("searchlight", layout, asked)
+    (work,) = plan_searchlights(ask(layout, asked)).values()
+    tested = read_searchlight(work, flat=flats)
+    assert set(tested[0].p) == {"AI", "AN"}
+    assert tested[0].significant("AI").any(), "40 draws with one's own reach p = .025"
     other = load_settings(layout.root, overrides={"roi.radius_mm": 4.0})
     with pytest.raises(AnalysisError, match="searchlight maps of other files or settings.*analysis searchlight"):
         plan_searchlights(ask(layout, other))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import matplotlib as mpl
 import numpy as np
@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 
 from analysis.data.gifti import read_gifti
 from analysis.report.figures.cortex.flatmap import FlatHemisphere
-from analysis.report.figures.cortex.panels import SIDES, draw_borders, draw_scale, draw_values, frame_of, set_frame
-from analysis.report.figures.style import COLORS, WIDTH_IN, new_figure, styled
+from analysis.report.figures.cortex.panels import (
+    SIDES,
+    draw_borders,
+    draw_outline,
+    draw_scale,
+    draw_values,
+    frame_of,
+    set_frame,
+)
+from analysis.report.figures.style import ALPHA, COLORS, WIDTH_IN, new_figure, styled
 from analysis.running import Digests, is_whole
 from analysis.steps import STEPS, Request, Work
 from subjects.errors import AnalysisError
@@ -33,6 +41,8 @@ class SearchlightHemisphere:
     flat : FlatHemisphere
     rho : dict of str to float32 array, (n_vertices,)
         ``"AI"``, ``"AN"``; NaN where there is none.
+    p : dict of str to float32 array, (n_vertices,)
+        Corrected by the largest similarity anywhere; empty where no permutations were made.
 
     Raises
     ------
@@ -42,13 +52,35 @@ class SearchlightHemisphere:
 
     flat: FlatHemisphere
     rho: dict[str, Floats32]
+    p: dict[str, Floats32] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for kind in _KINDS:
-            if len(self.rho[kind]) != len(self.flat.flat):
-                raise AnalysisError(f"searchlight of hemi-{self.flat.hemi}", came=f"{len(self.rho[kind])} values for "
+        for values in (*self.rho.values(), *self.p.values()):
+            if len(values) != len(self.flat.flat):
+                raise AnalysisError(f"searchlight of hemi-{self.flat.hemi}", came=f"{len(values)} values for "
                                     f"{len(self.flat.flat)} vertices", expected="one value a vertex",
                                     remedy="Run `python -m analysis searchlight` again.")
+
+    def significant(self, kind: str) -> NDArray[np.bool_]:
+        """Mark the vertices of corrected p < .05."""
+        result: NDArray[np.bool_] = self.p[kind] < ALPHA
+        return result
+
+
+def say_significant(hemispheres: Sequence[SearchlightHemisphere], *, n_permutations: int) -> str:
+    """Say what is outlined, and how much of each map; or that nothing was tested.
+
+    Examples
+    --------
+    >>> say_significant((), n_permutations=0)
+    'Nothing here was tested (`rsa.searchlight_permutations` = 0).'
+    """
+    if not n_permutations:
+        return "Nothing here was tested (`rsa.searchlight_permutations` = 0)."
+    counts = [f"{sum(int(one.significant(kind).sum()) for one in hemispheres)} vertices of RE-{kind}"
+              for kind in _KINDS]
+    return (f"Heavy outlines: p < .05, corrected by the largest similarity anywhere in each of {n_permutations} "
+            f"permutations ({', '.join(counts)}).")
 
 
 def plan_searchlights(request: Request) -> dict[str, Work]:
@@ -76,7 +108,8 @@ def read_searchlight(work: Work, *, flat: Sequence[FlatHemisphere]) -> tuple[Sea
     found = []
     for path, one in zip(work.outputs, flat, strict=True):
         maps = {array.meta["Name"]: array.data for array in read_gifti(path, expected="searchlight maps").darrays}
-        found.append(SearchlightHemisphere(one, {kind: maps[f"RE-{kind}"] for kind in _KINDS}))
+        found.append(SearchlightHemisphere(one, {kind: maps[f"RE-{kind}"] for kind in _KINDS}, {
+            kind: maps[name] for kind in _KINDS if (name := f"p FWE RE-{kind}") in maps}))
     return tuple(found)
 
 
@@ -93,7 +126,7 @@ def draw_searchlight(hemispheres: Sequence[SearchlightHemisphere], *, regions: S
     Returns
     -------
     Figure
-        Red above 0, blue below, grey where there is no value.
+        Red above 0, blue below, grey where there is no value; outlined where p was made and is below .05.
     """
     frames = [frame_of(one.flat) for one in hemispheres]
     spans = np.array([high - low for low, high in frames])
@@ -106,6 +139,8 @@ def draw_searchlight(hemispheres: Sequence[SearchlightHemisphere], *, regions: S
     for row, kind in zip(panels, _KINDS, strict=True):
         for axes, one, (low, high) in zip(row, hemispheres, frames, strict=True):
             draw_values(axes, one.flat, values=one.rho[kind], shade=shade, low=low, high=high)
+            if kind in one.p:
+                draw_outline(axes, one.flat, inside=one.significant(kind))
             draw_borders(axes, one.flat, regions=regions)
             set_frame(axes, low=low, high=high)
             axes.set_title(f"RE-{kind}, {SIDES.get(one.flat.hemi, one.flat.hemi)}", color=COLORS[kind])

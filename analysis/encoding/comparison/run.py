@@ -90,26 +90,28 @@ class SubjectComparison:
         ids = next(iter(regions.values())).image_ids["RE"]
         units = {layer: store.read(read, image_ids=ids) for layer, read in named_layers(store).items()}
         bands = gather_bands({layer: units[layer] for layer in store.layers}, by=self.settings.bands)
-        rows = [row for patterns in progress(regions.values(), label=f"models of sub-{sub}", total=len(regions))
-                for row in self._compare(patterns, units, bands)]
+        layers = [*units, *([TOGETHER] if "banded" in self.settings.models else [])]
+        pieces = [(patterns, layer) for patterns in regions.values() for layer in layers]
+        rows = [row for patterns, layer in progress(pieces, label=f"models of sub-{sub}", total=len(pieces))
+                for row in self._compare(patterns, layer, units=units, bands=bands)]
         return lambda: self._save(rows)
 
-    def _compare(self, patterns: RoiPatterns, units: Units, bands: Units) -> Iterator[dict[str, Any]]:
-        """Give a row a model and layer."""
+    def _compare(self, patterns: RoiPatterns, layer: str, *, units: Units, bands: Units) -> Iterator[dict[str, Any]]:
+        """Give a row a model of one layer, or the row of all layers together."""
         some, chosen = spread(patterns.responses["RE"], n=self.settings.vertices), self.settings
         seed = derive_seed(self.regions.seed, self.regions.sub, patterns.roi, "comparison")
         names = {"sub": self.regions.sub, "roi": patterns.roi, "n_images": len(some), "n_folds": chosen.folds,
-                 "seed": seed}
-        alone = [NAMES[name] for name in chosen.models if name != "banded"]
-        for layer, values in units.items():
-            found = compare_models(values, some, folds=chosen.folds, levels=self.candidates, models=alone,
-                                   random_state=seed % 2**32)
-            for model, accuracies in found.items():
-                yield {**names, "layer": layer, "model": model, **_summary(accuracies)}
-        if "banded" in chosen.models:
+                 "layer": layer, "seed": seed}
+        if layer == TOGETHER:
             accuracies = compare_banded(bands, some, folds=chosen.folds, n_weights=chosen.n_weights,
                                         random_state=seed % 2**32)
-            yield {**names, "layer": TOGETHER, "model": NAMES["banded"], **_summary(accuracies)}
+            yield {**names, "model": NAMES["banded"], **_summary(accuracies)}
+            return
+        found = compare_models(units[layer], some, folds=chosen.folds, levels=self.candidates,
+                               random_state=seed % 2**32,
+                               models=[NAMES[name] for name in chosen.models if name != "banded"])
+        for model, accuracies in found.items():
+            yield {**names, "model": model, **_summary(accuracies)}
 
     def _save(self, rows: list[dict[str, Any]]) -> dict[Path, dict[str, Any]]:
         describe_derivative(self.regions.layout, "encoding")

@@ -79,14 +79,23 @@ def build(study: Path, overwrite: bool, as_float: bool, as_json: bool, device: s
     exported = []
     if as_float:
         from stimuli.image_set.exports.float_perturbations import export_perturbations
+        from stimuli.image_set.set_network import NetworkChoice, of_each
 
-        exported = [export_perturbations(layout, settings, hardware=Hardware(device, threads),
-                                         progress=rich_progress).path]
+        exported = [export_perturbations(layout, settings, asked=one, hardware=Hardware(device, threads),
+                                         progress=rich_progress)
+                    for one in of_each(layout, NetworkChoice(trust=asked.trust))]
     state = "already up to date" if made.reused else "made"
-    say({**record, "perturbations": next(iter(exported), None)}, as_json=as_json,
+    say({**record, **_first_and_second([{"perturbations": one.path} for one in exported] or
+                                       [{"perturbations": None}])}, as_json=as_json,
         text=[*below_threshold(made),
-              (f"{record['n_images']} images of network {record['network']} {state}: {layout.manifest}"),
-              *(f"float perturbations: {path}" for path in exported)])
+              f"{record['n_images']} images of {made.whose} {state}: {layout.manifest}",
+              *(f"float perturbations of network {one.network}: {one.path}" for one in exported)])
+
+
+def _first_and_second(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give the record of the first network, and under ``second`` that of the second where there is one."""
+    first, *others = records
+    return {**first, **({"second": others[0]} if others else {})}
 
 
 @cli.command()
@@ -109,6 +118,7 @@ def candidates(study: Path, as_json: bool, device: str, threads: int | None, ima
     """
     from stimuli.image_set.set_network import load_for_candidates
     from stimuli.networks.hardware import Hardware, place
+    from stimuli.regular_images.agreement import agreed
     from stimuli.regular_images.candidate_report import (
         answers_of,
         below_lines,
@@ -124,9 +134,10 @@ def candidates(study: Path, as_json: bool, device: str, threads: int | None, ima
     layout, asked = Layout(study).require(), asked_network(**chosen)
     settings = _settings(study, images=images, labels=labels)
     hardware = Hardware(device, threads)
-    stimuli, network = load_for_candidates(layout, settings.stimuli, asked=asked)
-    made = screen_only(layout, stimuli, seed=settings.study.seed, network=place(network, hardware=hardware),
-                       hardware=hardware, progress=rich_progress)
+    stimuli, loaded = load_for_candidates(layout, settings.stimuli, asked=asked)
+    network = agreed([place(one, hardware=hardware) for one in loaded])
+    made = screen_only(layout, stimuli, seed=settings.study.seed, network=network, hardware=hardware,
+                       progress=rich_progress)
     table = selection_table(made, classes=stimuli.classes, title=f"P > {stimuli.re_p:g}, one photograph a category")
     answers = answers_of(made, network=network)
     shown = photographs_of(layout, stimuli, seed=settings.study.seed, network=network)
@@ -136,8 +147,9 @@ def candidates(study: Path, as_json: bool, device: str, threads: int | None, ima
     say({**selection_record(made, classes=stimuli.classes, path=report_path(layout)), "answers": answers.record(),
          "sheet": next(iter(sheets), None)}, as_json=as_json,
         text=[table, *below_lines(made), *list_line(made), answers.line(), *exclude_lines(made),
-              *(f"sheet: {path}" for path in sheets), (f"{len(made.verdicts)} candidates, network {network.name}: "
-                                         f"{report_path(layout)}")])
+              *(f"sheet: {path}" for path in sheets),
+              (f"{len(made.verdicts)} candidates, network{'s' * (len(loaded) > 1)} "
+               f"{' and '.join(one.name for one in loaded)}: {report_path(layout)}")])
     return 0 if len(made.chosen) == stimuli.per_class * len(stimuli.classes) else 1
 
 
@@ -191,12 +203,14 @@ def _others(names: tuple[str, ...], *, layout: Layout, settings: Settings, weigh
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A PNG file.")
 @click.option("--columns", default=8, show_default=True, type=click.IntRange(min=1),
               help="Base images side by side; a class of more continues below.")
+@click.option("--network", default=None, help="Of a set of two networks, show the AN and AI of this one alone.")
 @replace_option
-def sheet(study: Path, out: Path, columns: int, overwrite: bool) -> None:
-    """Draw the contact sheet: RE, AN and AI with labels and P."""
+def sheet(study: Path, out: Path, columns: int, network: str | None, overwrite: bool) -> None:
+    """Draw the contact sheet: RE, AN and AI with labels and P; of two networks, the AN and AI of both."""
     from stimuli.image_set.contact_sheet import write_sheet
 
-    click.echo(f"sheet: {write_sheet(Layout(study).require(), out, columns=columns, overwrite=overwrite)}")
+    made = write_sheet(Layout(study).require(), out, columns=columns, network=network, overwrite=overwrite)
+    click.echo(f"sheet: {made}")
 
 
 @cli.command()
@@ -235,7 +249,8 @@ def practice(study: Path, as_json: bool) -> None:
 
 @cli.command()
 @study_option
-@network_options("Another network than the set's, on purpose; its features go to their own file.")
+@network_options("Another network than the set's, on purpose, or one of a set of two; its features go to their own "
+                 "file (default: the set's, or both).")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default=None,
               help="How responses are stored (default: stimuli.features_dtype).")
 @click.option("--layers", multiple=True, metavar="PATTERN",
@@ -250,13 +265,14 @@ def features(study: Path, device: str, threads: int | None, dtype: str | None, o
              **chosen: Any) -> None:
     """Extract every layer's responses to the whole set, for the analysis. An interrupted extraction is continued."""
     from stimuli.image_set.exports.feature_extraction import describe, extract
+    from stimuli.image_set.set_network import of_each
     from stimuli.networks.hardware import Hardware
 
     layout, asked = Layout(study).require(), asked_network(**chosen)
     settings = _load(study, {} if dtype is None else {"stimuli.features_dtype": dtype})
-    made = extract(layout, settings, asked=asked, overwrite=overwrite, hardware=Hardware(device, threads),
-                   progress=rich_progress)
-    say(made.record(), as_json=as_json, text=describe(made))
+    made = [extract(layout, settings, asked=one, overwrite=overwrite, hardware=Hardware(device, threads),
+                    progress=rich_progress) for one in of_each(layout, asked)]
+    say(_first_and_second([one.record() for one in made]), as_json=as_json, text=[describe(one) for one in made])
 
 
 @cli.command()
@@ -273,10 +289,12 @@ def features(study: Path, device: str, threads: int | None, dtype: str | None, o
 @click.option("--tap", "taps", multiple=True, help="Where responses are taken; may be given again.")
 @click.option("--out", type=folder_type, required=True, help="Folder of the variant.")
 @click.option("--name", default=None, help="What its progress is called.")
+@click.option("--network", default=None, help="By which network of a set of two (default: the first).")
 @json_option
 @hardware_options
 def vary(study: Path, kind: str, contrast: float | None, target: str | None, draw: str | None, target_seed: int | None,
-         taps: tuple[str, ...], out: Path, name: str | None, as_json: bool, device: str, threads: int | None) -> None:
+         taps: tuple[str, ...], out: Path, name: str | None, network: str | None, as_json: bool, device: str,
+         threads: int | None) -> None:
     """Make the AN or the AI of the set once more by another choice, and take the network's responses.
 
     The set stays as it is. `python -m analysis robustness` runs this for many choices and compares what comes of them.
@@ -289,14 +307,15 @@ def vary(study: Path, kind: str, contrast: float | None, target: str | None, dra
              "stimuli.ai_target_table": None if target is None else ""}
     settings = _load(study, {key: value for key, value in given.items() if value is not None})
     made = make(Layout(study).require(), settings, kind=kind, folder=out, seed=target_seed, taps=taps,
-                hardware=Hardware(device, threads),
+                network=network, hardware=Hardware(device, threads),
                 name=name or f"{kind} made otherwise", progress=rich_progress)
     say(made.record(), as_json=as_json, text=made.summary())
 
 
 @cli.command()
 @study_option
-@network_options("The network that the set was made with, and no other (default: it is read beside the manifest).")
+@network_options("The network that the set was made with, or one of two (default: it is read beside the manifest; of "
+                 "two, both).")
 @json_option
 @hardware_options
 def perturbations(study: Path, device: str, threads: int | None, as_json: bool, **chosen: Any) -> None:
@@ -305,13 +324,13 @@ def perturbations(study: Path, device: str, threads: int | None, as_json: bool, 
     The ascents are repeated; it ends with 2 unless they end in the very images of the set.
     """
     from stimuli.image_set.exports.float_perturbations import export_perturbations
+    from stimuli.image_set.set_network import of_each
     from stimuli.networks.hardware import Hardware
 
-    layout, asked = Layout(study).require(), asked_network(**chosen)
-    made = export_perturbations(layout, _load(study), asked=asked, hardware=Hardware(device, threads),
-                                progress=rich_progress)
-    say(made.record(), as_json=as_json, text=f"{made.n_images} float perturbations "
-        f"{'already up to date' if made.reused else 'exported'}: {made.path}")
+    layout, asked, settings = Layout(study).require(), asked_network(**chosen), _load(study)
+    made = [export_perturbations(layout, settings, asked=one, hardware=Hardware(device, threads),
+                                 progress=rich_progress) for one in of_each(layout, asked)]
+    say(_first_and_second([one.record() for one in made]), as_json=as_json, text=[one.line() for one in made])
 
 
 @cli.command()

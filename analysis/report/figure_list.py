@@ -132,7 +132,10 @@ def plan_set_figures(records: Sequence[StudyRecords]) -> tuple[PlannedFigure, ..
 def _low_level(records: StudyRecords) -> PlannedFigure:
     measures = records.measures
     size = records.settings.main.image_deg
-    caption = (f"{len(measures) // len(TYPES)} images of each type; a dot an image, a line at the median. Luminance of "
+    counts = [int((measures["type"] == kind).sum()) for kind in TYPES]
+    whose = f"{counts[0]} images of each type" if len(set(counts)) == 1 else \
+        f"{counts[0]} RE, and {counts[1]} AN and {counts[2]} AI of {' and '.join(records.manifest.networks)} together"
+    caption = (f"{whose}; a dot an image, a line at the median. Luminance of "
                f"sRGB pixels; a* and b* of CIELAB. Right: RMS contrast of the luminance in octave bands, median and "
                f"quartiles over images, at a side of {size:g} deg.")
     return PlannedFigure("confounds", "low-level", "Low-level properties by type", caption,
@@ -154,7 +157,7 @@ def _stimuli(records: StudyRecords) -> PlannedFigure:
     manifest = records.manifest
     chosen = example_bases(manifest)
     caption = (f"{len(chosen)} of {len(manifest.base_images)} triplets, from as many classes as there are. Under each "
-               f"image, what the network “{manifest.stimuli[0].network}” takes it for, and with which probability, "
+               f"image, what the network “{manifest.networks[0]}” takes it for, and with which probability, "
                "computed on the 8-bit pixels that were shown.")
     return PlannedFigure("stimuli", "stimuli", "Regular and adversarial images", caption,
                          lambda: draw_stimuli([[_shown(records, manifest.get(base_image=name, type=kind))

@@ -40,7 +40,7 @@ from analysis.report.tables import (
     say_corrections,
     stimuli_table,
 )
-from analysis.rsa.confounds import confound_paths
+from analysis.rsa.confounds import low_level_files
 from analysis.statistics.naming import find_naming, read_naming
 from analysis.statistics.results import read_results
 from analysis.steps import STEPS, Origin, Request, Work
@@ -138,7 +138,7 @@ class Report:
     def origin(self, _: Path) -> Origin:
         """Say what it is written from: every result file that it lists."""
         layout, of_network = self.request.layout, choose_network(self.request.layout, self.request.network)
-        files = [layout.manifest, of_network.features, *confound_paths(layout),
+        files = [layout.manifest, of_network.features, *low_level_files(layout),
                  *(path for name in ("glm", "rsa", "encode") for work in STEPS[name].plan(self.request)
                    for path in work.files() if not work.intermediate or path.is_file()),
                  *(path for works in (plan_prf(self.request), *plan_found(self.request).values())

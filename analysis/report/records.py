@@ -24,7 +24,7 @@ from analysis.report.figures.cortex.flatmap import FlatHemisphere
 from analysis.report.figures.cortex.searchlight import SearchlightHemisphere, plan_searchlights, read_searchlight
 from analysis.report.figures.prf.records import PrfRecord, plan_prf, read_prf
 from analysis.report.regions.found import FoundRegions, plan_found, read_found
-from analysis.rsa.confounds import confound_paths
+from analysis.rsa.confounds import low_level_files, read_low_level
 from analysis.rsa.rdm import RDM, load_greatest, load_rdms
 from analysis.statistics.correction import correct_subjects
 from analysis.statistics.results import read_results
@@ -35,7 +35,7 @@ from subjects.layout import Layout
 from subjects.run_key import RunKey
 from subjects.settings.analysis import GlmSettings, PrfSettings, RoiSettings
 from subjects.settings.study import Settings
-from subjects.store import read_json, read_table
+from subjects.store import read_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +190,8 @@ class StudyRecords:
         The result files that were read, in the order in which they were made.
     low_level, measures : DataFrame
         Similarities of the images by pixels and by Gabor energies, and what was measured on every image.
+    low_level_by : mapping of str to DataFrame
+        Those similarities by the network of AN and AI, for a set of two networks.
     network_rdms : mapping of str to RDM
         ``"layer1/RE"`` and so on.
     """
@@ -203,6 +205,7 @@ class StudyRecords:
     files: tuple[Path, ...]
     low_level: pd.DataFrame
     measures: pd.DataFrame
+    low_level_by: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     network_rdms: Mapping[str, RDM] = field(default_factory=dict)
 
     @property
@@ -268,22 +271,15 @@ def read_records(request: Request) -> StudyRecords:
                                 layout=layout, settings=chosen.prf, glm=chosen.glm, roi=chosen.roi)
                   for sub in request.progress(request.subjects, label="reading results", total=len(request.subjects)))
     made = [path for one in by_subject.values() for work in one.values() for path in work.files()]
-    low_level, measures = read_low_level(layout)
     return StudyRecords(layout, settings_of_study(layout, chosen), read_manifest(layout.manifest), network,
                         read_results(of_network.outputs[0]), found,
-                        (layout.manifest, network.features, of_network.outputs[0], *confound_paths(layout), *made),
-                        low_level, measures, network_rdms=load_rdms(of_network.outputs[1]))
+                        (layout.manifest, network.features, of_network.outputs[0], *low_level_files(layout), *made),
+                        *read_low_level(layout, network), network_rdms=load_rdms(of_network.outputs[1]))
 
 
 def settings_of_study(layout: Layout, settings: Settings) -> Settings:
     """Give the settings under which a study was made: those of its set count as they did when it was built."""
     return settings.model_copy(update={"stimuli": stimuli_as_made(layout, settings.stimuli)})
-
-
-def read_low_level(layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read what ``confounds`` made: similarities, and measures of every image."""
-    similarities, _, values = confound_paths(layout)
-    return read_results(similarities), read_table(values)
 
 
 def _read_subject(data: SubjectData, works: Mapping[str, Work], *, layout: Layout, settings: PrfSettings,

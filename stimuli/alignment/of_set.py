@@ -17,7 +17,7 @@ from stimuli.alignment.importance.processing import resampled
 from stimuli.alignment.scores import Alignment, perturbation_map, summarise_alignment
 from stimuli.alignment.tolerance.measure import require_unrounded
 from stimuli.image_set.exports.float_perturbations import PERTURBATIONS, perturbations_path
-from stimuli.manifest import Manifest, read_manifest, read_pixels, read_set_network
+from stimuli.manifest import Manifest, read_manifest, read_pixels, read_set_network, read_set_networks
 from subjects.errors import StimulusError
 from subjects.layout import Layout
 from subjects.provenance import FileFormat, digest_array, rng, sidecar
@@ -40,27 +40,39 @@ class FloatPerturbations:
         RGB in [0, 1].
     path : Path
         Where they were read.
+    network : str
+        The network that they were made with.
     """
 
     image_ids: tuple[str, ...]
     start_ids: tuple[str, ...]
     values: NDArray[np.float32] = field(repr=False)
     path: Path
+    network: str
 
 
-def read_float_perturbations(layout: Layout) -> FloatPerturbations:
+def read_float_perturbations(layout: Layout, network: str | None = None) -> FloatPerturbations:
     """Read what ``python -m stimuli perturbations`` exported of a study's AI.
+
+    Parameters
+    ----------
+    layout : Layout
+    network : str, optional
+        One of a set's two networks; default: the first.
 
     Raises
     ------
     StimulusError
         If nothing was exported, it is of another set, or it was rounded.
+    ManifestError
+        If the set was not made with the network.
     """
-    manifest, network = read_manifest(layout.manifest), read_set_network(layout.manifest)
-    path = perturbations_path(layout, network.name)
-    wanted = {one.image_id for one in manifest.stimuli if one.type == "AI" and one.network == network.name}
+    manifest = read_manifest(layout.manifest)
+    network = network or read_set_network(layout.manifest).name
+    path = perturbations_path(layout, network)
+    wanted = {one.image_id for one in manifest.of_network(network).stimuli if one.type == "AI"}
     if not path.is_file():
-        _refuse(str(path), "no float perturbations", "those of the set's AI", layout)
+        _refuse(str(path), "no float perturbations", f"those of the set's AI by network {network}", layout)
     with h5py.File(path, "r") as file:
         PERTURBATIONS.require(file.attrs.get("format_version"), where=path)
         ids, starts = (tuple(one.decode() for one in file[name][:]) for name in ("image_ids", "start_ids"))
@@ -70,7 +82,7 @@ def read_float_perturbations(layout: Layout) -> FloatPerturbations:
                     layout)
         values = file["perturbation"][rows]
     _require_floats(layout, manifest, path=path, start=starts[rows[0]], values=values[0])
-    return FloatPerturbations(tuple(ids[k] for k in rows), tuple(starts[k] for k in rows), values, path)
+    return FloatPerturbations(tuple(ids[k] for k in rows), tuple(starts[k] for k in rows), values, path, network)
 
 
 def _require_floats(layout: Layout, manifest: Manifest, *, path: Path, start: str,
@@ -79,7 +91,7 @@ def _require_floats(layout: Layout, manifest: Manifest, *, path: Path, start: st
     require_unrounded(pixels / 255.0 + values, where=str(path))
 
 
-def score_set(layout: Layout, maps: ImportanceMaps) -> pd.DataFrame:
+def score_set(layout: Layout, maps: ImportanceMaps, *, network: str | None = None) -> pd.DataFrame:
     """Measure the set's own AI: the size of each perturbation, and its agreement with the map of the RE image.
 
     Parameters
@@ -88,14 +100,16 @@ def score_set(layout: Layout, maps: ImportanceMaps) -> pd.DataFrame:
         A study whose float perturbations are exported.
     maps : ImportanceMaps
         Of its RE images, by image_id; AI without one have no correlation.
+    network : str, optional
+        One of a set's two networks; default: the first.
 
     Returns
     -------
     DataFrame
-        ``image_id``, ``file``, ``base_image``, ``category``, ``target_category``, ``l2``, ``linf``,
+        ``image_id``, ``file``, ``network``, ``base_image``, ``category``, ``target_category``, ``l2``, ``linf``,
         ``rho_perturbation``.
     """
-    manifest, found = read_manifest(layout.manifest), read_float_perturbations(layout)
+    manifest, found = read_manifest(layout.manifest), read_float_perturbations(layout, network)
     places = {image_id: k for k, image_id in enumerate(maps.image_ids)}
     rows = []
     for image_id, start, values in zip(found.image_ids, found.start_ids, found.values, strict=True):
@@ -103,9 +117,9 @@ def score_set(layout: Layout, maps: ImportanceMaps) -> pd.DataFrame:
         rho = np.nan if k is None else spearman(perturbation_map(values[None]),
                                                 resampled(maps.maps[k:k + 1], side=len(values)))[0]
         exact = values.astype(np.float64)
-        rows.append({"image_id": image_id, "file": one.file, "base_image": one.base_image, "category": one.category,
-                     "target_category": one.target_category, "l2": float(np.linalg.norm(exact)),
-                     "linf": float(np.abs(exact).max()), "rho_perturbation": rho})
+        rows.append({"image_id": image_id, "file": one.file, "network": found.network, "base_image": one.base_image,
+                     "category": one.category, "target_category": one.target_category,
+                     "l2": float(np.linalg.norm(exact)), "linf": float(np.abs(exact).max()), "rho_perturbation": rho})
     return pd.DataFrame(rows)
 
 
@@ -121,6 +135,8 @@ class SetAlignment:
 
     Parameters
     ----------
+    network : str
+        By which they were made.
     n_images : int
         AI of the set.
     median_l2 : float
@@ -131,6 +147,7 @@ class SetAlignment:
         As estimated or given.
     """
 
+    network: str
     n_images: int
     median_l2: float
     score: Alignment
@@ -142,22 +159,51 @@ class SetAlignment:
 
     def line(self) -> str:
         """Say it in a line."""
-        return f"{self.n_images} AI of the set: median L2 {self.median_l2:.4g} before rounding"
+        return (f"{self.n_images} AI of the set by network {self.network}: median L2 {self.median_l2:.4g} before "
+                "rounding")
 
 
-def alignment_of_set(layout: Layout, maps: ImportanceMaps, *, path: Path, ceiling: float | None = None, seed: int = 0,
-                     overwrite: bool = False) -> SetAlignment:
-    """Score a set's own AI, write the table with its sidecar, and summarise it; see :func:`score_set`."""
-    table = score_set(layout, maps)
-    if table["rho_perturbation"].isna().all():
+def alignment_of_set(layout: Layout, maps: ImportanceMaps, *, path: Path, network: str | None = None,
+                     ceiling: float | None = None, seed: int = 0,
+                     overwrite: bool = False) -> tuple[SetAlignment, ...]:
+    """Score a set's own AI, write the table with its sidecar, and summarise it; see :func:`score_set`.
+
+    Parameters
+    ----------
+    layout : Layout
+        A study whose float perturbations are exported.
+    maps : ImportanceMaps
+        Of its RE images.
+    path : Path
+        The table.
+    network : str, optional
+        One of a set's two networks; default: both, in one table.
+    ceiling : float, optional
+        A published one; default: estimated from the maps' people.
+    seed : int
+        Of the halves of people.
+    overwrite : bool
+        Replace a table that is there.
+
+    Returns
+    -------
+    tuple of SetAlignment
+        One a network.
+    """
+    names = [one.name for one in read_set_networks(layout.manifest)] if network is None else [network]
+    tables = {name: score_set(layout, maps, network=name) for name in names}
+    if all(one["rho_perturbation"].isna().all() for one in tables.values()):
         _refuse_maps(maps)
-    write_table(path, table, overwrite=overwrite)
-    exported = perturbations_path(layout, read_set_network(layout.manifest).name)
-    sidecar(path, inputs={"manifest": layout.manifest, "perturbations": exported, "maps": digest_array(maps.maps)},
+    exported: dict[str, Path | str] = {
+        "perturbations" if k == 0 else "second_perturbations": perturbations_path(layout, name)
+        for k, name in enumerate(names)}
+    write_table(path, pd.concat(tables.values(), ignore_index=True), overwrite=overwrite)
+    sidecar(path, inputs={"manifest": layout.manifest, **exported, "maps": digest_array(maps.maps)},
             parameters={}, form=SET_ALIGNMENT, extra={"Maps": maps.source, "Scale": "RGB in [0, 1]"})
     found = human_ceiling(maps.participants, rng=rng(seed, "human ceiling")) if ceiling is None else ceiling
-    return SetAlignment(len(table), float(table["l2"].median()),
-                        summarise_alignment(table["rho_perturbation"].to_numpy(), ceiling=found), found)
+    return tuple(SetAlignment(name, len(table), float(table["l2"].median()),
+                              summarise_alignment(table["rho_perturbation"].to_numpy(), ceiling=found), found)
+                 for name, table in tables.items())
 
 
 def _refuse_maps(maps: ImportanceMaps) -> NoReturn:

@@ -53,6 +53,12 @@ class Built:
     stimuli: StimuliSettings
     reused: bool
 
+    @property
+    def whose(self) -> str:
+        """Say which network it was made with, or which two."""
+        names = self.manifest.networks
+        return f"network{'s' * (len(names) > 1)} {' and '.join(names)}"
+
 
 def build(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = None, overwrite: bool = False,
           hardware: Hardware = ON_CPU, progress: ProgressWrapper = silent) -> Built:

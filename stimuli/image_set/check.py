@@ -17,7 +17,7 @@ from stimuli.manifest import Manifest, Pixels, read_manifest, read_pixels
 from stimuli.networks.hardware import ON_CPU, Hardware, computing, place
 from stimuli.networks.registry import Network
 from stimuli.perturbation.start_image import with_kept_mean
-from stimuli.regular_images.agreement import Agreement
+from stimuli.regular_images.agreement import agreed
 from subjects.cli import ProgressWrapper, silent
 from subjects.layout import Layout
 from subjects.settings.images import StimuliSettings
@@ -104,7 +104,7 @@ def check(layout: Layout, settings: Settings, *, asked: NetworkChoice | None = N
     manifest, stimuli = read_manifest(layout.manifest), settings_of_set(layout, settings.stimuli)
     networks = [with_kept_mean(layout, stimuli, network=one)
                 for one in load_set_networks(layout, stimuli, asked=asked)]
-    regular = networks[0] if len(networks) == 1 else Agreement(*networks)
+    regular = agreed(networks)
     pixels = {one.image_id: read_pixels(layout.stimuli, one)
               for one in progress(manifest.stimuli, label="reading images", total=len(manifest))}
     others = [place(other, hardware=hardware) for other in also]

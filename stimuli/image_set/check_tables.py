@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -12,12 +13,29 @@ from stimuli.image_set.image_rules import ImageVerdict
 from stimuli.image_set.transfer import Transfer
 
 
-def verdict_table(verdict: Verdict) -> Table:
+def verdict_tables(verdict: Verdict) -> list[Table]:
+    """Lay a verdict out, a table for each network that AN and AI were made with; see :func:`verdict_table`."""
+    names = list(dict.fromkeys(one.network for one in verdict.images if one.type != "RE"))
+    if len(names) < 2:
+        return [verdict_table(verdict)]
+    return [verdict_table(replace(verdict, network=name, images=tuple(
+        one for one in verdict.images if one.type == "RE" or one.network == name)), both=True) for name in names]
+
+
+def verdict_table(verdict: Verdict, *, both: bool = False) -> Table:
     """Lay a verdict out, one row a base image; names that are too long for the terminal go on in the next line.
 
     Columns: P of the own category for RE and AN, RMS contrast of AN (grey levels), the wrong category and its P for AI.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Of one network's images.
+    both : bool
+        Whether P of RE is the smaller one of two networks'.
     """
     table = _table(f"Network {verdict.network!r} on the pixels of the PNG files")
+    table.caption = "P RE: the smaller P of both networks\n" if both else None
     table.add_column("image", no_wrap=True)
     table.add_column("category", overflow="fold")
     for name in ("P RE", "P AN", "contrast", "P AI"):
@@ -53,7 +71,8 @@ def transfer_table(verdict: Verdict) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, title_style="bold")
+    return Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, padding=0,
+                 title_style="bold")
 
 
 def _cells(types: dict[str, ImageVerdict]) -> list[str]:
@@ -74,7 +93,7 @@ def _number(p: float) -> str:
 
 def verdict_parts(verdict: Verdict) -> list[str | Table]:
     """Give the tables and lines that a terminal shows, the summary last."""
-    tables = [verdict_table(verdict), *([transfer_table(verdict)] if verdict.transfers else [])]
+    tables = [*verdict_tables(verdict), *([transfer_table(verdict)] if verdict.transfers else [])]
     return [*tables, *transfer_lines(verdict), *failure_lines(verdict), summary(verdict)]
 
 

@@ -1,4 +1,4 @@
-"""The contact sheet: RE, AN and AI of every base image under one another, with labels and P."""
+"""The contact sheet: RE, AN and AI of every base image under one another, with labels and P; of two networks, both."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from subjects.store import whole_file
 THUMB, GAP, MARGIN, SIDE, TITLE, PAD = 227, 20, 48, 92, 76, 6
 LINE, P_LINE, ROW_GAP, BLOCK_GAP, HEAD_GAP = 30, 26, 16, 28, 20
 INK, GREY, RULE, PAPER = (24, 24, 24), (90, 90, 90), (190, 190, 190), (255, 255, 255)
+SIDE_OF_TWO = 210
 TITLES = {"RE": "regular", "AN": "adversarial noise", "AI": "adversarial interference"}
 COLUMNS, DPI = 8, 300
 _LABEL, _P_SIZE, _NOTE, _CLASS, _HEAD = 25, 21, 24, 32, 36
+Row = tuple[str, str | None]
+"""A type, and for AN and AI of a set of two networks the network."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Block:
     base_images : tuple of str
         A column each.
     n_lines : tuple of int
-        Lines of the longest label below each type's row, in the order of ``TYPES``.
+        Lines of the longest label below each row, in the order of :func:`rows_of`.
     """
 
     title: str | None
@@ -44,7 +47,7 @@ class Block:
 
     @property
     def row_tops(self) -> tuple[int, ...]:
-        """Give where each type's images begin below the block's top, px; the last number is the block's height."""
+        """Give where each row's images begin below the block's top, px; the last number is the block's height."""
         tops = [0 if self.title is None else TITLE]
         for lines in self.n_lines:
             tops.append(tops[-1] + THUMB + PAD + lines * LINE + P_LINE + ROW_GAP)
@@ -56,7 +59,8 @@ class Block:
         return self.row_tops[-1]
 
 
-def write_sheet(layout: Layout, path: Path, *, columns: int = COLUMNS, overwrite: bool = False) -> Path:
+def write_sheet(layout: Layout, path: Path, *, columns: int = COLUMNS, network: str | None = None,
+                overwrite: bool = False) -> Path:
     """Write the contact sheet of a study's whole set.
 
     Parameters
@@ -67,15 +71,18 @@ def write_sheet(layout: Layout, path: Path, *, columns: int = COLUMNS, overwrite
         A PNG file, at 300 dots an inch: 8 columns are a journal's page wide.
     columns : int
         Base images side by side; a class of more continues below.
+    network : str, optional
+        Show the AN and AI of this one of a set's networks. Default: of all.
     overwrite : bool
         Replace a file that stands there.
 
     Raises
     ------
     ManifestError
-        If an image is missing or was changed.
+        If an image is missing or was changed, or the set was not made with the network.
     """
-    sheet = draw_sheet(layout, read_manifest(layout.manifest), columns=columns)
+    manifest = read_manifest(layout.manifest)
+    sheet = draw_sheet(layout, manifest if network is None else manifest.of_network(network), columns=columns)
     with whole_file(path, overwrite=overwrite) as beside:
         sheet.save(beside, format="PNG", dpi=(DPI, DPI))
     return Path(path)
@@ -83,6 +90,8 @@ def write_sheet(layout: Layout, path: Path, *, columns: int = COLUMNS, overwrite
 
 def draw_sheet(layout: Layout, manifest: Manifest, *, columns: int = COLUMNS) -> Image.Image:
     """Draw the sheet: blocks for each class, in each a row for every type and a column for every base image.
+
+    Of two networks AN and AI have rows of their own, with the network's name at the side.
 
     An image of 227 px stands pixel by pixel, others are resampled to that side.
 
@@ -92,7 +101,7 @@ def draw_sheet(layout: Layout, manifest: Manifest, *, columns: int = COLUMNS) ->
         RGB. Below RE and AN stand the category and its P, below AI the wrong category after an arrow, and its P.
     """
     blocks = tuple(arrange(manifest, columns=columns))
-    room = sheet_room(blocks)
+    room = sheet_room(blocks, side=side_width(manifest))
     note = _wrap(_note(manifest), room=room, size=_NOTE)
     top = head_height(len(note))
     sheet = Image.new("RGB", (room + 2 * MARGIN, top + sum(block.height for block in blocks) + MARGIN - BLOCK_GAP),
@@ -105,6 +114,18 @@ def draw_sheet(layout: Layout, manifest: Manifest, *, columns: int = COLUMNS) ->
     return sheet
 
 
+def rows_of(manifest: Manifest) -> tuple[Row, ...]:
+    """Give the rows of a block: the types; of two networks RE, then AN and AI of the first, then of the second."""
+    if len(manifest.networks) < 2:
+        return tuple((kind, None) for kind in TYPES)
+    return (TYPES[0], None), *((kind, name) for name in manifest.networks for kind in TYPES[1:])
+
+
+def side_width(manifest: Manifest) -> int:
+    """Give the width of what stands beside the rows, px."""
+    return SIDE if len(manifest.networks) < 2 else SIDE_OF_TWO
+
+
 def arrange(manifest: Manifest, *, columns: int = COLUMNS) -> Iterator[Block]:
     """Cut the set into blocks: class by class in the order of the table, at most `columns` base images in each."""
     classes: dict[str, list[str]] = {}
@@ -113,16 +134,16 @@ def arrange(manifest: Manifest, *, columns: int = COLUMNS) -> Iterator[Block]:
     for title, names in classes.items():
         for first in range(0, len(names), columns):
             part = tuple(names[first:first + columns])
-            n_lines = tuple(max(len(label_lines(manifest.get(base_image=base, type=kind))) for base in part)
-                            for kind in TYPES)
+            n_lines = tuple(max(len(label_lines(manifest.get(base_image=base, type=kind, network=network)))
+                                for base in part) for kind, network in rows_of(manifest))
             yield Block(title if first == 0 else None, part, n_lines)
 
 
-def sheet_room(blocks: Sequence[Block]) -> int:
+def sheet_room(blocks: Sequence[Block], *, side: int = SIDE) -> int:
     """Give the width between the margins, px: of the widest block, the titles of the types, or a class's name."""
     wide = max(len(block.base_images) for block in blocks)
     names = [_font(_CLASS, bold=True).getlength(block.title) for block in blocks if block.title is not None]
-    return int(max(SIDE + wide * (THUMB + GAP) - GAP, _title_width(), *names)) + 1
+    return int(max(side + wide * (THUMB + GAP) - GAP, _title_width(), *names)) + 1
 
 
 def head_height(n_lines: int) -> int:
@@ -137,9 +158,11 @@ def label_lines(one: Stimulus) -> list[str]:
 
 
 def _note(manifest: Manifest) -> str:
+    first, *others = manifest.networks
+    of_re = next(one.network for one in manifest.stimuli if one.type == "RE")
     return ("P: probability of the category named below the image (AI: of the wrong one, after the arrow), judged by "
-            f"network {manifest.networks[0]} on the 8-bit pixels" + ("" if len(manifest.networks) < 2 else
-            "; of two networks, this is the first; RE have the smaller P of both"))
+            + ("the network at the side" if others else f"network {first}") + " on the 8-bit pixels" +
+            ("" if of_re == first else f"; of RE the smaller P of both networks, {of_re.replace(' + ', ' and ')}"))
 
 
 def _wrap(text: str, *, room: float, size: int) -> list[str]:
@@ -189,11 +212,20 @@ def _draw_block(sheet: Image.Image, pen: ImageDraw.ImageDraw, *, layout: Layout,
     if block.title is not None:
         pen.line([(MARGIN, top), (sheet.width - MARGIN, top)], fill=RULE, width=2)
         pen.text((MARGIN, top + 20), block.title, font=_font(_CLASS, bold=True), fill=INK)
-    for kind, row_top in zip(TYPES, block.row_tops[:-1], strict=True):
-        pen.text((MARGIN, top + row_top + THUMB // 2), kind, font=_font(34, bold=True), fill=GREY, anchor="lm")
+    side = side_width(manifest)
+    for (kind, network), row_top in zip(rows_of(manifest), block.row_tops[:-1], strict=True):
+        _draw_side(pen, kind, network, y=top + row_top + THUMB // 2)
         for column, base in enumerate(block.base_images):
-            where = (MARGIN + SIDE + column * (THUMB + GAP), top + row_top)
-            _draw_image(sheet, pen, layout=layout, one=manifest.get(base_image=base, type=kind), where=where)
+            where = (MARGIN + side + column * (THUMB + GAP), top + row_top)
+            _draw_image(sheet, pen, layout=layout, one=manifest.get(base_image=base, type=kind, network=network),
+                        where=where)
+
+
+def _draw_side(pen: ImageDraw.ImageDraw, kind: str, network: str | None, *, y: int) -> None:
+    """Write a row's type, and below it the network, at the left margin."""
+    pen.text((MARGIN, y), kind, font=_font(34, bold=True), fill=GREY, anchor="lm")
+    for k, line in enumerate(_wrap(network or "", room=SIDE_OF_TWO - GAP, size=_P_SIZE)):
+        pen.text((MARGIN, y + 28 + k * P_LINE), line, font=_font(_P_SIZE), fill=GREY)
 
 
 def _draw_image(sheet: Image.Image, pen: ImageDraw.ImageDraw, *, layout: Layout, one: Stimulus,

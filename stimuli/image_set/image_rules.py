@@ -45,6 +45,8 @@ class ImageVerdict:
         The same numbers as the manifest has them.
     failures : tuple of str
         Rules that it breaks.
+    network : str
+        That judged it; of RE of a set of two networks, both.
     """
 
     image_id: str
@@ -59,6 +61,7 @@ class ImageVerdict:
     measured: dict[str, float]
     expected: dict[str, float]
     failures: tuple[str, ...]
+    network: str
 
 
 def check_image(one: Stimulus, *, image: Pixels, start: NDArray[np.generic] | None, probabilities: NDArray[np.float64],
@@ -98,7 +101,7 @@ def check_image(one: Stimulus, *, image: Pixels, start: NDArray[np.generic] | No
     return ImageVerdict(one.image_id, one.file, one.type, one.base_image, one.category,
                         network.class_names[judged] if known else "unknown", p=p, p_own=p_own,
                         contrast=measured["contrast_rms"], measured=measured, expected=expected,
-                        failures=tuple(failures))
+                        failures=tuple(failures), network=network.name)
 
 
 def _measure(image: Pixels, *, start: NDArray[np.generic] | None, regular: Pixels | None) -> dict[str, float]:

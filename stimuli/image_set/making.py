@@ -33,7 +33,7 @@ from stimuli.perturbation.ascent import Ascended, Rule, ascend
 from stimuli.perturbation.rules import interference_rule, noise_rule
 from stimuli.perturbation.start_image import Start, WithMeanImage, find_start
 from stimuli.perturbation.targets import choose_targets
-from stimuli.regular_images.agreement import Agreement
+from stimuli.regular_images.agreement import agreed
 from stimuli.regular_images.base_images import BaseImage
 from stimuli.regular_images.candidate_report import Photographs, photographs_of
 from stimuli.regular_images.drawn import choose
@@ -111,7 +111,7 @@ class Plan:
     @property
     def regular(self) -> Network:
         """What RE are chosen by: the network, or both."""
-        return self.network if self.second is None else Agreement(self.network, self.second)
+        return agreed(self.networks)
 
     def places(self, bases: Sequence[BaseImage]) -> Iterator[Place]:
         """Name the images in the order of the manifest: of each base image RE, then AN and AI network by network."""
@@ -141,7 +141,7 @@ def make_plan(layout: Layout, stimuli: StimuliSettings, *, network: Network, see
     """
     start = find_start(layout, stimuli, network=network, progress=progress)
     photographs = photographs_of(layout, stimuli, seed=seed, progress=progress,
-                                 network=network if second is None else Agreement(network, second))
+                                 network=agreed([one for one in (network, second) if one is not None]))
     if start is not None:
         network, second = WithMeanImage(network, start.mean), second and WithMeanImage(second, start.mean)
     return Plan(layout, stimuli, seed, network, start, photographs, _target_table(layout, stimuli), second)

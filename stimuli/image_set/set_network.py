@@ -243,7 +243,7 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
     record = first if second is None else second
     stimuli = stimuli if second is None else second_settings(stimuli, name=second.loaded_as)
     if asked.name not in (None, record.name, record.function):
-        raise _refusal_of_another(layout, record, load_other_network(layout, stimuli, asked=asked))
+        raise _refusal_of_another(layout, (first, *others), load_other_network(layout, stimuli, asked=asked))
     _warn(record, stimuli, root=layout.root)
     name = stimuli.network if record.tap is None and ":" in stimuli.network else record.loaded_as
     _require_consent(layout, name, asked=asked, where=None if name == stimuli.network else str(layout.manifest))
@@ -260,12 +260,30 @@ def load_set_network(layout: Layout, stimuli: StimuliSettings, *, asked: Network
 
 def load_set_networks(layout: Layout, stimuli: StimuliSettings, *,
                       asked: NetworkChoice | None = None) -> tuple[Network, ...]:
-    """Load the network, or both networks, that a study's set was made with; see :func:`load_set_network`."""
-    _, *others = read_set_networks(layout.manifest)
+    """Load the network, or both networks, that a study's set was made with; see :func:`load_set_network`.
+
+    What is asked, of weights for example, is asked of the network that it names, and without a name of the first.
+    """
+    first, *others = read_set_networks(layout.manifest)
     asked = asked or NetworkChoice()
-    return (load_set_network(layout, stimuli, asked=asked),
-            *(load_set_network(layout, stimuli, asked=NetworkChoice(name=one.name, trust=asked.trust))
-              for one in others))
+    named = next((one for one in others if asked.name is not None and asked.name in (one.name, one.function)), first)
+    plain = NetworkChoice(trust=asked.trust)
+    return tuple(load_set_network(layout, stimuli, asked=asked if one is named else
+                                  plain if one is first else replace(plain, name=one.name))
+                 for one in (first, *others))
+
+
+def names_another(layout: Layout, asked: NetworkChoice) -> bool:
+    """Say whether the command line names another network than those that the set was made with."""
+    known = {name for one in read_set_networks(layout.manifest) for name in (one.name, one.function)}
+    return asked.name is not None and asked.name not in known
+
+
+def of_each(layout: Layout, asked: NetworkChoice) -> tuple[NetworkChoice, ...]:
+    """Ask the same of both networks of a set of two, where the command line names neither nor what belongs to one."""
+    _, *others = read_set_networks(layout.manifest)
+    of_one = asked != NetworkChoice(trust=asked.trust)
+    return (asked, *(replace(asked, name=one.name) for one in others if not of_one))
 
 
 def load_other_network(layout: Layout, stimuli: StimuliSettings, *, asked: NetworkChoice) -> Network:
@@ -276,12 +294,14 @@ def load_other_network(layout: Layout, stimuli: StimuliSettings, *, asked: Netwo
 
 
 def load_for_candidates(layout: Layout, stimuli: StimuliSettings, *,
-                        asked: NetworkChoice) -> tuple[StimuliSettings, Network]:
-    """Load the network that screens photographs: the one asked for, else that of a set that is there."""
-    if asked.name is None and layout.manifest.is_file():
-        return settings_for_build(layout, stimuli, asked=asked), load_set_network(layout, stimuli, asked=asked)
+                        asked: NetworkChoice) -> tuple[StimuliSettings, tuple[Network, ...]]:
+    """Load what screens photographs: the network asked for, else that of a set that is there; or both of two."""
     chosen = settings_for_build(layout, stimuli, asked=asked)
-    return chosen, load_for_build(layout, chosen, asked=asked)
+    if asked.name is None and layout.manifest.is_file():
+        return chosen, load_set_networks(layout, stimuli, asked=asked)
+    first = load_for_build(layout, chosen, asked=asked)
+    second = load_second_for_build(layout, chosen, first=first, asked=asked)
+    return chosen, (first,) if second is None else (first, second)
 
 
 def _parts(record: SetNetwork, stimuli: StimuliSettings) -> dict[str, str | None]:
@@ -322,9 +342,11 @@ def _require_weights(layout: Layout, record: SetNetwork, chosen: StimuliSettings
                               f"--study {layout.argument} --weights FILE` records the new place.")
 
 
-def _refusal_of_another(layout: Layout, record: SetNetwork, other: Network) -> NetworkError:
+def _refusal_of_another(layout: Layout, records: Sequence[SetNetwork], other: Network) -> NetworkError:
+    ours = " or ".join(f"{one.name} {one.digest}" for one in records)
+    whose = "network" if len(records) == 1 else "networks"
     return NetworkError(f"{layout.manifest}, network", came=f"{other.name} {other.digest} asked for",
-                        expected=f"{record.name} {record.digest}, the network that the set was made with",
+                        expected=f"{ours}, the {whose} that the set was made with",
                         remedy="Leave --network out; to compare, use `python -m stimuli check --study "
                                f"{layout.argument} --also {other.name}`.")
 

@@ -7,7 +7,7 @@ stays as it is. A variant that was interrupted is completed: batches that were f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from stimuli.image_set.build import require_faint_start
 from stimuli.image_set.exports.feature_writer import FeatureWriter
 from stimuli.image_set.making import write_png
 from stimuli.image_set.measures import contrast_rms
-from stimuli.image_set.set_network import load_set_network, settings_of_set
+from stimuli.image_set.set_network import NetworkChoice, load_set_network, settings_of_set
 from stimuli.image_set.set_rules import require_rows
 from stimuli.manifest import Manifest, Pixels, image_id_of, read_image, read_manifest, read_pixels
 from stimuli.networks.alexnet import TAPS
@@ -74,23 +74,25 @@ class Varied:
 
     folder: Path
     kind: str
+    network: str
     images: tuple[Ended, ...]
     features: tuple[Path, ...]
 
     def record(self) -> dict[str, Any]:
         """Give what ``vary --json`` prints."""
-        return {"folder": self.folder, "type": self.kind, "features": list(self.features),
+        return {"folder": self.folder, "type": self.kind, "network": self.network, "features": list(self.features),
                 "images": [asdict(one) for one in self.images]}
 
     def summary(self) -> str:
         """Say in one line what was made and where it is."""
         n, made = sum(one.reached for one in self.images), len(self.images)
         what = f"{made} {self.kind}, {n} of them as the rules ask" if made else "the set's own images"
-        return f"{what}; responses at {len(self.features)} tap{'s' * (len(self.features) != 1)}: {self.folder}"
+        return (f"{what}; responses of network {self.network} at {len(self.features)} "
+                f"tap{'s' * (len(self.features) != 1)}: {self.folder}")
 
 
 def vary(layout: Layout, settings: Settings, *, kind: str, folder: Path, seed: int | None = None,
-         taps: Sequence[str] = (), hardware: Hardware = ON_CPU, name: str = "variant",
+         taps: Sequence[str] = (), network: str | None = None, hardware: Hardware = ON_CPU, name: str = "variant",
          progress: ProgressWrapper = silent) -> Varied:
     """Make a variant of a set, and take its responses.
 
@@ -109,6 +111,8 @@ def vary(layout: Layout, settings: Settings, *, kind: str, folder: Path, seed: i
     taps : sequence of str
         Where responses are taken: names of taps that the network offers, or the modules that stand for its layers, by
         names or patterns with spaces between them. Default: where the set's are.
+    network : str, optional
+        By which of a set's two networks; the responses are to RE and its own AN and AI. Default: the first.
     hardware : Hardware
         Where the network computes.
     name : str
@@ -122,10 +126,13 @@ def vary(layout: Layout, settings: Settings, *, kind: str, folder: Path, seed: i
         If the set or its network cannot be read, there is no way to draw the targets, or the folder holds another
         variant.
     """
-    manifest = read_manifest(layout.manifest)
-    require_rows(manifest, settings.stimuli, path=layout.manifest)
-    stimuli = settings_of_set(layout, settings.stimuli)
-    networks = {name: place(one, hardware=hardware) for name, one in _networks(layout, stimuli, taps=taps).items()}
+    whole = read_manifest(layout.manifest)
+    require_rows(whole, settings.stimuli, path=layout.manifest)
+    stimuli, asked = settings_of_set(layout, settings.stimuli), NetworkChoice(name=network)
+    networks = {tap: place(one, hardware=hardware)
+                for tap, one in _networks(layout, stimuli, taps=taps, asked=asked).items()}
+    by = next(iter(networks.values())).name
+    manifest = whole.of_network(by)
     with locked(folder, what="a variant of the stimulus set"), computing(hardware):
         ended: tuple[Ended, ...] = ()
         if kind != "own":
@@ -137,17 +144,18 @@ def vary(layout: Layout, settings: Settings, *, kind: str, folder: Path, seed: i
             {one.image_id: layout.stimulus(one.file) for one in manifest.stimuli}
         files = tuple(_take(network, shown, tap=tap, folder=folder, batch=stimuli.batch, progress=progress)
                       for tap, network in networks.items())
-    return Varied(folder, kind, ended, files)
+    return Varied(folder, kind, by, ended, files)
 
 
-def _networks(layout: Layout, stimuli: StimuliSettings, *, taps: Sequence[str]) -> dict[str, Network]:
-    """Load the set's network once for each place where it is read, by the name of the place."""
+def _networks(layout: Layout, stimuli: StimuliSettings, *, taps: Sequence[str],
+              asked: NetworkChoice) -> dict[str, Network]:
+    """Load the set's network, or one of two, once for each place where it is read, by the name of the place."""
     if not taps:
-        own = load_set_network(layout, stimuli)
+        own = load_set_network(layout, stimuli, asked=asked)
         return {own.tap: own}
     plain = stimuli.model_copy(update={"layers": (), "taps": ()})
-    return {tap: load_set_network(layout, plain, tap=tap) if tap in TAPS else
-            load_set_network(layout, plain.model_copy(update={"layers": tuple(tap.split())})) for tap in taps}
+    return {tap: load_set_network(layout, plain, asked=asked, tap=tap) if tap in TAPS else
+            load_set_network(layout, plain, asked=replace(asked, layers=tuple(tap.split()))) for tap in taps}
 
 
 def variant_image(folder: Path, base_image: str, *, kind: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,6 +81,11 @@ class Agreement:
     def features(self, images: Images, *, batch: int = 20) -> dict[str, NDArray[np.float32]]:
         """Give the first one's layers."""
         return self.first.features(images, batch=batch)
+
+
+def agreed(networks: Sequence[Network]) -> Network:
+    """Give what RE are chosen and judged by: the network, or both of two."""
+    return networks[0] if len(networks) == 1 else Agreement(*networks)
 
 
 def require_comparable(first: Network, second: Network) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,20 @@ from analysis.rsa.rdm import compute_rdm, save_rdms
 from analysis.steps import STEPS, Request
 from paradigms.runlog import COLUMNS as EVENT_COLUMNS
 from stimuli.image_set.exports.feature_writer import write_store
-from stimuli.manifest import TYPES, Manifest, Stimulus, image_id_of, write_manifest
+from stimuli.manifest import (
+    FIRST,
+    SECOND,
+    TYPES,
+    Manifest,
+    SetNetwork,
+    Stimulus,
+    image_id_of,
+    pair_of,
+    read_manifest,
+    read_pixels,
+    read_set_network,
+    write_manifest,
+)
 from subjects.dataset import init_study
 from subjects.layout import Layout
 from subjects.profile import base_images, register
@@ -58,6 +72,25 @@ def finish_study(root: Path, *, subjects: tuple[str, ...] = ("01", "02"), source
     if subjects:
         _journals(layout, sub=subjects[0])
     sign_results(layout, subjects=subjects)
+    return layout
+
+
+def add_second_network(layout: Layout, name: str = "other") -> Layout:
+    """Give a study's set AN and AI of a second network, of random pixels."""
+    rng, rows = np.random.default_rng(8), list[Stimulus]()
+    first, second = read_set_network(layout.manifest), SetNetwork(name, "f" * 16)
+    pair = dict(zip(("network", "network_digest"), pair_of(first, second), strict=True))
+    for one in read_manifest(layout.manifest).stimuli:
+        rows.append(replace(one, **pair) if one.type == "RE" else one)
+        if one.type != "RE":
+            pixels = rng.integers(0, 256, read_pixels(layout.stimuli, one).shape, dtype=np.uint8)
+            made = replace(one, image_id=image_id_of(pixels), file=one.file.replace(".png", f"_{name}.png"),
+                           network=second.name, network_digest=second.digest)
+            Image.fromarray(pixels).save(layout.stimulus(made.file))
+            rows.append(made)
+    write_manifest(layout.manifest, Manifest(tuple(rows)), overwrite=True)
+    sidecar(layout.manifest, inputs={}, parameters={}, extra={
+        key: {"name": one.name, "digest": one.digest} for key, one in ((FIRST, first), (SECOND, second))})
     return layout
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.data.features import choose_network, require_features
+from analysis.data.features import choose_network, networks_of_set, require_features
 from analysis.needs import require_manifest
 from analysis.running import run_step
 from analysis.steps import Request
@@ -37,17 +37,19 @@ def make_network_half(request: Request) -> None:
             require_features(network, study=one.layout.root)
         except AnalysisError as error:
             log.info("%s", error)
-            run_stimuli("features", *([] if network.of_set else ["--network", network.name]), *request.hardware,
+            run_stimuli("features", *(["--network", network.name] if network.entities else []), *request.hardware,
                         study=one.layout.root)
+    for one in requests(request):
         run_step("rsa", one)
     run_step("confounds", request)
 
 
 def requests(request: Request) -> tuple[Request, ...]:
-    """Ask once for the set's own network, and once for each other one."""
+    """Ask once for each network that the set was made with, and once for each other one."""
     own = replace(request, subjects=(), network=None)
+    second = [one.name for one in networks_of_set(request.layout) if one.second]
     names = [name for name in dict.fromkeys(request.others) if not choose_network(request.layout, name).of_set]
-    return (own, *(replace(own, network=name) for name in names))
+    return (own, *(replace(own, network=name) for name in (*second, *names)))
 
 
 def run_stimuli(name: str, *options: str, study: Path, accepted: tuple[int, ...] = (0,), shown: bool = False) -> str:
@@ -89,7 +91,9 @@ def check_set(request: Request) -> tuple[dict[str, Any], tuple[str, ...]]:
     notes : tuple of str
         Why other networks could not be asked, where they could not.
     """
-    study, others = request.layout.root, [str(one.network) for one in requests(request)[1:]]
+    study = request.layout.root
+    others = [one.network for one in requests(request)
+              if one.network is not None and not choose_network(request.layout, one.network).of_set]
     also = [word for name in others for word in ("--also", name)]
     notes: tuple[str, ...] = ()
     try:

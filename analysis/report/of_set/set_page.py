@@ -14,7 +14,7 @@ from analysis.report.figure_list import ReportFigure, draw_planned, plan_set_fig
 from analysis.report.of_set.set_files import check_set, requests, run_stimuli
 from analysis.report.of_set.set_tables import check_table, claims_table, confounds_table, measures_table, transfer_table
 from analysis.report.page import render
-from analysis.report.records import StudyRecords, read_low_level, settings_of_study
+from analysis.report.records import StudyRecords, settings_of_study
 from analysis.report.robustness.claims import say_conclusions
 from analysis.report.robustness.page import plan_figure
 from analysis.report.robustness.run import read_current
@@ -28,7 +28,7 @@ from analysis.report.tables import (
     provenance_rows,
     stimuli_table,
 )
-from analysis.rsa.confounds import confound_paths
+from analysis.rsa.confounds import low_level_files, read_low_level
 from analysis.statistics.results import read_results
 from analysis.steps import STEPS, Origin, Request, Work
 from stimuli.manifest import read_manifest
@@ -48,6 +48,7 @@ class SetPage:
     name: str
     n_images: int
     network: str
+    made_with: str
     seed: int
     faults: tuple[str, ...]
     notes: tuple[str, ...]
@@ -82,7 +83,7 @@ class SetReport:
         of_networks = [path for one in requests(self.request)
                        for path in (choose_network(layout, one.network).features,
                                     *(file for work in STEPS["rsa"].plan(one) for file in work.files()))]
-        return (layout.manifest, *of_networks, *confound_paths(layout))
+        return (layout.manifest, *of_networks, *low_level_files(layout))
 
     def origin(self, _: Path) -> Origin:
         """Say what it is written from."""
@@ -112,7 +113,8 @@ class SetReport:
                   "confounds": confounds_table(own), "measures": measures_table(own.measures),
                   "stimuli": stimuli_table(own), "departures": departures_table(own.settings),
                   "choices": choices_table(own.settings), "provenance": provenance_rows(own), "files": files_table(own)}
-        page = SetPage(own.settings.study.name, len(own.manifest), own.about.name, own.settings.study.seed,
+        page = SetPage(own.settings.study.name, len(own.manifest), own.about.name, _made_with(own),
+                       own.settings.study.seed,
                        tuple(faults(verdict)), notes, figures, tables,
                        {one.about.name: network_table(one) for one in records}, self._draw_sheet(folder),
                        () if varied is None else tuple(say_conclusions(varied.scored)))
@@ -136,13 +138,18 @@ class SetReport:
         return "report of the set and its network"
 
 
+def _made_with(records: StudyRecords) -> str:
+    names = [f"“{name}”" for name in records.manifest.networks]
+    return f"network{'s' * (len(names) > 1)} {' and '.join(names)}"
+
+
 def read_network_records(request: Request, *, files: tuple[Path, ...]) -> StudyRecords:
     """Gather what is known of one network; there are no subjects."""
     network = choose_network(request.layout, request.network)
     of_network = next(work for work in STEPS["rsa"].plan(request) if work.sub is None)
     return StudyRecords(request.layout, settings_of_study(request.layout, request.settings),
                         read_manifest(request.layout.manifest), network, read_results(of_network.outputs[0]), (), files,
-                        *read_low_level(request.layout))
+                        *read_low_level(request.layout, network))
 
 
 def network_lines(lines: tuple[Line, ...]) -> tuple[Line, ...]:

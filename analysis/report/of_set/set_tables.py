@@ -61,7 +61,9 @@ def transfer_table(verdict: Mapping[str, Any]) -> TextTable:
 
 def confounds_table(records: StudyRecords) -> TextTable:
     """Set the similarities by pixels and by Gabor energies; below them, with subjects, those of layers and regions."""
-    rows = [(str(place), *_tested(part)) for place, part in records.low_level.groupby("place", sort=False)]
+    by_network = records.low_level_by or {"": records.low_level}
+    rows = [(f"{place}, {name}" if name else str(place), *_tested(part))
+            for name, table in by_network.items() for place, part in table.groupby("place", sort=False)]
     if records.subjects:
         layers = records.network[~records.network["comparison"].astype(str).str.startswith("trend")]
         rows += [(f"network, {place}", *_tested(part)) for place, part in layers.groupby("place", sort=False)]

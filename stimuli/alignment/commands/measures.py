@@ -122,7 +122,8 @@ def _tolerance_lines(found: ToleranceSummary, *, network: str, scheme: str, norm
 @click.option("--ceiling", default=None, type=click.FloatRange(0, 1, min_open=True),
               help="Human ceiling where the maps are means (ClickMe: 0.6575); default: by split halves of people.")
 @click.option("--of", "what", default="smallest", show_default=True, type=Name(("smallest", "set")),
-              help="smallest: the smallest perturbations; set: the study's own AI, from their exported floats.")
+              help="smallest: the smallest perturbations; set: the study's own AI, from their exported floats (of two "
+                   "networks: of both, or of the one that --network names).")
 @click.option("--out", default=None, type=_TABLE, help="The table, a .tsv file (default: in the study's derivatives).")
 @replace_option
 @json_option
@@ -144,7 +145,7 @@ def alignment(scheme: str, norm: str, steps: int | None, processing: str, ceilin
     how, where, hardware = Scheme(scheme, norm, steps), Source(**source), Hardware(device, threads)  # type: ignore[arg-type]
     maps = where.importance(processing=processing)
     if what == "set":
-        _of_set(where, maps, out=out, ceiling=ceiling, overwrite=overwrite, as_json=as_json)
+        _of_set(where, maps, network=network, out=out, ceiling=ceiling, overwrite=overwrite, as_json=as_json)
         return
     asked = asked_network(network=network, weights=weights, preprocessing=preprocessing, trust=trust)
     path = where.output(out, suffix="alignment.tsv", network=network_label(network or "study"), scheme=scheme,
@@ -160,9 +161,9 @@ def alignment(scheme: str, norm: str, steps: int | None, processing: str, ceilin
               *score_lines(found.scores), ceiling_line(found.ceiling), f"table: {path}"])
 
 
-def _of_set(where: Source, maps: ImportanceMaps, *, out: Path | None, ceiling: float | None, overwrite: bool,
-            as_json: bool) -> None:
-    """Score the study's own AI."""
+def _of_set(where: Source, maps: ImportanceMaps, *, network: str | None, out: Path | None, ceiling: float | None,
+            overwrite: bool, as_json: bool) -> None:
+    """Score the study's own AI; of a set of two networks, those of both, or of the one that is named."""
     from stimuli.alignment.of_set import alignment_of_set
     from stimuli.alignment.score_table import ceiling_line, score_lines
     from subjects.errors import StoreError
@@ -172,11 +173,12 @@ def _of_set(where: Source, maps: ImportanceMaps, *, out: Path | None, ceiling: f
         raise StoreError("--of set", came="no study", expected="the study whose AI are scored",
                          remedy="Name it with --study.")
     path = where.output(out, suffix="alignment.tsv", of="AI")
-    scored = alignment_of_set(Layout(where.study).require(), maps, path=path, ceiling=ceiling, seed=where.seed,
-                              overwrite=overwrite)
-    say({**scored.record(), "path": path}, as_json=as_json,
-        text=[scored.line(), *score_lines({"rho_perturbation": scored.score}), ceiling_line(scored.ceiling),
-              f"table: {path}"])
+    scored = alignment_of_set(Layout(where.study).require(), maps, path=path, network=network, ceiling=ceiling,
+                              seed=where.seed, overwrite=overwrite)
+    first, *others = [one.record() for one in scored]
+    lines = [line for one in scored for line in (one.line(), *score_lines({"rho_perturbation": one.score}))]
+    say({**first, **({"second": others[0]} if others else {}), "path": path}, as_json=as_json,
+        text=[*lines, ceiling_line(scored[0].ceiling), f"table: {path}"])
 
 
 COMMANDS: tuple[click.Command, ...] = (tolerance, alignment)

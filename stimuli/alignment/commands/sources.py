@@ -16,7 +16,7 @@ from stimuli.alignment.images import (
 from stimuli.alignment.importance.maps import ImportanceMaps, read_importance_maps
 from stimuli.alignment.importance.processing import smoothed_as_clickme
 from stimuli.categories import DEMO_CATEGORIES
-from stimuli.image_set.set_network import NetworkChoice, load_other_network, load_set_network
+from stimuli.image_set.set_network import NetworkChoice, load_other_network, load_set_network, names_another
 from stimuli.manifest import read_manifest
 from stimuli.networks.hardware import Hardware, place
 from stimuli.networks.registry import Network, load_network
@@ -57,12 +57,13 @@ class Source:
     maps: Path | None = None
 
     def network(self, asked: NetworkChoice, *, hardware: Hardware) -> Network:
-        """Load the network that is asked for: default the study's, or the one that ships."""
+        """Load the network that is asked for: default the study's, of two the first, or the one that ships."""
         if self.study is None:
             found = load_network(asked.name or "demo", weights=asked.weights, preprocessing=asked.preprocessing)
             return place(found, hardware=hardware)
         layout, stimuli = Layout(self.study).require(), load_settings(self.study).stimuli
-        load = load_set_network if asked.name is None else load_other_network
+        otherwise = asked.name is not None and (asked.weights is not None or asked.preprocessing is not None)
+        load = load_other_network if otherwise or names_another(layout, asked) else load_set_network
         return place(load(layout, stimuli, asked=asked), hardware=hardware)
 
     def importance(self, *, processing: str = "none") -> ImportanceMaps:

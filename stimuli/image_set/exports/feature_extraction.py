@@ -14,7 +14,7 @@ import numpy as np
 
 from stimuli.feature_store import FeatureStore, open_store
 from stimuli.image_set.exports.feature_writer import FeatureWriter
-from stimuli.image_set.set_network import NetworkChoice, load_other_network, load_set_network
+from stimuli.image_set.set_network import NetworkChoice, load_other_network, load_set_network, names_another
 from stimuli.image_set.set_rules import require_rows
 from stimuli.image_set.transfer import fit_side
 from stimuli.manifest import Manifest, Stimulus, read_manifest, read_pixels, read_set_networks
@@ -48,14 +48,14 @@ class Extracted:
         It was there already.
     n_resumed : int
         Images that an interrupted attempt had left.
-    set_network : str
-        The network that the set was made with; the file may be of another one.
+    set_networks : tuple of str
+        The network that the set was made with, or both; the file may be of another one.
     """
 
     store: FeatureStore
     reused: bool
     n_resumed: int = 0
-    set_network: str = ""
+    set_networks: tuple[str, ...] = ()
 
     @property
     def n_layers(self) -> int:
@@ -72,7 +72,7 @@ class Extracted:
         layers, taps = ({name: self.store.n_units[name] for name in names}
                         for names in (self.store.layers, self.store.taps))
         return {"path": self.store.path, "network": self.store.network, "network_digest": self.store.network_digest,
-                "set_network": self.set_network, "tap": self.store.tap, "layers": layers,
+                "set_network": " + ".join(self.set_networks), "tap": self.store.tap, "layers": layers,
                 "taps": taps, "places": dict(self.store.places),
                 "n_images": self.n_images, "reused": self.reused, "n_resumed": self.n_resumed}
 
@@ -111,8 +111,9 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
     """
     asked, stimuli = asked or NetworkChoice(), settings.stimuli
     (own, *second), manifest = read_set_networks(layout.manifest), read_manifest(layout.manifest)
+    names = tuple(one.name for one in (own, *second))
     require_rows(manifest, stimuli, path=layout.manifest)
-    other = asked.name not in {None, *(name for one in (own, *second) for name in (one.name, one.function))}
+    other = names_another(layout, asked)
     network = place((load_other_network if other else load_set_network)(layout, stimuli, asked=asked),
                     hardware=hardware)
     plan = _plan(layout, manifest, network=network, stimuli=stimuli, other=other)
@@ -120,11 +121,11 @@ def extract(layout: Layout, settings: Settings, *, asked: NetworkChoice | None =
     if found is not None:
         for one in manifest.stimuli:
             read_pixels(layout.stimuli, one)
-        return Extracted(found, reused=True, set_network=own.name)
+        return Extracted(found, reused=True, set_networks=names)
     _require_own_name(plan)
     with locked(layout.stimuli, what="the stimulus set"), computing(hardware):
         resumed = _write(plan, layout=layout, loaded_as=asked.name or own.loaded_as, progress=progress)
-    return Extracted(open_store(plan.path), reused=False, n_resumed=resumed, set_network=own.name)
+    return Extracted(open_store(plan.path), reused=False, n_resumed=resumed, set_networks=names)
 
 
 @dataclass(frozen=True)
@@ -265,8 +266,8 @@ def describe(made: Extracted) -> str:
     size = Path(made.store.path).stat().st_size / 2**20
     state = "already up to date" if made.reused else \
         f"extracted, {made.n_resumed} of them by an earlier attempt" if made.n_resumed else "extracted"
-    whose = f"network {made.store.network}" if made.store.network == made.set_network else \
-        f"network {made.store.network}, not the set's ({made.set_network})"
+    whose = f"network {made.store.network}" if made.store.network in made.set_networks else \
+        f"network {made.store.network}, not the set's ({' and '.join(made.set_networks)})"
     beside = f" and {len(made.store.taps)} taps" if made.store.taps else ""
     return (f"{made.n_layers} layers{beside} x {made.n_images} images of {whose} {state}: {made.store.path} "
             f"({size:.1f} MiB)")

@@ -51,15 +51,24 @@ class Exported:
         AN and AI together.
     reused : bool
         Whether it was there already.
+    network : str
+        The network that they were made with.
     """
 
     path: Path
     n_images: int
     reused: bool
+    network: str
 
     def record(self) -> dict[str, Any]:
         """Give what ``perturbations --json`` prints."""
-        return {"path": self.path, "n_images": self.n_images, "reused": self.reused, "measured_from": MEASURED_FROM}
+        return {"path": self.path, "network": self.network, "n_images": self.n_images, "reused": self.reused,
+                "measured_from": MEASURED_FROM}
+
+    def line(self) -> str:
+        """Say in one line what was made and where it is."""
+        state = "already up to date" if self.reused else "exported"
+        return f"{self.n_images} float perturbations of network {self.network} {state}: {self.path}"
 
 
 def perturbations_path(layout: Layout, network: str) -> Path:
@@ -100,7 +109,7 @@ def export_perturbations(layout: Layout, settings: Settings, *, asked: NetworkCh
     inputs: dict[str, Path | str] = {"manifest": layout.manifest, "network": network.digest,
                                      "mean_image": digest_array(network.mean_image)}
     if is_current(path, inputs=inputs, parameters={}):
-        return Exported(path, len(made), reused=True)
+        return Exported(path, len(made), reused=True, network=network.name)
     with computing(hardware):
         found = dict(_ascend_all(layout, manifest, network=network, stimuli=stimuli, progress=progress))
         here = made_on(network)
@@ -110,7 +119,7 @@ def export_perturbations(layout: Layout, settings: Settings, *, asked: NetworkCh
     sidecar(path, inputs=inputs, parameters={}, form=PERTURBATIONS,
             extra={"MeasuredFrom": MEASURED_FROM, "Scale": "RGB in [0, 1]", "MadeOn": here,
                    "Sources": sources(path, inputs={"manifest": layout.manifest})})
-    return Exported(path, len(made), reused=False)
+    return Exported(path, len(made), reused=False, network=network.name)
 
 
 Found = tuple[NDArray[np.float32], NDArray[np.uint8]]

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -21,7 +22,8 @@ from stimuli.manifest import TYPES, read_manifest
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.settings.loading import load_settings
-from tests.analysis.finished_study import finish_study
+from tests.analysis.finished_study import add_second_network, finish_study
+from tests.analysis.paper_tables import LAYERS
 from tests.analysis.report.test_report import Page
 from tests.analysis.running_steps import run
 
@@ -88,6 +90,26 @@ def test_a_set_has_a_report_before_anyone_is_scanned(study: Layout, monkeypatch:
         "RE-AI and RE-AN similarities in the network “demo”", "Low-level properties by type",
         "Regular and adversarial images", "Contact sheet"]
     assert not study.report.exists(), "the full report has its own place"
+
+
+def test_a_set_of_two_networks_is_about_both(study: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claims, figures and pixels of each; the second is no other network that is asked about the images."""
+    layout = add_second_network(study)
+    ids, rng = [one.image_id for one in read_manifest(layout.manifest).stimuli], np.random.default_rng(0)
+    write_store(layout.features("demo"), {name: rng.normal(size=(len(ids), 4)) for name in LAYERS}, network="demo",
+                network_digest="0123456789abcdef", tap="none", layers=LAYERS, image_ids=ids)
+    page, commands = make(layout, monkeypatch, others=("other",))
+    assert [words[0] for words in commands.asked] == ["features", "check", "sheet"]
+    assert commands.asked[0][-2:] == ["--network", "other"]
+    assert "--also" not in commands.asked[1]
+    assert "made with networks “demo” and “other”" in " ".join(page.text.split())
+    for name in ("N1", "N2", "N3"):
+        assert [row[3] for row in page.rows if row and row[0] == name] == ["demo", "other"]
+    assert [row[0] for row in page.rows if row and row[0].startswith(("pixels", "Gabor"))] == [
+        "pixels, demo", "Gabor, demo", "pixels, other", "Gabor, other"]
+    assert [image["alt"] for image in page.images[:2]] == [
+        f"RE-AI and RE-AN similarities in the network “{name}”" for name in ("demo", "other")]
+    assert "10 RE, and 20 AN and 20 AI of demo and other together" in " ".join(page.text.split())
 
 
 def test_other_networks_are_compared_on_the_same_set(study: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

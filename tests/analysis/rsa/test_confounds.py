@@ -6,19 +6,22 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.spatial.distance import pdist
 
-from analysis.rsa.confounds import PLACES, confound_paths
+from analysis.data.features import networks_of_set
+from analysis.rsa.confounds import PLACES, confound_paths, read_low_level
 from analysis.rsa.low_level import band_contrasts, band_edges, gabor_energies, luminance, measure_image
 from analysis.rsa.rdm import compute_rdm, load_rdms
 from analysis.statistics.results import read_results
-from stimuli.manifest import read_manifest, read_pixels
+from stimuli.manifest import TYPES, read_manifest, read_pixels
 from subjects.dataset import init_study
 from subjects.errors import AnalysisError, ManifestError
 from subjects.layout import Layout
 from subjects.settings.loading import load_settings
 from subjects.store import read_table
-from tests.analysis.finished_study import finish_study
+from tests.analysis.finished_study import add_second_network, finish_study
 from tests.analysis.running_steps import run
 
 
@@ -98,6 +101,33 @@ def test_every_image_is_measured_once(study: Layout) -> None:
     assert list(measures["image_id"]) == [one.image_id for one in read_manifest(study.manifest).stimuli]
     assert {"luminance", "contrast_1_2", "contrast_4_8"} <= set(measures.columns)
     assert run("confounds", study, load_settings(study.root)).all_reused
+
+
+def test_each_network_of_two_has_low_level_results_of_its_own(study: Layout, tmp_path: Path) -> None:
+    """The second's AN and AI by another reading of their pixels; the first's are what they were without a second."""
+    layout = add_second_network(Layout(shutil.copytree(study.root, tmp_path / "two")))
+    done, manifest = run("confounds", layout, load_settings(layout.root)), read_manifest(layout.manifest)
+    first, second = networks_of_set(layout)
+    assert [work.name for work in done.works] == [f"the images of {one.name}" for one in (first, second)]
+    alone = load_rdms(confound_paths(study)[1])
+    own, others = (load_rdms(confound_paths(layout, one)[1]) for one in (first, second))
+    names, labels = confound_paths(layout), sorted(manifest.base_images)
+    assert confound_paths(layout, first) == names
+    assert not set(confound_paths(layout, second)) & set(names)
+    for kind in TYPES:
+        np.testing.assert_array_equal(own[f"pixels/{kind}"].condensed, alone[f"pixels/{kind}"].condensed)
+        flat = [read_pixels(layout.stimuli, manifest.get(base_image=base, type=kind, network="other")).ravel()
+                for base in labels]
+        np.testing.assert_allclose(others[f"pixels/{kind}"].condensed, pdist(np.array(flat, dtype=np.float64),
+                                                                             "correlation"), atol=1e-6)
+    low_level, measures, by_network = read_low_level(layout, second)
+    assert sorted(measures["image_id"]) == sorted(one.image_id for one in manifest.stimuli)
+    assert dict(measures.groupby(["type", "network"]).size()) == {
+        ("RE", f"{first.name} + other"): 10, **{(kind, name): 10 for kind in ("AN", "AI")
+                                                for name in (first.name, "other")}}
+    assert list(by_network) == [first.name, "other"]
+    pd.testing.assert_frame_equal(low_level, by_network["other"])
+    assert run("confounds", layout, load_settings(layout.root)).all_reused
 
 
 def test_without_a_set_it_says_how_to_build_one(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_the_study_s_own_ai_are_scored_from_their_floats(mapped: tuple[Study, Pa
     made = export_perturbations(study.layout, study.settings)
     code, out, err = command(*arguments)
     assert code == 0, err
-    assert "6 AI of the set: median L2" in out
+    assert "6 AI of the set by network tiny: median L2" in out
     table = pd.read_csv(study.layout.derivatives("alignment") / "of-AI_alignment.tsv", sep="\t")
     manifest = read_manifest(study.layout.manifest)
     with h5py.File(made.path) as file:

@@ -84,5 +84,5 @@ def test_the_commands_export_them(built: Study, command: Command) -> None:
     assert (status, json.loads(said)["n_images"]) == (0, 12)
     status, said, _ = command("build", "--study", built.layout.root, "--float")
     assert status == 0
-    assert "float perturbations: " in said
+    assert "float perturbations of network tiny: " in said
     assert "network-tiny_perturbations.h5" in "".join(said.split())

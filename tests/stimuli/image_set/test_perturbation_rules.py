@@ -67,6 +67,8 @@ def test_the_path_is_of_the_network_and_json_says_what_is_measured_from(tmp_path
     first, second = (perturbations_path(Layout(tmp_path), name) for name in ("squeezenet1_0", "my.networks:load"))
     assert first.parent == second.parent
     assert ("squeezenet10" in first.name, "mynetworksload" in second.name) == (True, True)
-    assert Exported(first, 8, reused=True).record()["measured_from"] == MEASURED_FROM
+    made = Exported(first, 8, reused=True, network="squeezenet1_0")
+    assert made.record()["measured_from"] == MEASURED_FROM
+    assert made.line() == f"8 float perturbations of network squeezenet1_0 already up to date: {first}"
     with pytest.raises(LayoutError, match="letters and digits only"):
         perturbations_path(Layout(tmp_path), "_._")

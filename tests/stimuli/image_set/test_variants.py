@@ -149,7 +149,7 @@ def test_the_command_as_written(built: Study, command: Callable[..., tuple[int, 
     assert len(record["images"]) == 6
     code, said, _ = command(*words)
     assert (code, said.count("\n")) == (0, 1)
-    assert said.startswith("6 AI, 6 of them as the rules ask; responses at 1 tap: ")
+    assert said.startswith("6 AI, 6 of them as the rules ask; responses of network tiny at 1 tap: ")
 
 
 def test_layers_are_read_where_they_are_named(tmp_path: Path) -> None:

@@ -178,20 +178,58 @@ def flatten_freesurfer(folder: Path, *, hemi: str) -> Surface:
     patch = find_patch(folder, hemi=hemi)
     if patch is not None:
         flat = read_patch(patch, n_vertices=len(white))
-        kept = np.isfinite(flat[faces]).all(axis=(1, 2))
+        kept = np.asarray(np.isfinite(flat[faces]).all(axis=(1, 2)))
     else:
         flat = to_flat(read_freesurfer(folder, hemi=hemi, name="sphere.reg", remedy=remedy)[0], hemi=hemi)
         kept = uncut(flat, faces)
-    if kept.sum() < _LEAST_SHARE * len(faces):
-        raise AnalysisError(str(patch or folder), came=f"{int(kept.sum())} of {len(faces)} triangles on the flat map",
-                            expected=f"at least {_LEAST_SHARE:.0%}",
-                            remedy="See that the patch, or sphere.reg, is that of this subject's surface.")
+    _require_some(kept, where=str(patch or folder))
     midway = (white + pial) / 2
     require_own_side(midway, hemi=hemi, where=str(folder / "surf"))
     if patch is not None:
         _require_own_patch(patch, flat, midway, faces=faces[kept])
-    made = Surface(hemi, midway.astype(np.float32), _upright(faces[kept], flat).astype(np.int32),
-                   np.where(np.isfinite(flat), flat, 0).astype(np.float32), str(patch or folder))
+    return _cut_out(midway, faces[kept], flat=flat, hemi=hemi, where=str(patch or folder))
+
+
+def flatten_registered(midway: Floats, faces: NDArray[np.int64], *, sphere: Floats, hemi: str, where: str) -> Surface:
+    """Make a midway surface with the template's flat map by a registered sphere, without FreeSurfer's folder.
+
+    Parameters
+    ----------
+    midway : float64 array, (n_vertices, 3)
+    faces : int64 array, (n_faces, 3)
+    sphere : float64 array, (n_vertices, 3)
+        Registered to fsaverage.
+    hemi : {"L", "R"}
+    where : str
+        The sphere's file, for messages.
+
+    Raises
+    ------
+    AnalysisError
+        If the two are not of one mesh, or hardly anything of it is on the map.
+    """
+    if len(midway) != len(sphere):
+        raise AnalysisError(where, came=f"{len(sphere)} vertices", expected=f"{len(midway)}, as the midway mesh has",
+                            remedy="Take both from one run of fMRIPrep.")
+    require_own_side(midway, hemi=hemi, where=where)
+    flat = to_flat(sphere, hemi=hemi)
+    kept = uncut(flat, faces)
+    _require_some(kept, where=where)
+    return _cut_out(midway, faces[kept], flat=flat, hemi=hemi, where=where)
+
+
+def _require_some(kept: NDArray[np.bool_], *, where: str) -> None:
+    """See that several triangles are on a flat map."""
+    if kept.sum() < _LEAST_SHARE * len(kept):
+        raise AnalysisError(where, came=f"{int(kept.sum())} of {len(kept)} triangles on the flat map",
+                            expected=f"at least {_LEAST_SHARE:.0%}",
+                            remedy="See that the patch, or sphere.reg, is that of this subject's surface.")
+
+
+def _cut_out(midway: Floats, faces: NDArray[np.int64], *, flat: Floats, hemi: str, where: str) -> Surface:
+    """Make a surface of the triangles that are on a flat map, which is to be in one piece."""
+    made = Surface(hemi, midway.astype(np.float32), _upright(faces, flat).astype(np.int32),
+                   np.where(np.isfinite(flat), flat, 0).astype(np.float32), where)
     require_one_piece(made)
     return made
 

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from analysis.data.files.finding import find_anatomy
-from analysis.data.flattening import FREESURFER_SIDES, find_patch, flatten_freesurfer, whole_template
+from analysis.data.files.registration import REGISTERED, describe_other_spheres, find_registration, read_registration
+from analysis.data.flattening import (
+    FREESURFER_SIDES,
+    find_patch,
+    flatten_freesurfer,
+    flatten_registered,
+    whole_template,
+)
 from analysis.data.gifti import read_gifti, require_side
 from analysis.data.sources import HEMISPHERES, SIMULATED, SURFACES, SubjectData, anatomy_path, resolve_subject
 from analysis.data.surface import Surface, load_surface, save_surface
@@ -58,7 +67,10 @@ class SubjectFlat:
 
     @cached_property
     def folder(self) -> Path | None:
-        """FreeSurfer's folder of the subject, or of the template whose space it is; None for nilearn's template."""
+        """FreeSurfer's folder of the subject, or of the template whose space it is.
+
+        None for nilearn's template, and where fMRIPrep's registered spheres (:attr:`spheres`) stand in for it.
+        """
         if self.space == TEMPLATE:
             return None
         wanted = [f"sub-{self.data.sub}", *sorted({f"sub-{key.sub}_ses-{key.ses}" for key in self.data.runs})]
@@ -67,10 +79,50 @@ class SubjectFlat:
         for folder in found:
             if (folder / "surf").is_dir():
                 return folder
-        raise AnalysisError(str(found[0]), came=f"no FreeSurfer folder for time series in {self.space}",
-                            expected="surf/lh.white, lh.pial and lh.sphere.reg",
-                            remedy=f"Copy it there or under {', '.join(FREESURFER_FOLDERS[1:])}; or set analysis.space "
-                                   f"to {TEMPLATE}, whose flat map is at hand.")
+        if self.spheres:
+            return None
+        others = "; ".join(filter(None, (describe_other_spheres(self._pipelines, sub=self.data.sub, hemi=hemi)
+                                         for hemi in HEMISPHERES))) if self.space == "fsnative" else ""
+        raise AnalysisError(
+            str(found[0]), came=f"no FreeSurfer folder for time series in {self.space}"
+            + (f", and of fMRIPrep's spheres only {others}" if others else ""),
+            expected="surf/lh.white, lh.pial and lh.sphere.reg"
+            + (f", or fMRIPrep's {REGISTERED.format(hemi='L')}" if self.space == "fsnative" else ""),
+            remedy=f"Copy it there or under {', '.join(FREESURFER_FOLDERS[1:])}; or set analysis.space "
+                   f"to {TEMPLATE}, whose flat map is at hand.")
+
+    @property
+    def _pipelines(self) -> tuple[Path, ...]:
+        """Folders of the pipelines that write surfaces."""
+        return tuple(self.layout.derivatives(name) for name in dict.fromkeys(("fmriprep", self.data.source)))
+
+    @cached_property
+    def spheres(self) -> dict[str, Path]:
+        """Spheres of fMRIPrep that are registered to fsaverage, by hemisphere; empty unless both are there."""
+        if self.space != "fsnative":
+            return {}
+        found = {hemi: find_registration(self._pipelines, sub=self.data.sub, hemi=hemi) for hemi in HEMISPHERES}
+        return {hemi: path for hemi, path in found.items() if path is not None} if all(found.values()) else {}
+
+    @property
+    def registered(self) -> bool:
+        """Whether fMRIPrep's spheres stand in for FreeSurfer's folder."""
+        return self.folder is None and self.space != TEMPLATE
+
+    def midway(self, hemi: str) -> Path:
+        """Give the path of fMRIPrep's midway mesh.
+
+        Raises
+        ------
+        AnalysisError
+            Without one.
+        """
+        path = find_anatomy(self._pipelines, sub=self.data.sub, hemi=hemi, suffix="midthickness.surf.gii")
+        if path is None:
+            raise AnalysisError(str(self.spheres[hemi].parent), came="no midway mesh beside the registered sphere",
+                                expected=f"*_hemi-{hemi}_midthickness.surf.gii",
+                                remedy="Copy fMRIPrep's whole anat/ folder.")
+        return path
 
     def _path(self, hemi: str, name: str) -> Path:
         own = "" if self.space == "fsnative" else f"space-{self.space.replace(' ', '_')}_"
@@ -89,6 +141,8 @@ class SubjectFlat:
     def origin(self, path: Path) -> Origin:
         """Say what a file is made from."""
         hemi = next(hemi for hemi in HEMISPHERES if path in self.paths(hemi))
+        if self.registered:
+            return Origin({"midthickness": self.midway(hemi), "sphere": self.spheres[hemi]}, {"space": self.space})
         if self.folder is None:
             return Origin({}, {"space": self.space, "template": TEMPLATE})
         side, patch = FREESURFER_SIDES[hemi], find_patch(self.folder, hemi=hemi)
@@ -103,6 +157,14 @@ class SubjectFlat:
         return lambda: self._save(found)
 
     def _flatten(self, hemi: str) -> Surface:
+        if self.registered:
+            path = self.midway(hemi)
+            image = read_gifti(path, expected="a surface mesh")
+            require_side(image, hemi=hemi, path=path)
+            points, faces = (image.agg_data(kind) for kind in ("pointset", "triangle"))
+            return flatten_registered(points.astype(np.float64), faces.astype(np.int64), hemi=hemi,
+                                      sphere=read_registration(self.spheres[hemi], hemi=hemi),
+                                      where=str(self.spheres[hemi]))
         made = whole_template(hemi)[0] if self.folder is None else flatten_freesurfer(self.folder, hemi=hemi)
         mesh = find_anatomy([self.layout.derivatives(self.data.source)], sub=self.data.sub, hemi=hemi,
                             suffix="midthickness.surf.gii", space=self.space)
@@ -120,6 +182,8 @@ class SubjectFlat:
 
     def _kind(self, hemi: str) -> str:
         """Say where a flat map comes from."""
+        if self.registered:
+            return f"{TEMPLATE}'s, by {self.spheres[hemi].name}"
         if self.folder is None:
             return f"{TEMPLATE}'s own"
         patch = find_patch(self.folder, hemi=hemi)

@@ -93,6 +93,11 @@ def list_functional(folder: Path, *, sub: str) -> tuple[BidsName, ...]:
     return list_names(folder.glob(f"sub-{sub}/ses-*/func/sub-{sub}_*"))
 
 
+def list_anatomy(folder: Path, *, sub: str) -> tuple[BidsName, ...]:
+    """List the anatomical files of a subject and its sessions in a pipeline's folder."""
+    return list_names([*folder.glob(f"sub-{sub}/anat/sub-{sub}_*"), *folder.glob(f"sub-{sub}/ses-*/anat/sub-{sub}_*")])
+
+
 def is_series(name: BidsName) -> bool:
     """Say whether a name is that of a surface time series."""
     return name.suffix == "bold" and name.extension in SERIES and name.hemi is not None
@@ -252,10 +257,9 @@ def find_anatomy(folders: Iterable[Path], *, sub: str, hemi: str, suffix: str, s
     """
     kind, _, extension = suffix.partition(".")
     for folder in folders:
-        names = list_names([*folder.glob(f"sub-{sub}/anat/sub-{sub}_*"),
-                            *folder.glob(f"sub-{sub}/ses-*/anat/sub-{sub}_*")])
-        fit = [one for one in names if one.hemi == hemi and one.suffix == kind and one.entities.get("desc") == desc
-               and one.extension in (f".{extension}", f".{extension}.gz") and one.space == space]
+        fit = [one for one in list_anatomy(folder, sub=sub) if one.hemi == hemi and one.suffix == kind
+               and one.entities.get("desc") == desc and one.extension in (f".{extension}", f".{extension}.gz")
+               and one.space == space]
         if len(fit) > 1:
             raise AnalysisError(f"sub-{sub} hemi-{hemi}", came=f"{len(fit)} files that fit: {_listed(fit)}",
                                 expected=f"one {suffix} of {space}", remedy="Keep the one that fits the time series.")

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.data.files.registration import REGISTERED, read_registration
 from analysis.data.flattening import read_freesurfer, read_template, to_flat
 from analysis.data.sources import HEMISPHERES, SIMULATED, SubjectData, resolve_subject
 from analysis.data.surface import Surface
@@ -173,7 +174,8 @@ def proposal_paths(layout: Layout, *, sub: str) -> dict[str, Path]:
 def template_places(layout: Layout, data: SubjectData, *, surface: Surface) -> Floats:
     """Say where a subject's vertices are on the template's flat map, (n_vertices, 2) mm; NaN off it.
 
-    A simulated subject's flat map is the template's; a preprocessed one's vertices come there by ``sphere.reg``.
+    A simulated subject's flat map is the template's; a preprocessed one's vertices come there by ``sphere.reg``, of
+    FreeSurfer's folder or as fMRIPrep wrote it.
 
     Raises
     ------
@@ -186,11 +188,14 @@ def template_places(layout: Layout, data: SubjectData, *, surface: Surface) -> F
     try:
         folder = flattened.folder
     except AnalysisError as error:
-        raise AnalysisError(error.where, came=error.came, expected="surf/lh.sphere.reg and rh.sphere.reg: by them the "
-                            "atlas is laid on the subject", remedy=f"Copy both there, or under "
-                            f"{', '.join(FREESURFER_FOLDERS[1:])}; or draw the regions by hand, which needs neither "
-                            f"(`python -m analysis draw --study {layout.argument} --sub {data.sub} --hemi "
-                            f"{surface.hemi}`).") from error
+        raise AnalysisError(
+            error.where, came=error.came, expected="surf/lh.sphere.reg and rh.sphere.reg, or fMRIPrep's "
+            f"{REGISTERED.format(hemi='L')}: by them the atlas is laid on the subject",
+            remedy=f"Copy both there, or under {', '.join(FREESURFER_FOLDERS[1:])}; or draw the regions by hand, which "
+                   f"needs neither (`python -m analysis draw --study {layout.argument} --sub {data.sub} --hemi "
+                   f"{surface.hemi}`).") from error
+    if flattened.registered:
+        return to_flat(read_registration(flattened.spheres[surface.hemi], hemi=surface.hemi), hemi=surface.hemi)
     if folder is None:
         flat, faces = read_template(surface.hemi, "flat")
         places = np.full((len(flat), 2), np.nan)

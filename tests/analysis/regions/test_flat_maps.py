@@ -12,6 +12,8 @@ import pytest
 from analysis.data.flattening import flatten_freesurfer, read_patch, read_template
 from analysis.data.sources import resolve_subject
 from analysis.data.surface import save_surface
+from analysis.regions.drawing.proposing import template_places
+from analysis.regions.flat_maps import SubjectFlat
 from subjects.errors import AnalysisError
 from subjects.layout import Layout
 from subjects.provenance import sidecar_path
@@ -179,3 +181,76 @@ def test_surfaces_of_exchanged_hemispheres_are_refused(tmp_path: Path) -> None:
         aside.rename(right)
     with pytest.raises(AnalysisError, match=r"lh surfaces at x = \d+\.\d mm on average; expected negative x"):
         flatten_freesurfer(folder.parent, hemi="L")
+
+
+# --- fMRIPrep's spheres in the place of FreeSurfer's folder --------------------------------------------------
+
+def put_fmriprep(layout: Layout, folder: Path, *, sphere: str, twist: bool = False, off_mm: float = 0.0) -> Path:
+    """Write a FreeSurfer subject's meshes and sphere as fMRIPrep does, and take its folder away."""
+    anat = layout.derivatives("fmriprep") / "sub-01" / "anat"
+    anat.mkdir(parents=True, exist_ok=True)
+    for hemi, side in (("L", "lh"), ("R", "rh")):
+        (white, faces), (pial, _), (ball, _) = (nib.freesurfer.read_geometry(folder / "surf" / f"{side}.{name}")
+                                                for name in ("white", "pial", "sphere.reg"))
+        ball = ball[:, [2, 0, 1]] if twist else ball + off_mm
+        for name, points in (("midthickness", (white + pial) / 2), (sphere, ball)):
+            arrays = [nib.gifti.GiftiDataArray(points.astype(np.float32), intent="NIFTI_INTENT_POINTSET"),
+                      nib.gifti.GiftiDataArray(faces.astype(np.int32), intent="NIFTI_INTENT_TRIANGLE")]
+            nib.save(nib.gifti.GiftiImage(darrays=arrays), anat / f"sub-01_hemi-{hemi}_{name}.surf.gii")
+    return anat
+
+
+@pytest.mark.parametrize("spelled", ["desc-reg_sphere", "space-fsaverage_desc-reg_sphere"])
+def test_fmripreps_registered_spheres_stand_in_for_freesurfers_folder(
+        volunteer: tuple[Layout, Settings], bert: Path, spelled: str) -> None:
+    """What FreeSurfer's files give is what must come of fMRIPrep's, whichever other spheres lie beside them."""
+    layout, settings = volunteer
+    put_fmriprep(layout, bert, sphere="space-fsLR_desc-reg_sphere", twist=True)
+    put_fmriprep(layout, bert, sphere="sphere", twist=True)
+    anat = put_fmriprep(layout, bert, sphere=spelled)
+    (work,) = run("flatten", layout, settings).works
+    data = resolve_subject(layout, sub="01")
+    for hemi in "LR":
+        made, truth = data.load_surface(hemi), flatten_freesurfer(bert, hemi=hemi)
+        np.testing.assert_array_equal(made.faces, truth.faces)
+        on_map = np.unique(truth.faces)
+        np.testing.assert_allclose(made.flat[on_map], truth.flat[on_map], atol=0.01)
+        np.testing.assert_allclose(template_places(layout, data, surface=made)[on_map], truth.flat[on_map], atol=0.01)
+    said = read_json(sidecar_path(work.outputs[0]))
+    assert said["FlatMap"] == f"fsaverage5's, by sub-01_hemi-L_{spelled}.surf.gii"
+    assert set(said["inputs"]) == {"midthickness", "sphere"}
+    write_subject(layout.root / "sourcedata" / "freesurfer" / "sub-01")
+    run("flatten", layout, settings)
+    assert read_json(sidecar_path(work.outputs[0]))["FlatMap"] == "fsaverage5's, by sphere.reg"
+    (anat / f"sub-01_hemi-R_{spelled}.surf.gii").unlink()
+    assert SubjectFlat(layout, data).spheres == {}
+
+
+@pytest.mark.parametrize(("spelled", "what"), [
+    ("sphere", "before its registration"), ("space-fsLR_desc-reg_sphere", "registered to fsLR"),
+    ("space-fsLR_desc-msmsulc_sphere", "registered to fsLR"), ("desc-mine_sphere", "desc-mine, which is not known")])
+def test_spheres_that_are_not_registered_to_fsaverage_are_refused_by_name(
+        volunteer: tuple[Layout, Settings], bert: Path, spelled: str, what: str) -> None:
+    layout, settings = volunteer
+    put_fmriprep(layout, bert, sphere=spelled)
+    with pytest.raises(AnalysisError) as said:
+        run("flatten", layout, settings)
+    assert f"of fMRIPrep's spheres only sub-01_hemi-L_{spelled}.surf.gii ({what})" in str(said.value)
+    assert "or fMRIPrep's *_hemi-L_space-fsaverage_desc-reg_sphere.surf.gii" in str(said.value)
+
+
+def test_a_registered_sphere_that_is_none_or_is_of_another_mesh_is_refused(
+        volunteer: tuple[Layout, Settings], bert: Path) -> None:
+    layout, settings = volunteer
+    anat = put_fmriprep(layout, bert, sphere="desc-reg_sphere", off_mm=20.0)
+    with pytest.raises(AnalysisError, match=r"points \d+\.\d to \d+\.\d mm from the origin; expected a sphere about"):
+        run("flatten", layout, settings)
+    put_fmriprep(layout, bert, sphere="desc-reg_sphere")
+    sphere = anat / "sub-01_hemi-L_desc-reg_sphere.surf.gii"
+    short = nib.load(sphere).darrays[0].data[:-7]
+    nib.save(nib.gifti.GiftiImage(darrays=[nib.gifti.GiftiDataArray(short, intent="NIFTI_INTENT_POINTSET")]), sphere)
+    with pytest.raises(AnalysisError, match="10235 vertices; expected 10242, as the midway mesh has"):
+        run("flatten", layout, settings)
+    (anat / "sub-01_hemi-L_midthickness.surf.gii").unlink()
+    with pytest.raises(AnalysisError, match="no midway mesh beside the registered sphere"):
+        run("flatten", layout, settings)

@@ -100,7 +100,8 @@ def test_without_freesurfers_registration_what_it_is_for_is_said(tmp_path: Path)
     with pytest.raises(AnalysisError) as said:
         template_places(layout, data, surface=data.load_surface("L"))
     assert "no FreeSurfer folder for time series in fsnative" in str(said.value)
-    assert "expected surf/lh.sphere.reg and rh.sphere.reg: by them the atlas is laid on the subject" in str(said.value)
+    assert "expected surf/lh.sphere.reg and rh.sphere.reg, or fMRIPrep's *_hemi-L_space-fsaverage_" in str(said.value)
+    assert "*_hemi-L_desc-reg_sphere.surf.gii: by them the atlas is laid on the subject" in str(said.value)
     assert "or draw the regions by hand, which needs neither (`python -m analysis draw --study" in str(said.value)
     assert "analysis.space" not in str(said.value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -21,7 +22,7 @@ from stimuli.networks.protocol import Images, Network, Tapped, TorchNetwork, cpu
 from stimuli.networks.taps import plain_module
 from stimuli.networks.torchvision_networks import default_weights, torchvision_names, weights_path
 from stimuli.networks.weights import digest_weights, fit_weights, read_weights
-from subjects.errors import NetworkError, nearest
+from subjects.errors import NetworkError, StudyError, nearest
 from subjects.provenance import digest_json
 from subjects.settings.images import StimuliSettings
 
@@ -167,7 +168,7 @@ def _load_own(name: str, given: Mapping[str, Any]) -> Network:
         raise NetworkError(name, came=f"{unused[0]} {str(given[unused[0]])!r}",
                            expected="a function that loads all by itself",
                            remedy=f"Leave {unused[0]} unset; choose inside the function.")
-    network = _own_function(name)()
+    network = _called(name)
     missing = [member for member in _MEMBERS if not hasattr(network, member)]
     if missing or not isinstance(network, Network):
         raise NetworkError(name, came=f"a {type(network).__name__} without {', '.join(missing)}",
@@ -186,6 +187,25 @@ def _load_own(name: str, given: Mapping[str, Any]) -> Network:
     return network
 
 
+def _called(name: str) -> Any:
+    """Call the function; what it raises is told with the line that raised it."""
+    function = _own_function(name)
+    try:
+        return function()
+    except StudyError:
+        raise
+    except Exception as error:
+        raise _fault(name, error, expected="a function that returns a Network") from error
+
+
+def _fault(name: str, error: Exception, *, expected: str) -> NetworkError:
+    """Tell what code of the user's own raised, and where."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return NetworkError(name, came=f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})",
+                        expected=expected,
+                        remedy="Correct it; called by itself in Python, it shows the whole traceback.")
+
+
 def _own_function(name: str) -> Callable[[], Any]:
     place, _, function = name.partition(":")
     try:
@@ -193,6 +213,8 @@ def _own_function(name: str) -> Callable[[], Any]:
     except (ImportError, ValueError) as error:
         raise NetworkError(name, came=f"a module that cannot be imported ({error})", expected="package.module:function",
                            remedy="Run from the folder that holds the package, or install it.") from error
+    except Exception as error:
+        raise _fault(name, error, expected="a module that can be imported") from error
     found = getattr(module, function, None)
     if not callable(found):
         raise NetworkError(name, came=f"{function!r}, which is no function of {place}",

@@ -52,6 +52,8 @@ def trade_off(names: tuple[str, ...], table: Path | None, predictivity: Path | N
     A network's table that is there and current is kept, so a list that was interrupted or grew is gone on with. Ends
     with 0 when every network was measured, with 1 when some could not be; they are named.
     """
+    import pandas as pd
+
     from stimuli.alignment.tolerance.measure import Scheme
     from stimuli.alignment.trade_off.figure import write_figure
     from stimuli.alignment.trade_off.networks import Listed, read_networks, with_predictivity
@@ -63,6 +65,7 @@ def trade_off(names: tuple[str, ...], table: Path | None, predictivity: Path | N
     networks: Sequence[Listed] = (*map(Listed, names), *(() if table is None else read_networks(table)))
     question = Question(out, scheme=Scheme(scheme, norm, steps),  # type: ignore[arg-type]
                         hardware=Hardware(device, threads or 1), **asked)
+    with_predictivity(pd.DataFrame({"network": [one.name for one in networks]}), predictivity)  # refused before hours
     found, failed = measure_networks(networks, question, n_jobs=jobs, progress=rich_progress)
     whole = with_predictivity(found, predictivity)
     path = write_table(out / "trade_off.tsv", whole, overwrite=True)
@@ -71,7 +74,7 @@ def trade_off(names: tuple[str, ...], table: Path | None, predictivity: Path | N
             parameters=question_record(question), form=FileFormat("trade-off table", version=1))
     say({"table": path, "figures": list(figures), "failed": list(failed), "networks": whole.to_dict("records")},
         as_json=as_json, text=[_shown(whole), *(f"not measured: {one}" for one in failed), f"table: {path}",
-                               f"figure: {figures[0]}"])
+                               f"figure: {figures[0]}" if figures else "no figure: nothing was found to draw"])
     return 1 if failed else 0
 
 
@@ -88,5 +91,5 @@ def _shown(table: pd.DataFrame) -> Table:
     for k, (title, _) in enumerate(used.values()):
         shown.add_column(title, justify="left" if k < 2 else "right")
     for row in table.to_dict("records"):
-        shown.add_row(*(form.format(row[name]) for name, (_, form) in used.items()))
+        shown.add_row(*("-" if row[name] != row[name] else form.format(row[name]) for name, (_, form) in used.items()))
     return shown

@@ -8,6 +8,8 @@ other labs write them; and ClickMe's TFRecord files (Linsley et al., 2019, ICLR)
 from __future__ import annotations
 
 import io
+import logging
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +24,8 @@ from stimuli.alignment.importance.processing import resampled
 from stimuli.alignment.importance.tf_records import ENDINGS, Feature, read_examples
 from stimuli.files import Pixels, image_id_of
 from subjects.errors import StimulusError
+
+log = logging.getLogger(__name__)
 
 Map = NDArray[np.float32]
 _MAP_KEYS = ("map", "heatmap", "maps")
@@ -109,13 +113,15 @@ def read_importance_maps(source: Path, *, side: int | None = None) -> Importance
     source : Path
         An ``.npz`` or TFRecord file, a folder of them, or a folder of participants (``sub-*``).
     side : int, optional
-        Side in px that square maps are brought to (bilinear); needed where a source holds several sizes.
+        Side in px that square maps are brought to (bilinear). Default: their own; where a source holds several sizes,
+        the largest one's longer side.
 
     Raises
     ------
     StimulusError
-        If nothing is there, a file cannot be read, a map is not finite, negative or the same everywhere, an image
-        comes twice, or maps are of several sizes.
+        If nothing is there, a file cannot be read, a map is not finite, negative or (but in a record file, where it is
+        left out with a warning) the same everywhere, an image comes twice, or a map that must be brought to a side is
+        not square.
     """
     found = list(iterate_importance_maps(source, side=side))
     first: dict[str, int] = {}
@@ -124,10 +130,9 @@ def read_importance_maps(source: Path, *, side: int | None = None) -> Importance
             _refuse(str(source), f"image {one.image_id} twice (maps {first[one.image_id]} and {k})", "every image once",
                     "Remove one of them; maps of several people belong into folders sub-*, or into one file as `maps`.")
         first[one.image_id] = k
-    sizes = {one.values.shape for one in found}
-    if len(sizes) > 1:
-        _refuse(str(source), f"maps of {len(sizes)} sizes ({', '.join(sorted(map(str, sizes))[:3])})", "one size",
-                "Name the side that they shall be brought to (--side).")
+    if len({one.values.shape for one in found}) > 1:
+        largest = max(max(one.values.shape) for one in found)
+        found = [_brought_to(one, side=largest) for one in found]
     return ImportanceMaps(tuple(one.image_id for one in found), np.stack([one.values for one in found]),
                           tuple(one.image for one in found), tuple(one.label for one in found),
                           tuple(one.participants for one in found), str(source))
@@ -136,8 +141,9 @@ def read_importance_maps(source: Path, *, side: int | None = None) -> Importance
 def iterate_importance_maps(source: Path, *, side: int | None = None) -> Iterator[ImportanceMap]:
     """Read the maps of a source one at a time, for sets that are larger than the memory.
 
-    Parameters and errors are those of :func:`read_importance_maps`, but that an image which comes twice and several
-    sizes are no error. The order is that of the files' names, and of the records in a file.
+    Parameters and errors are those of :func:`read_importance_maps`, but that an image which comes twice is no error,
+    and maps keep their own sizes unless a side is named. The order is that of the files' names, and of the records in a
+    file.
     """
     source = Path(source)
     people = sorted(path for path in source.glob("sub-*") if path.is_dir()) if source.is_dir() else []
@@ -159,8 +165,9 @@ def _files(source: Path) -> list[Path]:
 
 
 def _is_named_as_maps(path: Path) -> bool:
-    """Know the files by their names; Keras keeps ClickMe's without an ending, as ``clickme_val_3``."""
-    return path.suffix in (".npz", *ENDINGS) or (path.suffix == "" and path.name.startswith("clickme_"))
+    """Know the files by their names; Keras keeps ClickMe's without an ending, as ``clickme_val_3``. None is hidden."""
+    return not path.name.startswith(".") and (path.suffix in (".npz", *ENDINGS) or
+                                              (path.suffix == "" and path.name.startswith("clickme_")))
 
 
 def _read(path: Path) -> Iterator[ImportanceMap]:
@@ -168,13 +175,18 @@ def _read(path: Path) -> Iterator[ImportanceMap]:
         yield _read_npz(path)
         return
     for number, example in enumerate(read_examples(path), start=1):
-        yield _from_example(example, where=f"{path}, record {number}")
+        where = f"{path}, record {number}"
+        one = _from_example(example, where=where)
+        if one.values.min() == one.values.max():  # nobody can take a record out of its file
+            log.warning("%s: %g everywhere; left out, since it tells no place from another", where, one.values.flat[0])
+        else:
+            yield _checked(one, where=where)
 
 
 def _of_people(folders: list[Path]) -> Iterator[ImportanceMap]:
     """Join the maps that several people made of the same images: the mean, and every person's own."""
     files: dict[str, list[Path]] = {}
-    for path in (path for folder in folders for path in sorted(folder.rglob("*.npz"))):
+    for path in (path for folder in folders for path in sorted(folder.rglob("*.npz")) if _is_named_as_maps(path)):
         files.setdefault(_read_npz(path).image_id, []).append(path)
     for image_id, paths in sorted(files.items()):
         maps = [_read_npz(path) for path in paths]
@@ -195,24 +207,45 @@ def _mean(maps: Map) -> Map:
 
 
 def _read_npz(path: Path) -> ImportanceMap:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            held: Mapping[str, Any] = {name: file[name] for name in file.files}
-    except (OSError, ValueError, BadZipFile, EOFError) as error:
-        _refuse(str(path), f"a file that cannot be read ({error})", "an .npz of arrays",
-                "Write it with numpy.savez_compressed, without objects.")
+    held = _arrays(path)
     key = next((name for name in _MAP_KEYS if name in held), None)
     if key is None:
         _refuse(str(path), f"the arrays {', '.join(sorted(held)) or 'none'}", "a map, under `map` or `maps`",
                 "Name the array (height, width) `map`, or those of several people (n, height, width) `maps`.")
     values = _as_map(held[key], where=f"{path}, {key}", several=key == "maps")
     image = _as_image(held["image"], where=f"{path}, image") if "image" in held else None
-    said = str(held["image_id"]) if "image_id" in held else None
-    image_id = said or (path.stem if image is None else image_id_of(image))
-    label = int(held["label"]) if "label" in held else None
+    said = held.get("image_id", np.str_(""))
+    if said.shape != () or said.dtype.kind != "U":
+        _refuse(f"{path}, image_id", f"{said.dtype} of shape {said.shape}", "one text", "Save it as a plain str.")
+    image_id = str(said) or (path.stem if image is None else image_id_of(image))
+    label = _as_label(held["label"], where=f"{path}, label") if "label" in held else None
     whole = values if values.ndim == 3 else None
     return _checked(ImportanceMap(image_id, values if whole is None else _mean(whole), image, label, whole),
                     where=str(path))
+
+
+def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    """Read all arrays of an npz; a damaged one fails as zipfile, zlib or numpy happen to notice it."""
+    try:
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                _refuse(str(path), "a single array, as numpy.save writes it", "an .npz of arrays",
+                        "Write it with numpy.savez_compressed.")
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+        _refuse(str(path), f"a file that cannot be read ({error})", "an .npz of arrays",
+                "Write it with numpy.savez_compressed, without objects.")
+
+
+def _as_label(value: Any, *, where: str) -> int:
+    """Take one whole number, as a scalar or an array of one."""
+    values = np.asarray(value)
+    if values.size != 1 or values.dtype.kind not in "iuf" or not np.isfinite(values).all() or \
+            (whole := float(values.reshape(()))) != int(whole):
+        _refuse(where, " ".join(str(value).split())[:60], "one whole number, the index of a category among the outputs",
+                "Save the index, not the name.")
+    return int(whole)
 
 
 def _as_map(values: NDArray[Any], *, where: str, several: bool) -> Map:
@@ -221,7 +254,8 @@ def _as_map(values: NDArray[Any], *, where: str, several: bool) -> Map:
     if plain.ndim != 2 + several or plain.dtype.kind not in "fiub" or 0 in plain.shape:
         _refuse(where, f"{values.dtype} of shape {values.shape}", f"numbers ({'n, ' * several}height, width)",
                 "Correct the file.")
-    return plain.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is no float32 is not finite, and refused
+        return plain.astype(np.float32)
 
 
 def _as_image(values: NDArray[Any], *, where: str) -> Pixels:
@@ -254,8 +288,8 @@ def _from_example(example: Mapping[str, Feature], *, where: str) -> ImportanceMa
     peak = 255.0 if image.dtype == np.uint8 or image.max() > 1.0 else 1.0
     pixels = np.clip(np.rint(image * (255.0 / peak)), 0, 255).astype(np.uint8)
     values = _as_map(heatmap, where=f"{where}, heatmap", several=False)
-    return _checked(ImportanceMap(image_id_of(pixels), values, pixels, None if label[0] is None else int(label[0])),
-                    where=where)
+    return ImportanceMap(image_id_of(pixels), values, pixels,
+                         None if label[0] is None else _as_label(label[0], where=f"{where}, label"))
 
 
 def _decode(content: Any, *, channels: int, where: str) -> NDArray[Any]:

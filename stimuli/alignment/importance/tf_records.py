@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -100,7 +101,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
                 yield cast(BinaryIO, content)
     except FileNotFoundError:
         _refuse(str(path), "no such file", "a TFRecord file", "Correct the path.")
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         _refuse(str(path), f"a compressed file that ends early or is damaged ({error})", "a whole file", _FETCH)
 
 

@@ -17,7 +17,7 @@ from stimuli.alignment.tolerance.decision import Norm, Smallest, margins, size
 from stimuli.alignment.tolerance.refinement import refine
 from stimuli.networks.registry import Network, to_tensor
 from subjects.cli import ProgressWrapper, silent
-from subjects.errors import StimulusError
+from subjects.errors import NetworkError, StimulusError
 
 SCHEMES = ("refined", "corrected", "published")
 REFINED_STEPS = 20
@@ -129,12 +129,23 @@ def tolerance(network: Network, images: LabelledImages, *, scheme: Scheme | None
 
 
 def correct(network: Network, images: LabelledImages, *, batch: int = 20) -> NDArray[np.int64]:
-    """Give the places of the images whose largest logit is that of their category."""
+    """Give the places of the images whose largest logit is that of their category.
+
+    Raises
+    ------
+    NetworkError
+        If a logit is no finite number: such a network decides nothing.
+    """
     labels, found = torch.from_numpy(images.labels), []
     for first in range(0, len(images), batch):
         part = slice(first, first + batch)
-        found.append(margins(network, to_tensor(images.pixels[part]), labels=labels[part]) > 0)
-    return np.flatnonzero(torch.cat(found).numpy())
+        found.append(margins(network, to_tensor(images.pixels[part]), labels=labels[part]))
+    values = torch.cat(found).numpy()
+    if not np.isfinite(values).all():
+        odd = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise NetworkError(network.name, came=f"logits that are not finite for {images.files[odd]}",
+                           expected="finite logits", remedy="Are weights and preprocessing those that belong together?")
+    return np.flatnonzero(values > 0)
 
 
 def _measure(network: Network, images: LabelledImages, *, rows: Sequence[int] | NDArray[np.int64],

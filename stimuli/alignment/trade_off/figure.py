@@ -130,8 +130,13 @@ def _draw_bounds(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def write_figure(table: pd.DataFrame, stem: Path, *, norm: str = "l2") -> Sequence[Path]:
-    """Write the figure as PNG (200 dpi) and SVG, replacing older ones; give their paths."""
-    figure, paths = draw_trade_off(table, norm=norm), [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    """Write the figure as PNG (200 dpi) and SVG, replacing older ones; give their paths, none where all is NaN."""
+    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    if not _panels(table, norm):
+        for path in paths:
+            path.unlink(missing_ok=True)  # of an earlier list
+        return ()
+    figure = draw_trade_off(table, norm=norm)
     with mpl.rc_context({**_RC, "svg.hashsalt": stem.name}):
         for path, said in zip(paths, ({"Software": None}, {"Date": None}), strict=True):
             with whole_file(path, overwrite=True) as beside:

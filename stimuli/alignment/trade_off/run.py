@@ -162,8 +162,10 @@ def _guarded(work: tuple[Listed, Question]) -> Outcome:
     listed, question = work
     try:
         return Outcome(measure_network(listed, question), None)
-    except (StudyError, OSError, RuntimeError) as error:
+    except (StudyError, OSError) as error:
         return Outcome(None, f"{listed.name}: {error}")
+    except Exception as error:  # noqa: BLE001 - a network of the user's own may raise anything; the others go on
+        return Outcome(None, f"{listed.name}: {type(error).__name__}: {error}")
 
 
 def _apart(work: tuple[Listed, Question], call: Callable[[tuple[Listed, Question]], Outcome] = _guarded) -> Outcome:

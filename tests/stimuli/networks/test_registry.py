@@ -149,6 +149,10 @@ def no_module() -> _NoModule:
     return _NoModule(fit_tiny())
 
 
+def faulty() -> TorchNetwork:
+    return {}["my weights"]
+
+
 def test_a_users_own_function_gives_a_network() -> None:
     network = load_network(f"{OWN}:own_network")
     assert (network.name, network.input_size) == ("tiny", 24)
@@ -163,6 +167,7 @@ def test_a_users_own_function_gives_a_network() -> None:
     (f"{OWN}:OWN", {}, "'OWN', which is no function"),
     ("no_such_package.x:load", {}, "cannot be imported .No module named 'no_such_package'.; .* Run from the folder"),
     (":load", {}, "a module that cannot be imported"),
+    (f"{OWN}:faulty", {}, r"faulty: KeyError: 'my weights' \(.*test_registry\.py, line \d+\); expected a function"),
     (f"{OWN}:own_network", {"weights": Path("w.pt")}, "weights 'w.pt'; expected a function that loads all by itself"),
     (f"{OWN}:own_network", {"tap": "before norm and pool"}, "tap 'none'; expected 'before norm and pool', as asked"),
 ])
@@ -170,6 +175,17 @@ def test_an_own_network_that_does_not_keep_the_protocol_is_refused(name: str, op
                                                                    text: str) -> None:
     with pytest.raises(NetworkError, match=text):
         load_network(name, **options)
+
+
+@pytest.mark.parametrize(("text", "said"), [("def load(:\n", r"SyntaxError: .*expected a module that can be imported"),
+                                            ("1 / 0\n", r"ZeroDivisionError: division by zero \(.*, line 1\)")])
+def test_a_module_of_ones_own_that_fails_is_told_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                               text: str, said: str) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"faulty_network_{len(text)}"
+    (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    with pytest.raises(NetworkError, match=said):
+        load_network(f"{name}:load")
 
 
 # ---------------------------------------------------------------- other weights under a name of their own

@@ -84,11 +84,16 @@ def test_maps_are_read_one_at_a_time(tmp_path: Path) -> None:
         next(reading)
 
 
-def test_one_size_is_asked_for_or_made(tmp_path: Path) -> None:
+def test_several_sizes_become_one(tmp_path: Path) -> None:
+    """The largest, which loses nothing before maps are brought to a network's input; or the one that is named."""
     _save(tmp_path / "a.npz", map=MAPS[0])
     _save(tmp_path / "b.npz", maps=resampled(MAPS, side=4))
-    with pytest.raises(StimulusError, match=r"maps of 2 sizes .*Name the side"):
-        read_importance_maps(tmp_path)
+    found = read_importance_maps(tmp_path)
+    np.testing.assert_array_equal(found.maps[0], MAPS[0])
+    wanted = torch.nn.functional.interpolate(torch.from_numpy(resampled(MAPS, side=4))[None], size=(8, 8),
+                                             mode="bilinear")[0].numpy()
+    np.testing.assert_allclose(found.participants[1], wanted, atol=1e-6)
+    np.testing.assert_allclose(found.maps[1], wanted.mean(axis=0), atol=1e-6)
     found = read_importance_maps(tmp_path, side=6)
     assert found.maps.shape == (2, 6, 6)
     assert found.participants[1].shape == (3, 6, 6)
@@ -108,10 +113,58 @@ def test_one_size_is_asked_for_or_made(tmp_path: Path) -> None:
     ({"map": np.ones((4, 4))}, "1 everywhere; expected a map that tells one place from another"),
     ({"map": MAPS[0], "image": MAPS[0]}, r"image: float32 of shape \(8, 8\); expected uint8"),
     ({"map": np.array([{}], dtype=object)}, "a file that cannot be read"),
+    ({"map": MAPS[0].astype(float) * 1e300}, "negative or not finite"),
+    ({"map": MAPS[0], "label": "beagle"}, "label: beagle; expected one whole number"),
+    ({"map": MAPS[0], "label": np.array([1, 2])}, r"label: \[1 2\]; expected one whole number"),
+    ({"map": MAPS[0], "label": np.nan}, "label: nan; expected one whole number"),
+    ({"map": MAPS[0], "label": 2.7}, r"label: 2\.7; expected one whole number"),
+    ({"map": MAPS[0], "image_id": np.array(["px-a", "px-b"])}, r"image_id: <U4 of shape \(2,\); expected one text"),
+    ({"map": MAPS[0], "image_id": b"px-a"}, r"image_id: \|S4 of shape \(\); expected one text"),
 ])
 def test_what_is_no_map_is_refused(tmp_path: Path, arrays: dict, said: str) -> None:
     with pytest.raises(StimulusError, match=rf"a\.npz.*{said}"):
         read_importance_maps(_save(tmp_path / "a.npz", **arrays))
+
+
+def test_a_label_may_be_an_array_of_one_or_a_whole_float(tmp_path: Path) -> None:
+    for name, label in (("a", np.array([4])), ("b", 4.0), ("c", np.uint8(4))):
+        assert read_importance_maps(_save(tmp_path / f"{name}.npz", map=MAPS[0], label=label)).labels == (4,)
+
+
+def test_every_damaged_byte_of_an_npz_is_refused_or_harmless(tmp_path: Path) -> None:
+    """Zip, deflate and numpy notice damage each in its own way; none of it may end in a traceback or another map."""
+    whole = _save(tmp_path / "whole.npz", map=MAPS[0], image_id="px-1").read_bytes()
+    path, said = tmp_path / "a.npz", list[str]()
+    for k in range(len(whole)):
+        path.write_bytes(whole[:k] + bytes([whole[k] ^ 0x55]) + whole[k + 1:])
+        try:
+            found = read_importance_maps(path)
+        except StimulusError as error:
+            said.append(str(error))
+        else:
+            np.testing.assert_array_equal(found.maps[0], MAPS[0])
+    assert len(said) > len(whole) / 2
+    assert all(one.startswith(str(path)) for one in said)
+    np.save(tmp_path / "single.npy", MAPS[0])
+    (tmp_path / "single.npy").rename(path)
+    with pytest.raises(StimulusError, match=r"a\.npz: a single array, as numpy\.save writes it"):
+        read_importance_maps(path)
+
+
+def test_hidden_files_are_none(tmp_path: Path) -> None:
+    """Macintoshes put a file ._NAME beside each on disks of other systems."""
+    for folder in (tmp_path / "plain", tmp_path / "people" / "sub-01"):
+        path = _save(folder / "ä map (1).npz", map=MAPS[0])
+        path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
+        assert read_importance_maps(tmp_path / folder.relative_to(tmp_path).parts[0]).image_ids == ("ä map (1)",)
+
+
+def test_an_even_map_in_a_record_file_is_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    grey = (MAPS * 255).astype(np.uint8)
+    path = write_records(tmp_path / "a.tfrecord", [
+        example(image=png(IMAGES[k]), heatmap=png(grey[k] * (k != 1)), label=k) for k in range(3)])
+    assert read_importance_maps(path).labels == (0, 2)
+    assert "record 2: 0 everywhere; left out" in caplog.text
 
 
 def test_sources_that_hold_none_or_one_twice_are_refused(tmp_path: Path) -> None:
@@ -131,6 +184,8 @@ def test_sources_that_hold_none_or_one_twice_are_refused(tmp_path: Path) -> None
     ({"image": png(IMAGES[0])[:60], "heatmap": b"1234"}, "an image that is damaged"),
     ({"image": 3, "heatmap": b"1234"}, "a int; expected bytes"),
     ({"image": np.full((2, 2, 3), np.nan, "<f4").tobytes(), "heatmap": b"1234"}, "values that are not finite"),
+    ({"image": png(IMAGES[0]), "heatmap": png((MAPS[0] * 255).astype(np.uint8)), "label": b"dog"},
+     r"label: b'dog'; expected one whole number"),
 ])
 def test_records_that_are_no_maps_are_refused(tmp_path: Path, features: dict, said: str) -> None:
     with pytest.raises(StimulusError, match=rf"record 1.*{said}"):

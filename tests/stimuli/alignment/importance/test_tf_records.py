@@ -55,6 +55,27 @@ def test_damage_is_found(tmp_path: Path, damage, said: str) -> None:
         list(read_records(path))
 
 
+def test_every_cut_and_every_damaged_byte_is_refused(tmp_path: Path) -> None:
+    """Of a plain file and of a compressed one: what comes back is a whole beginning of the records, or an error."""
+    contents = [b"one", bytes(range(200)), b"three"]
+    plain = b"".join(map(framed, contents))
+    ends = {sum(len(framed(one)) for one in contents[:n]) for n in range(4)}
+    path = tmp_path / "a.tfrecord"
+    for k in range(len(plain)):
+        path.write_bytes(plain[:k])
+        if k in ends:
+            assert list(read_records(path)) == contents[:sorted(ends).index(k)]
+        else:
+            with pytest.raises(StimulusError, match=r"a\.tfrecord, record \d: "):
+                list(read_records(path))
+    packed = gzip.compress(plain)
+    for k in range(10, len(packed)):
+        for damaged in (packed[:k], packed[:k] + bytes([packed[k] ^ 0x41]) + packed[k + 1:]):
+            path.write_bytes(damaged)
+            with pytest.raises(StimulusError, match=r"a\.tfrecord"):
+                list(read_records(path))
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StimulusError, match=r"absent: no such file; expected a TFRecord file"):
         list(read_records(tmp_path / "absent"))

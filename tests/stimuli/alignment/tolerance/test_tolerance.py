@@ -15,7 +15,7 @@ from stimuli.alignment.images import LabelledImages
 from stimuli.alignment.tolerance.measure import LONGER, Scheme, correct, require_unrounded, tolerance
 from stimuli.alignment.tolerance.table import summarise, tolerance_table
 from stimuli.networks.registry import TorchNetwork
-from subjects.errors import StimulusError
+from subjects.errors import NetworkError, StimulusError
 from tests.stimuli.alignment.cases import exact_margins, grey_images, two_categories
 from tests.stimuli.tiny import Study
 
@@ -43,6 +43,22 @@ def test_correctly_classified_images_alone_are_measured(scheme: Scheme) -> None:
         assert getattr(one, scheme.norm) == pytest.approx(exact[one.index], rel=0.012)
         assert one.l2 == pytest.approx(float(np.linalg.norm(one.perturbation)), rel=1e-5)
         assert one.linf == pytest.approx(float(np.abs(one.perturbation).max()), rel=1e-5)
+
+
+def test_a_network_without_numbers_decides_nothing_and_is_refused() -> None:
+    """Its margins compare as false, so that it would pass for one that is always wrong."""
+    network, _ = two_categories()
+    images = grey_images(5, network=network)
+
+    class Odd:
+        def __getattr__(self, name: str) -> object:
+            return getattr(network, name)
+
+        def logits(self, pixels: torch.Tensor) -> torch.Tensor:
+            return network.logits(pixels) + torch.where(torch.arange(len(pixels)) == 1, torch.nan, 0.0)[:, None]
+
+    with pytest.raises(NetworkError, match=r"logits that are not finite for 1\.png"):
+        list(tolerance(Odd(), images))  # type: ignore[arg-type]
 
 
 def test_batches_change_nothing() -> None:

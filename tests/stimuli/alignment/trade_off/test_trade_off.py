@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,48 @@ def test_what_cannot_be_measured_is_told_and_the_others_are(tiny: TorchNetwork, 
         measure_networks([Listed("nowhere")], Question(tmp_path))
     with pytest.raises(NetworkError, match="nowhere"):
         measure_network(Listed("nowhere"), Question(tmp_path))
+
+
+@pytest.mark.parametrize(("fault", "said"), [
+    (ValueError("a fault of mine"), "tiny: ValueError: a fault of mine"), (KeyError("x"), "tiny: KeyError: 'x'"),
+    (RuntimeError("of torch"), "tiny: RuntimeError: of torch"), (StimulusError("a", came="b", expected="c", remedy="d"),
+                                                                "tiny: a: b; expected c. d")])
+def test_whatever_a_network_of_one_s_own_raises_holds_up_no_other(
+        tiny: TorchNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, said: str) -> None:
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(run, "measure_network", fail)
+    assert run._guarded((Listed("tiny"), Question(tmp_path))).failed == said
+
+
+def test_a_network_that_is_never_right_has_a_row_and_no_figure(tiny: TorchNetwork, tmp_path: Path, command: Run,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accuracy 0, no tolerance: nothing to draw, and an older figure is not left beside the new table."""
+    mirrored = replace(tiny, class_names=tiny.class_names[::-1])
+    right = [k for k in range(len(tiny.class_names)) if tiny.class_names[k] == mirrored.class_names[k]]
+    assert not right
+    monkeypatch.setattr(run, "load_network", lambda *_, **__: mirrored)
+    monkeypatch.setattr(run, "_apart", run._guarded)
+    monkeypatch.setattr(run, "DRAWN_EACH", 1)
+    (tmp_path / "trade_off.png").write_bytes(b"of an older list")
+    code, said, error = command("trade-off", "--network", "tiny", "--out", tmp_path)
+    assert code == 0, error
+    assert "no figure: nothing was found to draw" in said
+    assert "nan" not in said
+    row = pd.read_csv(tmp_path / "trade_off.tsv", sep="\t").loc[0]
+    assert (row["n_correct"], row["accuracy"], np.isnan(row["tolerance"])) == (0, 0.0, True)
+    assert sorted(path.name for path in tmp_path.glob("trade_off.*")) == ["trade_off.json", "trade_off.tsv"]
+
+
+def test_a_wrong_table_of_predictivity_is_refused_before_anything_is_measured(
+        tiny: TorchNetwork, tmp_path: Path, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_apart", lambda _: pytest.fail("measured"))
+    path = tmp_path / "p.tsv"
+    path.write_text("network\tpredictivity\nother\t0.5\n", encoding="utf-8")
+    code, _, error = command("trade-off", "--network", "tiny", "--predictivity", path, "--out", tmp_path / "out")
+    assert (code, "none of the networks of the list; expected some of tiny" in error) == (2, True)
+    assert not (tmp_path / "out").exists()
 
 
 def _table(n: int = 3) -> pd.DataFrame:

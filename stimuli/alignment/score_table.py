@@ -113,7 +113,7 @@ def score_lines(scores: Mapping[str, Alignment]) -> list[str]:
     names = {"rho_perturbation": "perturbation", "rho_saliency": "saliency", "rho_random": "random perturbation"}
     lines = []
     for name, score in scores.items():
-        share = "" if np.isnan(score.of_ceiling) else f", {100 * score.of_ceiling:.0f} % of the ceiling"
+        share = "" if np.isnan(score.of_ceiling) else f", {round(100 * score.of_ceiling)} % of the ceiling"
         lines.append(f"{names[name]:<20} rho {score.mean:+.3f} +- {score.error:.3f} ({score.n_images} images){share}"
                      if score.n_images else f"{names[name]:<20} no image")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,8 @@ def harmonize(network: str | None, weights: Path | None, preprocessing: str | No
                      overwrite=overwrite, progress=progress)
         if workers.first:
             name = _loaded_as(chosen, asked.name, weights=made.weights, preprocessing=asked.preprocessing)
-            say({**made.record(), "network": name}, as_json=as_json, text=_lines(made, name))
+            say({**made.record(), "network": name, "preprocessing": asked.preprocessing}, as_json=as_json,
+                text=[*_lines(made), to_use(name, weights=made.weights, preprocessing=asked.preprocessing)])
 
 
 def _recipe(*, mirror: bool, shift: int, brightness: float, saliency: str, **given: Any) -> Any:
@@ -118,7 +120,19 @@ def _loaded_as(network: Network, asked: str | None, *, weights: Path, preprocess
     return name
 
 
-def _lines(made: Harmonized, name: str) -> Iterator[str]:
+def to_use(name: str, *, weights: Path, preprocessing: str | None) -> str:
+    """Say which options load the weights; another preprocessing than they were trained with would spoil every answer.
+
+    Examples
+    --------
+    >>> to_use("resnet18@harmonized", weights=Path("my weights.safetensors"), preprocessing=None)
+    "to use them: --network resnet18@harmonized --weights 'my weights.safetensors'"
+    """
+    words = ["--network", name, "--weights", str(weights)]
+    return f"to use them: {shlex.join([*words, *(['--preprocessing', preprocessing] if preprocessing else [])])}"
+
+
+def _lines(made: Harmonized) -> Iterator[str]:
     def spell(what: str, one: Verdict) -> str:
         return (f"{what}: {one.n_images} held-out images, {100 * one.accuracy:.1f} % correct, saliency and maps "
                 f"correlate by {one.alignment:.3f}, error of maps {one.map_error:.3f} ({one.n_maps} maps)")
@@ -126,4 +140,3 @@ def _lines(made: Harmonized, name: str) -> Iterator[str]:
     yield spell("before", made.before)
     yield spell("after ", made.after)
     yield f"weights {'already up to date' if made.reused else 'written'}: {made.weights}"
-    yield f"to use them: --network {name} --weights {made.weights}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file
+from torchvision import models
 
 from stimuli.__main__ import cli
 from stimuli.alignment.importance.maps import read_importance_maps
@@ -19,10 +22,11 @@ from stimuli.alignment.training import harmonize as module
 from stimuli.alignment.training.examples import Changes
 from stimuli.alignment.training.fitting import Recipe
 from stimuli.alignment.training.gathering import gather_examples
-from stimuli.alignment.training.harmonize import CHECKPOINT, harmonize, split
-from stimuli.alignment.training.trainable import make_trainable
+from stimuli.alignment.training.harmonize import CHECKPOINT, Harmonized, harmonize, split
+from stimuli.alignment.training.trainable import make_trainable, write_weights
 from stimuli.alignment.training.verdict import Verdict, judge
 from stimuli.networks.registry import load_network, to_tensor
+from stimuli.networks.taps import plain_module
 from subjects.errors import NetworkError, StimulusError, StoreError
 from subjects.provenance import sidecar_path
 from tests.stimuli.alignment.cases import grey_images
@@ -219,6 +223,27 @@ def test_the_command_trains_and_says_how_to_use_the_weights(tmp_path):
     again = run(*words)
     assert "weights already up to date" in again.output
     assert f"--network {NETWORK}@harmonized --weights {out / 'weights.safetensors'}" in again.output.replace("\n", " ")
+
+
+def test_the_options_that_are_told_load_the_very_network_that_was_trained(tmp_path, monkeypatch):
+    """With the preprocessing that was asked for: without it the same weights give other answers."""
+    trained = []
+    monkeypatch.setattr(module, "harmonize", lambda network, *_, **said: trained.append(network) or Harmonized(
+        write_weights(tmp_path / "w.safetensors", plain_module(network.module).state_dict(), overwrite=False),
+        *[Verdict(0, 0, 0.0, 0.0, 0.0)] * 2, (), reused=True))
+    torch.manual_seed(3)
+    net = models.squeezenet1_1(weights=None).eval()
+    torch.save(net.state_dict(), tmp_path / "random.pt")
+    maps = save_maps(tmp_path / "maps", small_examples(2))
+    done = run("--network", "squeezenet1_1", "--weights", tmp_path / "random.pt", "--preprocessing", "caffe-227",
+               "--maps", maps, "--out", tmp_path / "out")
+    told = shlex.split(done.output.partition("to use them: ")[2])
+    given = dict(zip(told[::2], told[1::2], strict=True))
+    assert set(given) == {"--network", "--weights", "--preprocessing"}
+    again = load_network(given["--network"], weights=Path(given["--weights"]), preprocessing=given["--preprocessing"])
+    images = torch.rand(2, 3, 227, 227)
+    with torch.no_grad():
+        torch.testing.assert_close(again.logits(images), trained[0].logits(images))
 
 
 def test_the_commands_recipe_is_what_was_asked_for(tmp_path, monkeypatch):

@@ -174,11 +174,12 @@ def _untested(rows: pd.DataFrame) -> str:
     return f"; {n} not tested" if n else ""
 
 
-def _corrected(rows: pd.DataFrame) -> str:
-    """Say in how many rows p is below .05 once corrected; empty where it is not."""
+def _corrected(rows: pd.DataFrame, *, higher: bool = False) -> str:
+    """Say in how many rows (of positive effect, if `higher`) p is below .05 once corrected; empty where it is not."""
     if "p_corrected" not in rows or rows["p_corrected"].isna().all():
         return ""
-    return f" ({say_share(int((rows['p_corrected'] < ALPHA).sum()), len(rows))} corrected)"
+    found = (rows["p_corrected"] < ALPHA) & ((rows["effect"] > 0) | (not higher))
+    return f" ({say_share(int(found.sum()), len(rows))} corrected)"
 
 
 def _brain_ai(brain: pd.DataFrame) -> tuple[bool | None, str]:
@@ -201,7 +202,7 @@ def _brain_difference(brain: pd.DataFrame) -> tuple[bool | None, str]:
     largest = f"; largest {say_p(gained['p'].max())}" if gained["p"].notna().any() else ""
     untested = _untested(rows)
     return None if untested else n == of, (f"{say_share(len(gained), of)} higher, {say_share(n, of)} with p < .05"
-                                           f"{_corrected(rows)}{largest}{untested}")
+                                           f"{_corrected(rows, higher=True)}{largest}{untested}")
 
 
 def _beside(control: pd.DataFrame, brain: pd.DataFrame) -> pd.DataFrame:
@@ -295,7 +296,7 @@ def _encoding_an(encoding: pd.DataFrame) -> tuple[bool | None, str]:
 def _encoding_difference(encoding: pd.DataFrame) -> tuple[bool, str]:
     rows = _pick(encoding, "AI minus AN")
     n, of = _below(rows[rows["effect"] > 0], ALPHA), len(rows)
-    return n >= ALMOST_ALL * of, f"{say_share(n, of)} models with AI higher, p < .05{_corrected(rows)}"
+    return n >= ALMOST_ALL * of, f"{say_share(n, of)} models with AI higher, p < .05{_corrected(rows, higher=True)}"
 
 
 def _shares(test: Callable[[pd.DataFrame, str], ShareTest | None], *, either: bool) -> Decision:

@@ -88,6 +88,19 @@ def test_p_corrected_is_counted_beside_p_where_the_table_has_it() -> None:
     assert _here("B3", brain=table) == "15/15 higher, 15/15 with p < .05 (0/15 corrected); largest p = .002"
 
 
+def test_of_differences_only_those_with_ai_higher_are_counted_once_corrected_too() -> None:
+    """Fifteen differences with p = .001, in two of which AN is higher, as in a brain that follows the network."""
+    table = brain_table().assign(p_corrected=0.001)
+    differs = table.index[table["comparison"] == "RE-AI minus RE-AN"]
+    table.loc[differs[:2], "effect"] = -0.2
+    said = _here("B3", brain=table)
+    assert said.startswith("13/15 higher, 13/15 with p < .05 (13/15 corrected)")
+    models = encoding_table().assign(p_corrected=0.001)
+    rows = models.index[models["type"] == "AI minus AN"]
+    models.loc[rows, ["effect", "p"]] = [-0.1, 0.001]
+    assert _here("E3", encoding=models) == "0/120 models with AI higher, p < .05 (0/120 corrected)"
+
+
 @pytest.mark.parametrize("source", ["brain", "control"])
 def test_a_broken_second_selection_is_refused_by_its_name(source: str) -> None:
     with pytest.raises(AnalysisError, match=f"{source} table: no row for 01, V2, RE-AI"):

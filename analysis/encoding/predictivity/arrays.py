@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,7 +200,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         _refuse(path, "no such file", "an .npz of arrays", "Correct the path.")
-    except (OSError, ValueError, BadZipFile, EOFError, AttributeError) as error:
+    except (OSError, ValueError, BadZipFile, EOFError, AttributeError, TypeError, zlib.error) as error:
         _refuse(path, f"a file that cannot be read ({error})", "an .npz of arrays", "Write it with numpy.savez.")
 
 
@@ -208,8 +209,8 @@ def _ids(held: Mapping[str, NDArray[Any]], n: int, *, path: Path) -> tuple[str, 
         return None
     found = tuple(str(name) for name in held["image_ids"].ravel())
     if len(found) != n or len(set(found)) != n:
-        _refuse(path, f"{len(found)} image_ids, {len(set(found))} different", f"one for each of {n} images",
-                "Correct the file.")
+        _refuse(path, f"{len(found)} image_ids, {len(set(found))} different", f"one for each of the arrays' {n} images",
+                "Correct the file; see that `responses` are sites x images.")
     return found
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from subjects.store import whole_file
 
@@ -96,7 +96,11 @@ def _draw(ax: Axes, table: pd.DataFrame, panel: Panel) -> None:
             ax.annotate(str(k + 1), (x, value), xytext=(2.5, 1.5), textcoords="offset points", fontsize=6.0)
     if panel.logarithmic:
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        low, high = ax.get_ylim()
+        narrow = high < 10.0 * low  # decades have one tick there or none
+        ax.yaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1.0, 2.0, 5.0)))
+        if narrow:
+            ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
     elif panel.column in ("alignment", "saliency"):

@@ -33,6 +33,9 @@ from subjects.store import write_json
 DRAWN_EACH = 3
 """Drawings of each category that a network of the drawn categories is measured on where photographs are named."""
 
+DRAWINGS = "drawings"
+"""What the table says of their images."""
+
 _SCHEME, _HARDWARE = Scheme(), Hardware(threads=1)
 
 
@@ -88,7 +91,7 @@ def measure_network(listed: Listed, question: Question) -> dict[str, Any]:
         network = place(loaded, hardware=question.hardware)
         images, kind = _images(question, network)
         scored = _tolerance(listed, question, network=network, images=images)
-        scored |= _alignment(listed, question, network=network)
+        scored |= _alignment(listed, question, network=network, drawn=kind == DRAWINGS)
     return {"network": listed.name, "digest": network.digest, "images": kind, **scored,
             "seconds": round(time.perf_counter() - began, 2), "cpu_seconds": round(time.process_time() - cpu, 2),
             "peak_mib": round(peak_mib(), 1)}
@@ -112,7 +115,7 @@ def _images(question: Question, network: Network) -> tuple[LabelledImages, str]:
     if question.images is None and question.maps is not None:
         return images_of_maps(read_importance_maps(question.maps), network=network), "images of the maps"
     if question.images is None or set(network.class_names) <= set(drawn):
-        return drawings(drawn, network=network, each=DRAWN_EACH, seed=question.seed), "drawings"
+        return drawings(drawn, network=network, each=DRAWN_EACH, seed=question.seed), DRAWINGS
     return labelled_photographs(question.images, network=network, labels=question.labels, most=question.most,
                                 seed=question.seed), "photographs"
 
@@ -129,9 +132,10 @@ def _tolerance(listed: Listed, question: Question, *, network: Network, images: 
             "tolerance_upper": found.upper}
 
 
-def _alignment(listed: Listed, question: Question, *, network: Network) -> dict[str, Any]:
+def _alignment(listed: Listed, question: Question, *, network: Network, drawn: bool) -> dict[str, Any]:
+    """Score the images that have maps; nothing where maps of photographs are of categories that a network lacks."""
     names = ("alignment", "alignment_error", "saliency", "saliency_error", "random", "random_error", "ceiling")
-    if question.maps is None:
+    if question.maps is None or (drawn and question.study is None):
         return dict.fromkeys(names, float("nan"))
     maps = read_importance_maps(question.maps)
     images, seed = _of_maps(question, network, maps), question.seed

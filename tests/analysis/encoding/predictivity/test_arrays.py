@@ -86,7 +86,13 @@ def test_what_are_no_units_is_refused(tmp_path, arrays, text):
 
 def test_files_that_are_none_are_refused(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"PK nothing")
-    for name, text in (("absent.npz", "no such file"), ("broken.npz", "a file that cannot be read")):
+    np.save(tmp_path / "single.npy", np.ones((2, 2)))
+    (tmp_path / "single.npy").rename(tmp_path / "single.npz")
+    np.savez_compressed(tmp_path / "damaged.npz", units=np.random.default_rng(0).random((60, 60)))
+    whole = (tmp_path / "damaged.npz").read_bytes()
+    (tmp_path / "damaged.npz").write_bytes(whole[:80] + b"\xff" * 40 + whole[120:])
+    for name, text in (("absent.npz", "no such file"), ("broken.npz", "a file that cannot be read"),
+                       ("single.npz", "a file that cannot be read"), ("damaged.npz", "a file that cannot be read")):
         with pytest.raises(AnalysisError, match=text):
             read_units(tmp_path / name)
 

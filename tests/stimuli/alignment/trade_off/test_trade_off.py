@@ -88,6 +88,19 @@ def test_maps_give_alignment_and_the_ceiling(tiny: TorchNetwork, tmp_path: Path)
     assert measure_network(Listed("tiny"), given)["ceiling"] == 0.66
 
 
+def test_maps_of_photographs_are_not_asked_of_a_network_of_drawn_categories(tiny: TorchNetwork, tmp_path: Path) -> None:
+    """Their labels are places among other outputs: 0 to 5 would be taken for drawn categories without a word."""
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        save_map(tmp_path / "maps" / f"{k}.npz", map=rng.random((SIDE, SIDE)), label=k,
+                 image=rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8))
+    question = Question(tmp_path / "out", images=tmp_path / "photographs", maps=tmp_path / "maps")
+    row = measure_network(Listed("tiny"), question)
+    assert (row["images"], np.isnan(row["alignment"]), np.isnan(row["saliency"])) == ("drawings", True, True)
+    assert row["tolerance"] > 0
+    assert not (tmp_path / "out" / "network-tiny_alignment.tsv").exists()
+
+
 def test_what_cannot_be_measured_is_told_and_the_others_are(tiny: TorchNetwork, tmp_path: Path,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process: processes of their own are tested below."""
@@ -181,6 +194,21 @@ def test_the_figure_shows_what_was_measured_where_it_belongs() -> None:
     np.testing.assert_allclose(ends, table.loc[1, ["tolerance_lower", "tolerance_upper"]].astype(float))
     assert [text.get_text() for text in figure.legends[0].texts] == table["network"].tolist()
     assert len({bar.lines[0].get_color() for bar in figure.axes[0].containers}) == 3 <= len(COLORS)
+
+
+@pytest.mark.parametrize("spread", [1.2, 2.5, 8.0, 300.0])
+def test_the_axis_of_tolerance_can_be_read_whatever_its_range(spread: float) -> None:
+    """Three numbers at least within the axis, and each says where it stands."""
+    values = 0.057 * np.array([1.0, spread**0.5, spread])
+    table = _table().assign(tolerance=values, tolerance_lower=values, tolerance_upper=values)
+    figure = draw_trade_off(table)
+    figure.canvas.draw()
+    ax = figure.axes[0]
+    low, high = ax.get_ylim()
+    told = [(place, text.get_text()) for place, text in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
+            if low <= place <= high]
+    assert len(told) >= 3
+    assert [float(text) for _, text in told] == pytest.approx([place for place, _ in told], rel=1e-3)
 
 
 def test_many_networks_are_numbered_by_their_rows() -> None:

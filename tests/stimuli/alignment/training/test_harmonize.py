@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -244,6 +247,29 @@ def test_the_options_that_are_told_load_the_very_network_that_was_trained(tmp_pa
     images = torch.rand(2, 3, 227, 227)
     with torch.no_grad():
         torch.testing.assert_close(again.logits(images), trained[0].logits(images))
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_ends_in_the_same_bytes(tmp_path):
+    """By the system, with no chance to tidy up: the same command goes on from the last checkpoint."""
+    maps = save_maps(tmp_path / "maps", small_examples(24))
+    words = ("harmonize", "--network", NETWORK, "--maps", maps, "--epochs", 25, "--batch", 4, "--levels", 2,
+             "--save-every", 1, "--threads", 1, "--seed", 5)
+    program = [sys.executable, "-m", "stimuli", *map(str, words)]
+    started = subprocess.Popen([*program, "--out", str(tmp_path / "killed")], cwd=Path(__file__).parents[4],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while started.poll() is None and not (tmp_path / "killed" / CHECKPOINT).exists():
+        time.sleep(0.02)
+    started.kill()
+    started.wait()
+    assert (tmp_path / "killed" / CHECKPOINT).is_file()
+    assert not (tmp_path / "killed" / "weights.safetensors").exists()
+    for name in ("killed", "undisturbed"):
+        subprocess.run([*program, "--out", str(tmp_path / name)], cwd=Path(__file__).parents[4], check=True,
+                       capture_output=True)
+        assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["weights.json", "weights.safetensors"]
+    one, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("killed", "undisturbed"))
+    assert one == other
 
 
 def test_the_commands_recipe_is_what_was_asked_for(tmp_path, monkeypatch):

@@ -172,9 +172,10 @@ class RoiSettings(Section):
     proposal_atlas: Literal["benson", "wang"] = described("benson",
         "Atlas whose V1 to V4 `analysis propose` moves to a subject's own maps: that of Benson et al., or that of Wang "
         "et al. (moved by Benson's field map); both come with neuropythy.", since="0.2.0")
-    proposal_r2_pct: Annotated[float, Field(ge=0, lt=100)] = described(5.0,
+    proposal_r2_pct: Annotated[float, Field(ge=0, lt=100)] = described(2.0,
         "`analysis propose` goes by vertices whose receptive field explains more of the variance, each weighted by "
-        "that; less than `prf.show_r2_pct`, since neighbours are averaged.", unit="%", since="0.2.0")
+        "that; less than `prf.show_r2_pct`, since neighbours are averaged, and little more than noise alone reaches.",
+        unit="%", since="0.2.0")
     radius_mm: Positive = described(3.0,
         "Geodesic radius of the disks on the flattened surface.", unit="mm", source="protocol 7")
     vertices_per_hemisphere: Vertices = described(100,

@@ -28,10 +28,12 @@ _NEAR_MM = 3.0  # of the atlas's nearest vertex: further away there is none
 _REACH_MM = 4.0  # from the nearest place of the atlas, once that was moved
 _ROUND_MM = 15.0  # around the areas: what is beyond them is told from them there
 _LEAST = 50
-STIFFNESS = (30.0, 10.0, 3.0, 1.0)
+STIFFNESS = (10.0, 3.0, 1.0)
 """Factors of the stiffness of the warp that are tried."""
 _FOLDS, _BLOCK_MM = 5, 4.0
 _UNREACHED = 0.75  # misfit of a left-out vertex that the template does not reach
+HALVED = tuple(PROPOSED.index(name) + 1 for name in ("V2", "V3"))
+"""Numbers of the areas whose dorsal and ventral halves may be apart."""
 _FOLLOWED = PROPOSED.index("V4") + 1  # the one whose outline is no reversal of the angle
 
 

@@ -9,7 +9,7 @@ They are no labels of the subject before somebody looked at them and took them w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from analysis.data.flattening import read_freesurfer, read_template, to_flat
 from analysis.data.sources import HEMISPHERES, SIMULATED, SubjectData, resolve_subject
 from analysis.data.surface import Surface
 from analysis.regions.drawing.atlas import PROPOSED, load_atlas
-from analysis.regions.drawing.proposal import Proposal, propose
+from analysis.regions.drawing.proposal import HALVED, Proposal, propose
+from analysis.regions.drawing.tidying import make_whole
 from analysis.regions.flat_maps import FREESURFER_FOLDERS, SubjectFlat
 from analysis.regions.labels import read_named_labels, write_labels
 from analysis.regions.prf.maps import PrfMaps, load_maps
@@ -44,7 +45,7 @@ COLUMNS = ("sub", "hemi", "region", "atlas", "n_vertices", "n_atlas", "dice_with
 
 @dataclass(frozen=True, eq=False)
 class ProposedHemisphere:
-    """What was proposed for one hemisphere, from which maps, and above which R2 these are drawn."""
+    """What was proposed for one hemisphere, and from which maps: their fields above an R2."""
 
     surface: Surface
     maps: PrfMaps
@@ -70,8 +71,6 @@ class SubjectProposal:
         ``roi.proposal_atlas``.
     r2_pct : float
         ``roi.proposal_r2_pct``: fields of vertices above it count.
-    show_r2_pct : float
-        ``prf.show_r2_pct``, for the picture.
     draw : callable
         See :data:`Drawer`.
     """
@@ -82,7 +81,6 @@ class SubjectProposal:
     space: str
     atlas: str
     r2_pct: float
-    show_r2_pct: float
     draw: Drawer
 
     @property
@@ -109,7 +107,7 @@ class SubjectProposal:
         for hemi in HEMISPHERES:
             inputs |= {f"{name}_{hemi}": path for name, path in self.data.surfaces[hemi].items()}
         return Origin(inputs, {"proposal_atlas": self.atlas, "proposal_r2_pct": self.r2_pct,
-                               "show_r2_pct": self.show_r2_pct, "source": self.data.source})
+                               "source": self.data.source})
 
     def make(self, progress: ProgressWrapper) -> Callable[[], Extras]:
         """Propose both hemispheres; give what then saves them."""
@@ -129,7 +127,8 @@ class SubjectProposal:
         weights = np.where(maps.shown(r2_pct=self.r2_pct), np.nan_to_num(maps.fit.r2), 0.0)
         found = propose(places, x_deg=maps.fit.x_deg, y_deg=maps.fit.y_deg, weights=weights,
                         atlas=load_atlas(hemi, self.atlas), field_deg=min(maps.field_deg) / 2, where=where)
-        return ProposedHemisphere(surface, maps, found, self.show_r2_pct)
+        whole = make_whole(found.labels, surface, halved=HALVED)
+        return ProposedHemisphere(surface, maps, replace(found, labels=whole), self.r2_pct)
 
     def _save(self, found: Mapping[str, ProposedHemisphere]) -> Extras:
         describe_derivative(self.layout, "rois")
@@ -161,8 +160,7 @@ def plan_proposals(request: Request, draw: Drawer) -> tuple[Work, ...]:
     chosen = request.settings
     return tuple(SubjectProposal(layout=request.layout, sub=sub, pipeline=chosen.analysis.bold,
                                  space=chosen.analysis.space, atlas=chosen.roi.proposal_atlas,
-                                 r2_pct=chosen.roi.proposal_r2_pct, show_r2_pct=chosen.prf.show_r2_pct,
-                                 draw=draw).work() for sub in request.subjects)
+                                 r2_pct=chosen.roi.proposal_r2_pct, draw=draw).work() for sub in request.subjects)
 
 
 def proposal_paths(layout: Layout, *, sub: str) -> dict[str, Path]:

@@ -3,8 +3,9 @@ r"""A field map laid on another one: a turn, scale and shift of the plane, then 
 A place (x, y) in the visual field is compared as :math:`\log(1 + E / 0.75) (\cos\theta, \sin\theta)`, so that equal
 steps are equal stretches of cortex whatever the eccentricity E (Horton & Hoyt 1991). What was measured is averaged over
 about a millimetre, weighted; the warp takes each place of the template to where the measured map has the same place
-of the visual field, most misfits counting alike beyond a few units (Geman & McClure's function), and bends as little as
-it can. It is found by Gauss and Newton's method on cubic B-splines.
+of the visual field, most misfits counting alike beyond a few units (Geman & McClure's function), bends as little as it
+can, and folds nothing over: a piece that becomes larger or smaller than so many times (few in coarse passes) costs
+the square of the logarithm of what is beyond. It is found by Gauss and Newton's method on cubic B-splines.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _SHIFTS_MM = np.arange(-16.0, 17.0, 4.0)
 _SCALES = (0.85, 1.0, 1.18)
 _COARSE_TOLERANCE = 1.0
 _PRIOR = 2e-3  # misfit for a turn of 10 degrees, a shift of 5 mm, a tenth of scale
+_STRETCH = 0.05  # misfit for a piece that is e times as large, or as small, as is free
 _MOST_STEPS = 40
 _RIDGE = 1e-9
 
@@ -46,14 +48,18 @@ class Level:
         Weight of the bending energy.
     tolerance : float
         Misfit, in units of the compared places, at which half of the most is reached.
+    free : float
+        How many times larger or smaller a piece may become at no cost.
     """
 
     spacing_mm: float
     stiffness: float
     tolerance: float
+    free: float
 
 
-LEVELS = (Level(20.0, 0.3, 1.0), Level(12.0, 0.1, 0.7), Level(8.0, 0.03, 0.7), Level(6.0, 0.01, 0.7))
+LEVELS = (Level(20.0, 0.3, 2.0, free=2.0), Level(12.0, 0.1, 1.4, free=2.0), Level(8.0, 0.03, 1.0, free=4.0),
+          Level(6.0, 0.01, 0.7, free=6.0))
 
 
 def as_features(x_deg: Floats, y_deg: Floats) -> Floats:
@@ -152,14 +158,17 @@ class SplineGrid:
         self.shape = np.ceil((high - low) / spacing_mm).astype(int) + 3
         self.n = int(self.shape.prod())
 
-    def basis(self, places: Floats) -> sp.csr_array:
-        """Give each spline's value at some places, (n_places, n)."""
+    def basis(self, places: Floats, *, along: int | None = None) -> sp.csr_array:
+        """Give each spline's value at some places, or its derivative along an axis, (n_places, n)."""
         at = (places - self._low) / self.spacing
         first = np.floor(at).astype(int) - 1
         rows, columns, values = [], [], []
         for i, j in np.ndindex(4, 4):
             knot = first + np.array([i, j])
-            value = (_cubic(at - knot)).prod(axis=1)
+            parts = _cubic(at - knot)
+            if along is not None:
+                parts[:, along] = _cubic_slope(at - knot)[:, along] / self.spacing
+            value = parts.prod(axis=1)
             there = ((knot >= 0) & (knot < self.shape)).all(axis=1)
             rows.append(np.flatnonzero(there))
             columns.append((knot[:, 0] * self.shape[1] + knot[:, 1])[there])
@@ -179,6 +188,11 @@ class SplineGrid:
 def _cubic(t: Floats) -> Floats:
     away = np.abs(t)
     return np.where(away < 1, 2 / 3 - away**2 + away**3 / 2, np.where(away < 2, (2 - away) ** 3 / 6, 0.0))
+
+
+def _cubic_slope(t: Floats) -> Floats:
+    away = np.abs(t)
+    return np.sign(t) * np.where(away < 1, away * (1.5 * away - 2), np.where(away < 2, -0.5 * (2 - away) ** 2, 0.0))
 
 
 def _differences(n: int, *, order: int) -> sp.csr_array:
@@ -245,31 +259,74 @@ def fit_warp(image: FieldImage, features: Floats, *, places: Floats, start: Simi
     Warp
     """
     moved, passes = start(places), list[tuple[SplineGrid, Floats]]()
+    turned = start(np.eye(2)) - start(np.zeros(2))
+    slopes = np.tile(turned.T / start.scale, (len(places), 1, 1))
     low, high = places.min(axis=0) - _PAD_MM, places.max(axis=0) + _PAD_MM
     for level in levels:
         grid = SplineGrid(low, high, spacing_mm=level.spacing_mm)
-        shifts = _descend(image, features, moved=moved, grid=grid, basis=grid.basis(places), level=level)
-        moved = moved + grid.basis(places) @ shifts
+        sheet = _Sheet(moved, slopes, grid.basis(places),
+                       [sp.csr_array(grid.basis(places, along=k) / start.scale) for k in (0, 1)], level.free)
+        shifts = _descend(image, features, sheet=sheet, grid=grid, level=level)
+        moved, slopes = sheet.at(shifts), sheet.slopes_at(shifts)
         passes.append((grid, shifts))
     return Warp(start, passes, image.misfit(features, moved, tolerance=levels[-1].tolerance))
 
 
-def _descend(image: FieldImage, features: Floats, *, moved: Floats, grid: SplineGrid, basis: sp.csr_array,
-             level: Level) -> Floats:
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """Places that shifts move: where they are, (n, 2); derivatives, (n, 2, 2): direction moved in, along which axis."""
+
+    places: Floats
+    slopes: Floats
+    basis: sp.csr_array
+    along: Sequence[sp.csr_array]
+    free: float
+
+    def at(self, shifts: Floats) -> Floats:
+        moved: Floats = self.places + self.basis @ shifts
+        return moved
+
+    def slopes_at(self, shifts: Floats) -> Floats:
+        return np.asarray(self.slopes + np.stack([one @ shifts for one in self.along], axis=2))
+
+    def stretch(self, shifts: Floats) -> float:
+        """Give the mean squared logarithm of how much larger pieces are than is free; infinite if one is folded."""
+        larger = np.linalg.det(self.slopes_at(shifts))
+        return float(np.square(self._beyond(larger)).mean()) if (larger > 0).all() else np.inf
+
+    def stretch_equations(self, shifts: Floats) -> tuple[sp.csr_array, Floats]:
+        """Give Gauss and Newton's matrix and slope of half of :meth:`stretch`."""
+        (a, b), (c, d) = self.slopes_at(shifts).transpose(1, 2, 0)
+        larger = a * d - b * c
+        beyond, n = self._beyond(larger), len(larger)
+        share = (beyond != 0) / (larger * np.sqrt(n))
+        rows = sp.csr_array(sp.hstack([sp.diags_array(share * p) @ self.along[0]
+                                       + sp.diags_array(share * q) @ self.along[1] for p, q in ((d, -c), (-b, a))]))
+        return sp.csr_array(rows.T @ rows), np.asarray(rows.T @ beyond) / np.sqrt(n)
+
+    def _beyond(self, larger: Floats) -> Floats:
+        """Give the logarithm of how many times larger pieces are, less what is free."""
+        grown = np.log(larger)
+        return np.asarray(np.sign(grown) * np.maximum(np.abs(grown) - np.log(self.free), 0.0))
+
+
+def _descend(image: FieldImage, features: Floats, *, sheet: _Sheet, grid: SplineGrid, level: Level) -> Floats:
     """Find the coefficients of one pass, (grid.n, 2), by damped Gauss-Newton steps."""
-    bending = grid.bending() * (level.stiffness / len(moved))
+    bending = grid.bending() * (level.stiffness / len(sheet.places))
 
     def total(shifts: Floats) -> float:
-        return image.misfit(features, moved + basis @ shifts, tolerance=level.tolerance) \
-            + float((shifts * (bending @ shifts)).sum())
+        return image.misfit(features, sheet.at(shifts), tolerance=level.tolerance) \
+            + float((shifts * (bending @ shifts)).sum()) + _STRETCH * sheet.stretch(shifts)
 
     shifts, damping = np.zeros((grid.n, 2)), 1e-3
     now = total(shifts)
     for _ in range(_MOST_STEPS):
-        hessian, slope = _normal_equations(image, features, places=moved + basis @ shifts, basis=basis,
+        hessian, slope = _normal_equations(image, features, places=sheet.at(shifts), basis=sheet.basis,
                                            tolerance=level.tolerance)
-        hessian = hessian + sp.block_diag([bending, bending]) + _RIDGE * sp.eye_array(2 * grid.n)
-        slope += np.concatenate([bending @ shifts[:, k] for k in (0, 1)])
+        stretched, pull = sheet.stretch_equations(shifts)
+        hessian = hessian + sp.block_diag([bending, bending]) + _STRETCH * stretched \
+            + _RIDGE * sp.eye_array(2 * grid.n)
+        slope += np.concatenate([bending @ shifts[:, k] for k in (0, 1)]) + _STRETCH * pull
         better = np.inf
         while better >= now and damping < 1e5:
             step = spsolve((hessian + damping * sp.diags_array(hessian.diagonal())).tocsc(), -slope)

@@ -161,6 +161,31 @@ def test_a_smooth_bend_is_followed_to_a_fraction_of_a_millimetre() -> None:
     assert warp.misfit - floor < 0.01
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_warp_folds_nothing_over_whatever_was_measured(seed: int) -> None:
+    """Measured is a mirror image with noise, which a sheet could follow only by folding."""
+    places, dense, rng = lattice(1.0, half=20.0), lattice(1.0), np.random.default_rng(seed)
+    image = FieldImage(dense, smooth_field(dense * [-1, 1]) + 0.3 * rng.normal(size=dense.shape),
+                       weights=np.ones(len(dense)), smooth_mm=1.2)
+    warp = fit_warp(image, smooth_field(places), places=places,
+                    start=Similarity(10.0, 0.9, np.array([1.0, -2.0]), np.zeros(2)))
+    moved = warp(places).reshape(41, 41, 2)
+    assert np.linalg.norm(warp(places) - warp.start(places), axis=1).max() > 2.0
+    one, two = np.diff(moved, axis=0)[:, :-1], np.diff(moved, axis=1)[:-1]
+    assert (one[..., 0] * two[..., 1] > one[..., 1] * two[..., 0]).all()
+    step = 1e-4
+    slopes = [(warp(places + step * axis) - warp(places - step * axis)) / (2 * step) for axis in np.eye(2)]
+    assert (slopes[0][:, 0] * slopes[1][:, 1] > slopes[0][:, 1] * slopes[1][:, 0]).all()
+
+
+@pytest.mark.parametrize("along", [0, 1])
+def test_the_slopes_of_splines_are_those_of_differences(along: int) -> None:
+    grid, step = SplineGrid(np.zeros(2), np.array([30.0, 20.0]), spacing_mm=6.0), np.zeros(2)
+    places, step[along] = np.random.default_rng(0).uniform([0, 0], [30, 20], size=(50, 2)), 1e-5
+    differences = (grid.basis(places + step) - grid.basis(places - step)).toarray() / 2e-5
+    np.testing.assert_allclose(grid.basis(places, along=along).toarray(), differences, atol=1e-7)
+
+
 def test_splines_add_up_to_one_and_a_plane_bends_nowhere() -> None:
     grid = SplineGrid(np.array([0.0, 0.0]), np.array([30.0, 20.0]), spacing_mm=6.0)
     places = np.random.default_rng(0).uniform([0, 0], [30, 20], size=(200, 2))

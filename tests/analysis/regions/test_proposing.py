@@ -57,7 +57,7 @@ def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SubjectProposal:
         save_maps(path, maps_of(hemi))
     monkeypatch.setattr(proposing, "load_atlas", lambda hemi, _: an_atlas(hemi))
     return SubjectProposal(layout=layout, sub="01", pipeline="auto", space="", atlas="benson", r2_pct=5.0,
-                           show_r2_pct=10.0, draw=draw)
+                           draw=draw)
 
 
 def test_fields_become_proposed_labels_a_table_and_a_picture(subject: SubjectProposal) -> None:

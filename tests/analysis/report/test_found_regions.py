@@ -82,7 +82,7 @@ def test_the_choice_is_drawn_as_dots_on_its_reliability() -> None:
     rho = np.where(COLUMN < 5, 0.4, -0.1)
     flat = FlatHemisphere("R", flat_of().flat, flat_of().faces, make_labels(), {"V1": np.array([2, 27])})
     one = SelectionMaps(flat, rho, np.where(COLUMN == 8, 9.0, 12.0), 10)
-    assert one.summary() == f"2 chosen of {300 - (COLUMN == 8).sum()} eligible\nmedian ρ 0.40, of these -0.10"
+    assert one.summary() == f"2 chosen of {300 - (COLUMN == 8).sum()} eligible\nmedian ρ 0.40, of all eligible -0.10"
     figure = draw_selected([one], regions=ROIS)
     above, below = figure.axes[:2]
     (dots,) = (points for points in above.collections if points.get_label() == "chosen")

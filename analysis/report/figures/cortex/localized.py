@@ -127,7 +127,7 @@ def draw_localized(hemispheres: Sequence[LocalizedMaps]) -> Figure:
     draw_scale(panels[-1][0], low=frames[0][0])
     bar = figure.colorbar(shade, ax=panels, shrink=0.3, aspect=18, pad=0.02, extend="both")
     bar.outline.set_visible(False)
-    bar.set_label("t", fontsize=7.5)
+    bar.set_label("t of the contrast", fontsize=7.5)
     return figure
 
 

@@ -55,7 +55,7 @@ class SelectionMaps:
         """Say how reliable the chosen vertices are, beside all that could be chosen, in two lines."""
         usable = self.eligible()[np.isfinite(self.eligible())]
         said = f"{len(self.chosen())} chosen of {len(usable)} eligible"
-        return f"{said}\nmedian ρ {np.median(self.rho[self.chosen()]):.2f}, of these {np.median(usable):.2f}" \
+        return f"{said}\nmedian ρ {np.median(self.rho[self.chosen()]):.2f}, of all eligible {np.median(usable):.2f}" \
             if len(usable) and len(self.chosen()) else said
 
 

@@ -30,6 +30,8 @@ NONE = "none"
 N_LAYERS, N_ENDS = 8, 2
 FIRST, LAST = "V1", "LO"
 _AT_ONCE = 4_000_000
+_EQUAL = 1e-12
+"""Difference below which means of shares are equal: shares are whole numbers over that of vertices."""
 
 
 def best_layers(predicted: Sequence[NDArray[np.floating]], measured: NDArray[np.floating], *,
@@ -187,9 +189,10 @@ def _test(differences: pd.Series) -> ShareTest:
 
 
 def _t(values: NDArray[np.float64]) -> float:
-    """Give the two-sided p of a mean against 0; 1 where nothing varies."""
-    n = len(values)
-    return t_p(float(values.mean()), variance=float(values.var(ddof=1)) / n, df=n - 1)
+    """Give the two-sided p of a mean against 0; 1 where nothing varies but the last digits of shares that are equal."""
+    n, spread = len(values), float(np.ptp(values))
+    variance = float(values.var(ddof=1)) if spread > _EQUAL else 0.0
+    return t_p(float(values.mean()), variance=variance / n, df=n - 1)
 
 
 def require_shares(table: pd.DataFrame, *, remedy: str) -> pd.DataFrame:

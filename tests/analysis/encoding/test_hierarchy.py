@@ -137,6 +137,19 @@ def test_measurements_of_the_same_people_are_not_independent():
     assert np.mean([one.paper_p <= 0.05 for one in found]) > 0.15
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_people_with_the_same_mean_are_the_same_whatever_the_last_digit_of_a_sum(seed):
+    """One person's vertices over regions and presentations, and the other's, are the same in another order."""
+    rng, table = np.random.default_rng(seed), hierarchy_table(("01", "02")).assign(share=0.02)
+    counts = rng.integers(0, 9, size=10)
+    for sub, own in (("01", counts), ("02", rng.permutation(counts))):
+        rows = (table["sub"] == sub) & (table["type"] == "AN") & (table["layer"] == "layer1")
+        table.loc[rows, "share"] = own / 200
+    found = low_minus_high(table, "AN")
+    assert found.effect == pytest.approx(counts.mean() / 200 - 0.02)
+    assert found.p == 1.0
+
+
 def test_one_person_seven_layers_or_a_missing_region_are_not_tested():
     assert low_minus_high(hierarchy_table(("01",)), "AI") is None
     table = hierarchy_table()

@@ -201,10 +201,8 @@ def is_whole(work: Work, *, digests: Digests) -> bool:
     """Say whether a work's files are there, made together from the study's current files, unchanged, and readable."""
     if work.mark.is_file() or not all(path.is_file() for path in work.files()):
         return False
-    for path in work.outputs:
-        digests.file(path)
-        if not sidecar_path(path).is_file() or not is_current(path, **digests.of(work.origin(path))._asdict()):
-            return False
+    if _not_current(work, digests=digests):
+        return False
     shared = read_json(sidecar_path(work.outputs[0])) if work.companions else {}
     if any(shared.get(key) != digests.file(path) for key, path in work.companions.items()):
         return False
@@ -214,6 +212,15 @@ def is_whole(work: Work, *, digests: Digests) -> bool:
         log.info("%s: made anew, for %s", work.name, error)
         return False
     return True
+
+
+def _not_current(work: Work, *, digests: Digests) -> Path | None:
+    """Give the first of a work's outputs that was changed, or made from others than the study's current files."""
+    for path in work.outputs:
+        digests.file(path)
+        if not sidecar_path(path).is_file() or not is_current(path, **digests.of(work.origin(path))._asdict()):
+            return path
+    return None
 
 
 def require_made(name: str, request: Request, *, digests: Digests) -> tuple[Work, ...]:
@@ -248,7 +255,8 @@ def require_made(name: str, request: Request, *, digests: Digests) -> tuple[Work
                         step.product)
             work.check()
         elif not is_whole(work, digests=digests):
-            raise AnalysisError(str(work.outputs[0]), expected="those of the study's current files and settings",
+            changed = _not_current(work, digests=digests) or work.outputs[0]
+            raise AnalysisError(str(changed), expected="those of the study's current files and settings",
                                 came=f"{step.product} of other files or settings, or changed since",
                                 remedy=f"Run `{command}`.")
     return works

@@ -284,12 +284,14 @@ def test_results_of_other_settings_are_not_told(study: Layout, change: dict[str,
         run("report", study, settings)
 
 
-def test_a_number_that_was_edited_is_not_told(study: Layout) -> None:
-    path = study.derivative("encoding", sub="01", suffix="encoding.tsv")
+@pytest.mark.parametrize("edited", ["encoding.tsv", "layers.tsv"])
+def test_a_number_that_was_edited_is_not_told(study: Layout, edited: str) -> None:
+    """The file that was edited is named, whichever of a step's it is."""
+    path = study.derivative("encoding", sub="01", suffix=edited)
     kept = path.read_bytes()
     path.write_bytes(kept.replace(b"0.", b"0.9", 1))
     try:
-        with pytest.raises(AnalysisError, match=r"sub-01_encoding.tsv: encoding models of other files .* changed"):
+        with pytest.raises(AnalysisError, match=rf"sub-01_{edited}: encoding models of other files .* changed"):
             run("report", study, load_settings(study.root))
     finally:
         path.write_bytes(kept)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from analysis.statistics.correction import IN_COLUMN
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -142,7 +144,11 @@ def say_n(table: pd.DataFrame) -> str:
 
 def say_draws(table: pd.DataFrame, *, seed: int) -> str:
     """Say how many draws a test has, from which seed, and how several tests are corrected."""
-    corrections = "; ".join(dict.fromkeys(part for one in table["correction"].astype(str) for part in one.split("; ")))
+    parts = dict.fromkeys(part for one in table["correction"].astype(str) for part in one.split("; "))
+    beside = [part.removeprefix(IN_COLUMN) for part in parts if part.startswith(IN_COLUMN)]
+    corrections = "; ".join(part for part in parts if not part.startswith(IN_COLUMN))
+    if beside:
+        corrections += f" for p as it is marked; `p_corrected` in the tables: {'; '.join(beside)}"
     drawn = table.loc[table["n_resamples"].astype(int) > 0, "n_resamples"]
     draws = f"{_say_range(drawn)} draws a test that has any" if len(drawn) < len(table) and len(drawn) else \
         f"{_say_range(table['n_resamples'])} draws a test"

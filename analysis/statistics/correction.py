@@ -14,7 +14,8 @@ from analysis.statistics.readings import read_of
 from analysis.statistics.statistic import false_discovery, greatest_p
 
 Floats = NDArray[np.float64]
-_IN_COLUMN = "in p_corrected "
+IN_COLUMN = "in p_corrected "
+"""Before what is said of the column `p_corrected`, behind what is said of `p`."""
 SIMILARITIES, DIFFERENCES, TRENDS = "similarities", "differences", "trends"
 
 
@@ -66,7 +67,7 @@ def correct_rows(rows: Sequence[Mapping[str, Any]], *, by: str, greatest: Floats
             n_tested = sum(not math.isnan(rows[k]["p"]) for k in places)
             said = f"false discovery rate over {n_tested} tests"
         for k, p in zip(places, corrected.tolist(), strict=True):
-            found[k] |= {"p_corrected": p, "correction": f"none; {_IN_COLUMN}{said}"}
+            found[k] |= {"p_corrected": p, "correction": f"none; {IN_COLUMN}{said}"}
     return found
 
 
@@ -127,7 +128,7 @@ def correct_subjects(tables: Sequence[pd.DataFrame], *, greatest: Sequence[Float
     chosen = whole["comparison"].map(family_of) == SIMILARITIES
     whole.loc[chosen, "p_corrected"] = greatest_p(whole.loc[chosen, "z"], largest)
     whole.loc[chosen, "correction"] = (
-        f"none; in p_corrected largest of {int(chosen.sum())} similarities of {len(tables)} subjects in each of "
+        f"none; {IN_COLUMN}largest of {int(chosen.sum())} similarities of {len(tables)} subjects in each of "
         f"{len(largest)} permutations (family-wise error)")
     return whole
 
@@ -146,6 +147,6 @@ def say_families(table: pd.DataFrame) -> str:
     names = table["comparison"].map(family_of) if "comparison" in table else table["type"]  # of models, by type
     said: dict[str, str] = {}
     for name, correction in zip(names, table["correction"].astype(str), strict=True):
-        if _IN_COLUMN in correction:
-            said[f"{name}: {correction.partition(_IN_COLUMN)[2]}"] = ""
+        if IN_COLUMN in correction:
+            said[f"{name}: {correction.partition(IN_COLUMN)[2]}"] = ""
     return "; ".join(said)

@@ -14,6 +14,8 @@ from analysis.report.figures.style import COLORS, INK, MUTED, RULE, WIDTH_IN, ne
 from analysis.report.wording import say_number
 
 _LATE = COLORS["AI"]
+_COLUMNS = (8, 92)
+"""Where errors and pulses stand in words, in points right of the axes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +68,9 @@ def draw_timing(runs: Sequence[RunTiming], *, frame_s: float) -> Figure:
     axes.tick_params(axis="y", length=0, labelsize=7.5)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(f"Onset error of images (ms, actual − planned; band: one frame, {frame_ms:.1f} ms)")
-    axes.annotate("|error|: median, 99 %   pulses/volumes", (1, 1), xycoords="axes fraction", xytext=(8, 0), va="top",
-                  textcoords="offset points", fontsize=7, color=MUTED)
+    for x, heading in zip(_COLUMNS, ("|error|: median, 99 %", "pulses/volumes"), strict=True):
+        axes.annotate(heading, (1, 1), xycoords="axes fraction", xytext=(x, 0), va="top", textcoords="offset points",
+                      fontsize=7, color=MUTED)
     return figure
 
 
@@ -78,20 +81,21 @@ def _draw_run(axes: Axes, run: RunTiming, *, y: int, frame_ms: float) -> None:
     axes.scatter(errors, y + wobble, s=4, c=colors, alpha=0.55, linewidths=0, zorder=2, label=run.name)
     if len(errors):
         axes.plot([np.median(errors)] * 2, [y - 0.36, y + 0.36], color=INK, linewidth=1.2, zorder=3, label="_median")
-    axes.annotate(summary(run), (1, y), xycoords=("axes fraction", "data"), xytext=(8, 0), va="center",
-                  textcoords="offset points", fontsize=7, color=INK if run.complete else _LATE)
+    for x, said in zip(_COLUMNS, summary(run), strict=True):
+        axes.annotate(said, (1, y), xycoords=("axes fraction", "data"), xytext=(x, 0), va="center",
+                      textcoords="offset points", fontsize=7, color=INK if run.complete else _LATE)
 
 
-def summary(run: RunTiming) -> str:
-    """Say a run's errors and pulses in one line.
+def summary(run: RunTiming) -> tuple[str, str]:
+    """Say a run's errors, and its pulses.
 
     Examples
     --------
     >>> summary(RunTiming("run-1", np.array([0.001, -0.001, 0.003]), 278, 278, True))
-    '1.0 ms, 3.0 ms   278/278'
+    ('1.0 ms, 3.0 ms', '278/278')
     """
     size = 1e3 * np.abs(run.onset_errors_s)
     middle, far = (float(np.percentile(size, q)) if len(size) else None for q in (50, 99))
     pulses = "/".join("–" if n is None else str(n) for n in (run.n_pulses, run.n_volumes))
     tail = "" if run.complete else "   incomplete"
-    return f"{say_number(middle, digits=1, unit=' ms')}, {say_number(far, digits=1, unit=' ms')}   {pulses}{tail}"
+    return f"{say_number(middle, digits=1, unit=' ms')}, {say_number(far, digits=1, unit=' ms')}", f"{pulses}{tail}"

@@ -143,8 +143,10 @@ class SubjectSearchlight:
         said = (f"Spearman's rho of RDMs (1 - Pearson's r){less}, on disks of {self.roi.radius_mm:g} mm along the flat "
                 "map")
         if self.rsa.searchlight_permutations:
-            said += (f"; p one-sided by {self.rsa.searchlight_permutations} permutations within sessions, the same at "
-                     f"every vertex; clusters above z = {FORMING_Z}")
+            n = self.rsa.searchlight_permutations
+            said += (f"; p one-sided by {n} permutations within sessions, the same at every vertex; clusters above z = "
+                     f"{FORMING_Z}; a false discovery rate below .05 takes {100 / (0.05 * (n + 1)):.2g} % of all "
+                     "vertices at the smallest p that so many permutations can give")
         gaps = missing_runs_of(betas_paths(self.layout, sub=self.sub).values())
         return {path: {"Maps": list(own), "Searchlight": said, **gaps}
                 for path, own in zip(self.paths, maps.values(), strict=True)}

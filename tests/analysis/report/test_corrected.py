@@ -105,3 +105,9 @@ def test_what_is_true_of_one_place_is_said_of_it_alone() -> None:
     assert say_draws(table, seed=7) == ("1000 draws a test that has any, seeds derived from the study's 7 and kept in "
                                         "the tables; correction for multiple tests: fdr over 4.")
     assert say_draws(table[table["n_resamples"] > 0], seed=7).startswith("1000 draws a test, seeds")
+
+
+def test_a_caption_says_in_words_what_is_corrected_and_what_is_marked() -> None:
+    said = say_draws(corrected(paper_tables.brain_table(("01",)).assign(n_resamples=1000)), seed=7)
+    assert said.endswith("correction for multiple tests: none for p as it is marked; `p_corrected` in the tables: "
+                         "false discovery rate over 10 tests; false discovery rate over 5 tests.")

@@ -296,14 +296,16 @@ def test_timing_shows_every_onset_error_in_ms() -> None:
     late = [tuple(color[:3]) == to_rgba(COLORS["AI"])[:3] for color in dots["ses-01 run-1"].get_facecolors()]
     assert late == [False, False, True]
     assert axes.get_xlim()[1] > 12
-    assert summary(cut) == "1.0 ms, 1.0 ms   12/278   incomplete"
-    assert summary(cut) in [text.get_text() for text in axes.texts]
+    assert summary(cut) == ("1.0 ms, 1.0 ms", "12/278   incomplete")
+    columns = {text.get_text(): text.xyann[0] for text in axes.texts}
+    assert columns["|error|: median, 99 %"] == columns["1.0 ms, 1.0 ms"]
+    assert columns["pulses/volumes"] == columns["12/278   incomplete"] == columns["278/278"]
 
 
 def test_a_run_without_images_or_pulses_can_be_drawn() -> None:
     run = RunTiming("ses-01 run-1", np.empty(0), None, None, complete=False)
     draw_timing([run], frame_s=1 / 120)
-    assert summary(run) == "–, –   –/–   incomplete"
+    assert summary(run) == ("–, –", "–/–   incomplete")
 
 
 def test_a_figure_is_saved_twice_and_the_same_every_time(tmp_path: Path) -> None:

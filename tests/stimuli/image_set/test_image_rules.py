@@ -15,7 +15,7 @@ from stimuli.manifest import Stimulus
 from subjects.settings.images import StimuliSettings
 
 SIDE, CLASSES = 16, ("beagle", "robin", "lemon")
-NETWORK: Any = SimpleNamespace(class_names=CLASSES)
+NETWORK: Any = SimpleNamespace(class_names=CLASSES, name="mine")
 RNG = np.random.default_rng(5)
 REGULAR = RNG.integers(60, 190, size=(SIDE, SIDE, 3), dtype=np.uint8)
 START = np.full((SIDE, SIDE, 3), 120.0)

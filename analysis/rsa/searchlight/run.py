@@ -145,8 +145,7 @@ class SubjectSearchlight:
         if self.rsa.searchlight_permutations:
             n = self.rsa.searchlight_permutations
             said += (f"; p one-sided by {n} permutations within sessions, the same at every vertex; clusters above z = "
-                     f"{FORMING_Z}; a false discovery rate below .05 takes {100 / (0.05 * (n + 1)):.2g} % of all "
-                     "vertices at the smallest p that so many permutations can give")
+                     f"{FORMING_Z}; {say_reach(n)}")
         gaps = missing_runs_of(betas_paths(self.layout, sub=self.sub).values())
         return {path: {"Maps": list(own), "Searchlight": said, **gaps}
                 for path, own in zip(self.paths, maps.values(), strict=True)}
@@ -155,6 +154,22 @@ class SubjectSearchlight:
         """See that both files can be read."""
         for path in self.paths:
             read_gifti(path, expected="searchlight maps")
+
+
+def say_reach(n: int) -> str:
+    """Say what a false discovery rate below .05 takes with n permutations, whose smallest p is 1 / (n + 1).
+
+    Examples
+    --------
+    >>> say_reach(99)
+    'a false discovery rate below .05 takes the smallest p, 0.01, in more than 20 % of all vertices'
+    >>> say_reach(19)
+    'no false discovery rate is below .05: the smallest p is 0.05'
+    """
+    share, least = 100 / (0.05 * (n + 1)), f"{1 / (n + 1):.2g}"
+    if share >= 100:
+        return f"no false discovery rate is below .05: the smallest p is {least}"
+    return f"a false discovery rate below .05 takes the smallest p, {least}, in more than {share:.3g} % of all vertices"
 
 
 def _require_choices(chosen: RsaSettings) -> None:

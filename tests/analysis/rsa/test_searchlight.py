@@ -5,11 +5,12 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
-from scipy.stats import binom, spearmanr
+from scipy.stats import binom, false_discovery_control, spearmanr
 
 from analysis.rsa.rdm import compute_rdm, spearman
 from analysis.rsa.searchlight.correction import cluster_sizes, corrected_maps
 from analysis.rsa.searchlight.disks import Searchlight, search
+from analysis.rsa.searchlight.run import say_reach
 from analysis.rsa.similarity import null_mean
 from analysis.statistics.draws import permutations
 from analysis.statistics.statistic import upper_p
@@ -206,3 +207,16 @@ def test_another_dissimilarity_or_coefficient_is_refused(tmp_path) -> None:
         run("searchlight", layout, load_settings(layout.root, overrides={"rsa.dissimilarity": "euclidean"}))
     with pytest.raises(AnalysisError, match=r"rsa.comparison = 'tau_a'; expected spearman, or rho_a"):
         run("searchlight", layout, load_settings(layout.root, overrides={"rsa.comparison": "tau_a"}))
+
+
+@pytest.mark.parametrize("n", [19, 39, 99, 999])
+def test_what_a_false_discovery_rate_takes_is_what_benjamini_and_hochbergs_takes(n: int) -> None:
+    """1000 vertices, some at the smallest p and the others at 1: how many it takes until any is below .05."""
+    least = 1 / (n + 1)
+    reached = [k for k in range(1, 1001) if false_discovery_control([least] * k + [1.0] * (1000 - k)).min() < 0.05]
+    said = say_reach(n)
+    if not reached:
+        assert said.startswith("no false discovery rate")
+    else:
+        share = float(said.split("more than ")[1].split(" %")[0])
+        assert share == pytest.approx((reached[0] - 1) / 10, abs=0.1)

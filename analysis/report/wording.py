@@ -148,7 +148,7 @@ def say_draws(table: pd.DataFrame, *, seed: int) -> str:
     beside = [part.removeprefix(IN_COLUMN) for part in parts if part.startswith(IN_COLUMN)]
     corrections = "; ".join(part for part in parts if not part.startswith(IN_COLUMN))
     if beside:
-        corrections += f" for p as it is marked; `p_corrected` in the tables: {'; '.join(beside)}"
+        corrections += f" for p as it is marked; p_corrected in the tables: {'; '.join(beside)}"
     drawn = table.loc[table["n_resamples"].astype(int) > 0, "n_resamples"]
     draws = f"{_say_range(drawn)} draws a test that has any" if len(drawn) < len(table) and len(drawn) else \
         f"{_say_range(table['n_resamples'])} draws a test"

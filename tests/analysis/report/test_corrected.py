@@ -109,5 +109,5 @@ def test_what_is_true_of_one_place_is_said_of_it_alone() -> None:
 
 def test_a_caption_says_in_words_what_is_corrected_and_what_is_marked() -> None:
     said = say_draws(corrected(paper_tables.brain_table(("01",)).assign(n_resamples=1000)), seed=7)
-    assert said.endswith("correction for multiple tests: none for p as it is marked; `p_corrected` in the tables: "
+    assert said.endswith("correction for multiple tests: none for p as it is marked; p_corrected in the tables: "
                          "false discovery rate over 10 tests; false discovery rate over 5 tests.")

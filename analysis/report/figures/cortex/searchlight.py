@@ -73,10 +73,10 @@ def say_significant(hemispheres: Sequence[SearchlightHemisphere], *, n_permutati
     Examples
     --------
     >>> say_significant((), n_permutations=0)
-    'Nothing here was tested (`rsa.searchlight_permutations` = 0).'
+    'Nothing here was tested (rsa.searchlight_permutations = 0).'
     """
     if not n_permutations:
-        return "Nothing here was tested (`rsa.searchlight_permutations` = 0)."
+        return "Nothing here was tested (rsa.searchlight_permutations = 0)."
     counts = [f"{sum(int(one.significant(kind).sum()) for one in hemispheres)} vertices of RE-{kind}"
               for kind in _KINDS]
     return (f"Heavy outlines: p < .05, corrected by the largest similarity anywhere in each of {n_permutations} "
